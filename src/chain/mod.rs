@@ -1,0 +1,1 @@
+//! Schemes (what is hashed) and links (what joins events). No IO.

@@ -1,0 +1,32 @@
+//! Results to stdout; remarks and progress to stderr. The only place that prints.
+
+use std::io::{self, Write};
+
+/// Where a command's output goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Out {
+    /// No remarks and no progress.
+    pub quiet: bool,
+    /// stdout is a terminal.
+    pub stdout_is_terminal: bool,
+    /// stderr is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Colours on stdout.
+    pub color: bool,
+}
+
+impl Out {
+    /// A locked, buffered stdout for results. A broken pipe surfaces as an error of that kind, which `main` turns into
+    /// exit 0.
+    pub fn results(self) -> io::BufWriter<io::StdoutLock<'static>> {
+        io::BufWriter::new(io::stdout().lock())
+    }
+
+    /// A remark on stderr, unless `--quiet`.
+    pub fn remark(self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            // A closed stderr is no reason to fail.
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The nouns of the program: events, organisations, instants, untrusted text. No IO and no clock.
+
+mod event;
+mod scope;
+mod text;
+mod time;
+
+pub use event::{
+    Action, ActorType, Category, ColumnError, Event, EventKey, EventRow, Json, LIMITS, NewEvent, Severity,
+};
+pub use scope::{OrgId, OrgIdError, OrgScope};
+pub use text::Safe;
+pub use time::{TimeRange, Timestamp, TimestampError};

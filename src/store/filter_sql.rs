@@ -1,0 +1,1 @@
+//! A filter as SQL conditions, values bound.

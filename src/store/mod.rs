@@ -1,0 +1,55 @@
+//! PostgreSQL: connections, statements, migrations, the writer.
+//!
+//! Every function that reads events takes an [`crate::domain::OrgScope`] (or a [`timeline::Query`] that holds one), and
+//! every value goes as a bind parameter. Readers hold a [`ReadDb`], whose sessions the server itself keeps read-only;
+//! only the writing commands hold a [`WriteDb`].
+
+pub mod cursor;
+mod db;
+mod filter_sql;
+pub mod organizations;
+mod row;
+pub mod schema;
+pub mod timeline;
+pub mod writer;
+
+pub use db::{ReadDb, ReadSettings, ServerFacts, WriteDb};
+
+/// What can go wrong between us and the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection could be made, or it broke.
+    #[error("cannot reach the database: {0}")]
+    Connection(#[source] sqlx::Error),
+    /// The server answered with an error.
+    #[error("the database refused: {0}")]
+    Database(#[source] sqlx::Error),
+    /// The statement ran into its time-out.
+    #[error("the query took longer than its limit of {limit_s} s and was stopped")]
+    TimedOut {
+        /// The limit in force, in seconds.
+        limit_s: u64,
+    },
+    /// The user or a newer request stopped the statement; the server has confirmed it.
+    #[error("stopped")]
+    Cancelled,
+    /// The table `audit_events` is not there.
+    #[error("this database has no table audit_events")]
+    NoTable,
+    /// A cursor that is damaged, or belongs to another organisation or filter.
+    #[error("{0}")]
+    Cursor(#[from] cursor::CursorError),
+    /// A row that cannot be decoded.
+    #[error("a row cannot be read: {0}")]
+    Decode(String),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StoreError {
+    /// Whether the connection is lost (as opposed to: the server answers, but not as hoped).
+    pub fn is_connection_loss(&self) -> bool {
+        matches!(self, Self::Connection(_))
+    }
+}

@@ -1,0 +1,1 @@
+//! Rows of `audit_events` to domain types.
