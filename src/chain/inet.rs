@@ -32,7 +32,8 @@ impl FromStr for Inet {
     type Err = InetError;
 
     fn from_str(text: &str) -> Result<Self, InetError> {
-        if text.contains(':') { parse_v6(text.as_bytes()) } else { parse_v4(text.as_bytes()) }.ok_or(InetError)
+        if text.contains(':') { parse_v6(text.as_bytes()) } else { parse_v4(text.as_bytes()) }
+            .ok_or(InetError)
     }
 }
 
@@ -267,9 +268,24 @@ mod tests {
 
     #[test]
     fn what_postgresql_refuses_is_refused() {
-        for text in ["", " 10.0.0.1", "10.0.0.1 ", "unknown", "10.1", "1.2.3.4.5", "10.0.0.256", "10.0.0.1/33",
-            "fe80::1%eth0", "1::2::3", ":1", "1:", "192.0.2.1, 10.0.0.9", "12345::", "::1/129", "10.0.0.1:80"]
-        {
+        for text in [
+            "",
+            " 10.0.0.1",
+            "10.0.0.1 ",
+            "unknown",
+            "10.1",
+            "1.2.3.4.5",
+            "10.0.0.256",
+            "10.0.0.1/33",
+            "fe80::1%eth0",
+            "1::2::3",
+            ":1",
+            "1:",
+            "192.0.2.1, 10.0.0.9",
+            "12345::",
+            "::1/129",
+            "10.0.0.1:80",
+        ] {
             assert!(text.parse::<Inet>().is_err(), "{text}");
         }
     }
