@@ -12,6 +12,7 @@ use super::panes::timeline::Timeline;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
 use super::zone::Zone;
+use crate::config::Span;
 use crate::domain::{OrgId, Safe, Timestamp};
 use crate::filter::Filter;
 use crate::store::ServerFacts;
@@ -41,8 +42,8 @@ pub struct Setup {
     pub production: bool,
     /// It lives on the private server, which can be started again.
     pub private_server: bool,
-    /// Length of the default window in days.
-    pub window_days: u32,
+    /// Length of the default window.
+    pub window: Span,
     /// The machine's zone.
     pub local: Zone,
     /// Keys.

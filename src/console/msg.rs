@@ -58,12 +58,14 @@ pub enum Outcome {
 }
 
 /// An error, fit for a pane.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
     /// What happened, and what to do.
     pub text: Safe,
     /// The connection is gone.
     pub lost: bool,
+    /// It was asked to stop.
+    pub cancelled: bool,
 }
 
 impl From<StoreError> for Failure {
@@ -73,7 +75,11 @@ impl From<StoreError> for Failure {
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
         };
-        Self { text: Safe::from_untrusted(&format!("{error}{remedy}")), lost: error.is_connection_loss() }
+        Self {
+            text: Safe::from_untrusted(&format!("{error}{remedy}")),
+            lost: error.is_connection_loss(),
+            cancelled: matches!(error, StoreError::Cancelled),
+        }
     }
 }
 
@@ -113,7 +119,7 @@ pub struct Opened {
     pub has_older: bool,
     /// The row to stand on.
     pub selected: usize,
-    /// For an empty view: the organisation's newest event, filter or not.
+    /// The organisation's newest event, filter or not; not looked up where the bounds were known and rows came.
     pub newest: Option<Timestamp>,
     /// For an empty view: the newest event before its window.
     pub nearest_older: Option<Timestamp>,

@@ -146,7 +146,7 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
         }
         Outcome::Panicked => {
             let text = Safe::literal("this failed by a defect of the program · details are in the log");
-            failed(model, slot, Failure { text, lost: false }, effects);
+            failed(model, slot, Failure { text, ..Failure::default() }, effects);
         }
         Outcome::Failed(failure) => failed(model, slot, failure, effects),
     }
@@ -293,7 +293,7 @@ fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
         filter: place.filter.clone(),
         range: place.range,
         now: model.at.wall,
-        window: Duration::from_secs(u64::from(model.setup.window_days) * 86_400),
+        window: model.setup.window.as_duration(),
     };
     for slot in [Slot::Older, Slot::Newer, Slot::Count] {
         if model.slots.abandon(slot) {

@@ -45,12 +45,11 @@ fn place(area: Rect, (x, y): (usize, usize)) -> Option<Position> {
 
 fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
     let current = model.history.current();
-    let newest = model.timeline.window.rows().front().map(|r| r.event.timestamp);
     let shown = Shown {
         text: current.map_or(model.wanted.1.as_str(), |p| &p.text),
         range: current.and_then(|p| p.range),
-        default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window_days),
-        newest: model.timeline.newest.or(newest),
+        default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window),
+        newest: model.timeline.newest,
     };
     model.filter.paint(painter, &shown)
 }
@@ -101,7 +100,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     if let Some(trouble) = &model.timeline.trouble {
         return vec![(trouble.clone(), Role::Error)];
     }
-    let (Some(empty), Some(place)) = (&model.timeline.empty, model.history.current()) else {
+    let (Some(nearest_older), Some(place)) = (model.timeline.empty, model.history.current()) else {
         let waiting = model.history.current().is_some() || model.connection != Connection::Up;
         return if waiting { vec![line("loading…", Role::Muted)] } else { Vec::new() };
     };
@@ -109,7 +108,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
         None => t.to_rfc3339(),
     };
-    let Some(newest) = empty.newest else {
+    let Some(newest) = model.timeline.newest else {
         let name = Safe::from_untrusted(place.organization.as_str());
         return vec![
             line(&format!("The organisation {name} has no events."), Role::Notice),
@@ -124,7 +123,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ),
         None => line("No event matches.", Role::Notice),
     }];
-    if let Some(older) = empty.nearest_older {
+    if let Some(older) = nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
             &format!(

@@ -3,6 +3,7 @@
 use crate::console::editor::Editor;
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
+use crate::config::Span;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Filter, FilterError};
 
@@ -170,8 +171,8 @@ pub struct Shown<'a> {
     pub text: &'a str,
     /// The bounds in force.
     pub range: Option<TimeRange>,
-    /// Whether the lower bound is the default window's, and its length in days.
-    pub default_window: Option<u32>,
+    /// The default window, where it gives the lower bound.
+    pub default_window: Option<Span>,
     /// The end of the trail: the newest event's time.
     pub newest: Option<Timestamp>,
 }
@@ -203,11 +204,12 @@ impl Shown<'_> {
         };
         let end = range.until.map_or_else(|| "now".to_owned(), short);
         let texts = match (self.default_window, range.since) {
-            (Some(days), Some(since)) => {
+            (Some(window), Some(since)) => {
+                let length = length(window);
                 let to = range.until.or(self.newest).map_or_else(|| "now".to_owned(), day);
                 vec![
-                    format!("window: {days} days to {to} · all-time lifts it"),
-                    format!("window: {days} days to {to}"),
+                    format!("window: {length} to {to} · all-time lifts it"),
+                    format!("window: {length} to {to}"),
                     format!("{} → {to}", day(since)),
                 ]
             }
@@ -218,6 +220,16 @@ impl Shown<'_> {
             (_, None) => vec!["window: all time".to_owned()],
         };
         texts.iter().map(|t| Safe::from_untrusted(t)).collect()
+    }
+}
+
+/// `90 days`, or the spelling of the configuration where it is no number of days.
+fn length(window: Span) -> String {
+    let text = window.to_string();
+    match text.strip_suffix('d') {
+        Some("1") => "1 day".to_owned(),
+        Some(days) if days.bytes().all(|b| b.is_ascii_digit()) => format!("{days} days"),
+        _ => text,
     }
 }
 

@@ -29,19 +29,12 @@ pub struct Timeline {
     pub count: Option<Count>,
     /// What stands in the place of the rows, or the last failure.
     pub trouble: Option<Safe>,
-    /// For an empty view: what there is elsewhere.
-    pub empty: Option<Empty>,
+    /// For an empty view: the newest event before its window, if any.
+    pub empty: Option<Option<Timestamp>>,
+    /// Time of the organisation's newest event when the view was opened.
+    pub newest: Option<Timestamp>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub paused: bool,
-}
-
-/// What an empty view can say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Empty {
-    /// The organisation's newest event.
-    pub newest: Option<Timestamp>,
-    /// The newest one before the window.
-    pub nearest_older: Option<Timestamp>,
 }
 
 /// A direction in which rows are wanted.
@@ -92,10 +85,8 @@ impl Timeline {
         let offset = self.selected.saturating_sub(self.top);
         let stood_at_newest = self.top == 0 && !self.window.has_newer();
         let rows: Vec<Row> = opened.rows.into_iter().map(|r| Row::new(r, zone)).collect();
-        self.empty = rows.is_empty().then_some(Empty {
-            newest: opened.newest,
-            nearest_older: opened.nearest_older,
-        });
+        self.empty = rows.is_empty().then_some(opened.nearest_older);
+        self.newest = opened.newest.or(self.newest);
         self.selected = opened.selected.min(rows.len().saturating_sub(1));
         self.window = Window::new(rows, opened.has_newer, opened.has_older);
         self.top = match opened.land {
