@@ -1,9 +1,13 @@
 //! Pools, session settings, cancelling.
 
 use super::StoreError;
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Greatest number of a writer's connections: two load, one watches.
+const WRITE_CONNECTIONS: u32 = 3;
 
 /// Limits of a reader.
 #[derive(Debug, Clone)]
@@ -81,13 +85,30 @@ impl ReadDb {
     }
 }
 
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
 impl WriteDb {
     /// Connects for writing: `TimeZone = UTC`, READ COMMITTED, `synchronous_commit = on` in the writer's transactions.
     ///
     /// # Errors
     /// [`StoreError::Connection`] when the server does not answer.
     pub async fn connect(options: PgConnectOptions) -> Result<Self, StoreError> {
-        todo!()
+        // Custom plans: a plan made while the table was empty would read all of it once it is full.
+        const SESSION: &str = "SET TimeZone = 'UTC'; SET default_transaction_isolation = 'read committed'; \
+                               SET plan_cache_mode = force_custom_plan; SET client_min_messages = warning; \
+                               SET idle_in_transaction_session_timeout = '5min'";
+        let pool = PgPoolOptions::new()
+            .max_connections(WRITE_CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(10))
+            .after_connect(|c, _| Box::pin(async move { sqlx::raw_sql(SESSION).execute(c).await.map(drop) }))
+            // A pool keeps trying a server that is down until its time-out; the first connection says at once.
+            .connect_lazy_with(options.application_name("agenttrace writer").disable_statement_logging());
+        pool.acquire().await.map_err(StoreError::from)?;
+        Ok(Self { pool })
     }
 
     /// The pool.
