@@ -7,11 +7,11 @@ use crate::ingest::{
     self, Halt, Input, Mapping, Observer, Outcome, RejectedRecord, RejectsFile, Report, Settings, Sink,
     SourceFormat,
 };
-use crate::store::WriteDb;
-use crate::store::writer::{WriteError, Writer, WriterSettings};
+use crate::store::writer::{Rehearsal, WriteError, Writer, WriterSettings};
 use clap::ValueEnum as _;
 use clap::builder::TypedValueParser as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,12 +108,12 @@ pub async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     };
     let inputs = open(&args.files)?;
     let mut rejects = rejects_file(&args)?;
-    let (sink, database, _target) = if args.dry_run {
-        (Sink::Nowhere, None, None)
+    let (mut sink, _target) = if args.dry_run {
+        (Sink::Nowhere(Rehearsal::default()), None)
     } else {
         let (db, target) = context.writer().await?;
         let settings = WriterSettings { continue_from: args.continue_from.clone() };
-        (Sink::Database(Writer::new(db.clone(), settings)), Some(db), Some(target))
+        (Sink::Database(Box::new(Writer::new(db, settings))), Some(target))
     };
     let settings = Settings {
         format,
@@ -121,10 +121,10 @@ pub async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         batch: args.batch as usize,
     };
     let mut watcher = Watcher::new(context.out, &inputs);
-    let outcome = load(context.out, inputs, settings, sink, &mut rejects, &mut watcher).await?;
+    let outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
     watcher.finish(&rejects);
     if json {
-        print_json(context.out, &outcome.report, args.dry_run, database.as_ref()).await?;
+        print_json(context.out, &outcome.report, &sink).await?;
     } else {
         print_summary(context.out, &outcome.report, args.dry_run, watcher.started)?;
     }
@@ -168,7 +168,7 @@ async fn load(
     out: Out,
     inputs: Vec<Input>,
     settings: Settings,
-    sink: Sink,
+    sink: &mut Sink,
     rejects: &mut RejectsFile,
     watcher: &mut Watcher,
 ) -> Result<Outcome> {
@@ -199,19 +199,11 @@ fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
             return Err(Error::new(Kind::Interrupted, "stopped; what was stored stays")
                 .hint("the same command again goes on: what is there already is not stored twice"));
         }
-        Some(Halt::Refused { .. }) => {
-            let text = outcome.halt.map(|h| h.to_string()).unwrap_or_default();
-            return Err(Error::usage(text));
-        }
+        Some(halt @ Halt::Refused { .. }) => return Err(Error::usage(halt.to_string())),
         Some(Halt::Write(WriteError::Store(e))) => return Err(e.into()),
-        Some(Halt::Write(e)) => {
-            let error = Error::could_not_run(e.to_string());
-            return Err(match e {
-                WriteError::ForeignHead { heads, .. } => heads.iter().fold(error, |error, head| {
-                    error.hint(format!("--continue-from {head} goes on from there"))
-                }),
-                WriteError::Store(_) => error,
-            });
+        // It says itself which heads there are, and how to go on from one.
+        Some(Halt::Write(e @ WriteError::ForeignHead { .. })) => {
+            return Err(Error::could_not_run(e.to_string()));
         }
         Some(halt @ Halt::Rejects(_)) => {
             return Err(Error::could_not_run(halt.to_string()).hint("name another one with --rejected FILE"));
@@ -258,17 +250,28 @@ fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> 
     Ok(to.flush()?)
 }
 
-async fn print_json(out: Out, report: &Report, dry_run: bool, database: Option<&WriteDb>) -> Result<()> {
+async fn print_json(out: Out, report: &Report, sink: &Sink) -> Result<()> {
     let organizations: Vec<&str> = report.organizations.iter().map(OrgId::as_str).collect();
-    let line = serde_json::json!({
+    let mut heads = Vec::new();
+    if let Sink::Database(writer) = sink {
+        for organization in &report.organizations {
+            for (event_id, hash) in writer.heads(organization).await? {
+                heads.push(
+                    json!({ "organization_id": organization.as_str(), "event_id": event_id, "hash": hash }),
+                );
+            }
+        }
+    }
+    let line = json!({
         "schema_version": 1,
-        "dry_run": dry_run,
+        "dry_run": matches!(sink, Sink::Nowhere(_)),
         "read": report.read,
         "stored": report.stored,
         "duplicate": report.duplicate,
         "conflict": report.conflict,
         "rejected": report.rejected,
         "organizations": organizations,
+        "heads": heads,
     });
     let mut to = out.results();
     writeln!(to, "{line}")?;

@@ -3,7 +3,7 @@
 use super::reader::{Item, Message, Reader};
 use super::{Input, Mapped, Mapping, Place, RejectedRecord, RejectsFile, SourceFormat};
 use crate::domain::OrgId;
-use crate::store::writer::{Fate, WriteError, Writer};
+use crate::store::writer::{Fate, Rehearsal, WriteError, Writer};
 use std::collections::BTreeSet;
 use std::io;
 use tokio::sync::mpsc;
@@ -24,9 +24,9 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Sink {
     /// Into the database.
-    Database(Writer),
+    Database(Box<Writer>),
     /// Nowhere, after the same checks. Nothing is looked up, so duplicates and conflicts are not found.
-    Nowhere,
+    Nowhere(Rehearsal),
 }
 
 /// What happened to the records: `read = stored + duplicate + conflict + rejected`.
@@ -109,7 +109,7 @@ pub trait Observer {
 pub async fn load(
     inputs: Vec<Input>,
     settings: Settings,
-    sink: Sink,
+    sink: &mut Sink,
     rejects: &mut RejectsFile,
     observer: &mut dyn Observer,
     stop: &CancellationToken,
@@ -130,7 +130,7 @@ pub async fn load(
 }
 
 struct Loader<'a> {
-    sink: Sink,
+    sink: &'a mut Sink,
     rejects: &'a mut RejectsFile,
     observer: &'a mut dyn Observer,
     report: Report,
@@ -189,10 +189,11 @@ impl Loader<'_> {
             }
         }
         // One of the two is empty: all records of a run are loaded the same way.
-        let mut fates = match &mut self.sink {
+        let mut fates = match &mut *self.sink {
             Sink::Database(writer) if preserved.is_empty() => writer.append(events).await?,
             Sink::Database(writer) => writer.preserve(preserved).await?,
-            Sink::Nowhere => vec![Fate::Stored; events.len() + preserved.len()],
+            Sink::Nowhere(rehearsal) if preserved.is_empty() => rehearsal.append(events),
+            Sink::Nowhere(rehearsal) => rehearsal.preserve(preserved),
         }
         .into_iter();
         for (place, original, mapped) in origins {
