@@ -300,6 +300,7 @@ impl Timeline {
         if day.complete {
             name.push_str(" · ");
             name.push_str(&grouped(day.rows as u64));
+            name.push_str(if day.rows == 1 { " event" } else { " events" });
         }
         let x = painter.say(0, y, "── ", Role::Rule);
         let x = painter.put(x, y, &Safe::from_untrusted(&name), Role::Day);
