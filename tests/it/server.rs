@@ -177,11 +177,15 @@ fn a_killed_server_is_revived_with_its_data_even_while_a_query_runs_on() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut c = PgConnection::connect_with(&options).await.unwrap();
-            sqlx::raw_sql("SELECT count(*) FROM generate_series(1, 10000000000)").execute(&mut c).await.is_err()
+            sqlx::raw_sql("SELECT count(*) FROM generate_series(1, 10000000000)")
+                .execute(&mut c)
+                .await
+                .is_err()
         })
     });
     until("the query runs", || {
-        ask(&server, "SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%generate_series%'") == "2"
+        ask(&server, "SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%generate_series%'")
+            == "2"
     });
     kill(pid);
     server.revive().unwrap();
@@ -229,7 +233,8 @@ fn a_stale_pid_that_belongs_to_somebody_else_by_now_does_not_keep_it_from_starti
     let mut bystander = command.spawn().unwrap();
     let pid = bystander.id();
     let sockets = folder.path().canonicalize().unwrap().join("run");
-    let stale = format!("{pid}\n{}\n1700000000\n5432\n{}\n\n   1  1\nready   \n", data.display(), sockets.display());
+    let stale =
+        format!("{pid}\n{}\n1700000000\n5432\n{}\n\n   1  1\nready   \n", data.display(), sockets.display());
     fs::write(data.join("postmaster.pid"), &stale).unwrap();
     fs::write(sockets.join(".s.PGSQL.5432.lock"), &stale).unwrap();
     for file in [data.join("postmaster.pid"), sockets.join(".s.PGSQL.5432.lock")] {
@@ -258,7 +263,8 @@ fn awkward_and_long_paths_work() {
     let long = parent.path().join("deep".repeat(30)).join("er");
     let server = PrivateServer::attach(&keep(&long)).unwrap();
     assert_eq!(ask(&server, "SELECT 'alive'"), "alive");
-    let sockets = PathBuf::from(ask(&server, "SELECT current_setting('unix_socket_directories')").replace('"', ""));
+    let sockets =
+        PathBuf::from(ask(&server, "SELECT current_setting('unix_socket_directories')").replace('"', ""));
     assert!(sockets.starts_with("/tmp"), "{}", sockets.display());
     assert_eq!(fs::metadata(&sockets).unwrap().permissions().mode() & 0o777, 0o700);
     let mut program = Other::start(&long);
@@ -280,7 +286,9 @@ fn a_throw_away_server_leaves_nothing_behind() {
     assert_eq!(ask(&second, "SELECT 'alive'"), "alive");
     drop(second);
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
-    until("the server is gone", || !Command::new("kill").args(["-0", &pid.to_string()]).stderr(Stdio::null()).status().unwrap().success());
+    until("the server is gone", || {
+        !Command::new("kill").args(["-0", &pid.to_string()]).stderr(Stdio::null()).status().unwrap().success()
+    });
 }
 
 #[test]
@@ -315,7 +323,15 @@ fn an_override_without_binaries_is_named() {
 #[test]
 fn the_environment_of_psql_does_not_reach_the_server() {
     let folder = scratch();
-    let hostile = [("PGHOST", "/nowhere"), ("PGPORT", "1"), ("PGUSER", "eve"), ("PGDATA", "/nowhere"), ("PGSSLMODE", "require"), ("LC_ALL", "xx_XX"), ("PGDATABASE", "none")];
+    let hostile = [
+        ("PGHOST", "/nowhere"),
+        ("PGPORT", "1"),
+        ("PGUSER", "eve"),
+        ("PGDATA", "/nowhere"),
+        ("PGSSLMODE", "require"),
+        ("LC_ALL", "xx_XX"),
+        ("PGDATABASE", "none"),
+    ];
     let mut program = Other::start_with(folder.path(), |c| drop(c.envs(hostile))).unwrap();
     assert_eq!(program.says(), "ready agenttrace 5432");
     program.leave();
