@@ -23,6 +23,9 @@ use life::Life;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
+/// Version of the generator: rises when the same settings make another trail than before.
+pub const VERSION: u32 = 1;
+
 /// The fewest events that hold the planted story and an everyday life around it.
 pub const MIN_EVENTS: u64 = 2_000;
 

@@ -2,12 +2,15 @@
 
 use crate::support;
 use agenttrace::demo::{self, Fact, Settings, Trail};
-use agenttrace::domain::Timestamp;
-use agenttrace::store::WriteDb;
+use agenttrace::domain::{OrgId, Timestamp};
+use agenttrace::server::{Options, PrivateServer, Purpose};
+use agenttrace::store::demo_trail::{self, Begun};
 use agenttrace::store::writer::{Fate, Writer, WriterSettings};
+use agenttrace::store::{WriteDb, databases, schema};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// The condition that finds each planted fact among the events of acme: the fact's filter, in SQL.
 const CONDITIONS: &[(&str, &str)] = &[
@@ -194,4 +197,124 @@ async fn states_chain_per_resource_in_the_database() {
     c.close().await.unwrap();
     db.close().await;
     test.drop_now().await;
+}
+
+/// The program with a data folder of its own, and a database in the environment that it must not touch.
+fn demo_command(folder: &Path) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::cargo_bin("agenttrace").unwrap();
+    command
+        .env("AGENTTRACE_DATA_DIR", folder)
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/elsewhere")
+        .env("AGENTTRACE_DATABASE_URL", "postgres://nobody@127.0.0.1:1/elsewhere")
+        .args(["demo", "--no-console"]);
+    command
+}
+
+fn attach(folder: &Path) -> PrivateServer {
+    let options = Options { folder: folder.join("postgres"), purpose: Purpose::Keep };
+    PrivateServer::attach(&options).unwrap()
+}
+
+async fn count(db: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM audit_events").fetch_one(db).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_load_that_was_cut_off_is_completed_and_never_shown_as_whole() {
+    let folder = support::scratch();
+    let server = attach(folder.path());
+    databases::ensure(&server.connect_options("postgres"), "agenttrace").await.unwrap();
+    let db = WriteDb::connect(server.connect_options("agenttrace")).await.unwrap();
+    schema::migrate(&db).await.unwrap();
+    // What a kill in the middle of a load leaves behind: the record, and the batches that were committed.
+    let settings = Settings::new(11, Timestamp::parse("2026-07-01T09:30:00Z").unwrap(), 2_500).unwrap();
+    let begun = Begun {
+        seed: settings.seed(),
+        until: settings.until(),
+        events: settings.count(),
+        generator: demo::VERSION,
+        complete: false,
+    };
+    demo_trail::begin(&db, &begun).await.unwrap();
+    let first: Vec<_> = Trail::new(settings).unwrap().take(1_100).collect();
+    Writer::new(db.clone(), WriterSettings::default()).append(first).await.unwrap();
+
+    let run = demo_command(folder.path()).assert().success();
+    let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(said.contains("going on with a demo that was not loaded to its end"), "{said}");
+    let mut c = PgConnection::connect_with(&server.connect_options("agenttrace")).await.unwrap();
+    let ids: BTreeSet<String> = sqlx::query_scalar("SELECT event_id FROM audit_events")
+        .fetch_all(&mut c)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
+    let expected: BTreeSet<String> = Trail::new(settings).unwrap().map(|e| e.event_id).collect();
+    assert_eq!(ids, expected);
+    // One beginning and one end to each chain.
+    let (ends, organizations): (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE NOT EXISTS (SELECT FROM audit_events n WHERE n.previous_hash = e.hash)),
+                count(DISTINCT organization_id) FILTER (WHERE previous_hash = '')
+         FROM audit_events e",
+    )
+    .fetch_one(&mut c)
+    .await
+    .unwrap();
+    assert_eq!((ends, organizations), (3, 3));
+    assert_eq!(demo_trail::begun(&db).await.unwrap(), Some(Begun { complete: true, ..begun }));
+
+    // The second start has nothing to do, and says nothing.
+    let run = demo_command(folder.path()).assert().success();
+    assert_eq!(String::from_utf8_lossy(&run.get_output().stderr), "");
+    c.close().await.unwrap();
+    db.close().await;
+}
+
+#[tokio::test]
+async fn fresh_asks_before_it_drops_what_the_demo_did_not_make() {
+    let folder = support::scratch();
+    let server = attach(folder.path());
+    let run = |args: &[&str]| {
+        let output = demo_command(folder.path()).args(args).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run(&["--events", "1999"]).0, 2);
+    assert_eq!(run(&["--until", "yesterday"]).0, 2);
+    assert_eq!(run(&["--events", "2000", "--until", "2026-07-01T09:30:00Z"]).0, 0);
+
+    // Another trail than the one that is there: not without being told to.
+    let (code, said) = run(&["--events", "2100"]);
+    assert!(code == 5 && said.contains("--fresh"), "{said}");
+
+    // Only generated organisations: nothing to ask.
+    let again = ["--events", "2100", "--until", "2026-07-01T09:30:00Z", "--fresh"];
+    assert_eq!(run(&again).0, 0);
+    let mut c = PgConnection::connect_with(&server.connect_options("agenttrace")).await.unwrap();
+    assert_eq!(count(&mut c).await, 2_100);
+
+    // Somebody's own evidence in the same database.
+    let db = WriteDb::connect(server.connect_options("agenttrace")).await.unwrap();
+    let mut event =
+        Trail::new(Settings::new(1, Timestamp::parse("2026-01-01T00:00:00Z").unwrap(), 2_000).unwrap())
+            .unwrap()
+            .next()
+            .unwrap();
+    event.organization_id = OrgId::new("evidence").unwrap();
+    event.event_id = "evidence-1".to_owned();
+    Writer::new(db.clone(), WriterSettings::default()).append(vec![event]).await.unwrap();
+    db.close().await;
+    let (code, said) = run(&again);
+    assert!(code == 5 && said.contains("'evidence' (1 events)"), "{said}");
+    assert_eq!(count(&mut c).await, 2_101);
+    // An open connection does not stand in the way of a --fresh that was confirmed.
+    assert_eq!(run(&["--events", "2000", "--fresh", "--yes"]).0, 0);
+    let mut c = PgConnection::connect_with(&server.connect_options("agenttrace")).await.unwrap();
+    assert_eq!(count(&mut c).await, 2_000);
+
+    // Another database on the same server is a demo of its own; an organisation of that name is not overwritten.
+    assert_eq!(run(&["--database", "second", "--events", "2222"]).0, 0);
+    sqlx::raw_sql("DROP SCHEMA agenttrace_demo CASCADE").execute(&mut c).await.unwrap();
+    let (code, said) = run(&[]);
+    assert!(code == 5 && said.contains("'acme' that the demo did not make"), "{said}");
+    c.close().await.unwrap();
 }
