@@ -106,6 +106,27 @@ async fn load(db: &WriteDb, settings: Settings) {
     }
 }
 
+#[test]
+fn the_documentation_names_every_planted_fact() {
+    let text = include_str!("../../docs/demo.md");
+    for fact in demo::planted() {
+        let line = format!(
+            "| {} | {} | `{}` | {} |",
+            fact.name,
+            fact.about,
+            fact.filter.replace('|', "\\|"),
+            fact.event_ids.len()
+        );
+        assert!(text.contains(&line), "docs/demo.md lacks the line {line}");
+        // The spray and the import are told in bulk.
+        if !matches!(fact.name, "off-hours" | "password-spray" | "equal-timestamps") {
+            for id in &fact.event_ids {
+                assert!(text.contains(id.as_str()), "docs/demo.md lacks {id} of {}", fact.name);
+            }
+        }
+    }
+}
+
 async fn holds(c: &mut PgConnection, sql: String) -> bool {
     let answer: Option<bool> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(c).await.unwrap();
     answer.unwrap_or(false)
