@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod databases;
 mod db;
 mod filter_sql;
+pub mod links;
 pub mod organizations;
 mod row;
 pub mod schema;
