@@ -1,10 +1,15 @@
 //! What every command starts from: configuration, target, organisation.
 
 use super::{Global, Out};
-use crate::config::Target;
-use crate::domain::OrgScope;
-use crate::error::Result;
-use crate::store::{ReadDb, WriteDb};
+use crate::config::{self, Choice, Config, Flags, Place, Span, Target};
+use crate::domain::{OrgId, OrgScope, Safe};
+use crate::error::{Error, Kind, Result};
+use crate::server::{self, PrivateServer, Purpose, ServerError};
+use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, organizations, schema};
+use sqlx::postgres::PgConnectOptions;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Options, configuration and output of one run.
 #[derive(Debug)]
@@ -16,27 +21,189 @@ pub struct Context {
 }
 
 impl Context {
-    /// The target database by flags, environment and configuration, in that order of rank; starts the private server
-    /// when the target is on it.
-    pub async fn target(&self) -> Result<Target> {
-        todo!()
+    /// The configuration in force.
+    ///
+    /// # Errors
+    /// When the file is wrong or cannot be read.
+    pub fn config(&self) -> Result<Config> {
+        Config::load(self.global.config.as_deref())
     }
 
-    /// A reader on the target. The target must live as long as the reader: it keeps a private server running.
-    pub async fn reader(&self) -> Result<(ReadDb, Target)> {
-        todo!()
+    /// The target by flags, environment and configuration, not yet reached.
+    ///
+    /// # Errors
+    /// As [`config::choose`].
+    pub fn choice(&self) -> Result<Choice> {
+        let flags = Flags {
+            database_url: self.global.database_url.clone(),
+            profile: self.global.profile.clone(),
+            database: self.global.database.clone(),
+        };
+        config::choose(&self.config()?, &flags, |name| std::env::var(name).ok())
     }
 
-    /// A writer on the target (`writer_url` where the profile has one), whose name is printed first.
+    /// Limits of readers: `--timeout`, else the configuration's.
+    ///
+    /// # Errors
+    /// When `--timeout` is no length of time.
+    pub fn read_settings(&self) -> Result<ReadSettings> {
+        let timeout = match &self.global.timeout {
+            Some(text) => text.parse::<Span>().map_err(|e| Error::usage(format!("--timeout: {e}")))?,
+            None => self.config()?.timeout,
+        };
+        Ok(ReadSettings { statement_timeout: timeout.as_duration(), ..ReadSettings::default() })
+    }
+
+    /// The organisation that `--org` or the profile names.
+    ///
+    /// # Errors
+    /// When `--org` cannot be one.
+    pub fn named_organization(&self, choice: &Choice) -> Result<Option<OrgId>> {
+        match &self.global.org {
+            Some(id) => Ok(Some(OrgId::new(id).map_err(|e| Error::usage(format!("--org: {e}")))?)),
+            None => Ok(choice.organization.clone()),
+        }
+    }
+
+    /// Reaches the chosen target for reading; starts the private server when the target is on it. The target must
+    /// live as long as what connects to it: it keeps that server running.
+    ///
+    /// # Errors
+    /// Exit 3 when it cannot be reached.
+    pub async fn target(&self, choice: &Choice) -> Result<Target> {
+        match &choice.place {
+            Place::Private { database } => self.private_target(database).await,
+            Place::Remote { url, .. } => remote_target(choice, url),
+        }
+    }
+
+    /// The database `name` on the private server, made and migrated on demand. Reads no environment variable that
+    /// names another server.
+    ///
+    /// # Errors
+    /// Exit 3 when the server or the database cannot be had.
+    pub async fn private_target(&self, name: &str) -> Result<Target> {
+        let folder = server::default_folder().map_err(server_error)?;
+        let options = server::Options { folder, purpose: Purpose::Keep };
+        let server = blocking(move || PrivateServer::attach(&options)).await?.map_err(server_error)?;
+        databases::ensure(&server.connect_options("postgres"), name).await?;
+        let options = server.connect_options(name);
+        let db = WriteDb::connect(options.clone()).await?;
+        let migrated = schema::migrate(&db).await;
+        db.close().await;
+        migrated?;
+        let label = if name == config::PRIVATE_DATABASE { "demo".to_owned() } else { format!("demo/{name}") };
+        Ok(Target { options, label, production: false, server: Some(Arc::new(server)) })
+    }
+
+    /// A reader on the target.
+    ///
+    /// # Errors
+    /// Exit 2 when nothing names a target, exit 3 when it cannot be reached.
+    pub async fn reader(&self) -> Result<Reader> {
+        let choice = self.choice()?;
+        let target = self.target(&choice).await?;
+        let db = ReadDb::connect(target.options.clone(), self.read_settings()?).await?;
+        Ok(Reader { db, choice, _target: target })
+    }
+
+    /// A writer on the target (`writer_url` where the profile has one), which is named on stderr first.
+    ///
+    /// # Errors
+    /// As [`Self::reader`].
     pub async fn writer(&self) -> Result<(WriteDb, Target)> {
-        todo!()
+        let choice = self.choice()?;
+        let target = match &choice.place {
+            Place::Private { database } => self.private_target(database).await?,
+            Place::Remote { writer_url, .. } => remote_target(&choice, writer_url)?,
+        };
+        let options = &target.options;
+        let production = if target.production { ", PRODUCTION" } else { "" };
+        self.out.remark(format_args!(
+            "writing to database '{}' on {} as '{}' ({}{production})",
+            Safe::from_untrusted(options.get_database().unwrap_or_else(|| options.get_username())),
+            options.get_socket().map_or_else(
+                || Safe::from_untrusted(&format!("{}:{}", options.get_host(), options.get_port())),
+                |folder| Safe::from_untrusted(&folder.display().to_string())
+            ),
+            Safe::from_untrusted(options.get_username()),
+            target.label,
+        ));
+        Ok((WriteDb::connect(target.options.clone()).await?, target))
     }
 
     /// The organisation: `--org`, else the profile's, else the only one there is.
     ///
     /// # Errors
-    /// Exit 2 with the list when there are several.
-    pub async fn scope(&self, db: &ReadDb) -> Result<OrgScope> {
-        todo!()
+    /// Exit 2 with the list when there are several, exit 4 when there is none.
+    pub async fn scope(&self, reader: &Reader) -> Result<OrgScope> {
+        if let Some(id) = self.named_organization(&reader.choice)? {
+            return Ok(OrgScope::enter(id));
+        }
+        let mut found = organizations::list(&reader.db, &CancellationToken::new()).await?;
+        match found.len() {
+            0 => Err(Error::new(Kind::Incomplete, "this database holds no events yet")
+                .hint("agenttrace ingest FILE loads some; agenttrace demo makes a trail to look at")),
+            1 => Ok(OrgScope::enter(found.remove(0).id)),
+            n => {
+                let shown: Vec<String> =
+                    found.iter().take(20).map(|o| Safe::from_untrusted(o.id.as_str()).to_string()).collect();
+                let more =
+                    if n > shown.len() { format!(" and {} more", n - shown.len()) } else { String::new() };
+                Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
+                    .hint(format!("organisations: {}{more}", shown.join(", "))))
+            }
+        }
+    }
+}
+
+/// A connected reader; while it lives, so does the private server under it.
+#[derive(Debug)]
+pub struct Reader {
+    /// The database.
+    pub db: ReadDb,
+    /// How the target was chosen: default window, profile.
+    pub choice: Choice,
+    _target: Target,
+}
+
+fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
+    let options = PgConnectOptions::from_str(url.expose()).map_err(|e| {
+        Error::usage(format!("{}: '{url}' is no PostgreSQL URL", choice.label))
+            .hint("the form is postgres://USER@HOST:PORT/DATABASE")
+            .because(e)
+    })?;
+    Ok(Target { options, label: choice.label.clone(), production: choice.production, server: None })
+}
+
+/// Runs blocking work away from the runtime's own threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::could_not_run("a background task failed").because(e))
+}
+
+fn server_error(e: ServerError) -> Error {
+    let hints = e.hints.clone();
+    hints.into_iter().fold(Error::could_not_run(e.to_string()), Error::hint)
+}
+
+impl From<StoreError> for Error {
+    fn from(e: StoreError) -> Self {
+        let kind = match e {
+            StoreError::Cursor(_) => Kind::Usage,
+            StoreError::Cancelled => Kind::Interrupted,
+            _ => Kind::CouldNotRun,
+        };
+        let error = Self::new(kind, e.to_string());
+        match e {
+            StoreError::NoTable => error
+                .hint("agenttrace db migrate makes it, in a database of ours")
+                .hint("is this the right database? The table must be in the search_path of the role"),
+            StoreError::TimedOut { .. } => {
+                error.hint("narrow the time with since: and until:, or give it longer with --timeout 2m")
+            }
+            _ => error,
+        }
     }
 }

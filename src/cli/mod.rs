@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod config;
+mod console;
 mod context;
 mod db;
 mod demo;
@@ -9,11 +10,15 @@ mod ingest;
 mod out;
 mod show;
 
-pub use context::Context;
+pub use context::{Context, Reader};
 pub use out::Out;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::domain::Safe;
+use crate::error::{Error, Kind, Result};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Browse, search and verify a hash-chained audit trail in PostgreSQL.
 #[derive(Debug, Parser)]
@@ -74,6 +79,9 @@ pub enum Format {
     Ndjson,
     /// For spreadsheets; formulas are neutralised.
     Csv,
+    /// `ingest` only: the format of the source, as its own `--format` also takes it.
+    #[value(skip)]
+    Source(ingest::Source),
 }
 
 /// Whether to colour.
@@ -103,4 +111,84 @@ pub enum Command {
     Db(db::DbArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
+    /// Write shell completions to standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page to standard output
+    Man,
+}
+
+/// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
+pub async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no errors; clap knows to which stream each belongs.
+            let code = if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let context = Context { out: Out::new(cli.global.quiet, cli.global.color), global: cli.global };
+    match run(&context, cli.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            report(&e);
+            ExitCode::from(e.kind().exit_code())
+        }
+    }
+}
+
+async fn run(context: &Context, command: Option<Command>) -> Result<()> {
+    match command {
+        None => console::run(context).await,
+        Some(Command::Demo(args)) => demo::run(context, args).await,
+        Some(Command::Events(args)) => events::run(context, args).await,
+        Some(Command::Show(args)) => show::run(context, args).await,
+        Some(Command::Ingest(args)) => ingest::run(context, args).await,
+        Some(Command::Db(args)) => db::run(context, args).await,
+        Some(Command::Config(args)) => config::run(context, &args),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut context.out.results());
+            Ok(())
+        }
+        Some(Command::Man) => Ok(clap_mangen::Man::new(Cli::command()).render(&mut context.out.results())?),
+    }
+}
+
+/// Whoever read our output has gone, as `head` does: no reason to complain.
+fn is_broken_pipe(error: &Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|e| e.downcast_ref::<io::Error>())
+        .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The error on stderr: its text may quote the database or a file, so it is escaped line by line.
+fn report(error: &Error) {
+    let mut err = io::stderr().lock();
+    let text = error.to_string();
+    for (i, line) in text.lines().enumerate() {
+        let lead = if i == 0 { "error: " } else { "       " };
+        let _ = writeln!(err, "{lead}{}", Safe::from_untrusted(line));
+    }
+    for hint in error.hints() {
+        let _ = writeln!(err, "  hint: {}", Safe::from_untrusted(hint));
+    }
+}
+
+impl Out {
+    fn new(quiet: bool, color: Color) -> Self {
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let allowed = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            && std::env::var_os("TERM").is_none_or(|v| v != "dumb");
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => stdout_is_terminal && allowed,
+        };
+        Self { quiet, stdout_is_terminal, stderr_is_terminal: io::stderr().is_terminal(), color }
+    }
 }

@@ -5,6 +5,7 @@
 //! only the writing commands hold a [`WriteDb`].
 
 pub mod cursor;
+pub mod databases;
 mod db;
 mod filter_sql;
 pub mod organizations;

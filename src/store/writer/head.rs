@@ -87,6 +87,27 @@ pub(super) async fn only(c: &mut PgConnection, organization: &OrgId) -> Result<O
     }
 }
 
+/// Where the chain ends, without the lock: the recorded head when it holds, else the heads that the table has.
+pub(super) async fn now(
+    c: &mut PgConnection,
+    organization: &OrgId,
+    known: Option<&Head>,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let recorded: Option<(Option<String>, String, i64)> = sqlx::query_as(
+        "SELECT event_id, hash, event_count FROM audit_chain_heads WHERE organization_id = $1",
+    )
+    .bind(organization.as_str())
+    .fetch_optional(&mut *c)
+    .await?;
+    if let Some((Some(event_id), hash, events)) = recorded {
+        let recorded = Head { event_id: Some(event_id.clone()), hash: hash.clone(), events };
+        if holds(c, organization, &recorded, known).await? {
+            return Ok(vec![(event_id, hash)]);
+        }
+    }
+    all(c, organization).await
+}
+
 fn describe(recorded: &str, heads: &[String]) -> String {
     let recorded = match recorded {
         "" => "the writer has not written to it".to_owned(),

@@ -8,7 +8,10 @@ mod batch;
 mod copy;
 mod head;
 mod prepare;
+mod rehearsal;
 mod stored;
+
+pub use rehearsal::Rehearsal;
 
 use super::{StoreError, WriteDb};
 use crate::chain::{Canonicaliser, Limits};
@@ -129,6 +132,13 @@ impl Writer {
         let given =
             |p: PreservedEvent| (p.event, Link::Given { hash: p.hash, previous_hash: p.previous_hash });
         self.write(events.into_iter().map(given).collect()).await
+    }
+
+    /// Where the organisation's chain ends, as event id and hash: one head when the record of it agrees with the table,
+    /// else what the table says (at most 21). None when it has no events.
+    pub async fn heads(&self, organization: &OrgId) -> Result<Vec<(String, String)>, StoreError> {
+        let mut c = self.db.pool().acquire().await?;
+        Ok(head::now(&mut c, organization, self.known.get(organization)).await?)
     }
 
     async fn write(&mut self, events: Vec<(NewEvent, Link)>) -> Result<Vec<Fate>, WriteError> {

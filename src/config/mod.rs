@@ -1,0 +1,332 @@
+//! Configuration: built-in values, the user's file, the environment and flags, in rising order.
+//!
+//! The file is read into a raw form that refuses unknown keys, then checked into [`Config`]. `config.example.toml`
+//! documents every key; a test holds the two together.
+
+mod duration;
+mod target;
+
+pub use duration::Span;
+pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose};
+
+use crate::domain::OrgId;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Profile used when no flag and no environment variable names a database.
+    pub profile: Option<String>,
+    /// Default time window, back from an organisation's newest event.
+    pub window: Span,
+    /// Longest time an interactive statement may take.
+    pub timeout: Span,
+    /// Databases by name.
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+/// A database the user works with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Where readers connect.
+    pub database_url: Secret,
+    /// Where writing commands connect, if not there.
+    pub writer_url: Option<Secret>,
+    /// Organisation to open without being asked.
+    pub organization: Option<OrgId>,
+    /// Default time window of this profile.
+    pub window: Option<Span>,
+    /// Marked in red, and by a word, wherever it is open.
+    pub production: bool,
+}
+
+/// Text that may hold a password: printed with dots in its place.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a connection URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The text with the password. For connecting only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The password in the user part or in a `password` parameter, if there is one.
+    pub fn password(&self) -> Option<&str> {
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let in_user = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
+        let query = rest.split_once('?').map_or("", |(_, q)| q);
+        let in_query = query.split('&').find_map(|p| p.strip_prefix("password="));
+        in_user.or(in_query).filter(|p| !p.is_empty())
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.password() {
+            // The password may stand both in the user part and in a parameter, or recur in the host: dots everywhere.
+            Some(password) => f.write_str(&self.0.replace(password, "••••")),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+/// The file as written.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    profile: Option<String>,
+    window: Option<String>,
+    timeout: Option<String>,
+    profiles: BTreeMap<String, RawProfile>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawProfile {
+    database_url: Option<Secret>,
+    writer_url: Option<Secret>,
+    organization: Option<String>,
+    window: Option<String>,
+    production: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { profile: None, window: Span::days(90), timeout: Span::seconds(30), profiles: BTreeMap::new() }
+    }
+}
+
+impl Config {
+    /// Reads `explicit`, which must exist, or the user's file, which may be absent.
+    ///
+    /// # Errors
+    /// Exit 2, naming file, line and key, when the file is wrong; exit 3 when it cannot be read.
+    pub fn load(explicit: Option<&Path>) -> Result<Self> {
+        let path = match explicit {
+            Some(path) => path.to_owned(),
+            None => match default_path() {
+                Some(path) if path.exists() => path,
+                _ => return Ok(Self::default()),
+            },
+        };
+        let text = std::fs::read_to_string(&path).map_err(|e| {
+            Error::could_not_run(format!("cannot read the configuration {}", path.display())).because(e)
+        })?;
+        Self::parse(&text).map_err(|problem| problem.in_file(&path))
+    }
+
+    /// Reads the text of a configuration file.
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let raw: RawConfig = toml::from_str(text).map_err(|e| Problem::from_toml(text, &e))?;
+        Self::check(raw).map_err(Problem::new)
+    }
+
+    fn check(raw: RawConfig) -> Result<Self, String> {
+        let defaults = Self::default();
+        let span = |key: &str, text: Option<String>| {
+            text.map(|t| t.parse::<Span>().map_err(|e| format!("{key}: {e}"))).transpose()
+        };
+        let mut profiles = BTreeMap::new();
+        for (name, p) in raw.profiles {
+            if name == DEMO_PROFILE {
+                return Err(format!(
+                    "profiles.{name}: this name belongs to the private server; choose another"
+                ));
+            }
+            let at = |key: &str| format!("profiles.{name}.{key}");
+            let database_url = p.database_url.ok_or_else(|| format!("{} is missing", at("database_url")))?;
+            let organization = p
+                .organization
+                .map(OrgId::new)
+                .transpose()
+                .map_err(|e| format!("{}: {e}", at("organization")))?;
+            let window = span(&at("window"), p.window)?;
+            let profile = Profile {
+                database_url,
+                writer_url: p.writer_url,
+                organization,
+                window,
+                production: p.production,
+            };
+            profiles.insert(name, profile);
+        }
+        if let Some(name) = &raw.profile
+            && name != DEMO_PROFILE
+            && !profiles.contains_key(name)
+        {
+            return Err(format!("profile: there is no [profiles.{name}]"));
+        }
+        Ok(Self {
+            profile: raw.profile,
+            window: span("window", raw.window)?.unwrap_or(defaults.window),
+            timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
+            profiles,
+        })
+    }
+
+    /// The configuration in force as TOML, passwords replaced by dots.
+    pub fn to_toml(&self) -> String {
+        let shown = |url: &Secret| Secret::new(url.to_string());
+        let raw = RawConfig {
+            profile: self.profile.clone(),
+            window: Some(self.window.to_string()),
+            timeout: Some(self.timeout.to_string()),
+            profiles: self
+                .profiles
+                .iter()
+                .map(|(name, p)| {
+                    let raw = RawProfile {
+                        database_url: Some(shown(&p.database_url)),
+                        writer_url: p.writer_url.as_ref().map(shown),
+                        organization: p.organization.as_ref().map(ToString::to_string),
+                        window: p.window.map(|w| w.to_string()),
+                        production: p.production,
+                    };
+                    (name.clone(), raw)
+                })
+                .collect(),
+        };
+        toml::to_string_pretty(&raw).unwrap_or_default()
+    }
+}
+
+/// Where the user's configuration is looked for.
+pub fn default_path() -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "agenttrace").map(|d| d.config_dir().join("config.toml"))
+}
+
+/// What is wrong with a file, and where.
+#[derive(Debug, PartialEq)]
+struct Problem {
+    line: Option<usize>,
+    text: String,
+    hint: Option<String>,
+}
+
+impl Problem {
+    fn new(text: String) -> Self {
+        Self { line: None, text, hint: None }
+    }
+
+    fn from_toml(source: &str, error: &toml::de::Error) -> Self {
+        let line = error.span().map(|s| source[..s.start.min(source.len())].matches('\n').count() + 1);
+        // serde's own sentence: unknown field `x`, expected one of `a`, `b`.
+        let text = error.message().to_owned();
+        let mut words = text.split('`').skip(1).step_by(2);
+        let hint = text.starts_with("unknown field").then(|| words.next()).flatten().and_then(|unknown| {
+            let nearest = words.max_by(|a, b| {
+                strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
+            })?;
+            Some(format!("did you mean '{nearest}'?"))
+        });
+        Self { line, text, hint }
+    }
+
+    fn in_file(self, path: &Path) -> Error {
+        let place =
+            self.line.map_or_else(|| path.display().to_string(), |n| format!("{}:{n}", path.display()));
+        let error = Error::usage(format!("{place}: {}", self.text));
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_name() {
+        let problem = Config::parse("window = \"7d\"\n[profiles.prod]\ndatabse_url = \"x\"\n").unwrap_err();
+        assert_eq!(problem.line, Some(3));
+        assert_eq!(problem.hint.as_deref(), Some("did you mean 'database_url'?"));
+    }
+
+    #[test]
+    fn the_name_demo_is_taken() {
+        let problem = Config::parse("[profiles.demo]\ndatabase_url = \"x\"\n").unwrap_err();
+        assert!(problem.text.contains("profiles.demo"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_profile_that_is_not_there_is_no_default() {
+        assert_eq!(
+            Config::parse("profile = \"prod\"").unwrap_err().text,
+            "profile: there is no [profiles.prod]"
+        );
+    }
+
+    #[test]
+    fn passwords_are_never_printed() {
+        for url in ["postgres://u:s3cret@h/d", "postgres://u@h/d?sslmode=require&password=s3cret"] {
+            let secret = Secret::new(url);
+            assert_eq!(secret.password(), Some("s3cret"));
+            assert!(!format!("{secret} {secret:?}").contains("s3cret"));
+        }
+        assert_eq!(Secret::new("postgres://u@h:5432/d?host=%2Ftmp").password(), None);
+    }
+
+    /// Every key of the example exists, and every key that exists is in the example.
+    #[test]
+    fn the_example_file_has_exactly_the_keys_of_the_code() {
+        let example = include_str!("../../config.example.toml");
+        let active: String = example
+            .lines()
+            .map(|l| {
+                l.strip_prefix("#").filter(|l| l.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()))
+            })
+            .zip(example.lines())
+            .map(|(uncommented, line)| uncommented.unwrap_or(line).to_owned() + "\n")
+            .collect();
+        Config::parse(&active).unwrap();
+        let full = RawConfig {
+            profile: Some(String::new()),
+            window: Some(String::new()),
+            timeout: Some(String::new()),
+            profiles: [(
+                "reporting".to_owned(),
+                RawProfile {
+                    database_url: Some(Secret::new("")),
+                    writer_url: Some(Secret::new("")),
+                    organization: Some(String::new()),
+                    window: Some(String::new()),
+                    production: true,
+                },
+            )]
+            .into(),
+        };
+        fn keys(prefix: &str, table: &toml::Table, out: &mut Vec<String>) {
+            for (k, v) in table {
+                match v {
+                    toml::Value::Table(t) => keys(&format!("{prefix}{k}."), t, out),
+                    _ => out.push(format!("{prefix}{k}")),
+                }
+            }
+        }
+        let (mut wanted, mut documented) = (Vec::new(), Vec::new());
+        keys("", &toml::Table::try_from(&full).unwrap(), &mut wanted);
+        keys("", &active.parse().unwrap(), &mut documented);
+        wanted.sort();
+        documented.sort();
+        assert_eq!(documented, wanted);
+    }
+}

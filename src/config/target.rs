@@ -1,0 +1,233 @@
+//! Which database a run works on. Safety first: a flag outranks every environment variable, and the private server is
+//! never confused with anybody else's.
+
+use super::{Config, Secret, Span};
+use crate::domain::OrgId;
+use crate::error::{Error, Result};
+use crate::server::PrivateServer;
+use sqlx::postgres::PgConnectOptions;
+use std::fmt;
+use std::sync::Arc;
+
+/// Name of the profile that means the private server.
+pub const DEMO_PROFILE: &str = "demo";
+/// The database on the private server that `demo` fills.
+pub const PRIVATE_DATABASE: &str = "agenttrace";
+
+/// A database to work on, and where its name came from.
+#[derive(Clone)]
+pub struct Target {
+    /// How to connect.
+    pub options: PgConnectOptions,
+    /// What people call it, such as `demo` or `prod`; no password in it.
+    pub label: String,
+    /// Marked as production in the profile.
+    pub production: bool,
+    /// The private server it lives on; holding it keeps the server running.
+    pub server: Option<Arc<PrivateServer>>,
+}
+
+impl fmt::Debug for Target {
+    /// Without the options: their own form shows the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("label", &self.label)
+            .field("production", &self.production)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The flags that name a target.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--database-url`
+    pub database_url: Option<String>,
+    /// `--profile`
+    pub profile: Option<String>,
+    /// `--database`
+    pub database: Option<String>,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    /// On the private server, under this name.
+    Private {
+        /// Name of the database.
+        database: String,
+    },
+    /// Elsewhere.
+    Remote {
+        /// For readers.
+        url: Secret,
+        /// For writers.
+        writer_url: Secret,
+    },
+}
+
+/// A target that has been chosen but not yet reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Where it is.
+    pub place: Place,
+    /// What people call it.
+    pub label: String,
+    /// The profile's organisation.
+    pub organization: Option<OrgId>,
+    /// The default time window in force.
+    pub window: Span,
+    /// The profile says that it is production.
+    pub production: bool,
+}
+
+/// Chooses the target: `--database-url` or `--profile`, then `AGENTTRACE_DATABASE_URL`, then `DATABASE_URL`, then the
+/// profile that the configuration names.
+///
+/// # Errors
+/// Exit 2 when flags contradict each other, a profile is unknown, a flag carries a password, or nothing names a target.
+pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<String>) -> Result<Choice> {
+    if flags.database_url.is_some() && flags.profile.is_some() {
+        return Err(Error::usage("--database-url and --profile name two targets; give one of them"));
+    }
+    let on_flags = if let Some(url) = &flags.database_url {
+        let url = Secret::new(url);
+        if url.password().is_some() {
+            return Err(Error::usage(
+                "--database-url carries a password, which every user of this machine can see",
+            )
+            .hint(
+                "put it into ~/.pgpass or PGPASSWORD, or set AGENTTRACE_DATABASE_URL instead of the flag",
+            ));
+        }
+        Some(remote(config, url, "--database-url"))
+    } else {
+        flags.profile.as_deref().map(|name| profile(config, flags, name)).transpose()?
+    };
+    let from_env =
+        |name: &str| env(name).filter(|v| !v.is_empty()).map(|v| remote(config, Secret::new(v), name));
+    let choice =
+        on_flags.or_else(|| from_env("AGENTTRACE_DATABASE_URL")).or_else(|| from_env("DATABASE_URL"));
+    let choice = match (choice, &config.profile) {
+        (Some(choice), _) => choice,
+        (None, Some(name)) => profile(config, flags, name)?,
+        (None, None) => return Err(nothing_configured()),
+    };
+    if flags.database.is_some() && !matches!(choice.place, Place::Private { .. }) {
+        return Err(Error::usage(
+            "--database names a database on the private server; it goes with --profile demo",
+        )
+        .hint("on another server the database is part of the URL"));
+    }
+    Ok(choice)
+}
+
+fn remote(config: &Config, url: Secret, label: &str) -> Choice {
+    Choice {
+        place: Place::Remote { writer_url: url.clone(), url },
+        label: label.to_owned(),
+        organization: None,
+        window: config.window,
+        production: false,
+    }
+}
+
+fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
+    if name == DEMO_PROFILE {
+        let database = flags.database.clone().unwrap_or_else(|| PRIVATE_DATABASE.to_owned());
+        return Ok(Choice {
+            place: Place::Private { database },
+            label: name.to_owned(),
+            organization: None,
+            window: config.window,
+            production: false,
+        });
+    }
+    let Some(p) = config.profiles.get(name) else {
+        let names: Vec<&str> =
+            config.profiles.keys().map(String::as_str).chain(std::iter::once(DEMO_PROFILE)).collect();
+        return Err(Error::usage(format!("there is no profile '{}'", name.escape_debug()))
+            .hint(format!("profiles: {}", names.join(", "))));
+    };
+    Ok(Choice {
+        place: Place::Remote {
+            url: p.database_url.clone(),
+            writer_url: p.writer_url.clone().unwrap_or_else(|| p.database_url.clone()),
+        },
+        label: name.to_owned(),
+        organization: p.organization.clone(),
+        window: p.window.unwrap_or(config.window),
+        production: p.production,
+    })
+}
+
+fn nothing_configured() -> Error {
+    Error::usage("no database is named yet")
+        .hint(
+            "agenttrace demo                       a private PostgreSQL with a realistic trail: look around",
+        )
+        .hint(
+            "agenttrace --database-url URL         your own, such as postgres://analyst@db.example.com/audit",
+        )
+        .hint(
+            "agenttrace --profile demo ingest FILE load a log file into the private server, then look at it",
+        )
+        .hint("agenttrace config path                where a configuration with profiles would be")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_env(name: &'static str, value: &'static str) -> impl Fn(&str) -> Option<String> {
+        move |n| (n == name).then(|| value.to_owned())
+    }
+
+    fn both(name: &str) -> Option<String> {
+        match name {
+            "AGENTTRACE_DATABASE_URL" => Some("postgres://ours/a".to_owned()),
+            "DATABASE_URL" => Some("postgres://theirs/a".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn url_of(choice: &Choice) -> &str {
+        match &choice.place {
+            Place::Remote { url, .. } => url.expose(),
+            Place::Private { .. } => "private",
+        }
+    }
+
+    #[test]
+    fn flags_outrank_the_environment_and_ours_outranks_theirs() {
+        let config = Config::default();
+        let choice = choose(&config, &Flags::default(), both).unwrap();
+        assert_eq!(url_of(&choice), "postgres://ours/a");
+        let flags = Flags { profile: Some("demo".into()), ..Flags::default() };
+        assert_eq!(url_of(&choose(&config, &flags, both).unwrap()), "private");
+        let flags = Flags { database_url: Some("postgres://flag/a".into()), ..Flags::default() };
+        assert_eq!(url_of(&choose(&config, &flags, both).unwrap()), "postgres://flag/a");
+    }
+
+    #[test]
+    fn an_empty_variable_names_nothing() {
+        let error = choose(&Config::default(), &Flags::default(), with_env("DATABASE_URL", "")).unwrap_err();
+        assert!(error.hints().iter().any(|h| h.contains("agenttrace demo")));
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_refused() {
+        let flags = Flags { database_url: Some("postgres://u:secret@h/d".into()), ..Flags::default() };
+        let error = choose(&Config::default(), &flags, |_| None).unwrap_err();
+        assert_eq!(error.kind().exit_code(), 2);
+        assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn another_database_is_for_the_private_server_only() {
+        let flags = Flags { database: Some("case7".into()), ..Flags::default() };
+        assert!(choose(&Config::default(), &flags, both).is_err());
+        let flags = Flags { profile: Some("demo".into()), ..flags };
+        let choice = choose(&Config::default(), &flags, both).unwrap();
+        assert_eq!(choice.place, Place::Private { database: "case7".into() });
+    }
+}
