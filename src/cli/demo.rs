@@ -1,10 +1,10 @@
 //! `agenttrace demo`
 
-use super::Context;
+use super::{Context, console};
 use super::context::{blocking, server_error};
 use crate::config::{DEMO_PROFILE, PRIVATE_DATABASE, Target};
 use crate::demo::{self, Settings, Trail};
-use crate::domain::{NewEvent, Safe, Timestamp};
+use crate::domain::{NewEvent, OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::server;
 use crate::store::demo_trail::{self, Begun, Turn};
@@ -70,13 +70,16 @@ pub async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     }
     let database = global.database.as_deref().unwrap_or(PRIVATE_DATABASE);
     let target = prepare(context, &args, asked, database).await?;
-    open(context, &args, &target, database)
+    if args.no_console || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return say_how_to_connect(context, &target, database);
+    }
+    let organization = OrgId::new(demo::PLANTED_IN).map_err(|e| Error::usage(e.to_string()))?;
+    let organization = global.org.as_ref().map(OrgId::new).transpose()
+        .map_err(|e| Error::usage(format!("--org: {e}")))?.unwrap_or(organization);
+    console::open(context, target, Some(organization), context.config()?.window).await
 }
 
-/// Opens the console on the demo, or says how to connect.
-fn open(context: &Context, args: &DemoArgs, target: &Target, database: &str) -> Result<()> {
-    // The console is opened here, unless `--no-console` or no terminal.
-    let _ = args.no_console;
+fn say_how_to_connect(context: &Context, target: &Target, database: &str) -> Result<()> {
     let program = if database == PRIVATE_DATABASE {
         "agenttrace --profile demo".to_owned()
     } else {
