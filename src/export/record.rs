@@ -29,6 +29,9 @@ pub const COLUMNS: [&str; 22] = [
     "previous_hash",
 ];
 
+/// Those of them that a [`Record`] may be without.
+pub const STATE_COLUMNS: [&str; 2] = ["previous_state", "new_state"];
+
 /// A value of a column. Untrusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -63,6 +66,11 @@ impl<'a> Record<'a> {
     /// The row.
     pub fn row(self) -> &'a EventRow {
         self.row
+    }
+
+    /// Whether the states are at hand.
+    pub fn has_states(self) -> bool {
+        self.states.is_some()
     }
 
     /// The columns with their names, in the order of [`COLUMNS`]; the states are left out if they are not at hand.
