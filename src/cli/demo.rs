@@ -52,7 +52,7 @@ pub struct DemoArgs {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: DemoArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     let global = &context.global;
     if global.database_url.is_some() || global.profile.as_ref().is_some_and(|p| p != DEMO_PROFILE) {
         return Err(Error::usage("demo works on its own private server, not on --database-url or --profile")
