@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::context::{blocking, server_error};
-use crate::config::{DEMO_PROFILE, PRIVATE_DATABASE, Target};
+use crate::config::{self, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Target};
 use crate::demo::{self, Settings, Trail};
-use crate::domain::{NewEvent, Safe, Timestamp};
+use crate::domain::{NewEvent, OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::server;
 use crate::store::demo_trail::{self, Begun, Turn};
@@ -70,13 +70,26 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     }
     let database = global.database.as_deref().unwrap_or(PRIVATE_DATABASE);
     let target = prepare(context, &args, asked, database).await?;
-    open(context, &args, &target, database)
+    let terminal = context.out.stdout_is_terminal && io::stdin().is_terminal();
+    if args.no_console || !terminal {
+        return print_how_to_connect(context, &target, database);
+    }
+    // As `--profile demo` would, and blind to the variables that name other servers.
+    let flags = Flags {
+        profile: Some(DEMO_PROFILE.to_owned()),
+        database: global.database.clone(),
+        database_url: None,
+    };
+    let choice = config::choose(&context.config()?, &flags, |_| None)?;
+    let organization = match context.named_organization(&choice)? {
+        Some(organization) => Some(organization),
+        None => Some(OrgId::new(demo::PLANTED_IN).map_err(|e| Error::could_not_run(e.to_string()))?),
+    };
+    super::console::open(context, target, organization, choice.window).await
 }
 
-/// Opens the console on the demo, or says how to connect.
-fn open(context: &Context, args: &DemoArgs, target: &Target, database: &str) -> Result<()> {
-    // The console is opened here, unless `--no-console` or no terminal.
-    let _ = args.no_console;
+/// What `--no-console` ends with.
+fn print_how_to_connect(context: &Context, target: &Target, database: &str) -> Result<()> {
     let program = if database == PRIVATE_DATABASE {
         "agenttrace --profile demo".to_owned()
     } else {
