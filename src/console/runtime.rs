@@ -22,7 +22,7 @@ const BURST: usize = 256;
 
 /// What the operating system may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// Leave in order: SIGTERM, SIGHUP.
     Leave,
     /// SIGINT from elsewhere than the keyboard.
@@ -33,29 +33,29 @@ pub enum Signal {
 
 /// A clock that starts with the console.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     started: Instant,
 }
 
 impl Clock {
     /// Starts it.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { started: Instant::now() }
     }
 
     /// The present.
-    pub fn now(self) -> Moment {
+    pub(crate) fn now(self) -> Moment {
         Moment { wall: Timestamp::from(Utc::now()), clock: self.started.elapsed() }
     }
 }
 
 /// Model, screen and executor, joined by the loop.
 #[derive(Debug)]
-pub struct Runtime<S> {
+pub(crate) struct Runtime<S> {
     /// The state.
-    pub model: Model,
+    pub(crate) model: Model,
     /// Where it is drawn.
-    pub screen: S,
+    pub(crate) screen: S,
     executor: Executor,
     clock: Clock,
     drawn: Option<Instant>,
@@ -63,7 +63,7 @@ pub struct Runtime<S> {
 
 impl<S: Screen> Runtime<S> {
     /// A console that has not begun.
-    pub fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
+    pub(crate) fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
         Self { model, screen, executor, clock, drawn: None }
     }
 
@@ -71,7 +71,7 @@ impl<S: Screen> Runtime<S> {
     ///
     /// # Errors
     /// When the terminal can no longer be read or written.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut input: impl Stream<Item = io::Result<Event>> + Unpin,
         mut signals: impl Stream<Item = Signal> + Unpin,

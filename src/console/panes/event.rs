@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_millis(80);
 
 /// The state of the pane.
 #[derive(Debug, Default)]
-pub struct EventPane {
+pub(crate) struct EventPane {
     row: Option<Row>,
     states: States,
     lines: Vec<Line>,
@@ -46,21 +46,21 @@ struct Line {
 
 /// What the lines depend on besides the event.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The machine's zone.
-    pub local: Zone,
+    pub(crate) local: Zone,
     /// The present.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl EventPane {
     /// The event shown.
-    pub fn key(&self) -> Option<EventKey> {
+    pub(crate) fn key(&self) -> Option<EventKey> {
         self.row.as_ref().map(|r| r.event.key())
     }
 
     /// Shows an event: its columns at once, its states when they have been fetched. False when it is shown already.
-    pub fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
+    pub(crate) fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
         let same = match (&self.row, row) {
             (Some(old), Some(new)) => old.event == new.event,
             (None, None) => true,
@@ -78,19 +78,19 @@ impl EventPane {
     }
 
     /// When the states are to be fetched.
-    pub fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         self.due
     }
 
     /// Fetches the states (again), without waiting.
-    pub fn hurry(&mut self, clock: Duration) {
+    pub(crate) fn hurry(&mut self, clock: Duration) {
         if self.row.is_some() && !matches!(self.states, States::Ready(..)) {
             self.due = Some(clock);
         }
     }
 
     /// The event to fetch now, if it is time.
-    pub fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
+    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
         if self.due.is_some_and(|due| due <= clock) {
             self.due = None;
             self.key()
@@ -100,7 +100,7 @@ impl EventPane {
     }
 
     /// Adds the states of the event.
-    pub fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
+    pub(crate) fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
         match detail {
             Some(detail) if Some(detail.event.row.key()) == self.key() => {
                 self.states = States::Ready(detail.previous_state, detail.new_state);
@@ -112,13 +112,13 @@ impl EventPane {
     }
 
     /// Says why there are no states.
-    pub fn fail(&mut self, text: Safe, setting: Setting) {
+    pub(crate) fn fail(&mut self, text: Safe, setting: Setting) {
         self.states = States::Trouble(text);
         self.lay_out(setting);
     }
 
     /// Takes note of the pane's size.
-    pub fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
+    pub(crate) fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
         let changed = self.width != width;
         self.width = width;
         self.height = height;
@@ -129,17 +129,17 @@ impl EventPane {
     }
 
     /// Scrolls by lines.
-    pub fn scroll(&mut self, by: isize) {
+    pub(crate) fn scroll(&mut self, by: isize) {
         self.top = self.top.saturating_add_signed(by).min(self.last_top());
     }
 
     /// Lines of the pane.
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.height
     }
 
     /// `12–40 of 214`, empty when everything is on the screen.
-    pub fn position(&self) -> Safe {
+    pub(crate) fn position(&self) -> Safe {
         if self.lines.len() <= self.height {
             return Safe::default();
         }
@@ -169,7 +169,7 @@ impl EventPane {
     }
 
     /// Draws the lines that fit.
-    pub fn paint(&self, painter: &mut Painter<'_>) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
         if self.row.is_none() {
             painter.say(1, 0, "No event is selected.", Role::Muted);
         }
