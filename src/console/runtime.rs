@@ -9,8 +9,10 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 use chrono::Utc;
 use crossterm::event::Event;
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -86,7 +88,7 @@ impl<S: Screen> Runtime<S> {
             goes_on = tokio::select! {
                 biased;
                 signal = signals.next() => self.signal(signal)?,
-                event = input.next() => self.take_in(event, &mut input)?,
+                event = input.next() => self.take_in(event, &mut input).await?,
                 () = sleep_until(frame), if self.model.dirty => true,
                 (ticket, outcome) = self.executor.next(), if self.executor.is_busy() => {
                     self.message(What::Ended(ticket, outcome))?
@@ -120,7 +122,7 @@ impl<S: Screen> Runtime<S> {
     }
 
     /// Takes in an event and what else is waiting. False when the terminal is gone.
-    fn take_in(
+    async fn take_in(
         &mut self,
         mut event: Option<io::Result<Event>>,
         input: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
@@ -138,9 +140,10 @@ impl<S: Screen> Runtime<S> {
             {
                 return Ok(false);
             }
-            match input.next().now_or_never() {
-                Some(next) => event = next,
-                None => break,
+            // With the waker of this task: crossterm keeps the first one it is given.
+            match poll_fn(|context| Poll::Ready(input.poll_next_unpin(context))).await {
+                Poll::Ready(next) => event = next,
+                Poll::Pending => break,
             }
         }
         Ok(true)

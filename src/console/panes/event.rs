@@ -154,15 +154,7 @@ impl EventPane {
     fn lay_out(&mut self, setting: Setting) {
         let mut out = Lines { lines: Vec::new(), width: self.width.max(LABEL + 8) };
         if let Some(row) = &self.row {
-            out.columns(row, setting);
-            match &self.states {
-                States::Waiting => out.add("states", Safe::literal("loading…"), Role::Muted),
-                States::Trouble(text) => out.add("states", text.clone(), Role::Error),
-                States::Ready(previous, new) => {
-                    out.state("previous_state", previous.as_deref());
-                    out.state("new_state", new.as_deref());
-                }
-            }
+            out.columns(row, &self.states, setting);
         }
         self.lines = out.lines;
         self.top = self.top.min(self.last_top());
@@ -188,7 +180,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn columns(&mut self, row: &Row, setting: Setting) {
+    fn columns(&mut self, row: &Row, states: &States, setting: Setting) {
         let EventRow {
             event_id,
             timestamp,
@@ -215,12 +207,13 @@ impl Lines {
         let (severity, role) = row.severity();
         self.text("event_id", event_id);
         self.add("timestamp", Safe::from_untrusted(&timestamp.to_rfc3339()), Role::Text);
-        self.add("  local", Safe::from_untrusted(&setting.local.full(*timestamp)), Role::Muted);
-        self.add("  age", Safe::from_untrusted(&relative(*timestamp, setting.now)), Role::Muted);
+        let local = format!("{} · {}", setting.local.full(*timestamp), relative(*timestamp, setting.now));
+        self.add("  local · age", Safe::from_untrusted(&local), Role::Muted);
         self.add("event_severity", severity.clone(), role);
         self.text("event_category", event_category);
         self.text("event_type", event_type);
         self.text("action", action);
+        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
         self.blank();
         self.text("actor_type", actor_type);
         self.text("actor_id", actor_id);
@@ -231,8 +224,10 @@ impl Lines {
         self.text("resource_type", resource_type);
         self.text("resource_id", resource_id);
         self.optional("resource_name", resource_name.as_deref());
-        self.optional("project_id", project_id.as_deref());
+        self.states(states);
+        self.blank();
         self.text("organization_id", organization_id);
+        self.optional("project_id", project_id.as_deref());
         self.text("request_id", request_id);
         self.optional("session_id", session_id.as_deref());
         self.blank();
@@ -242,8 +237,19 @@ impl Lines {
         } else {
             self.text("previous_hash", previous_hash);
         }
-        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
-        self.blank();
+    }
+
+    /// The change comes before the identifiers: it is what people look for. Long states are followed by them, one key
+    /// away (the end of the text).
+    fn states(&mut self, states: &States) {
+        match states {
+            States::Waiting => self.add("states", Safe::literal("loading…"), Role::Muted),
+            States::Trouble(text) => self.add("states", text.clone(), Role::Error),
+            States::Ready(previous, new) => {
+                self.state("previous_state", previous.as_deref());
+                self.state("new_state", new.as_deref());
+            }
+        }
     }
 
     fn text(&mut self, label: &'static str, text: &str) {
