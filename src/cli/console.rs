@@ -7,7 +7,7 @@ use crate::domain::OrgId;
 use crate::error::Result;
 
 /// Opens the console on the configured target.
-pub async fn run(context: &Context) -> Result<()> {
+pub(super) async fn run(context: &Context) -> Result<()> {
     let choice = context.choice()?;
     let organization = context.named_organization(&choice)?;
     let target = context.target(&choice).await?;
@@ -15,7 +15,7 @@ pub async fn run(context: &Context) -> Result<()> {
 }
 
 /// Opens the console on a target that has been reached.
-pub async fn open(context: &Context, target: Target, organization: Option<OrgId>, window: Span) -> Result<()> {
+pub(super) async fn open(context: &Context, target: Target, organization: Option<OrgId>, window: Span) -> Result<()> {
     let color = match context.global.color {
         Color::Auto => ColorChoice::Auto,
         Color::Always => ColorChoice::Always,
