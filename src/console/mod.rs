@@ -16,6 +16,7 @@ mod fixtures;
 mod history;
 mod json;
 pub mod keymap;
+mod keys;
 mod layout;
 mod log;
 mod model;
@@ -111,14 +112,14 @@ fn choose_theme(name: Option<&str>, color: ColorChoice) -> Result<Theme> {
 #[cfg(unix)]
 fn signals() -> Result<impl Stream<Item = Signal> + Unpin> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut leave = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::quit())?];
+    let mut leave =
+        [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::quit())?];
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     Ok(stream::poll_fn(move |context| {
         let came = |s: &mut tokio::signal::unix::Signal, context: &mut _| s.poll_recv(context).is_ready();
         // Each is asked, so that each wakes the loop.
-        let leave = leave.iter_mut().fold(false, |any, s| came(s, context) || any);
-        if leave {
+        if leave.iter_mut().filter_map(|s| came(s, context).then_some(())).count() > 0 {
             std::task::Poll::Ready(Some(Signal::Leave))
         } else if came(&mut interrupt, context) {
             std::task::Poll::Ready(Some(Signal::Interrupt))

@@ -80,7 +80,7 @@ pub(crate) enum Overlay {
     /// The chooser of organisations.
     Organizations,
     /// The palette.
-    Palette(Palette),
+    Palette(Box<Palette>),
     /// Leave?
     Quit,
 }
@@ -232,9 +232,9 @@ impl Model {
     /// connection is tried, the server is looked at. An idle console wakes every [`PULSE`] only.
     pub(crate) fn next_wake(&self) -> Duration {
         let clock = self.at.clock;
-        let spin = self.visible_work().map(|(since, _)| {
-            if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN }
-        });
+        let spin = self
+            .visible_work()
+            .map(|(since, _)| if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN });
         let retry = match self.connection {
             // The countdown on the screen.
             Connection::Lost { retry_at: Some(at), .. } => Some(at.min(clock + Duration::from_millis(500))),
@@ -248,6 +248,6 @@ impl Model {
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
             .min()
-            .unwrap_or(clock + Duration::from_secs(3_600))
+            .unwrap_or(clock + Duration::from_hours(1))
     }
 }

@@ -1,9 +1,9 @@
 //! The filter line: what the view shows, and the editor for it.
 
+use crate::config::Span;
 use crate::console::editor::Editor;
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
-use crate::config::Span;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Filter, FilterError};
 
@@ -54,23 +54,19 @@ impl FilterLine {
     /// The text and what it means; `None` when it means nothing yet: the reason is on the screen.
     pub(crate) fn submit(&mut self) -> Option<(String, Filter)> {
         let editing = self.editing.take()?;
-        match editing.parsed {
-            Ok(filter) => {
-                let text = editing.editor.text().trim().to_owned();
-                self.history.retain(|t| *t != text);
-                if !text.is_empty() {
-                    self.history.push(text.clone());
-                }
-                if self.history.len() > REMEMBERED {
-                    self.history.remove(0);
-                }
-                Some((text, filter))
-            }
-            Err(_) => {
-                self.editing = Some(editing);
-                None
-            }
+        let Ok(filter) = editing.parsed else {
+            self.editing = Some(editing);
+            return None;
+        };
+        let text = editing.editor.text().trim().to_owned();
+        self.history.retain(|t| *t != text);
+        if !text.is_empty() {
+            self.history.push(text.clone());
         }
+        if self.history.len() > REMEMBERED {
+            self.history.remove(0);
+        }
+        Some((text, filter))
     }
 
     /// A key that is typed.
@@ -185,7 +181,8 @@ impl Shown<'_> {
             (Safe::from_untrusted(self.text), Role::Text)
         };
         let room = painter.width().saturating_sub(x + 1);
-        let window = self.windows().into_iter().find(|w| w.width() + 2 + filter.0.width().min(room / 2) <= room);
+        let window =
+            self.windows().into_iter().find(|w| w.width() + 2 + filter.0.width().min(room / 2) <= room);
         let right = painter.width().saturating_sub(1);
         let end = match window {
             Some(window) => painter.put_right(right, 0, &window, Role::Muted).saturating_sub(2),
@@ -197,7 +194,8 @@ impl Shown<'_> {
     /// The window in words, the longest form first.
     fn windows(&self) -> Vec<Safe> {
         let Some(range) = self.range else { return Vec::new() };
-        let day = |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
+        let day =
+            |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
         let short = |t: Timestamp| match t.to_utc() {
             Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
             None => t.to_rfc3339(),

@@ -29,8 +29,8 @@ pub(crate) struct Timeline {
     pub(crate) count: Option<Count>,
     /// What stands in the place of the rows, or the last failure.
     pub(crate) trouble: Option<Safe>,
-    /// For an empty view: the newest event before its window, if any.
-    pub(crate) empty: Option<Option<Timestamp>>,
+    /// For an empty view: time of the newest event before its window.
+    pub(crate) nearest_older: Option<Timestamp>,
     /// Time of the organisation's newest event when the view was opened.
     pub(crate) newest: Option<Timestamp>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
@@ -85,7 +85,7 @@ impl Timeline {
         let offset = self.selected.saturating_sub(self.top);
         let stood_at_newest = self.top == 0 && !self.window.has_newer();
         let rows: Vec<Row> = opened.rows.into_iter().map(|r| Row::new(r, zone)).collect();
-        self.empty = rows.is_empty().then_some(opened.nearest_older);
+        self.nearest_older = opened.nearest_older;
         self.newest = opened.newest.or(self.newest);
         self.selected = opened.selected.min(rows.len().saturating_sub(1));
         self.window = Window::new(rows, opened.has_newer, opened.has_older);
@@ -286,7 +286,11 @@ impl Timeline {
             y += 1;
         }
         if !self.window.is_empty() {
-            let end = if self.window.has_older() { "   … older events follow" } else { "   ─ no older event in this view ─" };
+            let end = if self.window.has_older() {
+                "   … older events follow"
+            } else {
+                "   ─ no older event in this view ─"
+            };
             painter.say(0, y, end, Role::Muted);
         }
     }
@@ -362,10 +366,16 @@ mod tests {
         let mut timeline = timeline(500, 20, true);
         for height in [20, 1, 3, 2, 50, 7, 0, 4] {
             timeline.set_height(height);
-            for step in [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder] {
+            for step in
+                [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder]
+            {
                 timeline.step(step);
                 let visible = timeline.top..timeline.top + timeline.rows_on_screen().max(1);
-                assert!(visible.contains(&timeline.selected), "height {height}: {} in {visible:?}", timeline.selected);
+                assert!(
+                    visible.contains(&timeline.selected),
+                    "height {height}: {} in {visible:?}",
+                    timeline.selected
+                );
             }
         }
     }
