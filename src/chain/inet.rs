@@ -215,9 +215,8 @@ impl Inet {
         if length < 2 {
             length = 0;
         }
-        // Addresses in which an IPv4 address is embedded end in its dotted form; `::1` is not one of them.
-        let embedded = base == 0
-            && (length == 6 || (length == 7 && words[7] != 1) || (length == 5 && words[5] == 0xffff));
+        // Addresses in which an IPv4 address is embedded end in its dotted form.
+        let embedded = base == 0 && (length == 6 || (length == 5 && words[5] == 0xffff));
         for (i, word) in words.iter().enumerate() {
             if length > 0 && (base..base + length).contains(&i) && !(embedded && i >= 6) {
                 if i == base {
@@ -260,6 +259,7 @@ mod tests {
             ("64:ff9b::192.0.2.33", "64:ff9b::c000:221"),
             ("::", "::"),
             ("::1", "::1"),
+            ("::1:2", "::0.1.0.2"),
             ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
         ] {
             assert_eq!(text.parse::<Inet>().map(|i| i.to_string()).as_deref(), Ok(expected), "{text}");

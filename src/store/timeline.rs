@@ -1,9 +1,10 @@
 //! Pages of events by keyset, one event, counts.
 
-use super::row::{self, ROW_COLUMNS, STATE_COLUMNS, SqlTime};
+use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::{ReadDb, StoreError, filter_sql};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::Filter;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
@@ -33,11 +34,18 @@ pub enum Seek {
     AtOrBefore(Timestamp),
 }
 
+impl Seek {
+    /// Whether the rows are fetched oldest first.
+    fn is_ascending(&self) -> bool {
+        matches!(self, Self::Oldest | Self::NewerThan(_))
+    }
+}
+
 /// A page: always newest first, whatever the direction in which it was fetched.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// Rows without states.
-    pub rows: Vec<EventRow>,
+pub struct Page<T = EventRow> {
+    /// The rows: [`EventRow`]s, which are without states, or whole [`Event`]s.
+    pub rows: Vec<T>,
     /// Whether the query has older rows than the last one here.
     pub has_older: bool,
     /// Whether the query has newer rows than the first one here.
@@ -45,8 +53,7 @@ pub struct Page {
 }
 
 /// A number of events and how far it can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// Counted.
     Exact(u64),
@@ -58,7 +65,27 @@ pub enum Count {
     Unknown,
 }
 
-/// One page of at most `limit` rows.
+impl Count {
+    /// The name of the kind in machine-readable output: `exact`, `estimate`, `at_least`, `unknown`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Exact(_) => "exact",
+            Self::Estimate(_) => "estimate",
+            Self::AtLeast(_) => "at_least",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The number, if there is one.
+    pub fn value(self) -> Option<u64> {
+        match self {
+            Self::Exact(n) | Self::Estimate(n) | Self::AtLeast(n) => Some(n),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// One page of at most `limit` rows, without states.
 ///
 /// The key of [`Seek::OlderThan`] and [`Seek::NewerThan`] is taken to be a row of the query, so that a page older than
 /// it always has something newer.
@@ -72,15 +99,40 @@ pub async fn page(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<Page, StoreError> {
-    let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
+    fetch(db, query, seek, limit, ROW_COLUMNS, row::event_row, cancel).await
+}
+
+/// As [`page`], with the states. They are read whole: ask for few rows.
+///
+/// # Errors
+/// As [`page`].
+pub async fn page_with_states(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Result<Page<Event>, StoreError> {
+    fetch(db, query, seek, limit, EVENT_COLUMNS, row::event, cancel).await
+}
+
+async fn fetch<T>(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    columns: &'static str,
+    decode: fn(&PgRow) -> Result<T, StoreError>,
+    cancel: &CancellationToken,
+) -> Result<Page<T>, StoreError> {
     // One row more than asked for tells whether the query goes on.
-    let mut sql = select(ROW_COLUMNS, query);
-    push_seek(&mut sql, seek);
-    push_order(&mut sql, ascending, limit.saturating_add(1));
+    let mut sql = QueryBuilder::new("");
+    push_page(&mut sql, columns, query, seek, limit.saturating_add(1));
     // Only behind a bare time nothing is known about the other side.
     let mut probe = match seek {
         Seek::AtOrBefore(time) => {
-            let mut probe = select("1", query);
+            let mut probe = QueryBuilder::new("");
+            push_select(&mut probe, "1", query);
             probe.push(" AND timestamp > ").push_bind(SqlTime(*time));
             push_order(&mut probe, true, 1);
             Some(probe)
@@ -98,21 +150,53 @@ pub async fn page(
         })
         .await?;
     let ahead = rows.len() > limit;
-    let mut rows = rows.iter().take(limit).map(row::event_row).collect::<Result<Vec<_>, _>>()?;
-    if ascending {
+    let mut rows = rows.iter().take(limit).map(decode).collect::<Result<Vec<_>, _>>()?;
+    let (has_older, has_newer) = if seek.is_ascending() {
         rows.reverse();
-    }
-    let (has_older, has_newer) = if ascending { (behind, ahead) } else { (ahead, behind) };
+        (behind, ahead)
+    } else {
+        (ahead, behind)
+    };
     Ok(Page { rows, has_older, has_newer })
 }
 
-/// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
-fn select(columns: &'static str, query: &Query) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, columns, query);
-    sql
+/// Runs the statement of a page and returns the server's account of it: the JSON text of
+/// `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)`.
+///
+/// # Errors
+/// As [`page`].
+pub async fn plan(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Result<String, StoreError> {
+    let mut sql = QueryBuilder::new("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ");
+    push_page(&mut sql, ROW_COLUMNS, query, seek, limit.saturating_add(1));
+    explained(&db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?)
 }
 
+/// What EXPLAIN returned.
+fn explained(row: &PgRow) -> Result<String, StoreError> {
+    let json = row.try_get_raw(0)?;
+    json.as_str().map(ToOwned::to_owned).map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))
+}
+
+/// The statement of a page.
+fn push_page(
+    sql: &mut QueryBuilder<Postgres>,
+    columns: &'static str,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+) {
+    push_select(sql, columns, query);
+    push_seek(sql, seek);
+    push_order(sql, seek.is_ascending(), limit);
+}
+
+/// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
 fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query) {
     sql.push("SELECT ").push(columns).push(" FROM audit_events WHERE organization_id = ");
     sql.push_bind(query.scope.organization().as_str().to_owned());
@@ -158,7 +242,7 @@ pub async fn event(
     cancel: &CancellationToken,
 ) -> Result<Option<Event>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(ROW_COLUMNS).push(", ").push(STATE_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
+    sql.push(EVENT_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
     sql.push_bind(scope.organization().as_str()).push(" AND event_id = ").push_bind(event_id);
     if let Some(timestamp) = timestamp {
         sql.push(" AND timestamp = ").push_bind(SqlTime(timestamp));
@@ -184,10 +268,9 @@ pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) ->
     let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
     push_select(&mut sql, "1", query);
     let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
-    let json = row.try_get_raw(0)?;
-    let explained = json.as_bytes().ok().and_then(|b| serde_json::from_slice::<Vec<Explained>>(b).ok());
-    Ok(match explained.as_deref() {
-        Some([Explained { plan }]) => Count::Estimate((plan.rows.round() as u64).max(1)),
+    let plans: Result<Vec<Explained>, _> = serde_json::from_str(&explained(&row)?);
+    Ok(match plans.as_deref() {
+        Ok([Explained { plan }]) => Count::Estimate((plan.rows.round() as u64).max(1)),
         _ => Count::Unknown,
     })
 }
