@@ -272,11 +272,7 @@ impl Lines {
             None => self.add(label, Safe::literal("null"), Role::Muted),
             Some([line]) => self.add(label, line.clone(), Role::Text),
             Some(lines) => {
-                self.lines.push(Line {
-                    label: Safe::literal(label),
-                    text: Safe::default(),
-                    role: Role::Text,
-                });
+                self.lines.push(Line { label: Safe::literal(label), text: Safe::default(), role: Role::Text });
                 for line in lines {
                     for text in wrap(line, self.width.saturating_sub(2)) {
                         self.lines.push(Line { label: Safe::default(), text, role: Role::Text });
@@ -290,8 +286,7 @@ impl Lines {
         let mut label = Safe::literal(label);
         for text in wrap(&text, self.width.saturating_sub(LABEL + 2)) {
             let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
-            let text =
-                if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
+            let text = if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
             self.lines.push(Line { label: std::mem::take(&mut label), text, role });
         }
     }
@@ -337,9 +332,7 @@ mod tests {
         let text = Safe::from_untrusted("    \"key\": \"0123456789012345678901234567890123456789\"");
         let lines = wrap(&text, 20);
         assert!(lines.iter().all(|l| l.width() <= 20));
-        assert!(
-            lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       "))
-        );
+        assert!(lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       ")));
         let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
         assert_eq!(joined, text.as_str().trim_start());
         assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);
