@@ -6,10 +6,11 @@
 
 mod canonical;
 mod inet;
+pub mod links;
 mod number;
 mod scheme;
 mod text;
 
 pub use canonical::{Canonicaliser, JsonError, Limits, Reason};
 pub use inet::{Inet, InetError};
-pub use scheme::{Content, Fields, SCHEME, to_hex};
+pub use scheme::{Content, Fields, SCHEME, Scheme, to_hex};
