@@ -87,7 +87,8 @@ impl Content {
     /// Writes the canonical text.
     ///
     /// # Errors
-    /// When a state cannot be canonicalised; the error names its column.
+    /// When a state cannot be canonicalised, or the time is outside the years 1 to 9999, which is all that Python's
+    /// `datetime` can hold; the error names the column.
     pub fn of(fields: &Fields<'_>, json: &mut Canonicaliser) -> Result<Self, ColumnError> {
         let mut text = Vec::with_capacity(1024);
         let link_at = append_text(Scheme::V1, fields, "", &Spelling::default(), json, &mut text)?;
@@ -194,7 +195,10 @@ pub(super) fn append_text(
                 out.push(b'"');
                 match spelling.time {
                     Some(time) => text::push_escaped(time, out),
-                    None => push_time(fields.timestamp, out),
+                    None => push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
+                        column,
+                        reason: format!("{} is outside the years 1 to 9999 that {SCHEME} can write", fields.timestamp),
+                    })?,
                 }
                 out.push(b'"');
             }
@@ -205,14 +209,11 @@ pub(super) fn append_text(
 }
 
 /// Appends an instant as Python's `isoformat()` prints it, without going through a formatter (it is done for every
-/// event). Years that have not four digits are left to the slow way.
-fn push_time(time: Timestamp, out: &mut Vec<u8>) {
+/// event). `None` when the year has not four digits.
+fn push_time(time: Timestamp, out: &mut Vec<u8>) -> Option<()> {
     const DAY: i64 = 86_400_000_000;
     let (days, micros) = (time.as_micros().div_euclid(DAY), time.as_micros().rem_euclid(DAY));
-    let Some((year, month, day)) = civil(days) else {
-        out.extend_from_slice(time.to_python_isoformat().as_bytes());
-        return;
-    };
+    let (year, month, day) = civil(days)?;
     let mut put = |value: i64, width: u32, after: &[u8]| {
         for power in (0..width).rev() {
             out.push(b'0' + (value / 10_i64.pow(power) % 10) as u8);
@@ -224,15 +225,15 @@ fn push_time(time: Timestamp, out: &mut Vec<u8>) {
     put(day, 2, b"T");
     put(micros / 3_600_000_000, 2, b":");
     put(micros / 60_000_000 % 60, 2, b":");
-    put(micros / 1_000_000 % 60, 2, b"");
-    if micros % 1_000_000 != 0 {
-        out.push(b'.');
-        let fraction = micros % 1_000_000;
-        for power in (0..6).rev() {
-            out.push(b'0' + (fraction / 10_i64.pow(power) % 10) as u8);
-        }
+    let fraction = micros % 1_000_000;
+    if fraction == 0 {
+        put(micros / 1_000_000 % 60, 2, b"");
+    } else {
+        put(micros / 1_000_000 % 60, 2, b".");
+        put(fraction, 6, b"");
     }
     out.extend_from_slice(b"+00:00");
+    Some(())
 }
 
 /// Year, month and day of a day counted from 1970-01-01, for the years 1 to 9999 (Howard Hinnant's `civil_from_days`).
@@ -314,12 +315,26 @@ mod tests {
         assert_eq!(error.to_string(), "previous_state: \\u0000 cannot be stored in jsonb (at byte 6)");
     }
 
+    /// Year 1 and year 10000, in microseconds.
+    const FIRST: i64 = -62_135_596_800_000_000;
+    const END: i64 = 253_402_300_800_000_000;
+
+    #[test]
+    fn times_that_python_cannot_hold_are_refused() {
+        for micros in [FIRST - 1, END, i64::MIN, i64::MAX] {
+            let fields = Fields { timestamp: Timestamp::from_micros(micros), ..event() };
+            let error = Content::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
+            assert_eq!(error.column, "timestamp");
+        }
+        assert!(push_time(Timestamp::from_micros(END - 1), &mut Vec::new()).is_some());
+    }
+
     proptest! {
         #[test]
-        fn instants_are_printed_as_the_slow_way_does(micros in -62_135_596_800_000_000i64..253_402_300_800_000_000, whole in any::<bool>()) {
+        fn instants_are_printed_as_the_slow_way_does(micros in FIRST..END, whole in any::<bool>()) {
             let time = Timestamp::from_micros(if whole { micros - micros.rem_euclid(1_000_000) } else { micros });
             let mut out = Vec::new();
-            push_time(time, &mut out);
+            prop_assert!(push_time(time, &mut out).is_some());
             prop_assert_eq!(String::from_utf8(out).unwrap(), time.to_python_isoformat());
         }
     }
