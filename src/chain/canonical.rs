@@ -527,9 +527,14 @@ mod tests {
     fn keys_are_sorted_by_code_point_at_every_depth() {
         for (json, expected) in [
             (r#" {"b" : 1 , "a":[ ] } "#, r#"{"a": [], "b": 1}"#),
-            (r#"{"bb":{"z":1,"a":{"y":{},"x":[{"q":1,"p":2},3]}},"aa":0}"#,
-             r#"{"aa": 0, "bb": {"a": {"x": [{"p": 2, "q": 1}, 3], "y": {}}, "z": 1}}"#),
-            (r#"{"aaaaaaaab":1,"aaaaaaaaa":2,"aaaaaaaa":3}"#, r#"{"aaaaaaaa": 3, "aaaaaaaaa": 2, "aaaaaaaab": 1}"#),
+            (
+                r#"{"bb":{"z":1,"a":{"y":{},"x":[{"q":1,"p":2},3]}},"aa":0}"#,
+                r#"{"aa": 0, "bb": {"a": {"x": [{"p": 2, "q": 1}, 3], "y": {}}, "z": 1}}"#,
+            ),
+            (
+                r#"{"aaaaaaaab":1,"aaaaaaaaa":2,"aaaaaaaa":3}"#,
+                r#"{"aaaaaaaa": 3, "aaaaaaaaa": 2, "aaaaaaaab": 1}"#,
+            ),
             // U+FF5E sorts before U+1F600, in UTF-16 it would not.
             ("{\"\u{1f600}\":1,\"\u{ff5e}\":2}", r#"{"\uff5e": 2, "\ud83d\ude00": 1}"#),
             // Compared decoded: the escaped form of é would sort before "z".
@@ -553,7 +558,8 @@ mod tests {
     #[test]
     fn strings_are_decoded_and_escaped_as_python_does() {
         assert_eq!(
-            canonical("\"\\u0041\\/\\u007f\u{7f}\\u00E9é\\ud83D\\uDE00\u{1f600}\\b\\f\\n\\r\\t\\\"\\\\\"").as_deref(),
+            canonical("\"\\u0041\\/\\u007f\u{7f}\\u00E9é\\ud83D\\uDE00\u{1f600}\\b\\f\\n\\r\\t\\\"\\\\\"")
+                .as_deref(),
             Ok(r#""A/\u007f\u007f\u00e9\u00e9\ud83d\ude00\ud83d\ude00\b\f\n\r\t\"\\""#)
         );
     }
@@ -567,9 +573,28 @@ mod tests {
         assert_eq!(reason("[1,1e4096]"), (Reason::NumberTooLong(4096), 3));
         assert_eq!(reason(&"[".repeat(1001)), (Reason::TooDeep(1000), 1000));
         assert!(canonical(&format!("{}{}", "[".repeat(1000), "]".repeat(1000))).is_ok());
-        for json in ["", " ", "{", "[1", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "[1}", "1 2", "tru",
-            "\"\n\"", "\"\\x\"", "\"\\u12\"", "\"", "nullx", "NaN", "-Infinity", "'a'"]
-        {
+        for json in [
+            "",
+            " ",
+            "{",
+            "[1",
+            "[1,]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[1}",
+            "1 2",
+            "tru",
+            "\"\n\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"",
+            "nullx",
+            "NaN",
+            "-Infinity",
+            "'a'",
+        ] {
             assert!(matches!(reason(json).0, Reason::Syntax(_)), "{json}");
         }
         let mut out = Vec::new();
@@ -584,9 +609,14 @@ mod tests {
     fn deep_unsorted_objects_are_written_in_linear_time() {
         // 1000 levels around 1 MB: moving each byte once per level would take a thousand times as long.
         let depth = 999;
-        let json = format!("{}\"{}\"{}", r#"{"b":0,"a":"#.repeat(depth), "x".repeat(1 << 20), "}".repeat(depth));
-        let expected =
-            format!("{}\"{}\"{}", r#"{"a": "#.repeat(depth), "x".repeat(1 << 20), r#", "b": 0}"#.repeat(depth));
+        let json =
+            format!("{}\"{}\"{}", r#"{"b":0,"a":"#.repeat(depth), "x".repeat(1 << 20), "}".repeat(depth));
+        let expected = format!(
+            "{}\"{}\"{}",
+            r#"{"a": "#.repeat(depth),
+            "x".repeat(1 << 20),
+            r#", "b": 0}"#.repeat(depth)
+        );
         assert!(canonical(&json).unwrap() == expected);
     }
 
@@ -636,7 +666,8 @@ mod tests {
         ];
         leaf.prop_recursive(5, 60, 6, move |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..5).prop_map(|items| format!("[{}]", items.join(" ,"))),
+                prop::collection::vec(inner.clone(), 0..5)
+                    .prop_map(|items| format!("[{}]", items.join(" ,"))),
                 prop::collection::vec((key.clone(), inner), 0..6).prop_map(|members| {
                     let members: Vec<_> = members.iter().map(|(k, v)| format!("\"{k}\" :{v}")).collect();
                     format!("{{{}}}", members.join(", "))
@@ -661,8 +692,35 @@ mod tests {
     fn any_bytes_give_a_text_or_an_error() {
         use rand_core::{Rng as _, SeedableRng as _};
         const ALPHABET: &[&[u8]] = &[
-            b"{", b"}", b"[", b"]", b",", b":", b"\"", b"\"a\"", b"\"b\"", b"\\", b"\\u", b"\\ud83d", b"\\ude00", b"0", b"-",
-            b"1", b".", b"e", b"E5", b"9", b" ", b"\n", b"true", b"null", b"\x7f", b"\xc3\xa9", b"\xff", b"\0", b"\xf0\x9f",
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b":",
+            b"\"",
+            b"\"a\"",
+            b"\"b\"",
+            b"\\",
+            b"\\u",
+            b"\\ud83d",
+            b"\\ude00",
+            b"0",
+            b"-",
+            b"1",
+            b".",
+            b"e",
+            b"E5",
+            b"9",
+            b" ",
+            b"\n",
+            b"true",
+            b"null",
+            b"\x7f",
+            b"\xc3\xa9",
+            b"\xff",
+            b"\0",
+            b"\xf0\x9f",
         ];
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
         let mut work = Canonicaliser::new(SMALL);

@@ -45,7 +45,8 @@ impl FromStr for Inet {
     type Err = InetError;
 
     fn from_str(text: &str) -> Result<Self, InetError> {
-        if text.contains(':') { parse_v6(text.as_bytes()) } else { parse_v4(text.as_bytes()) }.ok_or(InetError)
+        if text.contains(':') { parse_v6(text.as_bytes()) } else { parse_v4(text.as_bytes()) }
+            .ok_or(InetError)
     }
 }
 
@@ -227,9 +228,8 @@ impl Inet {
         if length < 2 {
             length = 0;
         }
-        // Addresses in which an IPv4 address is embedded end in its dotted form; `::1` is not one of them.
-        let embedded = base == 0
-            && (length == 6 || (length == 7 && words[7] != 1) || (length == 5 && words[5] == 0xffff));
+        // Addresses in which an IPv4 address is embedded end in its dotted form.
+        let embedded = base == 0 && (length == 6 || (length == 5 && words[5] == 0xffff));
         for (i, word) in words.iter().enumerate() {
             if length > 0 && (base..base + length).contains(&i) && !(embedded && i >= 6) {
                 if i == base {
@@ -272,6 +272,7 @@ mod tests {
             ("64:ff9b::192.0.2.33", "64:ff9b::c000:221"),
             ("::", "::"),
             ("::1", "::1"),
+            ("::1:2", "::0.1.0.2"),
             ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
         ] {
             assert_eq!(text.parse::<Inet>().map(|i| i.to_string()).as_deref(), Ok(expected), "{text}");
@@ -280,9 +281,24 @@ mod tests {
 
     #[test]
     fn what_postgresql_refuses_is_refused() {
-        for text in ["", " 10.0.0.1", "10.0.0.1 ", "unknown", "10.1", "1.2.3.4.5", "10.0.0.256", "10.0.0.1/33",
-            "fe80::1%eth0", "1::2::3", ":1", "1:", "192.0.2.1, 10.0.0.9", "12345::", "::1/129", "10.0.0.1:80"]
-        {
+        for text in [
+            "",
+            " 10.0.0.1",
+            "10.0.0.1 ",
+            "unknown",
+            "10.1",
+            "1.2.3.4.5",
+            "10.0.0.256",
+            "10.0.0.1/33",
+            "fe80::1%eth0",
+            "1::2::3",
+            ":1",
+            "1:",
+            "192.0.2.1, 10.0.0.9",
+            "12345::",
+            "::1/129",
+            "10.0.0.1:80",
+        ] {
             assert!(text.parse::<Inet>().is_err(), "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::canonical::{Canonicaliser, JsonError};
 use super::text;
-use crate::domain::{ColumnError, Timestamp};
+use crate::domain::{ColumnError, Event, Json, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 /// Name of the scheme.
@@ -73,6 +73,34 @@ pub struct Fields<'a> {
     pub new_state: Option<&'a str>,
     pub request_id: &'a str,
     pub session_id: Option<&'a str>,
+}
+
+impl<'a> From<&'a Event> for Fields<'a> {
+    fn from(event: &'a Event) -> Self {
+        let row = &event.row;
+        Self {
+            event_id: &row.event_id,
+            timestamp: row.timestamp,
+            organization_id: &row.organization_id,
+            project_id: row.project_id.as_deref(),
+            actor_type: &row.actor_type,
+            actor_id: &row.actor_id,
+            actor_email: row.actor_email.as_deref(),
+            actor_ip: row.actor_ip.as_deref(),
+            actor_user_agent: row.actor_user_agent.as_deref(),
+            event_category: &row.event_category,
+            event_type: &row.event_type,
+            event_severity: &row.event_severity,
+            resource_type: &row.resource_type,
+            resource_id: &row.resource_id,
+            resource_name: row.resource_name.as_deref(),
+            action: &row.action,
+            previous_state: event.previous_state.as_ref().map(Json::as_str),
+            new_state: event.new_state.as_ref().map(Json::as_str),
+            request_id: &row.request_id,
+            session_id: row.session_id.as_deref(),
+        }
+    }
 }
 
 /// The canonical text of an event without its predecessor: equal texts are equal events.

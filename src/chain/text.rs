@@ -93,7 +93,10 @@ mod tests {
     fn only_printable_ascii_stays() {
         assert_eq!(quoted("a/b ~"), r#""a/b ~""#);
         assert_eq!(quoted("\"\\\u{8}\u{c}\n\r\t"), r#""\"\\\b\f\n\r\t""#);
-        assert_eq!(quoted("\0\u{1f}\u{7f}\u{80}é\u{ffff}😀"), r#""\u0000\u001f\u007f\u0080\u00e9\uffff\ud83d\ude00""#);
+        assert_eq!(
+            quoted("\0\u{1f}\u{7f}\u{80}é\u{ffff}😀"),
+            r#""\u0000\u001f\u007f\u0080\u00e9\uffff\ud83d\ude00""#
+        );
     }
 
     proptest! {

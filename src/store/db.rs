@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use super::row::SqlTime;
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
 use std::fmt;
 use std::future::Future;
@@ -21,6 +21,8 @@ const CANCEL_REPEAT: Duration = Duration::from_millis(50);
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 /// How long [`ReadDb::close`] waits for the server's farewell.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// Greatest number of a writer's connections: two load, one watches.
+const WRITE_CONNECTIONS: u32 = 3;
 
 /// Limits of a reader.
 #[derive(Debug, Clone)]
@@ -352,7 +354,19 @@ impl WriteDb {
     /// # Errors
     /// [`StoreError::Connection`] when the server does not answer.
     pub async fn connect(options: PgConnectOptions) -> Result<Self, StoreError> {
-        todo!()
+        // Custom plans: a plan made while the table was empty would read all of it once it is full.
+        const SESSION: &str = "SET TimeZone = 'UTC'; SET default_transaction_isolation = 'read committed'; \
+                               SET plan_cache_mode = force_custom_plan; SET client_min_messages = warning; \
+                               SET idle_in_transaction_session_timeout = '5min'";
+        let options = options.application_name("agenttrace writer").disable_statement_logging();
+        // At once, because a pool keeps trying a server that is down until its time-out.
+        PgConnection::connect_with(&options).await?.close().await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(WRITE_CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(10))
+            .after_connect(|c, _| Box::pin(async move { sqlx::raw_sql(SESSION).execute(c).await.map(drop) }))
+            .connect_lazy_with(options);
+        Ok(Self { pool })
     }
 
     /// The pool.

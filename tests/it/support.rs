@@ -51,3 +51,13 @@ impl TestDatabase {
         c.close().await.unwrap();
     }
 }
+
+/// A folder that every user may enter: as root the private server runs as another user.
+pub fn scratch() -> tempfile::TempDir {
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    tempfile::Builder::new()
+        .prefix("agenttrace-test-")
+        .permissions(everybody)
+        .tempdir_in(agenttrace::server::throw_away_parent())
+        .unwrap()
+}
