@@ -93,14 +93,6 @@ pub struct PrivateServer {
     users: Lock,
 }
 
-/// The folder of the private server that is kept.
-///
-/// # Errors
-/// When there is no data folder.
-pub fn default_folder() -> Result<PathBuf, ServerError> {
-    todo!()
-}
-
 impl PrivateServer {
     /// Attaches to the running server, or starts (and first makes) it. Blocks: up to seconds on a new cluster.
     ///
