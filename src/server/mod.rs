@@ -92,7 +92,6 @@ pub struct PrivateServer {
     sockets: PathBuf,
     users: Lock,
 }
-
 impl PrivateServer {
     /// Attaches to the running server, or starts (and first makes) it. Blocks: up to seconds on a new cluster.
     ///

@@ -16,8 +16,10 @@ fn without_any_configuration_the_program_says_how_to_begin() {
 
 #[test]
 fn a_password_on_the_command_line_is_refused_and_not_repeated() {
-    let assert =
-        support::agenttrace().args(["--database-url", "postgres://u:hunter2@127.0.0.1/x", "events"]).assert().code(2);
+    let assert = support::agenttrace()
+        .args(["--database-url", "postgres://u:hunter2@127.0.0.1/x", "events"])
+        .assert()
+        .code(2);
     let said = stderr_of(&assert);
     assert!(said.contains("pgpass") && !said.contains("hunter2"), "{said}");
 }
@@ -45,7 +47,9 @@ fn printing_the_configuration_hides_passwords() {
 #[test]
 fn an_unreachable_database_is_exit_3_within_the_connect_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let url = format!("postgres://u@localhost/d?host={}", folder.path().display().to_string().replace('/', "%2F"));
-    let assert = support::agenttrace().args(["--database-url", &url, "--org", "x", "events"]).assert().code(3);
+    let url =
+        format!("postgres://u@localhost/d?host={}", folder.path().display().to_string().replace('/', "%2F"));
+    let assert =
+        support::agenttrace().args(["--database-url", &url, "--org", "x", "events"]).assert().code(3);
     assert!(stderr_of(&assert).contains("cannot reach the database"), "{}", stderr_of(&assert));
 }
