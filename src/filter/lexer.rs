@@ -110,7 +110,10 @@ impl<'a> Lexer<'a> {
             .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '*' | '[' | ']')))
             .unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
-        if name.is_empty() || !OPERATORS.iter().any(|(text, _)| after.starts_with(text)) {
+        if name.is_empty()
+            || name.starts_with('-')
+            || !OPERATORS.iter().any(|(text, _)| after.starts_with(text))
+        {
             return None;
         }
         let span = self.at..self.at + end;

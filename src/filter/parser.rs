@@ -102,13 +102,12 @@ impl Parser<'_> {
 
     fn not(&mut self) -> Result<(), FilterError> {
         let start = self.lexer.position();
-        let negated = if self.lexer.keyword("not") {
+        let negated = self.lexer.keyword("not") || self.lexer.take("-") || self.lexer.take("!");
+        let sign = start..self.lexer.position();
+        if sign.len() > 1 {
             self.lexer.blanks();
-            true
-        } else {
-            self.lexer.take("-") || self.lexer.take("!")
-        };
-        self.term(negated.then(|| start..self.lexer.position()))
+        }
+        self.term(negated.then_some(sign))
     }
 
     /// A term; `negation` is the place of the sign before it.

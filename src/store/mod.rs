@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod databases;
 mod db;
 mod filter_sql;
+pub mod links;
 pub mod organizations;
 mod row;
 pub mod schema;

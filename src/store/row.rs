@@ -7,15 +7,21 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Row as _, Type};
 
+macro_rules! row_columns {
+    () => {
+        "event_id, timestamp, organization_id, project_id, actor_type, actor_id, actor_email, \
+         nullif(concat(actor_ip), ''), actor_user_agent, event_category, event_type, event_severity, resource_type, \
+         resource_id, resource_name, action, request_id, session_id, hash, previous_hash, xmin::text"
+    };
+}
+
 /// The columns of an [`EventRow`], in the order [`event_row`] reads them.
 ///
 /// `concat` prints an address as PostgreSQL itself does, while its cast to text adds `/32`; it makes `''` of NULL.
-pub(super) const ROW_COLUMNS: &str = "event_id, timestamp, organization_id, project_id, actor_type, actor_id, \
-    actor_email, nullif(concat(actor_ip), ''), actor_user_agent, event_category, event_type, event_severity, \
-    resource_type, resource_id, resource_name, action, request_id, session_id, hash, previous_hash, xmin::text";
+pub(super) const ROW_COLUMNS: &str = row_columns!();
 
-/// What [`event`] reads behind [`ROW_COLUMNS`].
-pub(super) const STATE_COLUMNS: &str = "previous_state::text, new_state::text";
+/// The columns of an [`Event`], in the order [`event`] reads them.
+pub(super) const EVENT_COLUMNS: &str = concat!(row_columns!(), ", previous_state::text, new_state::text");
 
 /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
 const EPOCH: i64 = 946_684_800_000_000;
@@ -98,7 +104,7 @@ pub(super) fn event_row(row: &PgRow) -> Result<EventRow, StoreError> {
     })
 }
 
-/// Reads [`ROW_COLUMNS`] and [`STATE_COLUMNS`].
+/// Reads [`EVENT_COLUMNS`].
 pub(super) fn event(row: &PgRow) -> Result<Event, StoreError> {
     let state = |column: usize| -> Result<Option<Json>, StoreError> {
         Ok(row.try_get::<Option<String>, _>(column)?.map(Json::from_trusted))

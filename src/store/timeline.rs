@@ -1,9 +1,10 @@
 //! Pages of events by keyset, one event, counts.
 
-use super::row::{self, ROW_COLUMNS, STATE_COLUMNS, SqlTime};
+use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::{ReadDb, StoreError, filter_sql};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::Filter;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
@@ -35,9 +36,9 @@ pub enum Seek {
 
 /// A page: always newest first, whatever the direction in which it was fetched.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// Rows without states.
-    pub rows: Vec<EventRow>,
+pub struct Page<T = EventRow> {
+    /// The rows: [`EventRow`]s, which are without states, or whole [`Event`]s.
+    pub rows: Vec<T>,
     /// Whether the query has older rows than the last one here.
     pub has_older: bool,
     /// Whether the query has newer rows than the first one here.
@@ -45,8 +46,7 @@ pub struct Page {
 }
 
 /// A number of events and how far it can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     /// Counted.
     Exact(u64),
@@ -58,7 +58,27 @@ pub enum Count {
     Unknown,
 }
 
-/// One page of at most `limit` rows.
+impl Count {
+    /// The name of the kind in machine-readable output: `exact`, `estimate`, `at_least`, `unknown`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Exact(_) => "exact",
+            Self::Estimate(_) => "estimate",
+            Self::AtLeast(_) => "at_least",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The number, if there is one.
+    pub fn value(self) -> Option<u64> {
+        match self {
+            Self::Exact(n) | Self::Estimate(n) | Self::AtLeast(n) => Some(n),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// One page of at most `limit` rows, without states.
 ///
 /// The key of [`Seek::OlderThan`] and [`Seek::NewerThan`] is taken to be a row of the query, so that a page older than
 /// it always has something newer.
@@ -72,9 +92,34 @@ pub async fn page(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<Page, StoreError> {
+    fetch(db, query, seek, limit, select(ROW_COLUMNS, query), row::event_row, cancel).await
+}
+
+/// As [`page`], with the states. They are read whole: ask for few rows.
+///
+/// # Errors
+/// As [`page`].
+pub async fn page_with_states(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Result<Page<Event>, StoreError> {
+    fetch(db, query, seek, limit, select(EVENT_COLUMNS, query), row::event, cancel).await
+}
+
+async fn fetch<T>(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    mut sql: QueryBuilder<Postgres>,
+    decode: fn(&PgRow) -> Result<T, StoreError>,
+    cancel: &CancellationToken,
+) -> Result<Page<T>, StoreError> {
     let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
     // One row more than asked for tells whether the query goes on.
-    let mut sql = select(ROW_COLUMNS, query);
     push_seek(&mut sql, seek);
     push_order(&mut sql, ascending, limit.saturating_add(1));
     // Only behind a bare time nothing is known about the other side.
@@ -98,7 +143,7 @@ pub async fn page(
         })
         .await?;
     let ahead = rows.len() > limit;
-    let mut rows = rows.iter().take(limit).map(row::event_row).collect::<Result<Vec<_>, _>>()?;
+    let mut rows = rows.iter().take(limit).map(decode).collect::<Result<Vec<_>, _>>()?;
     if ascending {
         rows.reverse();
     }
@@ -158,7 +203,7 @@ pub async fn event(
     cancel: &CancellationToken,
 ) -> Result<Option<Event>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(ROW_COLUMNS).push(", ").push(STATE_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
+    sql.push(EVENT_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
     sql.push_bind(scope.organization().as_str()).push(" AND event_id = ").push_bind(event_id);
     if let Some(timestamp) = timestamp {
         sql.push(" AND timestamp = ").push_bind(SqlTime(timestamp));

@@ -61,3 +61,12 @@ pub fn scratch() -> tempfile::TempDir {
         .tempdir_in(agenttrace::server::throw_away_parent())
         .unwrap()
 }
+
+/// The program itself, with no target from the environment.
+pub fn agenttrace() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::cargo_bin("agenttrace").unwrap();
+    for name in ["DATABASE_URL", "AGENTTRACE_DATABASE_URL"] {
+        command.env_remove(name);
+    }
+    command
+}
