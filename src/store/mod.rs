@@ -4,7 +4,6 @@
 //! every value goes as a bind parameter. Readers hold a [`ReadDb`], whose sessions the server itself keeps read-only;
 //! only the writing commands hold a [`WriteDb`].
 
-mod copy;
 pub mod cursor;
 pub mod databases;
 mod db;
@@ -12,6 +11,7 @@ mod filter_sql;
 pub mod links;
 pub mod organizations;
 mod row;
+pub mod scan;
 pub mod schema;
 pub mod timeline;
 pub mod writer;
