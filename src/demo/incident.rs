@@ -48,9 +48,11 @@ fn trace(id: &'static str) -> Thing {
     thing(Data, "trace", id, "fraud.route", Some("p-fraud"))
 }
 
-fn token(scene: &str, id: &'static str) -> (Thing, Value) {
-    let thing = Thing { category: Auth, kind: "token", id, name: None, project: None };
-    (thing, json!({ "method": "api_key", "session": session(scene), "lifetime_s": 14_400 }))
+/// The token with which a key comes in.
+const TOKEN: Thing = Thing { category: Auth, kind: "token", id: "", name: None, project: None };
+
+fn token_state() -> Value {
+    json!({ "method": "api_key", "scopes": ["*"], "lifetime_s": 14_400 })
 }
 
 /// Tells the story around the night that follows `tuesday`, and lists what it planted.
@@ -73,15 +75,16 @@ pub(super) fn tell(script: &mut Script, tuesday: NaiveDate) -> Vec<Fact> {
         json!({
             "name": "deploy key", "prefix": "atk-4qj9x2", "service_account": "svc-deploy", "owner": "user-3",
             "scopes": ["traces:read", "datasets:read", "prompts:write", "admin"], "rate_limit_per_minute": 600,
-            "last_rotated": null,
+            "last_rotated_by": null,
         }),
     );
     let rotated = script.update(&carla, at(-30, 9, 31, 5), KEY, ("api_key.rotated", Info), |state| {
         state["prefix"] = json!("atk-9w3fzk");
-        state["last_rotated"] = json!("by user-3");
+        state["last_rotated_by"] = json!("user-3");
     });
+    let members = Who { session: Some(session("acme members")), ..alice.clone() };
     let bound = script.create(
-        &alice,
+        &members,
         at(-65, 11, 2, 18),
         BINDING,
         ("role_binding.created", Warning),
@@ -261,9 +264,8 @@ fn night(script: &mut Script, acme: &Company, at: &impl Fn(i64, i64, i64, i64) -
     const TOOL: &str = "python-requests/2.32.3";
     let intruder =
         Who::service("svc-deploy", acme.service_address(4)).elsewhere(ADDRESS, TOOL, "acme intruder");
-    let (entry, entry_state) = token("acme intruder", "tok-901");
     let mut all =
-        vec![script.create(&intruder, at(0, 23, 4, 10), entry, ("token.created", Warning), entry_state)];
+        vec![script.create(&intruder, at(0, 23, 4, 10), TOKEN, ("token.created", Warning), token_state())];
 
     // Looking round.
     let key_looked = script.look(&intruder, at(0, 23, 5, 2), KEY, Read, Info);
@@ -309,7 +311,7 @@ fn night(script: &mut Script, acme: &Company, at: &impl Fn(i64, i64, i64, i64) -
         ("api_key.created", Critical),
         json!({
             "name": "ci backup", "prefix": "atk-0d7m5t", "service_account": "svc-ci-backup", "owner": "user-33",
-            "scopes": ["*"], "rate_limit_per_minute": 6_000, "last_rotated": null,
+            "scopes": ["*"], "rate_limit_per_minute": 6_000, "last_rotated_by": null,
         }),
     );
     all.extend([binding.clone(), role.clone(), mfa.clone(), made.clone()]);
@@ -317,7 +319,7 @@ fn night(script: &mut Script, acme: &Company, at: &impl Fn(i64, i64, i64, i64) -
     // The accomplice, and what the second key does.
     let mallory =
         Who::person(&acme.person(33), "").elsewhere(ADDRESS, acme.person(33).agents[1], "acme accomplice");
-    let sign_in = Thing { category: Auth, kind: "session", id: "s-902", name: None, project: None };
+    let sign_in = Thing { category: Auth, kind: "session", id: "", name: None, project: None };
     let method = json!({ "method": "password", "ip": ADDRESS });
     all.push(script.create(&mallory, at(1, 0, 31, 12), sign_in, ("login.succeeded", Warning), method));
     all.push(script.look(&mallory, at(1, 0, 33, 40), dataset(3), Read, Info));
@@ -325,8 +327,7 @@ fn night(script: &mut Script, acme: &Company, at: &impl Fn(i64, i64, i64, i64) -
     all.push(script.delete(&mallory, at(1, 0, 39, 26), ALARM, ("webhook.deleted", Critical)));
     let backup =
         Who::service("svc-ci-backup", String::new()).elsewhere("203.0.113.91", "curl/8.11.1", "acme backup");
-    let (backup_token, backup_state) = token("acme backup", "tok-903");
-    all.push(script.create(&backup, at(1, 1, 2, 8), backup_token, ("token.created", Warning), backup_state));
+    all.push(script.create(&backup, at(1, 1, 2, 8), TOKEN, ("token.created", Warning), token_state()));
     let report = thing(Eval, "evaluation", "ev-31", "red team fraud", Some("p-fraud"));
     all.push(script.look(&backup, at(1, 1, 3, 15), report, Export, Warning));
 
@@ -344,6 +345,6 @@ fn night(script: &mut Script, acme: &Company, at: &impl Fn(i64, i64, i64, i64) -
     let checked = script.look(&intruder, at(1, 2, 24, 31), SECOND_KEY, Read, Info);
     all.push(checked.clone());
     all.push(script.delete(&mallory, at(1, 2, 29, 6), sign_in, ("logout", Info)));
-    all.push(script.delete(&intruder, at(1, 2, 30, 55), entry, ("token.revoked", Info)));
+    all.push(script.delete(&intruder, at(1, 2, 30, 55), TOKEN, ("token.revoked", Info)));
     Night { all, key_looked, binding, role, mfa, retention, second_key: (made, checked) }
 }

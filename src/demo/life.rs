@@ -5,7 +5,7 @@
 //! event does is decided only when its time has come, so that every change finds the state that the one before left.
 
 use super::calendar::{DAY, HOUR, MINUTE, SECOND, Zone};
-use super::cast::{Company, Habit, PEOPLE, Person, SERVICES, Service, Shape};
+use super::cast::{Company, Habit, PEOPLE, Person, SERVICES, Service, Shape, Team};
 use super::dice::{Dice, EventIds, tagged};
 use super::resource::{Kind, Resource, Scene, Tag, born, change, json_text};
 use super::stock::Stock;
@@ -144,7 +144,11 @@ impl Life {
         let hour_of_day = middle.rem_euclid(DAY) / HOUR;
         self.actors.iter().map(move |actor| match (&actor.person, actor.service) {
             // Some work more than others.
-            (Some(person), _) => busy[person.zone as usize] * (40 + (person.number as u64 * 37) % 80),
+            (Some(person), _) => {
+                let diligence = 40 + (person.number as u64 * 37) % 80;
+                let busy = busy[person.zone as usize] * diligence;
+                if person.team == Team::Administration { busy * 3 } else { busy }
+            }
             (None, Some((_, service))) => {
                 service.vigour
                     * match service.shape {
@@ -227,7 +231,7 @@ impl Life {
         let presence: Vec<u64> = self.presence(self.hour).collect();
         while budget > 0 {
             let actor = self.dice.weighted(presence.iter().copied());
-            let longest = self.actors[actor].service.map_or(16, |(_, service)| service.burst);
+            let longest = self.actors[actor].service.map_or(22, |(_, service)| service.burst);
             let left = self.dice.between(1, longest).min(budget);
             budget -= left;
             let time = begin + self.dice.below(HOUR as u64) as i64;
@@ -320,7 +324,7 @@ impl Life {
     fn sign_in_or_out(&mut self, burst: &Burst) -> Option<Deed> {
         let actor = &mut self.actors[burst.actor];
         let dice = &mut self.dice;
-        let (idle, lifetime) = if actor.person.is_some() { (45 * MINUTE, HOUR) } else { (DAY, 12 * HOUR) };
+        let (idle, lifetime) = if actor.person.is_some() { (90 * MINUTE, HOUR) } else { (DAY, 12 * HOUR) };
         let resource_type = if actor.person.is_some() { "session" } else { "token" };
         let auth = |event_type, severity, action, id: &str, previous, new| Deed {
             category: Category::Auth,
@@ -375,7 +379,7 @@ impl Life {
             }
             (None, None) => return None,
         };
-        if let Some(person) = actor.person.as_ref().filter(|_| burst.left > 1 && dice.chance(70)) {
+        if let Some(person) = actor.person.as_ref().filter(|_| burst.left > 1 && dice.chance(120)) {
             let reason =
                 dice.pick(&["bad_password", "bad_password", "bad_second_factor", "expired_password"]);
             let new = json!({ "account": person.email, "outcome": "denied", "reason": reason });

@@ -487,7 +487,7 @@ fn change_evaluation(state: &mut Value, scene: &Scene<'_>, dice: &mut Dice) -> (
                 "accuracy": decimal(dice.between(580, 990), 3), "groundedness": decimal(dice.between(400, 995), 3),
                 "toxicity": decimal(toxicity, 5), "latency_p95_ms": dice.between(700, 9_000),
             });
-            if toxicity > 3_200 {
+            if toxicity > 2_900 {
                 ("evaluation.threshold_exceeded", Severity::Critical)
             } else {
                 ("evaluation.completed", Severity::Info)

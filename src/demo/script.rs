@@ -58,7 +58,7 @@ pub(super) fn session(scene: &str) -> String {
     tagged("s", scene.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte))))
 }
 
-/// Something in the story.
+/// Something in the story; without an id it is the actor's session itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Thing {
     pub(super) category: Category,
@@ -68,7 +68,11 @@ pub(super) struct Thing {
     pub(super) project: Option<&'static str>,
 }
 
-/// A thing whose category is usual for its kind.
+fn id_of(who: &Who, thing: Thing) -> String {
+    if thing.id.is_empty() { who.session.clone().unwrap_or_default() } else { thing.id.to_owned() }
+}
+
+/// A thing with a name.
 pub(super) const fn thing(
     category: Category,
     kind: &'static str,
@@ -129,7 +133,7 @@ impl Script {
         state: Value,
     ) -> String {
         let new = json_text(&state);
-        self.states.insert((thing.kind, thing.id.to_owned()), state);
+        self.states.insert((thing.kind, id_of(who, thing)), state);
         self.tell(who, at, thing, (Action::Create, event_type, severity), None, Some(new))
     }
 
@@ -142,7 +146,7 @@ impl Script {
         (event_type, severity): (&str, Severity),
         change: impl FnOnce(&mut Value),
     ) -> String {
-        let state = self.states.entry((thing.kind, thing.id.to_owned())).or_default();
+        let state = self.states.entry((thing.kind, id_of(who, thing))).or_default();
         let previous = json_text(state);
         change(state);
         let new = json_text(state);
@@ -157,7 +161,7 @@ impl Script {
         thing: Thing,
         (event_type, severity): (&str, Severity),
     ) -> String {
-        let state = self.states.remove(&(thing.kind, thing.id.to_owned())).unwrap_or_default();
+        let state = self.states.remove(&(thing.kind, id_of(who, thing))).unwrap_or_default();
         self.tell(who, at, thing, (Action::Delete, event_type, severity), Some(json_text(&state)), None)
     }
 
@@ -210,7 +214,7 @@ impl Script {
             event_type: event_type.to_owned(),
             event_severity: severity,
             resource_type: thing.kind.to_owned(),
-            resource_id: thing.id.to_owned(),
+            resource_id: id_of(who, thing),
             resource_name: thing.name.map(str::to_owned),
             action,
             previous_state,
