@@ -25,7 +25,11 @@ impl Inet {
         let ([family, bits, _, length], address) = bytes.split_first_chunk::<4>()?;
         let v6 = *family == 3;
         let size = if v6 { 16 } else { 4 };
-        if !matches!(family, 2 | 3) || usize::from(*length) != size || address.len() != size || *bits > size as u8 * 8 {
+        if !matches!(family, 2 | 3)
+            || usize::from(*length) != size
+            || address.len() != size
+            || *bits > size as u8 * 8
+        {
             return None;
         }
         let mut inet = Self { bytes: [0; 16], v6, bits: *bits };

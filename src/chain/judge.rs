@@ -229,13 +229,20 @@ impl Judge {
                 parts.ambiguous
             )),
             Search::OutOfBudget => Judgement::Undecided(
-                "the limit for trying other spellings was reached before this row; verify it with --event".to_owned(),
+                "the limit for trying other spellings was reached before this row; verify it with --event"
+                    .to_owned(),
             ),
         }
     }
 
     /// Whether the row, in this spelling and scheme, has this hash. Counts against the budget.
-    pub(super) fn fits(&mut self, scheme: Scheme, row: &Row<'_>, spelling: &Spelling<'_>, stored: &Hash) -> bool {
+    pub(super) fn fits(
+        &mut self,
+        scheme: Scheme,
+        row: &Row<'_>,
+        spelling: &Spelling<'_>,
+        stored: &Hash,
+    ) -> bool {
         self.text.clear();
         let written =
             append_text(scheme, &row.fields, row.previous_hash, spelling, &mut self.json, &mut self.text);
@@ -251,7 +258,8 @@ impl Judge {
     fn write(&mut self, row: &Row<'_>) -> Result<(), ColumnError> {
         self.text.clear();
         let plain = Spelling::default();
-        append_text(self.scheme, &row.fields, row.previous_hash, &plain, &mut self.json, &mut self.text).map(drop)
+        append_text(self.scheme, &row.fields, row.previous_hash, &plain, &mut self.json, &mut self.text)
+            .map(drop)
     }
 
     fn parts(&mut self, row: &Row<'_>) -> Parts {
@@ -386,7 +394,9 @@ impl Parts {
     fn in_each_key_order(&self, choices: &[Choice]) -> Vec<Recipe> {
         let orders = [false, true].into_iter().take(self.states.len());
         orders
-            .flat_map(|numeric_keys| choices.iter().map(move |c| Recipe { numeric_keys, numbers: *c, ..PLAIN }))
+            .flat_map(|numeric_keys| {
+                choices.iter().map(move |c| Recipe { numeric_keys, numbers: *c, ..PLAIN })
+            })
             .collect()
     }
 
@@ -482,7 +492,10 @@ mod tests {
         assert_eq!(reading(&by_address), "the address was spelled 2001:db8:0:0:1:0:0:1");
         let by_both = judged(
             fields,
-            &[("2001:db8::1:0:0:1", "2001:DB8::1:0:0:1"), ("T08:01:01.147504+00:00", "T10:01:01.147504+02:00")],
+            &[
+                ("2001:db8::1:0:0:1", "2001:DB8::1:0:0:1"),
+                ("T08:01:01.147504+00:00", "T10:01:01.147504+02:00"),
+            ],
         );
         assert_eq!(
             reading(&by_both),
@@ -492,7 +505,8 @@ mod tests {
 
     #[test]
     fn ambiguous_numbers_are_tried_in_all_combinations() {
-        let state = r#"{"9": {"10": 1, "9": 2}, "a": 10000000000000000, "b": [0.0, 0.0], "c": 10000000000000000}"#;
+        let state =
+            r#"{"9": {"10": 1, "9": 2}, "a": 10000000000000000, "b": [0.0, 0.0], "c": 10000000000000000}"#;
         let fields = Fields { new_state: Some(state), ..triage::sample() };
         let float = (r#""a": 10000000000000000"#, r#""a": 1e+16"#);
         let judgement = judged(fields, &[float, ("[0.0, 0.0]", "[0.0, -0.0]")]);
@@ -526,7 +540,8 @@ mod tests {
     #[test]
     fn what_helped_once_is_tried_first_and_the_budget_ends() {
         let mut judge = Judge::new(Scheme::V1);
-        let hash = written(&row(triage::sample(), ""), &[("T08:01:01.147504+00:00", "T13:31:01.147504+05:30")]);
+        let hash =
+            written(&row(triage::sample(), ""), &[("T08:01:01.147504+00:00", "T13:31:01.147504+05:30")]);
         let elsewhere = row(triage::sample(), &hash);
         assert!(matches!(judge.judge(&elsewhere), Judgement::VerifiedAlternative(_)));
         let before = judge.budget;

@@ -225,7 +225,10 @@ pub(super) fn append_text(
                     Some(time) => text::push_escaped(time, out),
                     None => push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
                         column,
-                        reason: format!("{} is outside the years 1 to 9999 that {SCHEME} can write", fields.timestamp),
+                        reason: format!(
+                            "{} is outside the years 1 to 9999 that {SCHEME} can write",
+                            fields.timestamp
+                        ),
                     })?,
                 }
                 out.push(b'"');

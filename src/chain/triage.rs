@@ -43,7 +43,9 @@ fn exact(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
     }
     for (column, changed) in without_each_optional(row) {
         if fits(scheme, &changed, &plain) {
-            return Some(format!("{column} filled in after the hash was taken: the hash is that of the row without it"));
+            return Some(format!(
+                "{column} filled in after the hash was taken: the hash is that of the row without it"
+            ));
         }
     }
     for (column, value, changed) in with_other_enumerated(row) {
@@ -51,7 +53,9 @@ fn exact(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
             return Some(format!("a changed {column}: the hash is that of the row with {column} = {value}"));
         }
     }
-    for (column, state) in [("new_state", row.fields.new_state), ("previous_state", row.fields.previous_state)] {
+    for (column, state) in
+        [("new_state", row.fields.new_state), ("previous_state", row.fields.previous_state)]
+    {
         for (key, text) in without_each_member(state) {
             let fields = if column == "new_state" {
                 Fields { new_state: Some(&text), ..row.fields }

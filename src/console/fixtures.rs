@@ -82,7 +82,6 @@ pub(crate) fn organization(id: &str) -> Organization {
     Organization { id: OrgId::new(id).unwrap(), newest: None, events: Some(7) }
 }
 
-
 /// A console and its clock; remembers the effects of the last message.
 pub(crate) struct Desk {
     pub(crate) model: Model,

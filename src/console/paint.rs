@@ -147,7 +147,9 @@ mod tests {
         let text = Safe::from_untrusted("    \"key\": \"0123456789012345678901234567890123456789\"");
         let lines = wrap(&text, 20);
         assert!(lines.iter().all(|l| l.width() <= 20));
-        assert!(lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       ")));
+        assert!(
+            lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       "))
+        );
         let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
         assert_eq!(joined, text.as_str().trim_start());
         assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);

@@ -119,7 +119,11 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     let TimeRange { since, until } = place.range.unwrap_or_default();
     let mut lines = vec![match since {
         Some(since) => line(
-            &format!("No event from {} to {} matches.", minute(since), until.map_or("now".to_owned(), minute)),
+            &format!(
+                "No event from {} to {} matches.",
+                minute(since),
+                until.map_or("now".to_owned(), minute)
+            ),
             Role::Notice,
         ),
         None => line("No event matches.", Role::Notice),
@@ -127,18 +131,18 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     if let Some(older) = nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
-            &format!(
-                "The nearest older event is of {} ({}).",
-                minute(older),
-                relative(older, model.at.wall)
-            ),
+            &format!("The nearest older event is of {} ({}).", minute(older), relative(older, model.at.wall)),
             Role::Text,
         ));
-        lines.push(line(&format!("f and since:{day} reaches it, all-time looks at everything."), Role::Muted));
+        lines
+            .push(line(&format!("f and since:{day} reaches it, all-time looks at everything."), Role::Muted));
     } else if until.is_some_and(|until| newest >= until) {
         lines.push(line(&format!("The newest event is of {}, behind until:.", minute(newest)), Role::Text));
     } else {
-        lines.push(line("The organisation has no older event. f changes the filter, < goes back.", Role::Muted));
+        lines.push(line(
+            "The organisation has no older event. f changes the filter, < goes back.",
+            Role::Muted,
+        ));
     }
     lines
 }
@@ -170,7 +174,9 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let below = height.saturating_sub(areas.footer.height);
     let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
     let (name, area) = match overlay {
-        Overlay::Help(_) => (" Help ", centered(width, below, 100, lines(help::height(&model.setup.keymap) + 2))),
+        Overlay::Help(_) => {
+            (" Help ", centered(width, below, 100, lines(help::height(&model.setup.keymap) + 2)))
+        }
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }

@@ -83,16 +83,8 @@ fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
     let Work::Open(ask, land) = work else { panic!("{work:?}") };
     let newest = rows.first().map(|r| r.timestamp);
     let range = ask.filter.range(ask.now, newest, ask.window).unwrap();
-    let opened = Opened {
-        land,
-        range,
-        rows,
-        has_newer: false,
-        has_older,
-        selected: 0,
-        newest,
-        nearest_older: None,
-    };
+    let opened =
+        Opened { land, range, rows, has_newer: false, has_older, selected: 0, newest, nearest_older: None };
     desk.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))));
     if has_older {
         desk.finish(Slot::Count, Output::Estimated(Count::Estimate(104_000)));
@@ -114,7 +106,8 @@ fn with_states(desk: &mut Desk, previous: Option<&str>, new: Option<&str>) {
 }
 
 const BEFORE: &str = r#"{"role": "viewer", "quota": 100.10, "roles": ["viewer"]}"#;
-const AFTER: &str = r#"{"role": "admin", "quota": 12345678901234567890.5, "roles": ["viewer", "admin"], "tags": {}}"#;
+const AFTER: &str =
+    r#"{"role": "admin", "quota": 12345678901234567890.5, "roles": ["viewer", "admin"], "tags": {}}"#;
 
 #[test]
 fn eighty_by_twenty_four() {
@@ -163,7 +156,11 @@ fn waiting_failing_and_finding_nothing() {
     let mut desk = self::desk(80, 24, trail(), false);
     desk.keys("fsev:critical").key(KeyCode::Enter);
     let (ticket, _) = desk.begun(Slot::View);
-    desk.fail(ticket, "the query took longer than its limit of 30 s and was stopped · narrow the filter", false);
+    desk.fail(
+        ticket,
+        "the query took longer than its limit of 30 s and was stopped · narrow the filter",
+        false,
+    );
     insta::assert_snapshot!("failed_80x24", screen(&desk));
 
     let mut desk = self::desk(80, 24, trail(), false);
@@ -280,12 +277,17 @@ fn every_size_is_drawn_and_nothing_hidden_gets_out() {
             for key in keys {
                 desk.key(*key);
             }
-            for (width, height) in
-                (0..8).flat_map(|w| (0..8).map(move |h| (w, h))).chain([(20, 5), (300, 3), (111, 90), (80, 24)])
-            {
+            for (width, height) in (0..8).flat_map(|w| (0..8).map(move |h| (w, h))).chain([
+                (20, 5),
+                (300, 3),
+                (111, 90),
+                (80, 24),
+            ]) {
                 desk.say(What::Resize(width, height));
                 for cell in draw(&desk).content() {
-                    let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
+                    let hidden = |c: char| {
+                        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+                    };
                     let clean = !cell.symbol().chars().any(|c| hidden(c) && c != '\u{200d}');
                     assert!(clean, "{:?}", cell.symbol());
                 }

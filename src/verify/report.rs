@@ -211,7 +211,12 @@ impl Report {
         };
         self.verdict = if has(&[Class::ContentMismatch, Class::MalformedHash, Class::DuplicateEventId]) {
             Verdict::Broken
-        } else if has(&[Class::MissingPredecessor, Class::Fork, Class::AdditionalGenesis, Class::MissingGenesis]) {
+        } else if has(&[
+            Class::MissingPredecessor,
+            Class::Fork,
+            Class::AdditionalGenesis,
+            Class::MissingGenesis,
+        ]) {
             Verdict::Anomalous
         } else if has(&[Class::Unreadable, Class::Undecided]) || !self.links_followed {
             Verdict::Incomplete
@@ -350,8 +355,11 @@ pub(super) mod tests {
     #[test]
     fn accepted_findings_stay_listed_and_decide_nothing() {
         let mut report = report(&[Class::Fork, Class::MissingPredecessor]);
-        let acceptance =
-            Acceptance { accepted_by: "eve".to_owned(), accepted_at: String::new(), note: "restart".to_owned() };
+        let acceptance = Acceptance {
+            accepted_by: "eve".to_owned(),
+            accepted_at: String::new(),
+            note: "restart".to_owned(),
+        };
         report.accept(|f| (f.class == Class::Fork).then(|| acceptance.clone()));
         assert_eq!((report.verdict, report.accepted.len()), (Verdict::Anomalous, 1));
         report.accept(|_| Some(acceptance.clone()));

@@ -269,7 +269,11 @@ impl Lines {
             None => self.add(label, Safe::literal("null"), Role::Muted),
             Some([line]) => self.add(label, line.clone(), Role::Text),
             Some(lines) => {
-                self.lines.push(Line { label: Safe::literal(label), text: Safe::default(), role: Role::Text });
+                self.lines.push(Line {
+                    label: Safe::literal(label),
+                    text: Safe::default(),
+                    role: Role::Text,
+                });
                 for line in lines {
                     for text in wrap(line, self.width.saturating_sub(2)) {
                         self.lines.push(Line { label: Safe::default(), text, role: Role::Text });
@@ -283,7 +287,8 @@ impl Lines {
         let mut label = Safe::literal(label);
         for text in wrap(&text, self.width.saturating_sub(LABEL + 2)) {
             let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
-            let text = if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
+            let text =
+                if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
             self.lines.push(Line { label: std::mem::take(&mut label), text, role });
         }
     }

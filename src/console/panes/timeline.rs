@@ -286,7 +286,11 @@ impl Timeline {
             y += 1;
         }
         if !self.window.is_empty() {
-            let end = if self.window.has_older() { "   … older events follow" } else { "   ─ no older event in this view ─" };
+            let end = if self.window.has_older() {
+                "   … older events follow"
+            } else {
+                "   ─ no older event in this view ─"
+            };
             painter.say(0, y, end, Role::Muted);
         }
     }
@@ -362,10 +366,16 @@ mod tests {
         let mut timeline = timeline(500, 20, true);
         for height in [20, 1, 3, 2, 50, 7, 0, 4] {
             timeline.set_height(height);
-            for step in [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder] {
+            for step in
+                [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder]
+            {
                 timeline.step(step);
                 let visible = timeline.top..timeline.top + timeline.rows_on_screen().max(1);
-                assert!(visible.contains(&timeline.selected), "height {height}: {} in {visible:?}", timeline.selected);
+                assert!(
+                    visible.contains(&timeline.selected),
+                    "height {height}: {} in {visible:?}",
+                    timeline.selected
+                );
             }
         }
     }
