@@ -228,7 +228,7 @@ async fn write<T>(
     match format {
         Format::Table | Format::Source(_) if listing.events.is_empty() => {}
         Format::Table | Format::Source(_) => {
-            table::write_list(&mut results, records().map(Record::row), out.style())?
+            table::write_list(&mut results, records().map(Record::row), out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(listing, records()))?,
         Format::Ndjson => {

@@ -210,7 +210,7 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.finish(Slot::Count, Output::Estimated(Count::Exact(200)));
     desk.wait(100);
     desk.finish(Slot::Event, Output::Event(None));
-    let (older, _) = {
+    let (older, ()) = {
         desk.model.timeline.paused = true;
         (desk.model.slots.abandon(Slot::Older), ())
     };

@@ -2,13 +2,13 @@
 
 use crate::support;
 
-use agenttrace::domain::{EventKey, EventRow, OrgId, OrgScope, TimeRange, Timestamp};
+use agenttrace::domain::{OrgId, OrgScope, TimeRange};
 use agenttrace::filter::Filter;
-use agenttrace::store::timeline::{self, Count, Page, Query, Seek};
-use agenttrace::store::{ReadDb, ReadSettings, StoreError, organizations};
+use agenttrace::store::timeline::{self, Query, Seek};
+use agenttrace::store::{ReadDb, ReadSettings, organizations};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Connection as _, Row as _};
-use std::time::{Duration, Instant};
+use sqlx::Connection as _;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Events of organisations `o-1` and `o-2` in turn, 7 hostile to paging: runs of `ties` equal timestamps.
