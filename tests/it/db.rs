@@ -159,7 +159,6 @@ async fn no_state_makes_an_insert_fail() {
              SELECT '{name}', now(), 'a', 'user', 'u-1', 'auth', 'login.failed', 'info', 'session', 's-1', 'create', \
                  'r-1', 'h', {state}"
         );
-        #[expect(clippy::disallowed_types, reason = "the expressions above")]
         let sql = sqlx::AssertSqlSafe(sql);
         sqlx::raw_sql(sql).execute(&mut c).await.unwrap_or_else(|e| panic!("{name}: {e}"));
     }

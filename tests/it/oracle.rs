@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::Connection as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -139,10 +139,10 @@ async fn tried(c: &mut PgConnection, name: &str, expression: &str, texts: &[Stri
         "CREATE OR REPLACE FUNCTION pg_temp.try_{name}(t text) RETURNS text LANGUAGE plpgsql AS $$ \
          BEGIN RETURN {expression}; EXCEPTION WHEN OTHERS THEN RETURN NULL; END $$"
     );
-    sqlx::raw_sql(AssertSqlSafe(function)).execute(&mut *c).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(function)).execute(&mut *c).await.unwrap();
     let query =
         format!("SELECT pg_temp.try_{name}(t) FROM unnest($1::text[]) WITH ORDINALITY AS u(t, n) ORDER BY n");
-    sqlx::query_scalar(AssertSqlSafe(query)).bind(texts).fetch_all(c).await.unwrap()
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(texts).fetch_all(c).await.unwrap()
 }
 
 #[tokio::test]

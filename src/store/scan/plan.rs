@@ -131,7 +131,9 @@ impl Table {
                 found.entry(leaf).or_default().push(parse_tid(row.try_get(1)?)?);
             }
         }
-        found.values_mut().for_each(|tids| tids.sort_unstable());
+        for tids in found.values_mut() {
+            tids.sort_unstable();
+        }
         Ok(found)
     }
 

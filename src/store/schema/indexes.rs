@@ -48,7 +48,7 @@ pub async fn ensure_indexes(db: &WriteDb) -> Result<Vec<&'static str>, StoreErro
 pub(in crate::store) async fn drop_indexes(db: &WriteDb) -> Result<(), StoreError> {
     let names: Vec<_> = definitions().map(|(name, _)| name).collect();
     let statement = format!("DROP INDEX IF EXISTS {}", names.join(", "));
-    #[expect(clippy::disallowed_types, reason = "the names are those of our own migration")]
+    // The names are those of our own migration.
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(db.pool()).await?;
     Ok(())
 }
