@@ -50,7 +50,10 @@ async fn the_schema_is_made_once_whoever_comes_first() {
 
     let after = status(&database.options).await;
     assert_eq!(after.problems, Vec::<String>::new());
-    assert_eq!((after.schema, after.migrations_pending.len(), after.chains), (Origin::Agenttrace, 0, Some(0)));
+    assert_eq!(
+        (after.schema, after.migrations_pending.len(), after.chains),
+        (Origin::Agenttrace, 0, Some(0))
+    );
     assert_eq!(after.table.unwrap().layout, Layout::Plain);
     assert_eq!(after.indexes.len(), 12);
     assert!(after.guard.iter().all(|g| g.always));
@@ -116,14 +119,19 @@ async fn rows_cannot_be_changed_or_removed() {
             "MERGE INTO audit_events t USING (SELECT 'e-1' AS id) s ON t.event_id = s.id WHEN MATCHED THEN DELETE",
         ] {
             let error = sqlx::raw_sql(statement).execute(&mut c).await.unwrap_err();
-            let code = error.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned();
+            let code = error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .unwrap_or_default()
+                .into_owned();
             // 428C9: the generated column cannot be given, which is as good.
             assert!(code == "42501" || code == "428C9", "{replica}: {statement}: {error}");
         }
     }
     // The setting alone does not help who is not a maintainer; there is no such role here.
-    let error =
-        execute(&database.options, "SET agenttrace.maintenance = 'x'; DELETE FROM audit_events").await.unwrap_err();
+    let error = execute(&database.options, "SET agenttrace.maintenance = 'x'; DELETE FROM audit_events")
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("append-only"), "{error}");
     assert_eq!(execute(&database.options, "SELECT FROM audit_events").await.unwrap(), 1);
     database.drop_now().await;
@@ -134,13 +142,19 @@ async fn no_state_makes_an_insert_fail() {
     let database = support::database().await;
     let mut c = PgConnection::connect_with(&database.options).await.unwrap();
     let states = [
-        ("many words", "jsonb_build_array((SELECT string_agg('word' || n, ' ') FROM generate_series(1, 200000) n))"),
+        (
+            "many words",
+            "jsonb_build_array((SELECT string_agg('word' || n, ' ') FROM generate_series(1, 200000) n))",
+        ),
         ("one long word", "to_jsonb(repeat('x', 3000000))"),
         ("hyphens", "to_jsonb(repeat('abc-', 300000))"),
         ("controls", "to_jsonb(repeat(E'\\u0001', 300000))"),
         ("deep", "(repeat('[', 3000) || repeat(']', 3000))::jsonb"),
         ("scripts", "to_jsonb(repeat('日本 😀 e\u{301} ', 100000))"),
-        ("numbers that take half a gigabyte when written out", "('[' || repeat('1e131071,', 3000) || '0]')::jsonb"),
+        (
+            "numbers that take half a gigabyte when written out",
+            "('[' || repeat('1e131071,', 3000) || '0]')::jsonb",
+        ),
     ];
     for (name, state) in states {
         let sql = format!(
@@ -149,15 +163,17 @@ async fn no_state_makes_an_insert_fail() {
              SELECT '{name}', now(), 'a', 'user', 'u-1', 'auth', 'login.failed', 'info', 'session', 's-1', 'create', \
                  'r-1', 'h', {state}"
         );
-        #[expect(clippy::disallowed_types, reason = "the expressions above")]
-        let sql = sqlx::AssertSqlSafe(sql);
-        sqlx::raw_sql(sql).execute(&mut c).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut c)
+            .await
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
     }
     // The identifiers can be found whatever the state is.
-    let found: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE search_vector @@ 'login <-> failed'")
-        .fetch_one(&mut c)
-        .await
-        .unwrap();
+    let found: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE search_vector @@ 'login <-> failed'")
+            .fetch_one(&mut c)
+            .await
+            .unwrap();
     assert_eq!(found, states.len() as i64);
     database.drop_now().await;
 }
@@ -245,16 +261,22 @@ async fn the_command_line_migrates_and_says_what_is_there() {
         String::from_utf8(migrated.stdout).unwrap(),
         "applied 0001 audit events\napplied 0002 indexes\napplied 0003 daily summary\n"
     );
-    assert_eq!(json(&run(&["db", "migrate", "--layout", "plain", "--format", "json"]))["applied"], Value::Array(vec![]));
+    assert_eq!(
+        json(&run(&["db", "migrate", "--layout", "plain", "--format", "json"]))["applied"],
+        Value::Array(vec![])
+    );
 
     let whole = run(&["db", "status", "--format", "json"]);
     assert_eq!(whole.status.code(), Some(0), "{whole:?}");
     let status = json(&whole);
     assert_eq!(status["schema_version"], 1);
     assert_eq!((&status["schema"], &status["table"]["layout"]), (&"agenttrace".into(), &"plain".into()));
-    execute(&database.options, "DROP INDEX idx_audit_ip; ALTER TABLE audit_events DISABLE TRIGGER refuse_row")
-        .await
-        .unwrap();
+    execute(
+        &database.options,
+        "DROP INDEX idx_audit_ip; ALTER TABLE audit_events DISABLE TRIGGER refuse_row",
+    )
+    .await
+    .unwrap();
     let broken = run(&["db", "status"]);
     assert_eq!(broken.status.code(), Some(1));
     let text = String::from_utf8(broken.stdout).unwrap();
