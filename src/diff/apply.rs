@@ -269,9 +269,9 @@ pub(super) mod tests {
     }
 
     /// Panics unless the changes between two documents turn the one into the other, in both directions and any order.
-    pub(crate) fn round_trip(old: &str, new: &str) {
+    pub(crate) fn round_trip(old: &str, new: &str, options: &Options) -> usize {
         let (before, after) = (doc(old), doc(new));
-        let compared = compare(Some(old), Some(new), &Options::default(), &unhurried);
+        let compared = compare(Some(old), Some(new), options, &unhurried);
         let mut changes = compared.changes().to_vec();
         for _ in 0..2 {
             let applied = apply(&before, &changes).unwrap_or_else(|e| panic!("{old}\n{new}\n{changes:#?}\n{e}"));
@@ -280,15 +280,17 @@ pub(super) mod tests {
             changes.reverse();
         }
         assert_eq!(compared.differs(), !before.same(before.root(), &after, after.root()));
+        changes.len()
     }
 
     #[test]
     fn a_hundred_thousand_random_pairs() {
+        let options = Options::default();
         let mut kinds = std::collections::BTreeMap::new();
         for (n, (old, new)) in pairs(100_000).enumerate() {
-            round_trip(&old, &new);
+            round_trip(&old, &new, &options);
             if n < 1000 {
-                let compared = compare(Some(&old), Some(&new), &Options::default(), &unhurried);
+                let compared = compare(Some(&old), Some(&new), &options, &unhurried);
                 for change in compared.changes() {
                     *kinds.entry(change.kind).or_insert(0) += 1;
                 }
