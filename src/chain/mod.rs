@@ -1,1 +1,15 @@
-//! Schemes (what is hashed) and links (what joins events). No IO.
+//! What an event's hash is made of (scheme `agenttrace-v1`, described in `docs/chain.md`). No IO.
+//!
+//! The hash covers the text that Python's `json.dumps(…, sort_keys=True)` writes for 21 of the 22 columns. It is made
+//! from the text that PostgreSQL returns for a `jsonb`, or will return for it once it is stored, in one pass without a
+//! document tree and without floats: no digit of a number can get lost.
+
+mod canonical;
+mod inet;
+mod number;
+mod scheme;
+mod text;
+
+pub use canonical::{Canonicaliser, JsonError, Limits, Reason};
+pub use inet::{Inet, InetError};
+pub use scheme::{Content, Fields, SCHEME, to_hex};

@@ -24,7 +24,7 @@ enum ConfigCommand {
 }
 
 /// Runs it.
-pub fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
+pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
     let explicit = context.global.config.as_deref();
     let path = explicit.map(std::path::Path::to_path_buf).or_else(default_path);
     let mut out = context.out.results();

@@ -177,13 +177,13 @@ fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
 }
 
 /// Runs blocking work away from the runtime's own threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| Error::could_not_run("a background task failed").because(e))
 }
 
-fn server_error(e: ServerError) -> Error {
+pub(super) fn server_error(e: ServerError) -> Error {
     let hints = e.hints.clone();
     hints.into_iter().fold(Error::could_not_run(e.to_string()), Error::hint)
 }

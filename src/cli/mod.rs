@@ -79,6 +79,9 @@ pub enum Format {
     Ndjson,
     /// For spreadsheets; formulas are neutralised.
     Csv,
+    /// `ingest` only: the format of the source, as its own `--format` also takes it.
+    #[value(skip)]
+    Source(ingest::Source),
 }
 
 /// Whether to colour.

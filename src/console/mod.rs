@@ -1,1 +1,136 @@
-//! console
+//! The console: a pure core (`update`, `render`) around a model, and one executor that runs what `update` asks for.
+//!
+//! | part | may | never |
+//! |---|---|---|
+//! | `update`, panes | change the model, return effects | IO, waiting, the clock |
+//! | `view`, `paint` of the panes | read the model, write into the buffer | change anything |
+//! | `executor` | the store, tasks | the model |
+//! | `terminal`, `runtime` | the terminal, the clock | decisions |
+//!
+//! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
+
+mod editor;
+mod executor;
+#[cfg(test)]
+mod fixtures;
+mod history;
+mod json;
+pub mod keymap;
+mod layout;
+mod log;
+mod model;
+mod msg;
+mod paint;
+mod panes;
+mod row;
+mod runtime;
+mod slots;
+mod terminal;
+mod theme;
+mod update;
+mod view;
+mod window;
+mod zone;
+
+pub use theme::ColorChoice;
+
+use crate::config::{Span, Target};
+use crate::domain::{OrgId, Safe};
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::store::ReadSettings;
+use executor::Executor;
+use futures_util::{Stream, stream};
+use keymap::Keymap;
+use model::{Model, Setup};
+use runtime::{Clock, Runtime, Signal};
+use std::io::IsTerminal as _;
+use terminal::TerminalScreen;
+use theme::{Depth, Theme};
+use zone::Zone;
+
+/// What the console begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// The database. A private server on it is kept running, and started again when it dies.
+    pub target: Target,
+    /// Limits of the connections.
+    pub settings: ReadSettings,
+    /// The organisation to look at; a chooser opens without one, unless there is only one.
+    pub organization: Option<OrgId>,
+    /// Length of the default time window.
+    pub window: Span,
+    /// The filter to begin with.
+    pub filter: Option<String>,
+    /// Whether to colour.
+    pub color: ColorChoice,
+    /// Name of the theme; without one, dark or light as the terminal says.
+    pub theme: Option<String>,
+}
+
+/// Runs the console until it is left. The terminal is given back on every way out.
+///
+/// # Errors
+/// Exit 2 for a filter or theme that cannot be used; exit 3 without a terminal, and when the terminal fails.
+pub async fn run(start: Start) -> Result<()> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        return Err(Error::could_not_run("the console needs a terminal")
+            .hint("agenttrace events and agenttrace show are for scripts and pipes"));
+    }
+    let _log = log::to_file()?;
+    let text = start.filter.unwrap_or_default();
+    let filter = Filter::parse(&text).map_err(|e| Error::usage(e.render(&text)))?;
+    let setup = Setup {
+        label: Safe::from_untrusted(&start.target.label),
+        production: start.target.production,
+        private_server: start.target.server.is_some(),
+        window: start.window,
+        local: Zone::Local,
+        keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
+        theme: choose_theme(start.theme.as_deref(), start.color)?,
+    };
+    let clock = Clock::start();
+    let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
+    let executor = Executor::new(start.target, start.settings);
+    let signals = signals()?;
+    model.size = crossterm::terminal::size()?;
+    model.lay_out();
+    let screen = TerminalScreen::take()?;
+    // One stream for the whole run: a second one would take bytes from the first.
+    let input = crossterm::event::EventStream::new();
+    Box::pin(Runtime::new(model, screen, executor, clock).run(input, signals)).await
+}
+
+fn choose_theme(name: Option<&str>, color: ColorChoice) -> Result<Theme> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let depth = Depth::detect(color, environment);
+    let fallback = if theme::light_background(environment) { "light" } else { "dark" };
+    Theme::shipped(name.unwrap_or(fallback), depth).map_err(|e| Error::usage(e.to_string()))
+}
+
+#[cfg(unix)]
+fn signals() -> Result<impl Stream<Item = Signal> + Unpin> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut leave = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::quit())?];
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
+    Ok(stream::poll_fn(move |context| {
+        let came = |s: &mut tokio::signal::unix::Signal, context: &mut _| s.poll_recv(context).is_ready();
+        // Each is asked, so that each wakes the loop.
+        let leave = leave.iter_mut().fold(false, |any, s| came(s, context) || any);
+        if leave {
+            std::task::Poll::Ready(Some(Signal::Leave))
+        } else if came(&mut interrupt, context) {
+            std::task::Poll::Ready(Some(Signal::Interrupt))
+        } else if came(&mut continued, context) {
+            std::task::Poll::Ready(Some(Signal::Continued))
+        } else {
+            std::task::Poll::Pending
+        }
+    }))
+}
+
+#[cfg(not(unix))]
+fn signals() -> Result<impl Stream<Item = Signal> + Unpin> {
+    Ok(stream::pending())
+}

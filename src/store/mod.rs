@@ -7,7 +7,9 @@
 pub mod cursor;
 pub mod databases;
 mod db;
+pub mod demo_trail;
 mod filter_sql;
+pub mod links;
 pub mod organizations;
 mod row;
 pub mod schema;

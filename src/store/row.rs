@@ -1,1 +1,131 @@
 //! Rows of `audit_events` to domain types.
+
+use super::StoreError;
+use crate::domain::{Event, EventRow, Json, Timestamp};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::{Decode, Encode, Postgres, Row as _, Type};
+
+macro_rules! row_columns {
+    () => {
+        "event_id, timestamp, organization_id, project_id, actor_type, actor_id, actor_email, \
+         nullif(concat(actor_ip), ''), actor_user_agent, event_category, event_type, event_severity, resource_type, \
+         resource_id, resource_name, action, request_id, session_id, hash, previous_hash, xmin::text"
+    };
+}
+
+/// The columns of an [`EventRow`], in the order [`event_row`] reads them.
+///
+/// `concat` prints an address as PostgreSQL itself does, while its cast to text adds `/32`; it makes `''` of NULL.
+pub(super) const ROW_COLUMNS: &str = row_columns!();
+
+/// The columns of an [`Event`], in the order [`event`] reads them.
+pub(super) const EVENT_COLUMNS: &str = concat!(row_columns!(), ", previous_state::text, new_state::text");
+
+/// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
+const EPOCH: i64 = 946_684_800_000_000;
+/// First instant a `timestamptz` can hold, 4714-11-24 BC, counted from 2000.
+const FIRST: i64 = -211_813_488_000_000_000;
+
+/// An instant as `timestamptz`, in binary, so that `infinity` and years beyond those of chrono are values like others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SqlTime(pub(super) Timestamp);
+
+impl Type<Postgres> for SqlTime {
+    fn type_info() -> PgTypeInfo {
+        <chrono::DateTime<chrono::Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for SqlTime {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Postgres>::encode_by_ref(&to_postgres(self.0), buffer)
+    }
+}
+
+impl Decode<'_, Postgres> for SqlTime {
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        match value.format() {
+            PgValueFormat::Binary => {
+                let bytes: [u8; 8] = value.as_bytes()?.try_into()?;
+                Ok(Self(from_postgres(i64::from_be_bytes(bytes))))
+            }
+            PgValueFormat::Text => Err("a timestamptz must be asked for in binary".into()),
+        }
+    }
+}
+
+fn to_postgres(time: Timestamp) -> i64 {
+    match time {
+        Timestamp::INFINITY => i64::MAX,
+        t => match t.as_micros().saturating_sub(EPOCH) {
+            // Earlier than any value of the type, which is what the comparison wants.
+            micros if micros < FIRST => i64::MIN,
+            micros => micros,
+        },
+    }
+}
+
+fn from_postgres(micros: i64) -> Timestamp {
+    match micros {
+        i64::MAX => Timestamp::INFINITY,
+        i64::MIN => Timestamp::NEG_INFINITY,
+        // The last thirty years before 294277 do not fit and become the last instant that does.
+        m => Timestamp::from_micros(m.checked_add(EPOCH).unwrap_or(i64::MAX - 1)),
+    }
+}
+
+/// Reads [`ROW_COLUMNS`].
+pub(super) fn event_row(row: &PgRow) -> Result<EventRow, StoreError> {
+    let xmin: String = row.try_get(20)?;
+    Ok(EventRow {
+        event_id: row.try_get(0)?,
+        timestamp: row.try_get::<SqlTime, _>(1)?.0,
+        organization_id: row.try_get(2)?,
+        project_id: row.try_get(3)?,
+        actor_type: row.try_get(4)?,
+        actor_id: row.try_get(5)?,
+        actor_email: row.try_get(6)?,
+        actor_ip: row.try_get(7)?,
+        actor_user_agent: row.try_get(8)?,
+        event_category: row.try_get(9)?,
+        event_type: row.try_get(10)?,
+        event_severity: row.try_get(11)?,
+        resource_type: row.try_get(12)?,
+        resource_id: row.try_get(13)?,
+        resource_name: row.try_get(14)?,
+        action: row.try_get(15)?,
+        request_id: row.try_get(16)?,
+        session_id: row.try_get(17)?,
+        hash: row.try_get(18)?,
+        previous_hash: row.try_get(19)?,
+        xmin: xmin.parse().map_err(|_| StoreError::Decode(format!("xmin is '{}'", xmin.escape_debug())))?,
+    })
+}
+
+/// Reads [`EVENT_COLUMNS`].
+pub(super) fn event(row: &PgRow) -> Result<Event, StoreError> {
+    let state = |column: usize| -> Result<Option<Json>, StoreError> {
+        Ok(row.try_get::<Option<String>, _>(column)?.map(Json::from_trusted))
+    };
+    Ok(Event { row: event_row(row)?, previous_state: state(21)?, new_state: state(22)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_survive_the_way_to_postgres_and_back() {
+        for micros in [0, 1, -1, EPOCH, EPOCH + 1, 1_800_000_000_000_001, -62_135_596_800_000_000] {
+            let time = Timestamp::from_micros(micros);
+            assert_eq!(from_postgres(to_postgres(time)), time);
+        }
+        for end in [Timestamp::INFINITY, Timestamp::NEG_INFINITY] {
+            assert_eq!(from_postgres(to_postgres(end)), end);
+        }
+        assert_eq!(to_postgres(Timestamp::from_micros(EPOCH + FIRST - 1)), i64::MIN);
+        assert_eq!(from_postgres(9_223_371_331_199_999_999), Timestamp::from_micros(i64::MAX - 1));
+    }
+}

@@ -1,11 +1,86 @@
 //! Migrations and the state of the schema.
 
 use super::{StoreError, WriteDb};
+use sqlx::PgConnection;
+use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
+
+static MIGRATOR: Migrator = sqlx::migrate!("assets/migrations");
+const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// Brings the database to the newest schema. Returns the migrations applied now, as `version description`.
+///
+/// Several programs may call it at once: the first one works, the others wait and find nothing left to do.
 ///
 /// # Errors
 /// When a migration fails, or the table `audit_events` is somebody else's.
 pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
-    todo!()
+    // Not from the pool's stock afterwards: when a migration fails the connection still holds the advisory lock,
+    // which goes away with it.
+    let mut connection = db.pool().acquire().await?.detach();
+    connection.lock().await.map_err(migrate_error)?;
+    let before = applied(&mut connection).await?;
+    if before.is_empty() {
+        refuse_unfit(&mut connection).await?;
+    }
+    MIGRATOR.run(&mut connection).await.map_err(migrate_error)?;
+    let done = MIGRATOR
+        .iter()
+        .filter(|m| !before.contains(&m.version))
+        .map(|m| format!("{:04} {}", m.version, m.description))
+        .collect();
+    sqlx::Connection::close(connection).await?;
+    Ok(done)
+}
+
+/// Versions of our migrations that the database has.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, StoreError> {
+    let table: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !table {
+        return Ok(Vec::new());
+    }
+    let rows = connection.list_applied_migrations(MIGRATIONS_TABLE).await.map_err(migrate_error)?;
+    Ok(rows.into_iter().map(|m| m.version).collect())
+}
+
+/// Refuses a database in which our schema cannot or must not be made.
+async fn refuse_unfit(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let (foreign, version, encoding): (bool, i32, String) = sqlx::query_as(
+        "SELECT to_regclass('audit_events') IS NOT NULL, current_setting('server_version_num')::int, \
+                current_setting('server_encoding')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if foreign {
+        return Err(StoreError::Other(
+            "this database already has a table audit_events that agenttrace did not make; it can be read and verified \
+             as it is, but not migrated: choose another database for the schema of agenttrace"
+                .to_owned(),
+        ));
+    }
+    if version < 150_000 {
+        return Err(StoreError::Other(format!(
+            "the server is PostgreSQL {}, the schema needs 15 or newer",
+            version / 10_000
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(StoreError::Other(format!(
+            "the database's encoding is {encoding}, the schema needs UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
+             template0)"
+        )));
+    }
+    Ok(())
+}
+
+fn migrate_error(error: MigrateError) -> StoreError {
+    match error {
+        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => e.into(),
+        MigrateError::VersionMissing(version) => StoreError::Other(format!(
+            "the database has migration {version}, which this program does not know: it was made by a newer version, or \
+             by another program that keeps its migrations in the same schema"
+        )),
+        other => StoreError::Other(format!("the schema cannot be migrated: {other}")),
+    }
 }

@@ -1,53 +1,223 @@
-//! A database of its own for each test, on one shared throw-away server.
+//! A database of its own for each test, and the program in an environment of its own.
+//!
+//! The databases are on the server that `AGENTTRACE_TEST_DATABASE_URL` names, else on a throw-away one that all tests of
+//! a run share and that ends with the run. `DATABASE_URL` and `AGENTTRACE_DATABASE_URL` are never read.
 
-use sqlx::Connection as _;
+mod keeper;
+
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection as _, Executor as _};
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A migrated, empty database that goes away with the value's [`TestDatabase::drop_now`] (or with the server).
-pub struct TestDatabase {
-    pub options: PgConnectOptions,
-    pub name: String,
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("assets/migrations");
+
+/// Options of the server's maintenance database.
+pub(crate) fn server() -> PgConnectOptions {
+    match std::env::var("AGENTTRACE_TEST_DATABASE_URL") {
+        Ok(url) => PgConnectOptions::from_str(&url).unwrap(),
+        Err(_) => keeper::server().connect_options("postgres"),
+    }
+}
+
+/// A database that goes away with [`TestDatabase::drop_now`], or with the server.
+pub(crate) struct TestDatabase {
+    pub(crate) options: PgConnectOptions,
+    pub(crate) name: String,
     admin: PgConnectOptions,
 }
 
-static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// Options of the shared server's maintenance database.
-pub fn server() -> PgConnectOptions {
-    let url = std::env::var("AGENTTRACE_TEST_DATABASE_URL").expect("AGENTTRACE_TEST_DATABASE_URL");
-    PgConnectOptions::from_str(&url).unwrap()
-}
-
-/// A new database, migrated unless `bare`.
-pub async fn database() -> TestDatabase {
-    let db = bare_database().await;
-    let mut c = PgConnection::connect_with(&db.options).await.unwrap();
-    sqlx::migrate!("assets/migrations").run(&mut c).await.unwrap();
-    c.close().await.unwrap();
-    db
+/// A new, migrated database without events.
+pub(crate) async fn database() -> TestDatabase {
+    static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+    let template = TEMPLATE.get_or_init(template).await;
+    create(&format!("TEMPLATE {template}")).await
 }
 
 /// A new, empty database.
-pub async fn bare_database() -> TestDatabase {
+pub(crate) async fn bare_database() -> TestDatabase {
+    create("").await
+}
+
+async fn create(how: &str) -> TestDatabase {
+    // Unlike a process id, unique also among containers and runs that share a server.
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let admin = server();
-    let name = format!("at_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let name = format!("at_{:016x}_{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed));
     let mut c = PgConnection::connect_with(&admin).await.unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")))
-        .execute(&mut c)
-        .await
-        .unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut c).await.unwrap();
+    run(&mut c, format!("CREATE DATABASE {name} {how}")).await;
     c.close().await.unwrap();
     TestDatabase { options: admin.clone().database(&name), name, admin }
 }
 
+/// A database with these very migrations, made by whoever comes first; a copy of it costs less than migrating.
+async fn template() -> String {
+    // Any number will do that nobody else locks.
+    const LOCK: &str = "pg_advisory_lock(7310579042)";
+    let checksums: Vec<u8> = MIGRATIONS.iter().flat_map(|m| m.checksum.iter().copied()).collect();
+    let name = format!("at_template_{}", short_hash(&checksums));
+    let admin = server();
+    let mut c = PgConnection::connect_with(&admin).await.unwrap();
+    run(&mut c, format!("SELECT {LOCK}")).await;
+    let found: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut c)
+        .await
+        .unwrap();
+    if !found {
+        // Under its final name only when it is whole.
+        let draft = format!("{name}_draft");
+        run(&mut c, format!("DROP DATABASE IF EXISTS {draft} WITH (FORCE)")).await;
+        run(&mut c, format!("CREATE DATABASE {draft}")).await;
+        let mut inside = PgConnection::connect_with(&admin.clone().database(&draft)).await.unwrap();
+        MIGRATIONS.run(&mut inside).await.unwrap();
+        inside.close().await.unwrap();
+        run(&mut c, format!("ALTER DATABASE {draft} RENAME TO {name}")).await;
+    }
+    // Closing gives the lock back.
+    c.close().await.unwrap();
+    name
+}
+
+async fn run(c: &mut PgConnection, sql: String) {
+    #[expect(clippy::disallowed_types, reason = "names made above, of letters, digits and underscores")]
+    let sql = sqlx::AssertSqlSafe(sql);
+    c.execute(sqlx::raw_sql(sql)).await.unwrap();
+}
+
 impl TestDatabase {
-    pub async fn drop_now(self) {
+    /// For `--database-url`; without a password.
+    pub(crate) fn url(&self) -> String {
+        let user = self.options.get_username();
+        match self.options.get_socket() {
+            Some(folder) => {
+                let host = percent_encoded(folder);
+                format!("postgres://{user}@localhost:{}/{}?host={host}", self.options.get_port(), self.name)
+            }
+            None => {
+                format!(
+                    "postgres://{user}@{}:{}/{}",
+                    self.options.get_host(),
+                    self.options.get_port(),
+                    self.name
+                )
+            }
+        }
+    }
+
+    pub(crate) async fn drop_now(self) {
         let mut c = PgConnection::connect_with(&self.admin).await.unwrap();
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut c).await.unwrap();
+        run(&mut c, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
         c.close().await.unwrap();
     }
+}
+
+fn percent_encoded(path: &Path) -> String {
+    let mut text = String::new();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text.push(char::from(byte)),
+            _ => write!(text, "%{byte:02X}").unwrap(),
+        }
+    }
+    text
+}
+
+fn short_hash(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().take(8).fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+/// A folder that every user may enter: as root the private server runs as another user.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    tempfile::Builder::new()
+        .prefix("agenttrace-test-")
+        .permissions(everybody)
+        .tempdir_in(agenttrace::server::throw_away_parent())
+        .unwrap()
+}
+
+/// A home folder for the program: its configuration, its data and its private server, gone with the value.
+pub(crate) struct Home(tempfile::TempDir);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self(scratch())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The program at home here. Of the environment it gets only what finds programs.
+    pub(crate) fn agenttrace(&self) -> assert_cmd::Command {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_agenttrace"));
+        command.env_clear();
+        for name in ["PATH", "TMPDIR", "AGENTTRACE_PG_BIN_DIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        let home = self.path();
+        command.env("HOME", home).env("AGENTTRACE_DATA_DIR", home.join("data"));
+        for (name, folder) in [("CONFIG", "config"), ("DATA", "data"), ("STATE", "state"), ("CACHE", "cache")]
+        {
+            command.env(format!("XDG_{name}_HOME"), home.join(folder));
+        }
+        command.current_dir(home);
+        command
+    }
+}
+
+/// The program with a home of its own.
+pub(crate) struct Program {
+    command: assert_cmd::Command,
+    _home: Home,
+}
+
+impl Deref for Program {
+    type Target = assert_cmd::Command;
+
+    fn deref(&self) -> &assert_cmd::Command {
+        &self.command
+    }
+}
+
+impl DerefMut for Program {
+    fn deref_mut(&mut self) -> &mut assert_cmd::Command {
+        &mut self.command
+    }
+}
+
+/// The program with a new, empty home: nothing configured, no data. Several runs at one home: [`Home`].
+pub(crate) fn agenttrace() -> Program {
+    let home = Home::new();
+    Program { command: home.agenttrace(), _home: home }
+}
+
+#[tokio::test]
+async fn each_test_has_a_migrated_database_of_its_own_that_its_url_reaches() {
+    let (one, two) = (database().await, database().await);
+    assert_ne!(one.name, two.name);
+    let mut c = PgConnection::connect(&one.url()).await.unwrap();
+    let (name, tables): (String, i64) = sqlx::query_as(
+        "SELECT current_database()::text, (SELECT count(*) FROM pg_tables WHERE tablename = 'audit_events')",
+    )
+    .fetch_one(&mut c)
+    .await
+    .unwrap();
+    assert_eq!((name, tables), (one.name.clone(), 1));
+    c.close().await.unwrap();
+    one.drop_now().await;
+    two.drop_now().await;
 }

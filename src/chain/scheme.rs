@@ -1,0 +1,305 @@
+//! Scheme `agenttrace-v1`: the text of an event that is hashed, and the hash.
+
+use super::canonical::{Canonicaliser, JsonError};
+use super::text;
+use crate::domain::{ColumnError, Event, Json, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+/// Name of the scheme.
+pub const SCHEME: &str = "agenttrace-v1";
+
+/// The columns of an event that its hash covers, borrowed; the 21st, `previous_hash`, is given when the hash is made.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the fields are the columns of the seed, under their own names")]
+pub struct Fields<'a> {
+    pub event_id: &'a str,
+    pub timestamp: Timestamp,
+    pub organization_id: &'a str,
+    pub project_id: Option<&'a str>,
+    pub actor_type: &'a str,
+    pub actor_id: &'a str,
+    pub actor_email: Option<&'a str>,
+    /// As PostgreSQL prints it.
+    pub actor_ip: Option<&'a str>,
+    pub actor_user_agent: Option<&'a str>,
+    pub event_category: &'a str,
+    pub event_type: &'a str,
+    pub event_severity: &'a str,
+    pub resource_type: &'a str,
+    pub resource_id: &'a str,
+    pub resource_name: Option<&'a str>,
+    pub action: &'a str,
+    /// JSON text in any spelling.
+    pub previous_state: Option<&'a str>,
+    pub new_state: Option<&'a str>,
+    pub request_id: &'a str,
+    pub session_id: Option<&'a str>,
+}
+
+impl<'a> From<&'a Event> for Fields<'a> {
+    fn from(event: &'a Event) -> Self {
+        let row = &event.row;
+        Self {
+            event_id: &row.event_id,
+            timestamp: row.timestamp,
+            organization_id: &row.organization_id,
+            project_id: row.project_id.as_deref(),
+            actor_type: &row.actor_type,
+            actor_id: &row.actor_id,
+            actor_email: row.actor_email.as_deref(),
+            actor_ip: row.actor_ip.as_deref(),
+            actor_user_agent: row.actor_user_agent.as_deref(),
+            event_category: &row.event_category,
+            event_type: &row.event_type,
+            event_severity: &row.event_severity,
+            resource_type: &row.resource_type,
+            resource_id: &row.resource_id,
+            resource_name: row.resource_name.as_deref(),
+            action: &row.action,
+            previous_state: event.previous_state.as_ref().map(Json::as_str),
+            new_state: event.new_state.as_ref().map(Json::as_str),
+            request_id: &row.request_id,
+            session_id: row.session_id.as_deref(),
+        }
+    }
+}
+
+/// The canonical text of an event without its predecessor: equal texts are equal events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    text: Vec<u8>,
+    /// Where the previous hash goes.
+    link_at: usize,
+}
+
+impl Content {
+    /// Writes the canonical text.
+    ///
+    /// # Errors
+    /// When a state cannot be canonicalised, or the time is outside the years 1 to 9999, which is all that Python's
+    /// `datetime` can hold; the error names the column.
+    pub fn of(fields: &Fields<'_>, json: &mut Canonicaliser) -> Result<Self, ColumnError> {
+        let mut text = Vec::with_capacity(1024);
+        let mut link_at = 0;
+        // The keys in code-point order.
+        let columns: [(&'static str, Value<'_>); 21] = [
+            ("action", Value::Text(Some(fields.action))),
+            ("actor_email", Value::Text(fields.actor_email)),
+            ("actor_id", Value::Text(Some(fields.actor_id))),
+            ("actor_ip", Value::Text(fields.actor_ip)),
+            ("actor_type", Value::Text(Some(fields.actor_type))),
+            ("actor_user_agent", Value::Text(fields.actor_user_agent)),
+            ("event_category", Value::Text(Some(fields.event_category))),
+            ("event_id", Value::Text(Some(fields.event_id))),
+            ("event_severity", Value::Text(Some(fields.event_severity))),
+            ("event_type", Value::Text(Some(fields.event_type))),
+            ("new_state", Value::Json(fields.new_state)),
+            ("organization_id", Value::Text(Some(fields.organization_id))),
+            ("previous_hash", Value::Link),
+            ("previous_state", Value::Json(fields.previous_state)),
+            ("project_id", Value::Text(fields.project_id)),
+            ("request_id", Value::Text(Some(fields.request_id))),
+            ("resource_id", Value::Text(Some(fields.resource_id))),
+            ("resource_name", Value::Text(fields.resource_name)),
+            ("resource_type", Value::Text(Some(fields.resource_type))),
+            ("session_id", Value::Text(fields.session_id)),
+            ("timestamp", Value::Time(fields.timestamp)),
+        ];
+        for (i, (column, value)) in columns.into_iter().enumerate() {
+            text.extend_from_slice(if i == 0 { b"{\"" } else { b", \"" });
+            text.extend_from_slice(column.as_bytes());
+            text.extend_from_slice(b"\": ");
+            match value {
+                Value::Text(Some(value)) => text::push_quoted(value, &mut text),
+                Value::Json(Some(value)) => json
+                    .append(value.as_bytes(), &mut text)
+                    .map_err(|e: JsonError| ColumnError { column, reason: e.to_string() })?,
+                Value::Text(None) | Value::Json(None) => text.extend_from_slice(b"null"),
+                Value::Link => {
+                    text.extend_from_slice(b"\"\"");
+                    link_at = text.len() - 1;
+                }
+                Value::Time(time) => {
+                    text.push(b'"');
+                    push_time(time, &mut text).ok_or_else(|| ColumnError {
+                        column,
+                        reason: format!("{time} is outside the years 1 to 9999 that {SCHEME} can write"),
+                    })?;
+                    text.push(b'"');
+                }
+            }
+        }
+        text.push(b'}');
+        Ok(Self { text, link_at })
+    }
+
+    /// The hash of the event behind a predecessor with this hash (`""` for a genesis).
+    pub fn hash(&self, previous_hash: &str) -> [u8; 32] {
+        let (before, after) = self.text.split_at(self.link_at);
+        let mut sha = Sha256::new();
+        sha.update(before);
+        if text::plain_run(previous_hash.as_bytes()) == previous_hash.len() {
+            sha.update(previous_hash);
+        } else {
+            let mut escaped = Vec::new();
+            text::push_escaped(previous_hash, &mut escaped);
+            sha.update(&escaped);
+        }
+        sha.update(after);
+        sha.finalize().into()
+    }
+
+    /// The whole text that [`Self::hash`] hashes. It is ASCII.
+    pub fn preimage(&self, previous_hash: &str) -> String {
+        let (before, after) = self.text.split_at(self.link_at);
+        let mut text = before.to_vec();
+        text::push_escaped(previous_hash, &mut text);
+        text.extend_from_slice(after);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// A hash as the column holds it: 64 lower-case hexadecimal digits.
+pub fn to_hex(hash: &[u8; 32]) -> String {
+    let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+    hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+enum Value<'a> {
+    Text(Option<&'a str>),
+    Json(Option<&'a str>),
+    Link,
+    Time(Timestamp),
+}
+
+/// Appends an instant as Python's `isoformat()` prints it, without going through a formatter (it is done for every
+/// event). `None` when the year has not four digits.
+fn push_time(time: Timestamp, out: &mut Vec<u8>) -> Option<()> {
+    const DAY: i64 = 86_400_000_000;
+    let (days, micros) = (time.as_micros().div_euclid(DAY), time.as_micros().rem_euclid(DAY));
+    let (year, month, day) = civil(days)?;
+    let mut put = |value: i64, width: u32, after: &[u8]| {
+        for power in (0..width).rev() {
+            out.push(b'0' + (value / 10_i64.pow(power) % 10) as u8);
+        }
+        out.extend_from_slice(after);
+    };
+    put(year, 4, b"-");
+    put(month, 2, b"-");
+    put(day, 2, b"T");
+    put(micros / 3_600_000_000, 2, b":");
+    put(micros / 60_000_000 % 60, 2, b":");
+    let fraction = micros % 1_000_000;
+    if fraction == 0 {
+        put(micros / 1_000_000 % 60, 2, b"");
+    } else {
+        put(micros / 1_000_000 % 60, 2, b".");
+        put(fraction, 6, b"");
+    }
+    out.extend_from_slice(b"+00:00");
+    Some(())
+}
+
+/// Year, month and day of a day counted from 1970-01-01, for the years 1 to 9999 (Howard Hinnant's `civil_from_days`).
+fn civil(days: i64) -> Option<(i64, i64, i64)> {
+    const YEAR_1: i64 = -719_162;
+    const YEAR_10000: i64 = 2_932_897;
+    if !(YEAR_1..YEAR_10000).contains(&days) {
+        return None;
+    }
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    Some((year_of_era + era * 400 + i64::from(month <= 2), month, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Limits;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn event() -> Fields<'static> {
+        Fields {
+            event_id: "evt-1",
+            timestamp: Timestamp::from_micros(1_767_600_061_147_504),
+            organization_id: "org-é",
+            project_id: None,
+            actor_type: "user",
+            actor_id: "u-1",
+            actor_email: Some("a@example.org"),
+            actor_ip: None,
+            actor_user_agent: Some("curl/8 \"x\""),
+            event_category: "admin",
+            event_type: "user.created",
+            event_severity: "info",
+            resource_type: "user",
+            resource_id: "u-2",
+            resource_name: None,
+            action: "create",
+            previous_state: None,
+            new_state: Some(r#"{"role":"viewer","id":2}"#),
+            request_id: "r-1",
+            session_id: None,
+        }
+    }
+
+    fn content(fields: &Fields<'_>) -> Content {
+        Content::of(fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap()
+    }
+
+    #[test]
+    fn the_text_is_what_python_writes() {
+        let text = content(&event()).preimage("ab\u{1}");
+        assert_eq!(
+            text,
+            r#"{"action": "create", "actor_email": "a@example.org", "actor_id": "u-1", "actor_ip": null, "actor_type": "user", "actor_user_agent": "curl/8 \"x\"", "event_category": "admin", "event_id": "evt-1", "event_severity": "info", "event_type": "user.created", "new_state": {"id": 2, "role": "viewer"}, "organization_id": "org-\u00e9", "previous_hash": "ab\u0001", "previous_state": null, "project_id": null, "request_id": "r-1", "resource_id": "u-2", "resource_name": null, "resource_type": "user", "session_id": null, "timestamp": "2026-01-05T08:01:01.147504+00:00"}"#
+        );
+    }
+
+    #[test]
+    fn the_hash_is_of_the_whole_text() {
+        let content = content(&event());
+        for previous in ["", "00ff", "\"\\é"] {
+            let whole: [u8; 32] = Sha256::digest(content.preimage(previous)).into();
+            assert_eq!(content.hash(previous), whole);
+        }
+        assert_eq!(to_hex(&[0xa1; 32]), "a1".repeat(32));
+    }
+
+    #[test]
+    fn a_refused_state_is_named() {
+        let fields = Fields { previous_state: Some("{\"a\":\"\\u0000\"}"), ..event() };
+        let error = Content::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
+        assert_eq!(error.to_string(), "previous_state: \\u0000 cannot be stored in jsonb (at byte 6)");
+    }
+
+    /// Year 1 and year 10000, in microseconds.
+    const FIRST: i64 = -62_135_596_800_000_000;
+    const END: i64 = 253_402_300_800_000_000;
+
+    #[test]
+    fn times_that_python_cannot_hold_are_refused() {
+        for micros in [FIRST - 1, END, i64::MIN, i64::MAX] {
+            let fields = Fields { timestamp: Timestamp::from_micros(micros), ..event() };
+            let error = Content::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
+            assert_eq!(error.column, "timestamp");
+        }
+        assert!(push_time(Timestamp::from_micros(END - 1), &mut Vec::new()).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn instants_are_printed_as_the_slow_way_does(micros in FIRST..END, whole in any::<bool>()) {
+            let time = Timestamp::from_micros(if whole { micros - micros.rem_euclid(1_000_000) } else { micros });
+            let mut out = Vec::new();
+            prop_assert!(push_time(time, &mut out).is_some());
+            prop_assert_eq!(String::from_utf8(out).unwrap(), time.to_python_isoformat());
+        }
+    }
+}

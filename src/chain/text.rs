@@ -1,0 +1,116 @@
+//! Strings as Python's `json.dumps` writes them: printable ASCII stays, all else is escaped.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Offset of the first byte that cannot be copied as it is: `"`, `\`, below 0x20, or 0x7f and above; the length when
+/// there is none.
+pub(super) fn plain_run(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    // Eight bytes at a time; in each mask the lowest flagged byte is exact (borrows and carries only move upwards).
+    while let Some((word, _)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<8>) {
+        let x = u64::from_le_bytes(*word);
+        let below_space = x.wrapping_sub(ONES * 0x20) & !x;
+        let quote = x ^ (ONES * u64::from(b'"'));
+        let backslash = x ^ (ONES * u64::from(b'\\'));
+        let zero = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
+        let from_del = x.wrapping_add(ONES) | x;
+        let flags = (below_space | zero | from_del) & HIGH;
+        if flags != 0 {
+            return at + flags.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|b| !is_plain(*b)).unwrap_or(rest.len())
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..0x7f) && byte != b'"' && byte != b'\\'
+}
+
+/// Appends one character between quotes.
+pub(super) fn push_char(c: char, out: &mut Vec<u8>) {
+    let short = match c {
+        '"' => b'"',
+        '\\' => b'\\',
+        '\u{8}' => b'b',
+        '\u{c}' => b'f',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        ' '..='~' => return out.push(c as u8),
+        _ => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                push_unit(*unit, out);
+            }
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends `\uXXXX` in lower-case hexadecimal.
+fn push_unit(unit: u16, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |shift: u16| DIGITS[usize::from((unit >> shift) & 0xf)];
+    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+/// Appends a text with its quotes.
+pub(super) fn push_quoted(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    push_escaped(text, out);
+    out.push(b'"');
+}
+
+/// Appends a text without quotes.
+pub(super) fn push_escaped(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text;
+    loop {
+        // The byte that ends a run is ASCII or begins a character, so the cut is at a character boundary.
+        let (run, tail) = rest.split_at(plain_run(rest.as_bytes()));
+        out.extend_from_slice(run.as_bytes());
+        let mut chars = tail.chars();
+        let Some(c) = chars.next() else { return };
+        push_char(c, out);
+        rest = chars.as_str();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn quoted(text: &str) -> String {
+        let mut out = Vec::new();
+        push_quoted(text, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_printable_ascii_stays() {
+        assert_eq!(quoted("a/b ~"), r#""a/b ~""#);
+        assert_eq!(quoted("\"\\\u{8}\u{c}\n\r\t"), r#""\"\\\b\f\n\r\t""#);
+        assert_eq!(
+            quoted("\0\u{1f}\u{7f}\u{80}é\u{ffff}😀"),
+            r#""\u0000\u001f\u007f\u0080\u00e9\uffff\ud83d\ude00""#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn runs_end_where_a_slow_search_says(bytes in prop::collection::vec(prop_oneof![4 => 0x20u8..0x7f, 1 => any::<u8>()], 0..40)) {
+            let slow = bytes.iter().position(|b| !is_plain(*b)).unwrap_or(bytes.len());
+            prop_assert_eq!(plain_run(&bytes), slow);
+        }
+
+        #[test]
+        fn what_is_escaped_reads_back(text in any::<String>()) {
+            let escaped = quoted(&text);
+            prop_assert!(escaped.bytes().all(|b| matches!(b, 0x20..0x7f)));
+            prop_assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        }
+    }
+}

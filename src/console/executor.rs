@@ -1,0 +1,240 @@
+//! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
+
+use super::json;
+use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
+use super::slots::{Slot, Ticket};
+use super::window::PAGE;
+use crate::config::Target;
+use crate::domain::{EventKey, OrgScope, Safe};
+use crate::store::timeline::{self, Page, Query, Seek};
+use crate::store::{ReadDb, ReadSettings, StoreError, organizations};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// How long counting may take before the estimate has to do.
+const COUNT_BUDGET: Duration = Duration::from_secs(3);
+
+/// How long leaving waits for the server to confirm that statements have ended.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
+
+/// What a task brings besides what the model may see.
+type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
+
+/// Runs effects. A `JoinSet` reports every task exactly once, also one that panicked.
+#[derive(Debug)]
+pub struct Executor {
+    target: Target,
+    settings: ReadSettings,
+    db: Option<ReadDb>,
+    tasks: JoinSet<Result>,
+    tickets: HashMap<Id, Ticket>,
+    running: HashMap<Slot, CancellationToken>,
+}
+
+impl Executor {
+    /// An executor for a target, not connected yet.
+    pub fn new(target: Target, settings: ReadSettings) -> Self {
+        Self {
+            target,
+            settings,
+            db: None,
+            tasks: JoinSet::new(),
+            tickets: HashMap::new(),
+            running: HashMap::new(),
+        }
+    }
+
+    /// Whether a result is to be expected.
+    pub fn is_busy(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Starts or cancels work. Effects that concern the terminal are not for here.
+    pub fn run(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start(ticket, work) => {
+                let token = CancellationToken::new();
+                if let Some(replaced) = self.running.insert(ticket.slot(), token.clone()) {
+                    replaced.cancel();
+                }
+                let handle = match (work, self.db.clone()) {
+                    (Work::Connect { revive }, _) => {
+                        let (target, settings) = (self.target.clone(), self.settings.clone());
+                        self.tasks.spawn(async move {
+                            tokio::select! {
+                                result = connect(target, settings, revive) => result,
+                                () = token.cancelled() => Err(StoreError::Cancelled.into()),
+                            }
+                        })
+                    }
+                    (work, Some(db)) => {
+                        self.tasks.spawn(async move { Ok((perform(&db, work, &token).await?, None)) })
+                    }
+                    (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
+                };
+                self.tickets.insert(handle.id(), ticket);
+            }
+            Effect::Cancel(slot) => {
+                if let Some(token) = self.running.remove(&slot) {
+                    token.cancel();
+                }
+            }
+            Effect::Suspend | Effect::Redraw | Effect::Quit => {}
+        }
+    }
+
+    /// The next end of a task. Pending while there is none.
+    pub async fn next(&mut self) -> (Ticket, Outcome) {
+        loop {
+            let (id, outcome) = match self.tasks.join_next_with_id().await {
+                Some(Ok((id, result))) => (id, self.outcome(result)),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "a task ended by a defect");
+                    (error.id(), Outcome::Panicked)
+                }
+                None => std::future::pending().await,
+            };
+            if let Some(ticket) = self.tickets.remove(&id) {
+                tracing::debug!(?ticket, ?outcome, "ended");
+                return (ticket, outcome);
+            }
+        }
+    }
+
+    fn outcome(&mut self, result: Result) -> Outcome {
+        match result {
+            Ok((output, db)) => {
+                if db.is_some() {
+                    self.db = db;
+                }
+                Outcome::Done(output)
+            }
+            Err(failure) if failure.cancelled => Outcome::Cancelled,
+            Err(failure) => Outcome::Failed(failure),
+        }
+    }
+
+    /// Stops everything, waits a little for the server's confirmation, and closes the connections.
+    pub async fn close(mut self) {
+        for token in self.running.values() {
+            token.cancel();
+        }
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LEAVE_LIMIT, ended).await.is_err() {
+            self.tasks.abort_all();
+        }
+        if let Some(db) = &self.db {
+            db.close().await;
+        }
+    }
+}
+
+async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result {
+    if let (true, Some(server)) = (revive, target.server.clone()) {
+        let revived = tokio::task::spawn_blocking(move || server.revive().map_err(|e| e.to_string())).await;
+        if let Ok(Err(reason)) = revived {
+            return Err(Failure { text: Safe::from_untrusted(&reason), lost: true, cancelled: false });
+        }
+    }
+    let db = ReadDb::connect(target.options, settings).await?;
+    let facts = db.facts().await?;
+    Ok((Output::Connected(facts), Some(db)))
+}
+
+async fn perform(db: &ReadDb, work: Work, cancel: &CancellationToken) -> std::result::Result<Output, Failure> {
+    Ok(match work {
+        // Has a way of its own: it needs no database yet.
+        Work::Connect { .. } => return Err(StoreError::Cancelled.into()),
+        Work::Pulse => {
+            db.facts().await?;
+            Output::Alive
+        }
+        Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
+        Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
+        Work::More(query, seek) => {
+            let page = timeline::page(db, &query, &seek, PAGE, cancel).await?;
+            let more = if matches!(seek, Seek::NewerThan(_)) { page.has_newer } else { page.has_older };
+            Output::More(page.rows, more)
+        }
+        Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
+        Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
+        Work::Event(scope, key) => Output::Event(event(db, &scope, &key, cancel).await?.map(Box::new)),
+    })
+}
+
+async fn open(
+    db: &ReadDb,
+    ask: Ask,
+    land: Land,
+    cancel: &CancellationToken,
+) -> std::result::Result<Opened, Failure> {
+    let newest = async || {
+        let row = timeline::newest(db, &ask.scope, None, cancel).await?;
+        Ok::<_, StoreError>(row.map(|r| r.timestamp))
+    };
+    let (range, mut newest_event) = match ask.range {
+        Some(range) => (range, None),
+        None => {
+            let newest = newest().await?;
+            let range = ask.filter.range(ask.now, newest, ask.window).map_err(|e| Failure {
+                text: Safe::from_untrusted(&e.to_string()),
+                lost: false,
+                cancelled: false,
+            })?;
+            (range, newest)
+        }
+    };
+    let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
+    let (Page { rows, has_older, has_newer }, selected) = match &land {
+        Land::Newest => (timeline::page(db, &query, &Seek::Newest, PAGE, cancel).await?, 0),
+        Land::Oldest => {
+            let page = timeline::page(db, &query, &Seek::Oldest, PAGE, cancel).await?;
+            let last = page.rows.len().saturating_sub(1);
+            (page, last)
+        }
+        Land::At(key) => around(db, &query, key, cancel).await?,
+    };
+    let mut nearest_older = None;
+    if rows.is_empty() {
+        if newest_event.is_none() {
+            newest_event = newest().await?;
+        }
+        if let Some(since) = range.since {
+            nearest_older = timeline::newest(db, &ask.scope, Some(since), cancel).await?.map(|r| r.timestamp);
+        }
+    }
+    Ok(Opened { land, range, rows, has_newer, has_older, selected, newest: newest_event, nearest_older })
+}
+
+/// A page on either side of an event, and where it, or what comes next below it, stands.
+async fn around(
+    db: &ReadDb,
+    query: &Query,
+    key: &EventKey,
+    cancel: &CancellationToken,
+) -> std::result::Result<(Page, usize), StoreError> {
+    // Pages exclude their key. U+0001 is the least character that PostgreSQL holds, so that in byte order nothing
+    // stands between the key and this one: the page begins with the event itself.
+    let including = EventKey { timestamp: key.timestamp, event_id: format!("{}\u{1}", key.event_id) };
+    let mut older = timeline::page(db, query, &Seek::OlderThan(including), PAGE, cancel).await?;
+    let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
+    let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
+    newer.rows.append(&mut older.rows);
+    Ok((Page { rows: newer.rows, has_older: older.has_older, has_newer: newer.has_newer }, selected))
+}
+
+async fn event(
+    db: &ReadDb,
+    scope: &OrgScope,
+    key: &EventKey,
+    cancel: &CancellationToken,
+) -> std::result::Result<Option<Detail>, StoreError> {
+    let event = timeline::event(db, scope, &key.event_id, Some(key.timestamp), cancel).await?;
+    Ok(event.map(|event| Detail {
+        previous_state: event.previous_state.as_ref().map(|s| json::pretty(s.as_str())),
+        new_state: event.new_state.as_ref().map(|s| json::pretty(s.as_str())),
+        event,
+    }))
+}

@@ -1,0 +1,253 @@
+//! Everything the console knows. Changed by `update` only, drawn by `render`.
+
+use super::history::History;
+use super::keymap::{Context, Keymap};
+use super::layout::{Areas, Focus, areas, below_title};
+use super::msg::Moment;
+use super::panes::event::{EventPane, Setting};
+use super::panes::filter::FilterLine;
+use super::panes::organizations::Organizations;
+use super::panes::palette::Palette;
+use super::panes::timeline::Timeline;
+use super::slots::{Slot, Slots};
+use super::theme::Theme;
+use super::zone::Zone;
+use crate::config::Span;
+use crate::domain::{OrgId, Safe, Timestamp};
+use crate::filter::Filter;
+use crate::store::ServerFacts;
+use std::time::Duration;
+
+/// How long a notice stays.
+pub const NOTICE: Duration = Duration::from_secs(5);
+
+/// Within this time a second Ctrl-c leaves.
+pub const TWICE: Duration = Duration::from_secs(2);
+
+/// How often an idle console looks whether the server still answers.
+pub const PULSE: Duration = Duration::from_secs(5);
+
+/// Work that is done sooner is not announced: the words would only flicker.
+pub const PATIENCE: Duration = Duration::from_millis(150);
+
+/// Time between two pictures of the spinner.
+const SPIN: Duration = Duration::from_millis(120);
+
+/// What does not change while the console runs.
+#[derive(Debug)]
+pub struct Setup {
+    /// What people call the target.
+    pub label: Safe,
+    /// It is a production database.
+    pub production: bool,
+    /// It lives on the private server, which can be started again.
+    pub private_server: bool,
+    /// Length of the default window.
+    pub window: Span,
+    /// The machine's zone.
+    pub local: Zone,
+    /// Keys.
+    pub keymap: Keymap,
+    /// Colours.
+    pub theme: Theme,
+}
+
+/// Whether there is a database behind the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connection {
+    /// The first attempt is under way.
+    Connecting,
+    /// Connected.
+    Up,
+    /// Not any more, or not yet.
+    Lost {
+        /// Since when.
+        since: Timestamp,
+        /// How often connecting was tried.
+        attempts: u32,
+        /// When it is tried again; `None` while it is being tried, and where trying again cannot help.
+        retry_at: Option<Duration>,
+        /// Why.
+        reason: Safe,
+    },
+}
+
+/// What lies on top of the panes.
+#[derive(Debug)]
+pub enum Overlay {
+    /// The keys, from a line on.
+    Help(usize),
+    /// The chooser of organisations.
+    Organizations,
+    /// The palette.
+    Palette(Palette),
+    /// Leave?
+    Quit,
+}
+
+/// A remark that goes away by itself.
+#[derive(Debug)]
+pub struct Notice {
+    /// The remark.
+    pub text: Safe,
+    /// When it goes.
+    pub until: Duration,
+}
+
+/// The state of the console.
+#[derive(Debug)]
+pub struct Model {
+    /// What does not change.
+    pub setup: Setup,
+    /// Columns and lines of the screen.
+    pub size: (u16, u16),
+    /// The time of the last message.
+    pub at: Moment,
+    /// The zone of times in the timeline.
+    pub zone: Zone,
+    /// The database.
+    pub connection: Connection,
+    /// Version, database and role, once connected.
+    pub server: Option<ServerFacts>,
+    /// Running work.
+    pub slots: Slots,
+    /// Visited views.
+    pub history: History,
+    /// The organisation and filter to begin with.
+    pub wanted: (Option<OrgId>, String, Filter),
+    /// The list of events.
+    pub timeline: Timeline,
+    /// The event.
+    pub event: EventPane,
+    /// The filter line.
+    pub filter: FilterLine,
+    /// The chooser.
+    pub organizations: Organizations,
+    /// What lies on top.
+    pub overlay: Option<Overlay>,
+    /// The pane with the keys.
+    pub focus: Focus,
+    /// That pane has the whole screen.
+    pub zoomed: bool,
+    /// A remark.
+    pub notice: Option<Notice>,
+    /// Until when a Ctrl-c leaves.
+    pub leave_until: Option<Duration>,
+    /// When the server is looked at next.
+    pub pulse_at: Duration,
+    /// The screen is not up to date.
+    pub dirty: bool,
+}
+
+impl Model {
+    /// A console that has not connected yet.
+    pub fn new(setup: Setup, at: Moment, wanted: (Option<OrgId>, String, Filter)) -> Self {
+        Self {
+            setup,
+            size: (0, 0),
+            at,
+            zone: Zone::Utc,
+            connection: Connection::Connecting,
+            server: None,
+            slots: Slots::default(),
+            history: History::default(),
+            wanted,
+            timeline: Timeline::default(),
+            event: EventPane::default(),
+            filter: FilterLine::default(),
+            organizations: Organizations::default(),
+            overlay: None,
+            focus: Focus::default(),
+            zoomed: false,
+            notice: None,
+            leave_until: None,
+            pulse_at: PULSE,
+            dirty: true,
+        }
+    }
+
+    /// Where everything is on the screen.
+    pub fn areas(&self) -> Areas {
+        areas(self.size.0, self.size.1, self.filter.height(), self.focus, self.zoomed)
+    }
+
+    /// Tells the panes their sizes. To be called whenever [`Self::areas`] may have changed.
+    pub fn lay_out(&mut self) {
+        let areas = self.areas();
+        if let Some(area) = areas.timeline {
+            self.timeline.set_height(usize::from(below_title(area).height));
+        }
+        if let Some(area) = areas.event {
+            let area = below_title(area);
+            let setting = self.setting();
+            self.event.set_size(usize::from(area.width), usize::from(area.height), setting);
+        }
+    }
+
+    /// What the event pane needs to know.
+    pub fn setting(&self) -> Setting {
+        Setting { local: self.setup.local, now: self.at.wall }
+    }
+
+    /// What keys mean at the moment.
+    pub fn context(&self) -> Context {
+        match &self.overlay {
+            Some(Overlay::Quit) => Context::Confirm,
+            Some(Overlay::Palette(_)) => Context::Editor,
+            Some(Overlay::Organizations) => Context::Chooser,
+            Some(Overlay::Help(_)) => Context::Pane,
+            None if self.filter.is_editing() => Context::Editor,
+            None => Context::Pane,
+        }
+    }
+
+    /// Shows a remark for a while.
+    pub fn notify(&mut self, text: Safe) {
+        self.notice = Some(Notice { text, until: self.at.clock + NOTICE });
+    }
+
+    /// Whether the rows at hand belong to the current view, and not to the one before.
+    pub fn shows_current_place(&self) -> bool {
+        match (&self.timeline.query, self.history.current()) {
+            (Some(query), Some(place)) => {
+                *query.scope.organization() == place.organization && query.filter == place.filter
+            }
+            (query, _) => query.is_none(),
+        }
+    }
+
+    /// The work worth mentioning, with its picture of the spinner.
+    pub fn activity(&self) -> Option<(&'static str, &'static str)> {
+        const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+        let (since, text) = self.visible_work().find(|(since, _)| self.at.clock >= *since + PATIENCE)?;
+        let turn = (self.at.clock.saturating_sub(since).as_millis() / SPIN.as_millis()) as usize;
+        Some((PICTURES[turn % PICTURES.len()], text))
+    }
+
+    fn visible_work(&self) -> impl Iterator<Item = (Duration, &'static str)> {
+        Slot::ALL.iter().filter_map(|s| Some((self.slots.running(*s)?, s.activity()?)))
+    }
+
+    /// When something happens without anybody's doing: the spinner turns, a remark goes, the selection has rested, a
+    /// connection is tried, the server is looked at. An idle console wakes every [`PULSE`] only.
+    pub fn next_wake(&self) -> Duration {
+        let clock = self.at.clock;
+        let spin = self.visible_work().map(|(since, _)| {
+            if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN }
+        });
+        let retry = match self.connection {
+            // The countdown on the screen.
+            Connection::Lost { retry_at: Some(at), .. } => Some(at.min(clock + Duration::from_millis(500))),
+            _ => None,
+        };
+        let connected = self.connection == Connection::Up;
+        let pulse = (connected && self.slots.running(Slot::Pulse).is_none()).then_some(self.pulse_at);
+        spin.chain(retry)
+            .chain(pulse)
+            .chain(self.notice.as_ref().map(|n| n.until))
+            .chain(self.leave_until)
+            .chain(self.event.due().filter(|_| connected))
+            .min()
+            .unwrap_or(clock + Duration::from_secs(3_600))
+    }
+}

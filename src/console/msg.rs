@@ -1,0 +1,205 @@
+//! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
+
+use super::slots::{Slot, Ticket};
+use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
+use crate::filter::Filter;
+use crate::store::organizations::Organization;
+use crate::store::timeline::{Count, Query, Seek};
+use crate::store::{ServerFacts, StoreError};
+use crossterm::event::KeyEvent;
+use std::time::Duration;
+
+/// When a message came about. Neither `update` nor `render` reads a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the calendar.
+    pub wall: Timestamp,
+    /// Since the console started; never runs backwards.
+    pub clock: Duration,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub struct Msg {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub what: What,
+}
+
+/// The kinds of things that happen.
+#[derive(Debug)]
+pub enum What {
+    /// A key was pressed or repeats.
+    Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size: columns, lines.
+    Resize(u16, u16),
+    /// The moment that [`super::model::Model::next_wake`] asked for has come.
+    Tick,
+    /// SIGINT, from elsewhere than the keyboard.
+    Interrupt,
+    /// A task has ended. Every task ends once.
+    Ended(Ticket, Outcome),
+}
+
+/// How a task ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With a result.
+    Done(Output),
+    /// It was stopped, on the server too.
+    Cancelled,
+    /// With an error.
+    Failed(Failure),
+    /// By a defect of the program.
+    Panicked,
+}
+
+/// An error, fit for a pane.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened, and what to do.
+    pub text: Safe,
+    /// The connection is gone.
+    pub lost: bool,
+    /// It was asked to stop.
+    pub cancelled: bool,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let remedy = match &error {
+            StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
+            StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
+            _ => "",
+        };
+        Self {
+            text: Safe::from_untrusted(&format!("{error}{remedy}")),
+            lost: error.is_connection_loss(),
+            cancelled: matches!(error, StoreError::Cancelled),
+        }
+    }
+}
+
+/// What a task brings.
+#[derive(Debug)]
+pub enum Output {
+    /// A connection.
+    Connected(ServerFacts),
+    /// The server still answers.
+    Alive,
+    /// The organisations of the table.
+    Organizations(Vec<Organization>),
+    /// The beginning of a view.
+    Opened(Box<Opened>),
+    /// More rows at one end of the view, newest first, and whether there are others behind them.
+    More(Vec<EventRow>, bool),
+    /// A first guess of the number of events.
+    Estimated(Count),
+    /// The number of events.
+    Counted(Count),
+    /// An event with its states; `None` when it is not there any more.
+    Event(Option<Box<Detail>>),
+}
+
+/// A view as it is opened.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Where it was entered.
+    pub land: Land,
+    /// The bounds, from now on frozen.
+    pub range: TimeRange,
+    /// Rows, newest first.
+    pub rows: Vec<EventRow>,
+    /// Whether there are newer rows than the first.
+    pub has_newer: bool,
+    /// Whether there are older rows than the last.
+    pub has_older: bool,
+    /// The row to stand on.
+    pub selected: usize,
+    /// The organisation's newest event, filter or not; not looked up where the bounds were known and rows came.
+    pub newest: Option<Timestamp>,
+    /// For an empty view: the newest event before its window.
+    pub nearest_older: Option<Timestamp>,
+}
+
+/// An event with its states laid out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// The event.
+    pub event: Event,
+    /// Lines of the state before.
+    pub previous_state: Option<Vec<Safe>>,
+    /// Lines of the state after.
+    pub new_state: Option<Vec<Safe>>,
+}
+
+/// Where a view is entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Land {
+    /// At the newest event.
+    Newest,
+    /// At the oldest event.
+    Oldest,
+    /// At this event, or where it would stand.
+    At(EventKey),
+}
+
+/// What a view shows, before its bounds are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// The organisation.
+    pub scope: OrgScope,
+    /// The predicate.
+    pub filter: Filter,
+    /// Bounds of an earlier visit; else they are worked out from the filter.
+    pub range: Option<TimeRange>,
+    /// The clock for relative times.
+    pub now: Timestamp,
+    /// Length of the default window.
+    pub window: Duration,
+}
+
+/// Work for the executor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// Connect, after waking the private server where there is one.
+    Connect {
+        /// The connection was lost: a private server may have to be started again.
+        revive: bool,
+    },
+    /// Find out whether the server answers.
+    Pulse,
+    /// List the organisations.
+    Organizations,
+    /// Enter a view.
+    Open(Ask, Land),
+    /// A page that borders on what is there.
+    More(Query, Seek),
+    /// A guess of the number of events.
+    Estimate(Query),
+    /// The number of events.
+    Count(Query),
+    /// An event with its states.
+    Event(OrgScope, EventKey),
+}
+
+/// What `update` wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Run work; whatever ran in the slot is cancelled.
+    Start(Ticket, Work),
+    /// Stop what runs in a slot; it will still report its end.
+    Cancel(Slot),
+    /// Give the terminal back and stop until `fg`.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// What one message leads to.
+pub type Effects = Vec<Effect>;

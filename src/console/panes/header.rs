@@ -1,0 +1,73 @@
+//! The first line: which organisation, on which database, in which zone, and whether it answers.
+
+use crate::console::model::{Connection, Model};
+use crate::console::paint::Painter;
+use crate::console::theme::Role;
+use crate::console::zone::Zone;
+use crate::domain::Safe;
+
+/// Draws it.
+pub fn paint(painter: &mut Painter<'_>, model: &Model) {
+    let width = painter.width();
+    let (state, role) = connection(model);
+    let right = painter.put_right(width.saturating_sub(1), 0, &state, role);
+    let mut x = 1;
+    if model.setup.production {
+        x = painter.say(x, 0, " PRODUCTION ", Role::Production) + 1;
+    }
+    let parts = parts(model);
+    // The name of the program gives way first, then the last parts.
+    let total: usize = parts.iter().map(|p| p.width() + 3).sum();
+    if x + total + 12 <= right {
+        x = painter.say(x, 0, "AgentTrace", Role::Title) + 2;
+    }
+    for (i, part) in parts.iter().enumerate() {
+        let separator = if i > 0 { 3 } else { 0 };
+        if x + separator + part.width().min(8) >= right {
+            break;
+        }
+        if i > 0 {
+            x = painter.say(x, 0, " · ", Role::Muted);
+        }
+        let part = part.cut_middle(right.saturating_sub(x + 1));
+        x = painter.put(x, 0, &part, if i == 0 { Role::Title } else { Role::Text });
+    }
+}
+
+fn parts(model: &Model) -> Vec<Safe> {
+    let mut parts = Vec::new();
+    match (model.history.current(), &model.wanted.0) {
+        (Some(place), _) => parts.push(Safe::from_untrusted(place.organization.as_str())),
+        (None, Some(wanted)) => parts.push(Safe::from_untrusted(wanted.as_str())),
+        (None, None) => parts.push(Safe::literal("no organisation")),
+    }
+    // Times are in this zone: it outlives the name of the database on a narrow screen.
+    let instant = model.timeline.row().map_or(model.at.wall, |r| r.event.timestamp);
+    parts.push(match model.zone {
+        Zone::Utc => Safe::literal("UTC"),
+        zone => Safe::from_untrusted(&zone.name(instant)),
+    });
+    parts.push(model.setup.label.clone());
+    if let Some(server) = &model.server {
+        parts.push(Safe::from_untrusted(&format!("pg {} {}", server.major, server.database)));
+    }
+    parts
+}
+
+fn connection(model: &Model) -> (Safe, Role) {
+    match &model.connection {
+        Connection::Connecting => (Safe::literal("connecting…"), Role::Notice),
+        Connection::Up => (Safe::literal("connected"), Role::Muted),
+        Connection::Lost { since, retry_at, .. } => {
+            let trying = match retry_at {
+                Some(at) => format!("retry in {} s", at.saturating_sub(model.at.clock).as_secs_f64().ceil()),
+                None if model.slots.running(crate::console::slots::Slot::Connection).is_some() => {
+                    "connecting…".to_owned()
+                }
+                None => "R retries".to_owned(),
+            };
+            let text = format!("LOST since {} · {trying}", model.zone.clock(*since));
+            (Safe::from_untrusted(&text), Role::Error)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Help: every key, from the keymap.
+
+use crate::console::keymap::{Action, Keymap, Section};
+use crate::console::paint::Painter;
+use crate::console::theme::Role;
+use crate::domain::Safe;
+
+/// A line of help.
+enum Line {
+    Title(&'static str),
+    Key(Safe, &'static str),
+    Text(&'static str),
+    Blank,
+}
+
+const NOTES: &[&str] = &[
+    "· before an event: its hash has not been checked. ~ before a number: an estimate.",
+    "Text from the table that could deceive a terminal is shown as an escape, such as \\x1B or \\u{202E}.",
+    "To select text with the mouse, use the terminal as usual: the console leaves the mouse to it.",
+];
+
+fn lines(keymap: &Keymap) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for section in [Section::Global, Section::Move, Section::Editor, Section::Always] {
+        lines.push(Line::Title(section.title()));
+        for action in Action::ALL.iter().filter(|a| a.section() == section) {
+            let keys = Safe::from_untrusted(&keymap.keys_of(*action).join(" "));
+            lines.push(Line::Key(keys, action.doc()));
+        }
+        lines.push(Line::Blank);
+    }
+    lines.extend(NOTES.iter().map(|n| Line::Text(n)));
+    lines
+}
+
+/// Number of lines.
+pub fn height(keymap: &Keymap) -> usize {
+    lines(keymap).len()
+}
+
+/// Draws the lines from `top` on.
+pub fn paint(painter: &mut Painter<'_>, keymap: &Keymap, top: usize) {
+    for (y, line) in lines(keymap).iter().skip(top).take(painter.height()).enumerate() {
+        match line {
+            Line::Title(title) => {
+                painter.say(1, y, title, Role::Title);
+            }
+            Line::Key(keys, doc) => {
+                painter.put(3, y, keys, Role::Key);
+                painter.say(20, y, doc, Role::Text);
+            }
+            Line::Text(text) => {
+                painter.say(1, y, text, Role::Muted);
+            }
+            Line::Blank => {}
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The list of events: a cursor and a view port on a [`Window`].
+
+use crate::console::msg::{Land, Opened};
+use crate::console::paint::Painter;
+use crate::console::row::{Columns, Row};
+use crate::console::theme::Role;
+use crate::console::window::{PAGE, Window};
+use crate::console::zone::{Zone, grouped};
+use crate::domain::{EventKey, EventRow, Safe, Timestamp};
+use crate::store::timeline::{Count, Query};
+
+/// Rows that are fetched before they are needed: five screens of ordinary size.
+const AHEAD: usize = 2 * PAGE;
+
+/// The state of the pane.
+#[derive(Debug, Default)]
+pub struct Timeline {
+    /// What is shown, with its frozen bounds; `None` until the first view has been opened.
+    pub query: Option<Query>,
+    /// Rows at hand.
+    pub window: Window,
+    /// Index of the selected row.
+    pub selected: usize,
+    /// Index of the first row on the screen.
+    pub top: usize,
+    /// Lines of the pane.
+    height: usize,
+    /// Number of events in the view.
+    pub count: Option<Count>,
+    /// What stands in the place of the rows, or the last failure.
+    pub trouble: Option<Safe>,
+    /// For an empty view: the newest event before its window, if any.
+    pub empty: Option<Option<Timestamp>>,
+    /// Time of the organisation's newest event when the view was opened.
+    pub newest: Option<Timestamp>,
+    /// Fetching ahead was stopped or failed; it goes on with the next movement.
+    pub paused: bool,
+}
+
+/// A direction in which rows are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Rows older than this event.
+    Older(EventKey),
+    /// Rows newer than this event.
+    Newer(EventKey),
+}
+
+/// A movement of the cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// By one row towards the past.
+    Older,
+    /// By one row towards the present.
+    Newer,
+    /// By a screen towards the past.
+    PageOlder,
+    /// By a screen towards the present.
+    PageNewer,
+    /// By half a screen towards the past.
+    HalfOlder,
+    /// By half a screen towards the present.
+    HalfNewer,
+}
+
+impl Timeline {
+    /// The selected row.
+    pub fn row(&self) -> Option<&Row> {
+        self.window.rows().get(self.selected)
+    }
+
+    /// The selected event.
+    pub fn key(&self) -> Option<EventKey> {
+        self.row().map(|r| r.event.key())
+    }
+
+    /// Takes note of the pane's height.
+    pub fn set_height(&mut self, height: usize) {
+        self.height = height;
+        self.show_selected();
+    }
+
+    /// Shows an opened view.
+    pub fn open(&mut self, query: Query, opened: Opened, zone: Zone) {
+        let offset = self.selected.saturating_sub(self.top);
+        let stood_at_newest = self.top == 0 && !self.window.has_newer();
+        let rows: Vec<Row> = opened.rows.into_iter().map(|r| Row::new(r, zone)).collect();
+        self.empty = rows.is_empty().then_some(opened.nearest_older);
+        self.newest = opened.newest.or(self.newest);
+        self.selected = opened.selected.min(rows.len().saturating_sub(1));
+        self.window = Window::new(rows, opened.has_newer, opened.has_older);
+        self.top = match opened.land {
+            Land::Newest => 0,
+            Land::Oldest => self.selected,
+            // Who looks at the newest events sees new ones come in above the selected one.
+            Land::At(_) if stood_at_newest && !self.window.has_newer() => 0,
+            Land::At(_) => self.selected.saturating_sub(offset),
+        };
+        // A number that was counted before the view was loaded again is a guess until it is counted again.
+        let same = self.query.as_ref().is_some_and(|q| q.scope == query.scope && q.filter == query.filter);
+        let before = self.count.take().filter(|_| same).map(|count| match count {
+            Count::Exact(n) if n > 0 => Count::Estimate(n),
+            Count::Exact(_) => Count::Unknown,
+            other => other,
+        });
+        self.query = Some(query);
+        self.count = self.window.total().map(Count::Exact).or(before);
+        self.trouble = None;
+        self.paused = false;
+        self.show_selected();
+    }
+
+    /// Forgets the view; the size of the pane stays.
+    pub fn close(&mut self) {
+        *self = Self { height: self.height, ..Self::default() };
+    }
+
+    /// Takes note of a number of events, unless a better one is known.
+    pub fn set_count(&mut self, count: Count) {
+        if !matches!(self.count, Some(Count::Exact(_))) {
+            self.count = Some(count);
+        }
+    }
+
+    /// Adds rows at the older end.
+    pub fn append(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
+        let rows = rows.into_iter().map(|r| Row::new(r, zone)).collect();
+        let dropped = self.window.append_older(rows, more, self.top.saturating_sub(PAGE));
+        self.top -= dropped;
+        self.selected -= dropped;
+        self.note_total();
+    }
+
+    /// Adds rows at the newer end.
+    pub fn prepend(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
+        let rows: Vec<Row> = rows.into_iter().map(|r| Row::new(r, zone)).collect();
+        let added = rows.len();
+        self.window.prepend_newer(rows, more, self.top + self.height + PAGE);
+        self.top += added;
+        self.selected += added;
+        self.note_total();
+    }
+
+    fn note_total(&mut self) {
+        if let Some(total) = self.window.total() {
+            self.count = Some(Count::Exact(total));
+        }
+    }
+
+    /// Moves the cursor as far as there are rows. Whether it moved.
+    pub fn step(&mut self, step: Step) -> bool {
+        let before = self.selected;
+        let page = self.rows_on_screen().max(1);
+        let half = (page / 2).max(1);
+        let last = self.window.len().saturating_sub(1);
+        match step {
+            Step::Older => self.selected = (self.selected + 1).min(last),
+            Step::Newer => self.selected = self.selected.saturating_sub(1),
+            Step::PageOlder | Step::HalfOlder => {
+                let by = if step == Step::PageOlder { page } else { half };
+                self.selected = (self.selected + by).min(last);
+                self.top = (self.top + by).min(self.first_row_that_shows(last));
+            }
+            Step::PageNewer | Step::HalfNewer => {
+                let by = if step == Step::PageNewer { page } else { half };
+                self.selected = self.selected.saturating_sub(by);
+                self.top = self.top.saturating_sub(by);
+            }
+        }
+        self.paused = false;
+        self.show_selected();
+        self.selected != before
+    }
+
+    /// Goes to the newest or oldest row if it is at hand. False when it has to be fetched.
+    pub fn jump(&mut self, oldest: bool) -> bool {
+        let beyond = if oldest { self.window.has_older() } else { self.window.has_newer() };
+        if !beyond {
+            self.selected = if oldest { self.window.len().saturating_sub(1) } else { 0 };
+            self.show_selected();
+        }
+        !beyond
+    }
+
+    /// Rows to fetch next.
+    pub fn wanted_older(&self) -> Option<Wanted> {
+        let near_end = self.window.len() - self.selected.min(self.window.len()) <= AHEAD + self.height;
+        let wanted = !self.paused && near_end && self.window.has_older();
+        self.window.rows().back().filter(|_| wanted).map(|r| Wanted::Older(r.event.key()))
+    }
+
+    /// Rows to fetch next at the other end.
+    pub fn wanted_newer(&self) -> Option<Wanted> {
+        let wanted = !self.paused && self.top <= AHEAD && self.window.has_newer();
+        self.window.rows().front().filter(|_| wanted).map(|r| Wanted::Newer(r.event.key()))
+    }
+
+    /// Whether the day of the first row stands above it.
+    fn has_day_line(&self) -> bool {
+        self.height >= 3
+    }
+
+    /// Screen lines that the rows from `top` to `index` take, days between them included.
+    fn lines(&self, top: usize, index: usize) -> usize {
+        let days = self.window.days();
+        let from = days.partition_point(|d| d.first <= top);
+        let to = days.partition_point(|d| d.first <= index);
+        usize::from(self.has_day_line()) + (index + 1 - top) + (to - from)
+    }
+
+    /// The topmost first row with which `index` is still on the screen.
+    fn first_row_that_shows(&self, index: usize) -> usize {
+        let mut top = index;
+        while top > 0 && self.lines(top - 1, index) <= self.height {
+            top -= 1;
+        }
+        top
+    }
+
+    fn rows_on_screen(&self) -> usize {
+        let mut rows = 0;
+        while self.top + rows < self.window.len() && self.lines(self.top, self.top + rows) <= self.height {
+            rows += 1;
+        }
+        rows
+    }
+
+    fn show_selected(&mut self) {
+        if self.selected < self.top {
+            self.top = self.selected;
+        } else if self.lines(self.top, self.selected) > self.height {
+            self.top = self.first_row_that_shows(self.selected);
+        } else if !self.window.has_older() && !self.window.is_empty() {
+            // No blank lines below the oldest row as long as there are rows above.
+            self.top = self.top.min(self.first_row_that_shows(self.window.len() - 1));
+        }
+    }
+
+    /// `12 345 of ~100 000`.
+    pub fn position(&self) -> Safe {
+        let total = match self.count {
+            Some(Count::Exact(n)) => grouped(n),
+            Some(Count::Estimate(n)) => format!("~{}", grouped(n)),
+            Some(Count::AtLeast(n)) => format!("≥ {}", grouped(n)),
+            Some(Count::Unknown) | None => "?".to_owned(),
+        };
+        let text = match self.window.position(self.selected) {
+            _ if self.window.is_empty() => String::new(),
+            Some(n) => format!("{} of {total}", grouped(n)),
+            // After a jump into the middle the place is known from the end, if the number of events is.
+            None => match (self.count, self.window.has_older()) {
+                (Some(Count::Exact(n)), false) => {
+                    let from_end = (self.window.len() - self.selected) as u64;
+                    format!("{} of {total}", grouped(n.saturating_sub(from_end) + 1))
+                }
+                _ => format!("{total} events"),
+            },
+        };
+        Safe::from_untrusted(&text)
+    }
+
+    /// Draws the rows. `focused` says whether the keys go here.
+    /// `stale` rows belong to the view before; they are dimmed until the new ones are there.
+    pub fn paint(&self, painter: &mut Painter<'_>, zone: Zone, focused: bool, stale: bool) {
+        let columns = Columns::for_width(painter.width());
+        let mut y = 0;
+        if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
+            y += 1;
+        }
+        for (index, row) in self.window.rows().iter().enumerate().skip(self.top) {
+            if index > self.top && self.window.day_beginning_at(index).is_some() {
+                self.paint_day(painter, y, index, zone);
+                y += 1;
+            }
+            if y >= painter.height() {
+                return;
+            }
+            row.paint(painter, y, &columns);
+            if stale {
+                painter.mark_line(y, Role::Muted);
+            }
+            if index == self.selected {
+                painter.say(0, y, "▸", Role::Text);
+                painter.mark_line(y, if focused { Role::Selected } else { Role::SelectedUnfocused });
+            }
+            y += 1;
+        }
+        if !self.window.is_empty() {
+            let end = if self.window.has_older() { "   … older events follow" } else { "   ─ no older event in this view ─" };
+            painter.say(0, y, end, Role::Muted);
+        }
+    }
+
+    /// Draws the separator of the day of a row. False when the row is not there.
+    fn paint_day(&self, painter: &mut Painter<'_>, y: usize, index: usize, zone: Zone) -> bool {
+        let (Some(row), Some(day)) = (self.window.rows().get(index), self.window.day_of(index)) else {
+            return false;
+        };
+        let mut name = zone.day_name(row.event.timestamp);
+        if day.complete {
+            name.push_str(" · ");
+            name.push_str(&grouped(day.rows as u64));
+        }
+        let x = painter.say(0, y, "── ", Role::Rule);
+        let x = painter.put(x, y, &Safe::from_untrusted(&name), Role::Day);
+        painter.rule(x + 1, y, "─", Role::Rule);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::fixtures::event_row;
+    use crate::domain::{OrgId, OrgScope, TimeRange};
+    use crate::filter::Filter;
+
+    fn timeline(rows: usize, height: usize, has_older: bool) -> Timeline {
+        let mut timeline = Timeline::default();
+        timeline.set_height(height);
+        let query = Query {
+            scope: OrgScope::enter(OrgId::new("acme").unwrap()),
+            filter: Filter::default(),
+            range: TimeRange::default(),
+        };
+        let rows = (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), 1_000_000 - i as i64 * 3_600));
+        let opened = Opened {
+            range: TimeRange::default(),
+            land: Land::Newest,
+            rows: rows.collect(),
+            has_newer: false,
+            has_older,
+            selected: 0,
+            newest: None,
+            nearest_older: None,
+        };
+        timeline.open(query, opened, Zone::Utc);
+        timeline
+    }
+
+    #[test]
+    fn pages_join_without_overlap_and_stop_at_the_end() {
+        let mut timeline = timeline(100, 20, false);
+        let mut seen = timeline.top + timeline.rows_on_screen();
+        while timeline.top + timeline.rows_on_screen() < 100 {
+            timeline.step(Step::PageOlder);
+            assert!(timeline.top <= seen, "rows between {seen} and {} were never shown", timeline.top);
+            seen = timeline.top + timeline.rows_on_screen();
+        }
+        for _ in 0..20 {
+            timeline.step(Step::PageOlder);
+        }
+        assert_eq!(timeline.selected, 99);
+        assert_eq!(timeline.top + timeline.rows_on_screen(), 100);
+        timeline.jump(false);
+        assert_eq!((timeline.selected, timeline.top), (0, 0));
+    }
+
+    #[test]
+    fn the_selected_row_is_on_the_screen_at_every_height() {
+        let mut timeline = timeline(500, 20, true);
+        for height in [20, 1, 3, 2, 50, 7, 0, 4] {
+            timeline.set_height(height);
+            for step in [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder] {
+                timeline.step(step);
+                let visible = timeline.top..timeline.top + timeline.rows_on_screen().max(1);
+                assert!(visible.contains(&timeline.selected), "height {height}: {} in {visible:?}", timeline.selected);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_wanted_before_the_end_is_reached_but_not_while_paused() {
+        let mut timeline = timeline(1_000, 20, true);
+        assert_eq!(timeline.wanted_older(), None);
+        timeline.selected = 700;
+        let last = timeline.window.rows().back().unwrap().event.key();
+        assert_eq!(timeline.wanted_older(), Some(Wanted::Older(last)));
+        timeline.paused = true;
+        assert_eq!(timeline.wanted_older(), None);
+        assert_eq!(timeline.wanted_newer(), None);
+    }
+
+    #[test]
+    fn positions_say_how_far_the_number_can_be_trusted() {
+        let mut timeline = timeline(300, 20, true);
+        assert_eq!(timeline.position().as_str(), "1 of ?");
+        timeline.count = Some(Count::Estimate(123_456));
+        assert_eq!(timeline.position().as_str(), "1 of ~123 456");
+        timeline.append(vec![event_row("a", -500_000)], false, Zone::Utc);
+        assert_eq!(timeline.position().as_str(), "1 of 301");
+    }
+}

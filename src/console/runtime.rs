@@ -1,0 +1,172 @@
+//! The loop: one message at a time, at most sixty frames a second, nothing at all when nothing happens.
+
+use super::executor::Executor;
+use super::model::Model;
+use super::msg::{Effect, Effects, Moment, Msg, What};
+use super::terminal::Screen;
+use super::update::{start, update};
+use crate::domain::Timestamp;
+use crate::error::Result;
+use chrono::Utc;
+use crossterm::event::Event;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use std::io;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Least time between two frames.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// Most keys taken in before the screen is drawn again.
+const BURST: usize = 256;
+
+/// What the operating system may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Leave in order: SIGTERM, SIGHUP.
+    Leave,
+    /// SIGINT from elsewhere than the keyboard.
+    Interrupt,
+    /// The program was continued after it had been stopped.
+    Continued,
+}
+
+/// A clock that starts with the console.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    started: Instant,
+}
+
+impl Clock {
+    /// Starts it.
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// The present.
+    pub fn now(self) -> Moment {
+        Moment { wall: Timestamp::from(Utc::now()), clock: self.started.elapsed() }
+    }
+}
+
+/// Model, screen and executor, joined by the loop.
+#[derive(Debug)]
+pub struct Runtime<S> {
+    /// The state.
+    pub model: Model,
+    /// Where it is drawn.
+    pub screen: S,
+    executor: Executor,
+    clock: Clock,
+    drawn: Option<Instant>,
+}
+
+impl<S: Screen> Runtime<S> {
+    /// A console that has not begun.
+    pub fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
+        Self { model, screen, executor, clock, drawn: None }
+    }
+
+    /// Runs until the user leaves, a signal says so, or `input` ends.
+    ///
+    /// # Errors
+    /// When the terminal can no longer be read or written.
+    pub async fn run(
+        mut self,
+        mut input: impl Stream<Item = io::Result<Event>> + Unpin,
+        mut signals: impl Stream<Item = Signal> + Unpin,
+    ) -> Result<()> {
+        let first = start(&mut self.model);
+        let mut goes_on = self.apply(first)?;
+        while goes_on {
+            self.draw_when_due()?;
+            let frame = self.drawn.map_or_else(Instant::now, |t| t + FRAME);
+            let wake = self.clock.started + self.model.next_wake();
+            // Input before results: a flood of results must not hold up the keys.
+            goes_on = tokio::select! {
+                biased;
+                signal = signals.next() => self.signal(signal)?,
+                event = input.next() => self.take_in(event, &mut input)?,
+                () = sleep_until(frame), if self.model.dirty => true,
+                (ticket, outcome) = self.executor.next(), if self.executor.is_busy() => {
+                    self.message(What::Ended(ticket, outcome))?
+                }
+                () = sleep_until(wake) => self.message(What::Tick)?,
+            };
+        }
+        self.executor.close().await;
+        Ok(())
+    }
+
+    fn draw_when_due(&mut self) -> io::Result<()> {
+        if self.model.dirty && self.drawn.is_none_or(|t| t.elapsed() >= FRAME) {
+            self.screen.draw(&self.model)?;
+            self.model.dirty = false;
+            self.drawn = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Option<Signal>) -> Result<bool> {
+        match signal {
+            Some(Signal::Interrupt) => self.message(What::Interrupt),
+            Some(Signal::Continued) => {
+                self.screen.resume()?;
+                self.model.dirty = true;
+                Ok(true)
+            }
+            Some(Signal::Leave) | None => Ok(false),
+        }
+    }
+
+    /// Takes in an event and what else is waiting. False when the terminal is gone.
+    fn take_in(
+        &mut self,
+        mut event: Option<io::Result<Event>>,
+        input: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
+    ) -> Result<bool> {
+        for _ in 0..BURST {
+            let Some(this) = event else { return Ok(false) };
+            let what = match this? {
+                Event::Key(key) => Some(What::Key(key)),
+                Event::Paste(text) => Some(What::Paste(text)),
+                Event::Resize(width, height) => Some(What::Resize(width, height)),
+                Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+            };
+            if let Some(what) = what
+                && !self.message(what)?
+            {
+                return Ok(false);
+            }
+            match input.next().now_or_never() {
+                Some(next) => event = next,
+                None => break,
+            }
+        }
+        Ok(true)
+    }
+
+    fn message(&mut self, what: What) -> Result<bool> {
+        let effects = update(&mut self.model, Msg { at: self.clock.now(), what });
+        self.apply(effects)
+    }
+
+    /// False when the console is to be left.
+    fn apply(&mut self, effects: Effects) -> Result<bool> {
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(false),
+                Effect::Suspend => {
+                    self.screen.suspend()?;
+                    self.model.dirty = true;
+                }
+                Effect::Redraw => {
+                    self.screen.forget()?;
+                    self.model.dirty = true;
+                }
+                work => self.executor.run(work),
+            }
+        }
+        Ok(true)
+    }
+}

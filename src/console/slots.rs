@@ -1,0 +1,128 @@
+//! Which work is running, and whose result is still wanted.
+
+use std::time::Duration;
+
+/// A place for one piece of work; newer work in it replaces the older.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// Connecting.
+    Connection,
+    /// Looking whether the server answers.
+    Pulse,
+    /// Listing organisations.
+    Organizations,
+    /// Entering a view.
+    View,
+    /// Fetching older rows.
+    Older,
+    /// Fetching newer rows.
+    Newer,
+    /// Counting.
+    Count,
+    /// Fetching an event.
+    Event,
+}
+
+impl Slot {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Connection,
+        Self::Pulse,
+        Self::Organizations,
+        Self::View,
+        Self::Older,
+        Self::Newer,
+        Self::Count,
+        Self::Event,
+    ];
+
+    /// What the status line calls the work; `None` for what need not be seen.
+    pub const fn activity(self) -> Option<&'static str> {
+        match self {
+            Self::Connection | Self::Pulse => None,
+            Self::Organizations => Some("listing organisations"),
+            Self::View => Some("loading"),
+            Self::Older => Some("loading older"),
+            Self::Newer => Some("loading newer"),
+            Self::Count => Some("counting"),
+            Self::Event => Some("loading the event"),
+        }
+    }
+}
+
+/// The right to deliver a result. Minted by [`Slots::begin`] only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    slot: Slot,
+    generation: u64,
+}
+
+impl Ticket {
+    /// Whose result it is.
+    pub fn slot(self) -> Slot {
+        self.slot
+    }
+}
+
+/// The state of all slots.
+#[derive(Debug, Default)]
+pub struct Slots {
+    states: [State; Slot::ALL.len()],
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct State {
+    generation: u64,
+    running_since: Option<Duration>,
+}
+
+impl Slots {
+    /// Begins work in a slot; results of earlier work are stale from now on.
+    pub fn begin(&mut self, slot: Slot, clock: Duration) -> Ticket {
+        let state = &mut self.states[slot as usize];
+        state.generation += 1;
+        state.running_since = Some(clock);
+        Ticket { slot, generation: state.generation }
+    }
+
+    /// Makes the result of what is running unwelcome. Whether anything was running.
+    pub fn abandon(&mut self, slot: Slot) -> bool {
+        let state = &mut self.states[slot as usize];
+        state.generation += 1;
+        state.running_since.take().is_some()
+    }
+
+    /// Takes note of an end. False for a stale result: drop it.
+    pub fn end(&mut self, ticket: Ticket) -> bool {
+        let state = &mut self.states[ticket.slot as usize];
+        let current = state.generation == ticket.generation && state.running_since.is_some();
+        if current {
+            state.running_since = None;
+        }
+        current
+    }
+
+    /// Since when a slot has been at work.
+    pub fn running(&self, slot: Slot) -> Option<Duration> {
+        self.states[slot as usize].running_since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_result_of_a_slot_counts_and_only_once() {
+        let mut slots = Slots::default();
+        let old = slots.begin(Slot::View, Duration::ZERO);
+        let other = slots.begin(Slot::Event, Duration::ZERO);
+        let new = slots.begin(Slot::View, Duration::from_secs(1));
+        assert!(!slots.end(old));
+        assert_eq!(slots.running(Slot::View), Some(Duration::from_secs(1)));
+        assert!(slots.end(new));
+        assert!(!slots.end(new));
+        assert!(slots.abandon(Slot::Event));
+        assert!(!slots.end(other));
+    }
+}

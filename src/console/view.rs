@@ -1,0 +1,214 @@
+//! The whole screen, drawn from the model. Nothing is changed here, and no clock is read.
+
+use super::layout::{Areas, Focus, below_title, centered};
+use super::model::{Connection, Model, Overlay};
+use super::paint::Painter;
+use super::panes::filter::Shown;
+use super::panes::{footer, header, help};
+use super::slots::Slot;
+use super::theme::Role;
+use super::zone::{Zone, relative};
+use crate::domain::{Safe, TimeRange, Timestamp};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+/// Draws the screen. Returns where the cursor is, if it is to be seen.
+pub fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
+    let screen = buffer.area;
+    let areas = model.areas();
+    let mut painter = Painter::new(buffer, &model.setup.theme, screen);
+    header::paint(&mut painter.on(areas.header), model);
+    let typing = filter(&mut painter.on(areas.filter), model);
+    if let Some(area) = areas.timeline {
+        timeline(&mut painter, area, model);
+    }
+    if let Some(area) = areas.event {
+        event(&mut painter, area, model);
+    }
+    if let Some(area) = areas.divider {
+        painter.on(area).wall(0, "│", Role::Rule);
+    }
+    status(&mut painter.on(areas.status), model);
+    footer::paint(&mut painter.on(areas.footer), model);
+    let cursor = match &model.overlay {
+        None => typing.and_then(|at| place(areas.filter, at)),
+        Some(overlay) => over(&mut painter, &areas, overlay, model),
+    };
+    cursor.filter(|p| screen.contains(*p))
+}
+
+fn place(area: Rect, (x, y): (usize, usize)) -> Option<Position> {
+    let x = area.x.checked_add(u16::try_from(x).ok()?)?;
+    let y = area.y.checked_add(u16::try_from(y).ok()?)?;
+    Some(Position { x, y }).filter(|p| area.contains(*p))
+}
+
+fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
+    let current = model.history.current();
+    let shown = Shown {
+        text: current.map_or(model.wanted.1.as_str(), |p| &p.text),
+        range: current.and_then(|p| p.range),
+        default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window),
+        newest: model.timeline.newest,
+    };
+    model.filter.paint(painter, &shown)
+}
+
+/// The title line of a pane: reversed and drawn thick where the keys go.
+fn title(painter: &mut Painter<'_>, area: Rect, name: &'static str, note: &Safe, focused: bool) {
+    if area.height < 2 {
+        return;
+    }
+    let mut painter = painter.on(Rect { height: 1, ..area });
+    let (stroke, role) = if focused { ("━", Role::TitleFocused) } else { ("─", Role::Title) };
+    painter.rule(0, 0, stroke, Role::Rule);
+    let x = painter.say(1, 0, name, role);
+    if !note.as_str().is_empty() {
+        let note = note.cut_end(painter.width().saturating_sub(x + 3));
+        painter.say(x, 0, " ", Role::Text);
+        let x = painter.put(x + 1, 0, &note, Role::Muted);
+        painter.say(x, 0, " ", Role::Text);
+    }
+}
+
+fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    let focused = model.focus == Focus::Timeline;
+    title(painter, area, " 1 Timeline ", &model.timeline.position(), focused);
+    let mut painter = painter.on(below_title(area));
+    if model.timeline.window.is_empty() {
+        for (y, (text, role)) in nothing(model).iter().enumerate() {
+            painter.put(2, y + 1, text, *role);
+        }
+        return;
+    }
+    let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
+    model.timeline.paint(&mut painter, model.zone, focused, stale);
+    if let Some(trouble) = &model.timeline.trouble {
+        let y = painter.height().saturating_sub(1);
+        let width = painter.width();
+        painter.on(Rect { y: area.y + area.height - 1, height: 1, ..area }).clear();
+        painter.put(1, y, &trouble.cut_end(width.saturating_sub(2)), Role::Error);
+    }
+}
+
+/// What stands in the place of rows: why there are none, and how to get some.
+fn nothing(model: &Model) -> Vec<(Safe, Role)> {
+    let line = |text: &str, role| (Safe::from_untrusted(text), role);
+    if let Connection::Lost { reason, .. } = &model.connection {
+        return vec![(reason.clone(), Role::Error)];
+    }
+    if let Some(trouble) = &model.timeline.trouble {
+        return vec![(trouble.clone(), Role::Error)];
+    }
+    let (Some(nearest_older), Some(place)) = (model.timeline.empty, model.history.current()) else {
+        let waiting = model.history.current().is_some() || model.connection != Connection::Up;
+        return if waiting { vec![line("loading…", Role::Muted)] } else { Vec::new() };
+    };
+    let minute = |t: Timestamp| match Zone::Utc.at(t) {
+        Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
+        None => t.to_rfc3339(),
+    };
+    let Some(newest) = model.timeline.newest else {
+        let name = Safe::from_untrusted(place.organization.as_str());
+        return vec![
+            line(&format!("The organisation {name} has no events."), Role::Notice),
+            line("s lists the organisations of this database.", Role::Muted),
+        ];
+    };
+    let TimeRange { since, until } = place.range.unwrap_or_default();
+    let mut lines = vec![match since {
+        Some(since) => line(
+            &format!("No event from {} to {} matches.", minute(since), until.map_or("now".to_owned(), minute)),
+            Role::Notice,
+        ),
+        None => line("No event matches.", Role::Notice),
+    }];
+    if let Some(older) = nearest_older {
+        let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
+        lines.push(line(
+            &format!(
+                "The nearest older event is of {} ({}).",
+                minute(older),
+                relative(older, model.at.wall)
+            ),
+            Role::Text,
+        ));
+        lines.push(line(&format!("f and since:{day} reaches it, all-time looks at everything."), Role::Muted));
+    } else if until.is_some_and(|until| newest >= until) {
+        lines.push(line(&format!("The newest event is of {}, behind until:.", minute(newest)), Role::Text));
+    } else {
+        lines.push(line("The organisation has no older event. f changes the filter, < goes back.", Role::Muted));
+    }
+    lines
+}
+
+fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    let focused = model.focus == Focus::Event;
+    title(painter, area, " 5 Event ", &model.event.position(), focused);
+    model.event.paint(&mut painter.on(below_title(area)));
+}
+
+/// Where we came from, and what is going on.
+fn status(painter: &mut Painter<'_>, model: &Model) {
+    let right = painter.width().saturating_sub(1);
+    let end = if let Some(notice) = &model.notice {
+        painter.put_right(right, 0, &notice.text, Role::Notice)
+    } else if let Some((picture, text)) = model.activity() {
+        painter.put_right(right, 0, &Safe::from_untrusted(&format!("{picture} {text}")), Role::Muted)
+    } else {
+        right
+    };
+    painter.put(1, 0, &model.history.breadcrumbs(end.saturating_sub(3)), Role::Muted);
+}
+
+fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Model) -> Option<Position> {
+    let (width, height) = model.size;
+    let below = height.saturating_sub(areas.footer.height);
+    let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    let (name, area) = match overlay {
+        Overlay::Help(_) => (" Help ", centered(width, below, 100, lines(help::height(&model.setup.keymap) + 2))),
+        Overlay::Organizations => {
+            (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
+        }
+        Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
+        Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
+    };
+    painter.on(area).clear();
+    let inner = frame(&mut painter.on(area), area, name);
+    let mut painter = painter.on(inner);
+    match overlay {
+        Overlay::Help(top) => help::paint(&mut painter, &model.setup.keymap, *top),
+        Overlay::Organizations => {
+            let loading = model.slots.running(Slot::Organizations).is_some();
+            model.organizations.paint(&mut painter, model.zone, loading);
+        }
+        Overlay::Palette(palette) => {
+            return palette.paint(&mut painter, &model.setup.keymap).and_then(|at| place(inner, at));
+        }
+        Overlay::Quit => {
+            painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
+        }
+    }
+    None
+}
+
+/// A box with a name; returns its inside. On a screen too small for a box, the whole of it.
+fn frame(painter: &mut Painter<'_>, area: Rect, name: &'static str) -> Rect {
+    let (width, height) = (painter.width(), painter.height());
+    if width < 4 || height < 3 {
+        return area;
+    }
+    painter.rule(0, 0, "━", Role::Rule);
+    painter.rule(0, height - 1, "━", Role::Rule);
+    for y in 1..height - 1 {
+        painter.say(0, y, "┃", Role::Rule);
+        painter.say(width - 1, y, "┃", Role::Rule);
+    }
+    for (x, y, corner) in
+        [(0, 0, "┏"), (width - 1, 0, "┓"), (0, height - 1, "┗"), (width - 1, height - 1, "┛")]
+    {
+        painter.say(x, y, corner, Role::Rule);
+    }
+    painter.say(2, 0, name, Role::TitleFocused);
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+}

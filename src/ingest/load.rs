@@ -1,0 +1,242 @@
+//! From files into the database: batches go to the writer, fates come back, and every record is accounted for.
+
+use super::reader::{Item, Message, Reader};
+use super::{Input, Mapped, Mapping, Place, RejectedRecord, RejectsFile, SourceFormat};
+use crate::domain::OrgId;
+use crate::store::writer::{Fate, Rehearsal, WriteError, Writer};
+use std::collections::BTreeSet;
+use std::io;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How to load.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Format of the sources; `None` finds it out from the first records of each.
+    pub format: Option<SourceFormat>,
+    /// What the user has said about all records.
+    pub mapping: Mapping,
+    /// Records that go to the writer together, at least 1.
+    pub batch: usize,
+}
+
+/// Where events go.
+#[derive(Debug)]
+pub enum Sink {
+    /// Into the database.
+    Database(Box<Writer>),
+    /// Nowhere, after the same checks. Nothing is looked up, so duplicates and conflicts are not found.
+    Nowhere(Rehearsal),
+}
+
+/// What happened to the records: `read = stored + duplicate + conflict + rejected`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records that were read.
+    pub read: u64,
+    /// Events that were written.
+    pub stored: u64,
+    /// Events that were there already.
+    pub duplicate: u64,
+    /// Records whose id another event has.
+    pub conflict: u64,
+    /// Records that are no event, or that the table cannot hold.
+    pub rejected: u64,
+    /// Organisations of the events that were written or there already.
+    pub organizations: BTreeSet<OrgId>,
+    /// Sources that could not be read to their end.
+    pub failures: Vec<SourceFailure>,
+}
+
+/// A source that could not be read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFailure {
+    /// Its name.
+    pub source: String,
+    /// The line where it ended.
+    pub line: u64,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// Why loading stopped before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    /// The user has stopped it, between two batches.
+    #[error("stopped")]
+    Interrupted,
+    /// The writer cannot go on.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The options do not fit the records.
+    #[error("{source_name}:{line}: {reason}")]
+    Refused {
+        /// Name of the source.
+        source_name: String,
+        /// The line.
+        line: u64,
+        /// Why, in words.
+        reason: String,
+    },
+    /// What was not stored cannot be written down.
+    #[error("cannot write the file of rejected records: {0}")]
+    Rejects(#[source] io::Error),
+    /// The reading thread could not be started, or ended without a word.
+    #[error("the reader failed: {0}")]
+    Reader(io::Error),
+}
+
+/// How far it went, and why no further.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The numbers, also when it stopped.
+    pub report: Report,
+    /// Why it stopped, if it did.
+    pub halt: Option<Halt>,
+}
+
+/// Who watches.
+pub trait Observer {
+    /// The format of a source was found out.
+    fn recognised(&mut self, source: &str, format: SourceFormat);
+    /// A record was not stored.
+    fn rejected(&mut self, record: &RejectedRecord<'_>);
+    /// A batch is done.
+    fn progress(&mut self, report: &Report);
+}
+
+/// Loads all sources, one after the other. When `stop` fires it ends after the batch that is on its way.
+pub async fn load(
+    inputs: Vec<Input>,
+    settings: Settings,
+    sink: &mut Sink,
+    rejects: &mut RejectsFile,
+    observer: &mut dyn Observer,
+    stop: &CancellationToken,
+) -> Outcome {
+    // Two batches wait while one is written; more would only cost memory.
+    let (out, messages) = mpsc::channel(2);
+    let reader =
+        Reader { format: settings.format, mapping: settings.mapping, batch: settings.batch.max(1), out };
+    // A thread of its own, which is not waited for: it may sit in a read of standard input for ever.
+    let started = std::thread::Builder::new().name("ingest-reader".into()).spawn(move || reader.run(inputs));
+    let mut loader = Loader { sink, rejects, observer, report: Report::default(), source: String::new() };
+    let result = match started {
+        Ok(_) => loader.run(messages, stop).await,
+        Err(e) => Err(Halt::Reader(e)),
+    };
+    let flushed = loader.rejects.flush().map_err(Halt::Rejects);
+    Outcome { report: loader.report, halt: result.and(flushed).err() }
+}
+
+struct Loader<'a> {
+    sink: &'a mut Sink,
+    rejects: &'a mut RejectsFile,
+    observer: &'a mut dyn Observer,
+    report: Report,
+    /// Name of the source that is being read.
+    source: String,
+}
+
+impl Loader<'_> {
+    async fn run(
+        &mut self,
+        mut messages: mpsc::Receiver<Message>,
+        stop: &CancellationToken,
+    ) -> Result<(), Halt> {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(Halt::Interrupted),
+                message = messages.recv() => message,
+            };
+            match message {
+                Some(Message::End) => return Ok(()),
+                None => return Err(Halt::Reader(io::Error::other("it ended before its input did"))),
+                Some(Message::Source(name)) => {
+                    self.rejects.next_source().map_err(Halt::Rejects)?;
+                    self.source = name;
+                }
+                Some(Message::Recognised(format)) => self.observer.recognised(&self.source, format),
+                Some(Message::Batch(items)) => {
+                    self.batch(items).await?;
+                    self.observer.progress(&self.report);
+                }
+                Some(Message::Failed { line, reason }) => {
+                    self.report.failures.push(SourceFailure { source: self.source.clone(), line, reason });
+                }
+                Some(Message::Refused { line, reason }) => {
+                    return Err(Halt::Refused { source_name: self.source.clone(), line, reason });
+                }
+            }
+        }
+    }
+
+    async fn batch(&mut self, items: Vec<Item>) -> Result<(), Halt> {
+        let mut events = Vec::new();
+        let mut preserved = Vec::new();
+        let mut origins = Vec::with_capacity(items.len());
+        for Item { place, original, mapped } in items {
+            match mapped {
+                Ok(mapped) => {
+                    origins.push((place, original, Ok(mapped.organization().clone())));
+                    match mapped {
+                        Mapped::New(event) => events.push(event),
+                        Mapped::Preserved(kept) => preserved.push(kept),
+                    }
+                }
+                Err(reason) => origins.push((place, original, Err(reason))),
+            }
+        }
+        // One of the two is empty: all records of a run are loaded the same way.
+        let mut fates = match &mut *self.sink {
+            Sink::Database(writer) if preserved.is_empty() => writer.append(events).await?,
+            Sink::Database(writer) => writer.preserve(preserved).await?,
+            Sink::Nowhere(rehearsal) if preserved.is_empty() => rehearsal.append(events),
+            Sink::Nowhere(rehearsal) => rehearsal.preserve(preserved),
+        }
+        .into_iter();
+        for (place, original, mapped) in origins {
+            self.report.read += 1;
+            let (conflict, reason) = match mapped {
+                Err(reason) => (false, reason.to_string()),
+                Ok(organization) => match fates.next() {
+                    Some(Fate::Stored) => {
+                        self.report.stored += 1;
+                        self.report.organizations.insert(organization);
+                        continue;
+                    }
+                    Some(Fate::Duplicate) => {
+                        self.report.duplicate += 1;
+                        self.report.organizations.insert(organization);
+                        continue;
+                    }
+                    Some(Fate::Conflict) => {
+                        (true, "another event with the same event_id is stored already".to_owned())
+                    }
+                    Some(Fate::Rejected(e)) => (false, e.to_string()),
+                    None => (false, "the writer gave no answer for it".to_owned()),
+                },
+            };
+            self.reject(place, conflict, &reason, &original)?;
+        }
+        self.rejects.flush().map_err(Halt::Rejects)
+    }
+
+    fn reject(
+        &mut self,
+        place: Place,
+        conflict: bool,
+        reason: &str,
+        original: &super::rejects::Original,
+    ) -> Result<(), Halt> {
+        if conflict {
+            self.report.conflict += 1;
+        } else {
+            self.report.rejected += 1;
+        }
+        let record = RejectedRecord { source: &self.source, place, conflict, reason, original };
+        self.observer.rejected(&record);
+        self.rejects.write(&record).map_err(Halt::Rejects)
+    }
+}

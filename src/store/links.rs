@@ -1,0 +1,58 @@
+//! The neighbours of an event in the chain of its organisation, looked up by hash.
+
+use super::row::{self, ROW_COLUMNS};
+use super::{ReadDb, StoreError};
+use crate::domain::{EventRow, OrgScope};
+use sqlx::{PgConnection, Postgres, QueryBuilder};
+use tokio_util::sync::CancellationToken;
+
+/// More events than this with one hash, or behind one hash, are not listed.
+pub const MAX_NEIGHBOURS: i64 = 100;
+
+/// The events of the organisation whose hash is `hash`, in the order of the timeline, oldest first. More than one is
+/// an anomaly. At most [`MAX_NEIGHBOURS`]; none for the empty hash, which is what a genesis names.
+///
+/// # Errors
+/// [`StoreError`], also when the look-up takes too long because the table has no index on hashes.
+pub async fn with_hash(
+    db: &ReadDb,
+    scope: &OrgScope,
+    hash: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<EventRow>, StoreError> {
+    find(db, scope, "hash", hash, cancel).await
+}
+
+/// The events of the organisation that name `hash` as their predecessor, as [`with_hash`]. More than one is a fork.
+///
+/// # Errors
+/// As [`with_hash`].
+pub async fn behind_hash(
+    db: &ReadDb,
+    scope: &OrgScope,
+    hash: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<EventRow>, StoreError> {
+    find(db, scope, "previous_hash", hash, cancel).await
+}
+
+async fn find(
+    db: &ReadDb,
+    scope: &OrgScope,
+    column: &'static str,
+    hash: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<EventRow>, StoreError> {
+    if hash.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
+    sql.push(ROW_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
+    sql.push_bind(scope.organization().as_str());
+    // The index holds eight bytes of the hash; the whole hash decides.
+    sql.push(format_args!(" AND hashtextextended({column}, 0) = hashtextextended(")).push_bind(hash);
+    sql.push(format_args!(r#" COLLATE "C", 0) AND {column} = "#)).push_bind(hash);
+    sql.push(" ORDER BY timestamp, event_id LIMIT ").push_bind(MAX_NEIGHBOURS);
+    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    rows.iter().map(row::event_row).collect()
+}

@@ -1,0 +1,185 @@
+//! The events of one organisation, stored in one transaction.
+
+use super::copy::{self, Linked};
+use super::head::{self, Head};
+use super::prepare::{Ready, check_text};
+use super::stored::{self, Stored};
+use super::{CHANNEL, Failure, Fate, Writer};
+use crate::chain::{Content, to_hex};
+use crate::domain::{ColumnError, OrgId};
+use std::collections::HashMap;
+
+/// Where an event's place in the chain comes from.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// Behind the event before it.
+    Next,
+    /// It brings its own.
+    Given { hash: String, previous_hash: String },
+}
+
+impl Link {
+    /// Checks that the columns can hold given hashes.
+    pub(super) fn check(&self) -> Result<(), ColumnError> {
+        const LENGTH: Option<usize> = Some(64);
+        match self {
+            Self::Next => Ok(()),
+            Self::Given { hash, previous_hash } => check_text("hash", hash, LENGTH)
+                .and_then(|()| check_text("previous_hash", previous_hash, LENGTH)),
+        }
+    }
+}
+
+/// Events that the table can hold, with their places in the caller's list.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    events: Vec<(usize, Ready, Link)>,
+}
+
+/// What the table, or an event earlier in the batch, has under an id.
+struct Occupant<'a> {
+    foreign: bool,
+    content: Option<&'a Content>,
+    link: Option<(&'a str, &'a str)>,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, at: usize, ready: Ready, link: Link) {
+        self.events.push((at, ready, link));
+    }
+
+    /// Stores what is new in one transaction and returns the fate of every event.
+    pub(super) async fn store(
+        &self,
+        writer: &mut Writer,
+        organization: &OrgId,
+    ) -> Result<Vec<(usize, Fate)>, Failure> {
+        let mut tx = writer.db.pool().begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+        sqlx::query("SET LOCAL synchronous_commit = on").execute(&mut *tx).await?;
+        let recorded = head::lock(&mut tx, organization).await?;
+
+        let ids: Vec<&str> = self.events.iter().map(|(_, ready, _)| ready.event.event_id.as_str()).collect();
+        let stored = stored::find(&mut tx, &ids, &mut writer.json).await?;
+        let fates = self.fates(organization, &stored);
+        let new: Vec<_> = self
+            .events
+            .iter()
+            .zip(&fates)
+            .filter(|(_, (_, fate))| *fate == Fate::Stored)
+            .map(|((_, ready, link), _)| (ready, link))
+            .collect();
+        let Some((last, _)) = new.last() else {
+            // Also the record of an organisation that has no events yet goes away again.
+            tx.rollback().await?;
+            return Ok(fates);
+        };
+
+        let known = writer.known.get(organization);
+        let chained = new.iter().all(|(_, link)| matches!(link, Link::Next));
+        let before = if chained {
+            let continue_from = writer.settings.continue_from.as_deref();
+            head::check(&mut tx, organization, &recorded, known, continue_from).await?
+        } else {
+            recorded
+        };
+        let hashes = links(&new, &before.hash);
+        // Given hashes need not follow from one another, nor from the record.
+        let follows = chained
+            || (is_chain(&hashes, &before.hash)
+                && head::holds(&mut tx, organization, &before, known).await?);
+
+        let rows = new.iter().zip(&hashes).map(|((ready, _), (hash, previous_hash))| Linked {
+            ready,
+            hash,
+            previous_hash,
+        });
+        let written = copy::send(&mut tx, rows).await?;
+        if written != new.len() as u64 {
+            let text = format!("the server took {written} of {} events", new.len());
+            return Err(Failure::Sql(sqlx::Error::Protocol(text)));
+        }
+
+        let after = if follows {
+            let hash = hashes.last().map(|(hash, _)| hash.clone()).unwrap_or_default();
+            let event_id = Some(last.event.event_id.clone());
+            Some(Head { event_id, hash, events: before.events + new.len() as i64 })
+        } else {
+            head::only(&mut tx, organization).await?
+        };
+        if let Some(after) = &after {
+            head::advance(&mut tx, organization, after).await?;
+        }
+        sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *tx).await?;
+        tx.commit().await?;
+        match after {
+            Some(after) => writer.known.insert(organization.clone(), after),
+            None => writer.known.remove(organization),
+        };
+        Ok(fates)
+    }
+
+    /// What is new, the same or different, against the table and within the batch.
+    fn fates<'a>(&'a self, organization: &OrgId, stored: &'a HashMap<String, Stored>) -> Vec<(usize, Fate)> {
+        let mut occupants: HashMap<&str, Occupant<'a>> = stored
+            .iter()
+            .map(|(id, event)| {
+                let occupant = Occupant {
+                    foreign: event.organization != organization.as_str(),
+                    content: event.content.as_ref(),
+                    link: Some((&event.hash, &event.previous_hash)),
+                };
+                (id.as_str(), occupant)
+            })
+            .collect();
+        let mut fate = |ready: &'a Ready, link: &'a Link| {
+            let own_link = match link {
+                Link::Next => None,
+                Link::Given { hash, previous_hash } => Some((hash.as_str(), previous_hash.as_str())),
+            };
+            match occupants.get(ready.event.event_id.as_str()) {
+                None => {
+                    let occupant = Occupant { foreign: false, content: Some(&ready.content), link: own_link };
+                    occupants.insert(&ready.event.event_id, occupant);
+                    Fate::Stored
+                }
+                Some(occupant) if occupant.foreign => Fate::Rejected(ColumnError {
+                    column: "event_id",
+                    reason: format!(
+                        "'{}' is the id of an event of another organisation",
+                        ready.event.event_id.escape_debug()
+                    ),
+                }),
+                Some(occupant)
+                    if occupant.content == Some(&ready.content)
+                        && (own_link.is_none() || own_link == occupant.link) =>
+                {
+                    Fate::Duplicate
+                }
+                Some(_) => Fate::Conflict,
+            }
+        };
+        self.events.iter().map(|(at, ready, link)| (*at, fate(ready, link))).collect()
+    }
+}
+
+/// Hash and previous hash of each event, from this head on.
+fn links(events: &[(&Ready, &Link)], head: &str) -> Vec<(String, String)> {
+    let mut previous = head.to_owned();
+    events
+        .iter()
+        .map(|(ready, link)| match link {
+            Link::Next => {
+                let hash = to_hex(&ready.content.hash(&previous));
+                let before = std::mem::replace(&mut previous, hash.clone());
+                (hash, before)
+            }
+            Link::Given { hash, previous_hash } => (hash.clone(), previous_hash.clone()),
+        })
+        .collect()
+}
+
+/// Whether each event refers to the one before it, and the first one to the head.
+fn is_chain(hashes: &[(String, String)], head: &str) -> bool {
+    let mut expected = head;
+    hashes.iter().all(|(hash, previous)| std::mem::replace(&mut expected, hash) == previous)
+}

@@ -1,0 +1,81 @@
+//! Events that the table holds already, for the comparison with those about to be written.
+
+use crate::chain::{Canonicaliser, Content, Fields, Inet};
+use crate::domain::Timestamp;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use std::collections::HashMap;
+
+/// An event of the table that has the id of one about to be written.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) organization: String,
+    /// `None` when it cannot be canonicalised, which no event of this writer is.
+    pub(super) content: Option<Content>,
+    pub(super) hash: String,
+    pub(super) previous_hash: String,
+}
+
+/// The stored events with these ids, of any organisation: in layout `plain` an id is unique in the whole table.
+pub(super) async fn find(
+    c: &mut PgConnection,
+    ids: &[&str],
+    json: &mut Canonicaliser,
+) -> Result<HashMap<String, Stored>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT event_id, CASE WHEN isfinite(timestamp) THEN (extract(epoch FROM timestamp) * 1000000)::bigint END \
+                    AS micros, organization_id, project_id, actor_type, actor_id, actor_email, actor_ip::text AS ip, \
+                actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, \
+                resource_name, action, previous_state::text AS previous_state, new_state::text AS new_state, \
+                request_id, session_id, hash, previous_hash \
+         FROM audit_events WHERE event_id = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(c)
+    .await?;
+    rows.iter().map(|row| decode(row, json)).collect()
+}
+
+fn decode(row: &PgRow, json: &mut Canonicaliser) -> Result<(String, Stored), sqlx::Error> {
+    let event_id: String = row.try_get("event_id")?;
+    // The cast to text appends the prefix length also where it covers one address.
+    let ip = row.try_get::<Option<&str>, _>("ip")?.map(|ip| match ip.parse::<Inet>() {
+        Ok(inet) => inet.to_string(),
+        Err(_) => ip.to_owned(),
+    });
+    let content = match row.try_get::<Option<i64>, _>("micros")? {
+        None => None,
+        Some(micros) => {
+            let fields = Fields {
+                event_id: &event_id,
+                timestamp: Timestamp::from_micros(micros),
+                organization_id: row.try_get("organization_id")?,
+                project_id: row.try_get("project_id")?,
+                actor_type: row.try_get("actor_type")?,
+                actor_id: row.try_get("actor_id")?,
+                actor_email: row.try_get("actor_email")?,
+                actor_ip: ip.as_deref(),
+                actor_user_agent: row.try_get("actor_user_agent")?,
+                event_category: row.try_get("event_category")?,
+                event_type: row.try_get("event_type")?,
+                event_severity: row.try_get("event_severity")?,
+                resource_type: row.try_get("resource_type")?,
+                resource_id: row.try_get("resource_id")?,
+                resource_name: row.try_get("resource_name")?,
+                action: row.try_get("action")?,
+                previous_state: row.try_get("previous_state")?,
+                new_state: row.try_get("new_state")?,
+                request_id: row.try_get("request_id")?,
+                session_id: row.try_get("session_id")?,
+            };
+            Content::of(&fields, json).ok()
+        }
+    };
+    let stored = Stored {
+        organization: row.try_get("organization_id")?,
+        content,
+        hash: row.try_get("hash")?,
+        previous_hash: row.try_get("previous_hash")?,
+    };
+    Ok((event_id, stored))
+}
