@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn ages_have_two_units() {
-        let at = |s| Timestamp::from_micros(s * 1_000_000);
+        let at = |s: i64| Timestamp::from_micros(s * 1_000_000);
         assert_eq!(relative(at(0), at(0)), "now");
         assert_eq!(relative(at(0), at(59)), "59 s ago");
         assert_eq!(relative(at(0), at(90_000)), "1 d 1 h ago");
