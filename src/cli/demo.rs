@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::context::{blocking, server_error};
-use crate::config::{DEMO_PROFILE, PRIVATE_DATABASE, Target};
+use crate::config::{self, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Target};
 use crate::demo::{self, Settings, Trail};
-use crate::domain::{NewEvent, Safe, Timestamp};
+use crate::domain::{NewEvent, OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::server;
 use crate::store::demo_trail::{self, Begun, Turn};
@@ -52,7 +52,7 @@ pub struct DemoArgs {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: DemoArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     let global = &context.global;
     if global.database_url.is_some() || global.profile.as_ref().is_some_and(|p| p != DEMO_PROFILE) {
         return Err(Error::usage("demo works on its own private server, not on --database-url or --profile")
@@ -70,13 +70,26 @@ pub async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     }
     let database = global.database.as_deref().unwrap_or(PRIVATE_DATABASE);
     let target = prepare(context, &args, asked, database).await?;
-    open(context, &args, &target, database)
+    let terminal = context.out.stdout_is_terminal && io::stdin().is_terminal();
+    if args.no_console || !terminal {
+        return print_how_to_connect(context, &target, database);
+    }
+    // As `--profile demo` would, and blind to the variables that name other servers.
+    let flags = Flags {
+        profile: Some(DEMO_PROFILE.to_owned()),
+        database: global.database.clone(),
+        database_url: None,
+    };
+    let choice = config::choose(&context.config()?, &flags, |_| None)?;
+    let organization = match context.named_organization(&choice)? {
+        Some(organization) => Some(organization),
+        None => Some(OrgId::new(demo::PLANTED_IN).map_err(|e| Error::could_not_run(e.to_string()))?),
+    };
+    super::console::open(context, target, organization, choice.window).await
 }
 
-/// Opens the console on the demo, or says how to connect.
-fn open(context: &Context, args: &DemoArgs, target: &Target, database: &str) -> Result<()> {
-    // The console is opened here, unless `--no-console` or no terminal.
-    let _ = args.no_console;
+/// What `--no-console` ends with.
+fn print_how_to_connect(context: &Context, target: &Target, database: &str) -> Result<()> {
     let program = if database == PRIVATE_DATABASE {
         "agenttrace --profile demo".to_owned()
     } else {

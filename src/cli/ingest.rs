@@ -323,11 +323,7 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn recognised(&mut self, source: &str, format: SourceFormat) {
-        self.remark(&format!(
-            "{}: {format} (say --from {} to be sure)",
-            Safe::from_untrusted(source),
-            format.as_str()
-        ));
+        self.remark(&format!("{}: recognised as {format}", Safe::from_untrusted(source)));
     }
 
     fn rejected(&mut self, record: &RejectedRecord<'_>) {

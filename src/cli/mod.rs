@@ -19,6 +19,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 
 /// Browse, search and verify a hash-chained audit trail in PostgreSQL.
 #[derive(Debug, Parser)]
@@ -157,6 +158,22 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         }
         Some(Command::Man) => Ok(clap_mangen::Man::new(Cli::command()).render(&mut context.out.results())?),
     }
+}
+
+/// A token that the first Ctrl-C fires, so that the server is told to stop before the program ends. The second one
+/// ends the program at once, whatever it waits for.
+fn cancel_on_interrupt() -> CancellationToken {
+    let cancel = CancellationToken::new();
+    let fire = cancel.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            fire.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(Kind::Interrupted.exit_code().into());
+        }
+    });
+    cancel
 }
 
 /// Whoever read our output has gone, as `head` does: no reason to complain.

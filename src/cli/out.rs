@@ -1,5 +1,6 @@
 //! Results to stdout; remarks and progress to stderr. The only place that prints.
 
+use crate::export::table;
 use std::io::{self, Write};
 
 /// Where a command's output goes.
@@ -20,6 +21,12 @@ impl Out {
     /// exit 0.
     pub fn results(self) -> io::BufWriter<io::StdoutLock<'static>> {
         io::BufWriter::new(io::stdout().lock())
+    }
+
+    /// How tables are drawn on stdout: as wide as the terminal, uncut into files.
+    pub fn style(self) -> table::Style {
+        let width = crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+        table::Style { width: width.filter(|w| *w > 0 && self.stdout_is_terminal), color: self.color }
     }
 
     /// A remark on stderr, unless `--quiet`.

@@ -12,10 +12,10 @@ use crate::filter::Filter;
 use std::time::Duration;
 
 /// Thursday, 2026-01-15T09:58:00Z, in seconds.
-pub const BASE: i64 = 1_768_471_080;
+pub(crate) const BASE: i64 = 1_768_471_080;
 
 /// An ordinary event, `seconds` after [`BASE`].
-pub fn event_row(id: &str, seconds: i64) -> EventRow {
+pub(crate) fn event_row(id: &str, seconds: i64) -> EventRow {
     EventRow {
         event_id: id.to_owned(),
         timestamp: Timestamp::from_micros((BASE + seconds) * 1_000_000),
@@ -42,12 +42,12 @@ pub fn event_row(id: &str, seconds: i64) -> EventRow {
 }
 
 /// An ordinary row.
-pub fn row_at(seconds: i64, id: &str) -> Row {
+pub(crate) fn row_at(seconds: i64, id: &str) -> Row {
     Row::new(event_row(id, seconds), Zone::Utc)
 }
 
 /// A moment, in milliseconds since the console started at [`BASE`] + 1 h.
-pub fn moment(millis: u64) -> Moment {
+pub(crate) fn moment(millis: u64) -> Moment {
     Moment {
         wall: Timestamp::from_micros((BASE + 3_600) * 1_000_000 + millis as i64 * 1_000),
         clock: Duration::from_millis(millis),
@@ -55,7 +55,7 @@ pub fn moment(millis: u64) -> Moment {
 }
 
 /// A console of a size that has not begun.
-pub fn model(width: u16, height: u16, organization: Option<&str>) -> Model {
+pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Model {
     let setup = Setup {
         label: Safe::literal("demo"),
         production: false,

@@ -12,7 +12,7 @@ const VARIABLE: &str = "AGENTTRACE_LOG";
 ///
 /// # Errors
 /// When the variable is no filter of log lines, or the folder cannot be made.
-pub fn to_file() -> Result<Option<WorkerGuard>> {
+pub(crate) fn to_file() -> Result<Option<WorkerGuard>> {
     let Ok(wanted) = std::env::var(VARIABLE) else { return Ok(None) };
     let filter = EnvFilter::try_new(&wanted)
         .map_err(|e| Error::usage(format!("{VARIABLE} cannot be used")).because(e).hint("try AGENTTRACE_LOG=debug"))?;

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// A brush on one area of the screen. Columns and lines count from the area's corner; what lies outside is cut off.
 #[derive(Debug)]
-pub struct Painter<'a> {
+pub(crate) struct Painter<'a> {
     buffer: &'a mut Buffer,
     theme: &'a Theme,
     area: Rect,
@@ -17,64 +17,64 @@ pub struct Painter<'a> {
 
 impl<'a> Painter<'a> {
     /// A brush on `area`.
-    pub fn new(buffer: &'a mut Buffer, theme: &'a Theme, area: Rect) -> Self {
+    pub(crate) fn new(buffer: &'a mut Buffer, theme: &'a Theme, area: Rect) -> Self {
         let area = area.intersection(buffer.area);
         Self { buffer, theme, area }
     }
 
     /// The same brush on a part of the screen.
-    pub fn on(&mut self, area: Rect) -> Painter<'_> {
+    pub(crate) fn on(&mut self, area: Rect) -> Painter<'_> {
         Painter::new(self.buffer, self.theme, area)
     }
 
     /// Columns of the area.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         usize::from(self.area.width)
     }
 
     /// Lines of the area.
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         usize::from(self.area.height)
     }
 
     /// Writes untrusted text, made safe; returns the column behind it.
-    pub fn put(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
+    pub(crate) fn put(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
         self.write(x, y, text.as_str(), self.theme.style(role))
     }
 
     /// Writes text of the program itself; returns the column behind it.
-    pub fn say(&mut self, x: usize, y: usize, text: &'static str, role: Role) -> usize {
+    pub(crate) fn say(&mut self, x: usize, y: usize, text: &'static str, role: Role) -> usize {
         self.write(x, y, text, self.theme.style(role))
     }
 
     /// Writes text so that it ends before column `right`; returns its first column.
-    pub fn put_right(&mut self, right: usize, y: usize, text: &Safe, role: Role) -> usize {
+    pub(crate) fn put_right(&mut self, right: usize, y: usize, text: &Safe, role: Role) -> usize {
         let x = right.saturating_sub(text.width());
         self.put(x, y, &text.cut_end(right - x), role);
         x
     }
 
     /// A line of one character from `x` to the right end.
-    pub fn rule(&mut self, x: usize, y: usize, stroke: &'static str, role: Role) {
+    pub(crate) fn rule(&mut self, x: usize, y: usize, stroke: &'static str, role: Role) {
         for column in x..self.width() {
             self.say(column, y, stroke, role);
         }
     }
 
     /// A line of one character downwards.
-    pub fn wall(&mut self, x: usize, stroke: &'static str, role: Role) {
+    pub(crate) fn wall(&mut self, x: usize, stroke: &'static str, role: Role) {
         for y in 0..self.height() {
             self.say(x, y, stroke, role);
         }
     }
 
     /// Adds the role's style to a whole line, on top of what is there.
-    pub fn mark_line(&mut self, y: usize, role: Role) {
+    pub(crate) fn mark_line(&mut self, y: usize, role: Role) {
         self.mark(0, y, self.width(), role);
     }
 
     /// Adds the role's style to some columns of a line.
-    pub fn mark(&mut self, x: usize, y: usize, columns: usize, role: Role) {
+    pub(crate) fn mark(&mut self, x: usize, y: usize, columns: usize, role: Role) {
         if y < self.height() && x < self.width() {
             let width = columns.min(self.width() - x) as u16;
             let area = Rect { x: self.area.x + x as u16, y: self.area.y + y as u16, width, height: 1 };
@@ -83,7 +83,7 @@ impl<'a> Painter<'a> {
     }
 
     /// Blanks the area, for what lies on top of something else.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for y in self.area.top()..self.area.bottom() {
             for x in self.area.left()..self.area.right() {
                 if let Some(cell) = self.buffer.cell_mut((x, y)) {

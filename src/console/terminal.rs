@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// Where frames go. The runtime is tested with one that has no terminal.
-pub trait Screen {
+pub(crate) trait Screen {
     /// Shows the model.
     fn draw(&mut self, model: &Model) -> io::Result<()>;
 
@@ -52,7 +52,7 @@ fn give_back() {
 
 /// The real terminal, from its making until it is dropped.
 #[derive(Debug)]
-pub struct TerminalScreen {
+pub(crate) struct TerminalScreen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
 }
 
@@ -62,7 +62,7 @@ impl TerminalScreen {
     ///
     /// # Errors
     /// When there is no terminal.
-    pub fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         restore_on_panic();
         take().inspect_err(|_| give_back())?;
         // A frame is written in one go.

@@ -17,13 +17,13 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
 /// The first effects: connect.
-pub fn start(model: &mut Model) -> Effects {
+pub(crate) fn start(model: &mut Model) -> Effects {
     let ticket = model.slots.begin(Slot::Connection, model.at.clock);
     vec![Effect::Start(ticket, Work::Connect { revive: false })]
 }
 
 /// Takes in one message.
-pub fn update(model: &mut Model, msg: Msg) -> Effects {
+pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
     model.at = msg.at;
     let mut effects = Effects::new();
     match msg.what {

@@ -13,7 +13,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 /// Draws the screen. Returns where the cursor is, if it is to be seen.
-pub fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
+pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let screen = buffer.area;
     let areas = model.areas();
     let mut painter = Painter::new(buffer, &model.setup.theme, screen);

@@ -9,5 +9,5 @@ pub use event::{
     Action, ActorType, Category, ColumnError, Event, EventKey, EventRow, Json, LIMITS, NewEvent, Severity,
 };
 pub use scope::{OrgId, OrgIdError, OrgScope};
-pub use text::Safe;
+pub use text::{Safe, is_hidden};
 pub use time::{TimeRange, Timestamp, TimestampError};

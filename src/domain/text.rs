@@ -120,7 +120,7 @@ fn is_emoji_sequence(grapheme: &str) -> bool {
 }
 
 /// Whether a character is invisible or changes how others are shown.
-fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     match u32::from(c) {
         0x00..=0x1f | 0x7f..=0x9f => true,
         0x00ad | 0x034f | 0x061c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 => true,

@@ -1,1 +1,9 @@
-//! export
+//! Events in forms for people and other programs, one file per format. They write to whatever they are given; nothing
+//! here knows a terminal.
+
+pub mod csv;
+pub mod json;
+mod record;
+pub mod table;
+
+pub use record::{COLUMNS, Record, STATE_COLUMNS, Value};

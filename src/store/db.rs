@@ -123,6 +123,11 @@ impl ReadDb {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// The limits in force.
+    pub fn settings(&self) -> &ReadSettings {
+        &self.inner.settings
+    }
+
     /// Version, database and role.
     pub async fn facts(&self) -> Result<ServerFacts, StoreError> {
         const SQL: &str = "SELECT current_setting('server_version_num')::int / 10000, current_database()::text, \

@@ -34,6 +34,13 @@ pub enum Seek {
     AtOrBefore(Timestamp),
 }
 
+impl Seek {
+    /// Whether the rows are fetched oldest first.
+    fn is_ascending(&self) -> bool {
+        matches!(self, Self::Oldest | Self::NewerThan(_))
+    }
+}
+
 /// A page: always newest first, whatever the direction in which it was fetched.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T = EventRow> {
@@ -92,7 +99,7 @@ pub async fn page(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<Page, StoreError> {
-    fetch(db, query, seek, limit, select(ROW_COLUMNS, query), row::event_row, cancel).await
+    fetch(db, query, seek, limit, ROW_COLUMNS, row::event_row, cancel).await
 }
 
 /// As [`page`], with the states. They are read whole: ask for few rows.
@@ -106,7 +113,7 @@ pub async fn page_with_states(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<Page<Event>, StoreError> {
-    fetch(db, query, seek, limit, select(EVENT_COLUMNS, query), row::event, cancel).await
+    fetch(db, query, seek, limit, EVENT_COLUMNS, row::event, cancel).await
 }
 
 async fn fetch<T>(
@@ -114,18 +121,18 @@ async fn fetch<T>(
     query: &Query,
     seek: &Seek,
     limit: usize,
-    mut sql: QueryBuilder<Postgres>,
+    columns: &'static str,
     decode: fn(&PgRow) -> Result<T, StoreError>,
     cancel: &CancellationToken,
 ) -> Result<Page<T>, StoreError> {
-    let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
     // One row more than asked for tells whether the query goes on.
-    push_seek(&mut sql, seek);
-    push_order(&mut sql, ascending, limit.saturating_add(1));
+    let mut sql = QueryBuilder::new("");
+    push_page(&mut sql, columns, query, seek, limit.saturating_add(1));
     // Only behind a bare time nothing is known about the other side.
     let mut probe = match seek {
         Seek::AtOrBefore(time) => {
-            let mut probe = select("1", query);
+            let mut probe = QueryBuilder::new("");
+            push_select(&mut probe, "1", query);
             probe.push(" AND timestamp > ").push_bind(SqlTime(*time));
             push_order(&mut probe, true, 1);
             Some(probe)
@@ -144,20 +151,52 @@ async fn fetch<T>(
         .await?;
     let ahead = rows.len() > limit;
     let mut rows = rows.iter().take(limit).map(decode).collect::<Result<Vec<_>, _>>()?;
-    if ascending {
+    let (has_older, has_newer) = if seek.is_ascending() {
         rows.reverse();
-    }
-    let (has_older, has_newer) = if ascending { (behind, ahead) } else { (ahead, behind) };
+        (behind, ahead)
+    } else {
+        (ahead, behind)
+    };
     Ok(Page { rows, has_older, has_newer })
 }
 
-/// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
-fn select(columns: &'static str, query: &Query) -> QueryBuilder<Postgres> {
-    let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, columns, query);
-    sql
+/// Runs the statement of a page and returns the server's account of it: the JSON text of
+/// `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)`.
+///
+/// # Errors
+/// As [`page`].
+pub async fn plan(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Result<String, StoreError> {
+    let mut sql = QueryBuilder::new("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ");
+    push_page(&mut sql, ROW_COLUMNS, query, seek, limit.saturating_add(1));
+    explained(&db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?)
 }
 
+/// What EXPLAIN returned.
+fn explained(row: &PgRow) -> Result<String, StoreError> {
+    let json = row.try_get_raw(0)?;
+    json.as_str().map(ToOwned::to_owned).map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))
+}
+
+/// The statement of a page.
+fn push_page(
+    sql: &mut QueryBuilder<Postgres>,
+    columns: &'static str,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+) {
+    push_select(sql, columns, query);
+    push_seek(sql, seek);
+    push_order(sql, seek.is_ascending(), limit);
+}
+
+/// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
 fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query) {
     sql.push("SELECT ").push(columns).push(" FROM audit_events WHERE organization_id = ");
     sql.push_bind(query.scope.organization().as_str().to_owned());
@@ -229,10 +268,9 @@ pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) ->
     let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
     push_select(&mut sql, "1", query);
     let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
-    let json = row.try_get_raw(0)?;
-    let explained = json.as_bytes().ok().and_then(|b| serde_json::from_slice::<Vec<Explained>>(b).ok());
-    Ok(match explained.as_deref() {
-        Some([Explained { plan }]) => Count::Estimate((plan.rows.round() as u64).max(1)),
+    let plans: Result<Vec<Explained>, _> = serde_json::from_str(&explained(&row)?);
+    Ok(match plans.as_deref() {
+        Ok([Explained { plan }]) => Count::Estimate((plan.rows.round() as u64).max(1)),
         _ => Count::Unknown,
     })
 }

@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_millis(80);
 
 /// The state of the pane.
 #[derive(Debug, Default)]
-pub struct EventPane {
+pub(crate) struct EventPane {
     row: Option<Row>,
     states: States,
     lines: Vec<Line>,
@@ -46,21 +46,21 @@ struct Line {
 
 /// What the lines depend on besides the event.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The machine's zone.
-    pub local: Zone,
+    pub(crate) local: Zone,
     /// The present.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl EventPane {
     /// The event shown.
-    pub fn key(&self) -> Option<EventKey> {
+    pub(crate) fn key(&self) -> Option<EventKey> {
         self.row.as_ref().map(|r| r.event.key())
     }
 
     /// Shows an event: its columns at once, its states when they have been fetched. False when it is shown already.
-    pub fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
+    pub(crate) fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
         let same = match (&self.row, row) {
             (Some(old), Some(new)) => old.event == new.event,
             (None, None) => true,
@@ -78,19 +78,19 @@ impl EventPane {
     }
 
     /// When the states are to be fetched.
-    pub fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         self.due
     }
 
     /// Fetches the states (again), without waiting.
-    pub fn hurry(&mut self, clock: Duration) {
+    pub(crate) fn hurry(&mut self, clock: Duration) {
         if self.row.is_some() && !matches!(self.states, States::Ready(..)) {
             self.due = Some(clock);
         }
     }
 
     /// The event to fetch now, if it is time.
-    pub fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
+    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
         if self.due.is_some_and(|due| due <= clock) {
             self.due = None;
             self.key()
@@ -100,7 +100,7 @@ impl EventPane {
     }
 
     /// Adds the states of the event.
-    pub fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
+    pub(crate) fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
         match detail {
             Some(detail) if Some(detail.event.row.key()) == self.key() => {
                 self.states = States::Ready(detail.previous_state, detail.new_state);
@@ -112,13 +112,13 @@ impl EventPane {
     }
 
     /// Says why there are no states.
-    pub fn fail(&mut self, text: Safe, setting: Setting) {
+    pub(crate) fn fail(&mut self, text: Safe, setting: Setting) {
         self.states = States::Trouble(text);
         self.lay_out(setting);
     }
 
     /// Takes note of the pane's size.
-    pub fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
+    pub(crate) fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
         let changed = self.width != width;
         self.width = width;
         self.height = height;
@@ -129,17 +129,17 @@ impl EventPane {
     }
 
     /// Scrolls by lines.
-    pub fn scroll(&mut self, by: isize) {
+    pub(crate) fn scroll(&mut self, by: isize) {
         self.top = self.top.saturating_add_signed(by).min(self.last_top());
     }
 
     /// Lines of the pane.
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.height
     }
 
     /// `12–40 of 214`, empty when everything is on the screen.
-    pub fn position(&self) -> Safe {
+    pub(crate) fn position(&self) -> Safe {
         if self.lines.len() <= self.height {
             return Safe::default();
         }
@@ -154,22 +154,14 @@ impl EventPane {
     fn lay_out(&mut self, setting: Setting) {
         let mut out = Lines { lines: Vec::new(), width: self.width.max(LABEL + 8) };
         if let Some(row) = &self.row {
-            out.columns(row, setting);
-            match &self.states {
-                States::Waiting => out.add("states", Safe::literal("loading…"), Role::Muted),
-                States::Trouble(text) => out.add("states", text.clone(), Role::Error),
-                States::Ready(previous, new) => {
-                    out.state("previous_state", previous.as_deref());
-                    out.state("new_state", new.as_deref());
-                }
-            }
+            out.columns(row, &self.states, setting);
         }
         self.lines = out.lines;
         self.top = self.top.min(self.last_top());
     }
 
     /// Draws the lines that fit.
-    pub fn paint(&self, painter: &mut Painter<'_>) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
         if self.row.is_none() {
             painter.say(1, 0, "No event is selected.", Role::Muted);
         }
@@ -188,7 +180,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn columns(&mut self, row: &Row, setting: Setting) {
+    fn columns(&mut self, row: &Row, states: &States, setting: Setting) {
         let EventRow {
             event_id,
             timestamp,
@@ -215,12 +207,13 @@ impl Lines {
         let (severity, role) = row.severity();
         self.text("event_id", event_id);
         self.add("timestamp", Safe::from_untrusted(&timestamp.to_rfc3339()), Role::Text);
-        self.add("  local", Safe::from_untrusted(&setting.local.full(*timestamp)), Role::Muted);
-        self.add("  age", Safe::from_untrusted(&relative(*timestamp, setting.now)), Role::Muted);
+        let local = format!("{} · {}", setting.local.full(*timestamp), relative(*timestamp, setting.now));
+        self.add("  local · age", Safe::from_untrusted(&local), Role::Muted);
         self.add("event_severity", severity.clone(), role);
         self.text("event_category", event_category);
         self.text("event_type", event_type);
         self.text("action", action);
+        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
         self.blank();
         self.text("actor_type", actor_type);
         self.text("actor_id", actor_id);
@@ -231,8 +224,10 @@ impl Lines {
         self.text("resource_type", resource_type);
         self.text("resource_id", resource_id);
         self.optional("resource_name", resource_name.as_deref());
-        self.optional("project_id", project_id.as_deref());
+        self.states(states);
+        self.blank();
         self.text("organization_id", organization_id);
+        self.optional("project_id", project_id.as_deref());
         self.text("request_id", request_id);
         self.optional("session_id", session_id.as_deref());
         self.blank();
@@ -242,8 +237,19 @@ impl Lines {
         } else {
             self.text("previous_hash", previous_hash);
         }
-        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
-        self.blank();
+    }
+
+    /// The change comes before the identifiers: it is what people look for. Long states are followed by them, one key
+    /// away (the end of the text).
+    fn states(&mut self, states: &States) {
+        match states {
+            States::Waiting => self.add("states", Safe::literal("loading…"), Role::Muted),
+            States::Trouble(text) => self.add("states", text.clone(), Role::Error),
+            States::Ready(previous, new) => {
+                self.state("previous_state", previous.as_deref());
+                self.state("new_state", new.as_deref());
+            }
+        }
     }
 
     fn text(&mut self, label: &'static str, text: &str) {

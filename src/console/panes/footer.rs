@@ -48,7 +48,7 @@ fn actions(model: &Model) -> Vec<Action> {
 }
 
 /// Draws as many as fit.
-pub fn paint(painter: &mut Painter<'_>, model: &Model) {
+pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     let mut x = 1;
     for action in actions(model) {
         let keys = model.setup.keymap.keys_of(action);

@@ -1,0 +1,180 @@
+//! JSON and NDJSON: times as RFC 3339 with microseconds, states as JSON, every number digit by digit as it is stored.
+
+use super::record::{Record, Value};
+use crate::domain::is_hidden;
+use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
+use serde_json::value::RawValue;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// Version of the documents the program writes; it changes when a name or a meaning does.
+pub const SCHEMA_VERSION: u32 = 1;
+
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.values() {
+            match value {
+                Value::Null => map.serialize_entry(name, &())?,
+                Value::Text(text) => map.serialize_entry(name, &text)?,
+                Value::Json(json) => {
+                    let raw: &RawValue = serde_json::from_str(json.as_str()).map_err(S::Error::custom)?;
+                    map.serialize_entry(name, raw)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+/// Writes one document and a line feed. Characters that a terminal would obey or not show are written as `\u` escapes,
+/// which are the same JSON.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_line(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(document)?;
+    // Outside strings JSON has visible ASCII only, so whatever is hidden stands in a string.
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        out.write_all(text.as_bytes())?;
+    } else {
+        let mut escaped = String::with_capacity(text.len() + 16);
+        for c in text.chars() {
+            if is_hidden(c) { push_escape(&mut escaped, c) } else { escaped.push(c) }
+        }
+        out.write_all(escaped.as_bytes())?;
+    }
+    out.write_all(b"\n")
+}
+
+fn push_escape(out: &mut String, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\\u{unit:04x}");
+    }
+}
+
+/// The lines of a JSON text laid out for reading, each token as it stands. `text` must be JSON.
+pub fn pretty(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut depth = 0usize;
+    let new_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => {
+                out.push(c);
+                while let Some(c) = chars.next() {
+                    out.push(c);
+                    match c {
+                        '\\' => out.extend(chars.next()),
+                        '"' => break,
+                        _ => {}
+                    }
+                }
+            }
+            '{' | '[' => {
+                out.push(c);
+                while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+                if let Some(close) = chars.next_if(|c| matches!(c, '}' | ']')) {
+                    out.push(close);
+                } else {
+                    depth += 1;
+                    new_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                new_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c if c.is_ascii_whitespace() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Event, EventRow, Json};
+    use crate::export::record::tests::row;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_keep_their_digits_and_nothing_reaches_the_terminal() {
+        let state = "{\"n\": 1.10, \"big\": 123456789012345678901234567890.000, \"t\": \"\u{9b}2J\u{202e}\"}";
+        let row = EventRow { actor_user_agent: Some("\u{1b}[31m\u{e0041}é".into()), ..row() };
+        let event = Event { row, previous_state: None, new_state: Some(Json::from_trusted(state)) };
+        let mut out = Vec::new();
+        write_line(&mut out, &Record::from(&event)).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains(
+            r#""previous_state":null,"new_state":{"n": 1.10, "big": 123456789012345678901234567890.000, "t": "\u009b2J\u202e"}"#
+        ), "{out}");
+        assert!(out.contains(r#""actor_user_agent":"\u001b[31m\udb40\udc41é""#), "{out}");
+        let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(read["actor_user_agent"], "\u{1b}[31m\u{e0041}é");
+        assert_eq!(read.as_object().unwrap().len(), 22);
+    }
+
+    #[test]
+    fn without_states_their_keys_are_absent() {
+        let mut out = Vec::new();
+        write_line(&mut out, &Record::from(&row())).unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(read.as_object().unwrap().len(), 20);
+        assert!(read.get("new_state").is_none());
+        assert_eq!(read["timestamp"], "2026-01-05T08:01:01.147504Z");
+        assert_eq!(read["project_id"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_state_is_laid_out() {
+        insta::assert_snapshot!(pretty(r#"{"a": [1.10, {}, []], "b{": "x, \"y\": [", "c": null}"#), @r#"
+        {
+          "a": [
+            1.10,
+            {},
+            []
+          ],
+          "b{": "x, \"y\": [",
+          "c": null
+        }
+        "#);
+    }
+
+    fn values() -> impl Strategy<Value = serde_json::Value> {
+        use serde_json::Value;
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "[\\PC\"\\\\{}\\[\\],: \n]{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::hash_map("[a-z\"\\\\ {]{0,4}", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn layout_changes_nothing_but_blanks(value in values()) {
+            let text = value.to_string();
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&pretty(&text)).unwrap(), value);
+        }
+    }
+}
