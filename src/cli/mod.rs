@@ -5,9 +5,11 @@ mod console;
 mod context;
 mod db;
 mod demo;
+mod diff;
 mod events;
 mod ingest;
 mod out;
+mod resource;
 mod show;
 
 pub use context::{Context, Reader};
@@ -83,6 +85,9 @@ pub enum Format {
     /// `ingest` only: the format of the source, as its own `--format` also takes it.
     #[value(skip)]
     Source(ingest::Source),
+    /// `diff` only: a standard form of a difference.
+    #[value(skip)]
+    Patch(diff::Patch),
 }
 
 /// Whether to colour.
@@ -106,6 +111,10 @@ pub enum Command {
     Events(events::EventsArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
+    /// What an event changed, or what differs between two events
+    Diff(diff::DiffArgs),
+    /// The life of one resource: versions, state at a time, who set what
+    Resource(resource::ResourceArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -149,6 +158,8 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
+        Some(Command::Diff(args)) => diff::run(context, args).await,
+        Some(Command::Resource(args)) => resource::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

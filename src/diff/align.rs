@@ -92,9 +92,9 @@ fn classes(old: &Doc<'_>, a: NodeId, new: &Doc<'_>, b: NodeId) -> (Vec<u32>, Vec
     let mut class_of = |is_new: bool, id: NodeId| {
         let doc = if is_new { new } else { old };
         let bucket = known.entry(doc.fingerprint(id)).or_default();
-        let found = bucket.iter().find(|(other_new, other, _)| {
-            doc.same(id, if *other_new { new } else { old }, *other)
-        });
+        let found = bucket
+            .iter()
+            .find(|(other_new, other, _)| doc.same(id, if *other_new { new } else { old }, *other));
         if let Some((_, _, class)) = found {
             return *class;
         }
@@ -307,13 +307,19 @@ mod tests {
         assert_eq!(found.identity, Some("id"));
         assert_eq!(found.steps, [New(0), Moved(1, 1), Both(0, 2)].map(|s| s));
         assert_eq!(run(r#"[{"id":1},{"id":1}]"#, r#"[{"id":1}]"#, false).identity, None);
-        assert_eq!(run(r#"[{"id":1,"name":"a"},{"id":1,"name":"b"}]"#, r#"[{"name":"c"}]"#, false).identity, Some("name"));
+        assert_eq!(
+            run(r#"[{"id":1,"name":"a"},{"id":1,"name":"b"}]"#, r#"[{"name":"c"}]"#, false).identity,
+            Some("name")
+        );
     }
 
     #[test]
     fn edited_objects_in_a_gap_belong_together() {
         use Step::{Both, Old};
-        assert_eq!(run(r#"[0,{"a":1},9]"#, r#"[0,{"a":2},9]"#, false).steps, [Both(0, 0), Both(1, 1), Both(2, 2)]);
+        assert_eq!(
+            run(r#"[0,{"a":1},9]"#, r#"[0,{"a":2},9]"#, false).steps,
+            [Both(0, 0), Both(1, 1), Both(2, 2)]
+        );
         assert_eq!(run(r#"[{"a":1},[1]]"#, r#"[[2]]"#, false).steps, [Old(0), Both(1, 0)]);
     }
 

@@ -54,7 +54,9 @@ pub fn apply(old: &Doc<'_>, changes: &[Change<'_>]) -> Result<String, ApplyError
                 work.gone.insert(change.from.as_deref().unwrap_or(&change.path), change);
                 work.came.insert(&change.path, change);
             }
-            ChangeKind::Added | ChangeKind::Changed | ChangeKind::TypeChanged => work.came.insert(&change.path, change),
+            ChangeKind::Added | ChangeKind::Changed | ChangeKind::TypeChanged => {
+                work.came.insert(&change.path, change)
+            }
         }
     }
     let mut out = String::new();
@@ -205,8 +207,20 @@ pub(super) mod tests {
 
     const KEYS: [&str; 10] = ["a", "b", "id", "name", "0", "1", "a/b", "~", "é", ""];
     const SCALARS: [&str; 14] = [
-        "null", "true", "false", "0", "1", "1.0", "-0", "1e400", "\"\"", "\"x\"", "\"a longer string\"",
-        "\"another, longer string\"", "\"\\u0041\"", "\"A\"",
+        "null",
+        "true",
+        "false",
+        "0",
+        "1",
+        "1.0",
+        "-0",
+        "1e400",
+        "\"\"",
+        "\"x\"",
+        "\"a longer string\"",
+        "\"another, longer string\"",
+        "\"\\u0041\"",
+        "\"A\"",
     ];
 
     fn below(random: &mut ChaCha8Rng, n: u32) -> usize {
@@ -274,7 +288,8 @@ pub(super) mod tests {
         let compared = compare(Some(old), Some(new), options, &unhurried);
         let mut changes = compared.changes().to_vec();
         for _ in 0..2 {
-            let applied = apply(&before, &changes).unwrap_or_else(|e| panic!("{old}\n{new}\n{changes:#?}\n{e}"));
+            let applied =
+                apply(&before, &changes).unwrap_or_else(|e| panic!("{old}\n{new}\n{changes:#?}\n{e}"));
             let got = doc(&applied);
             assert!(got.same(got.root(), &after, after.root()), "{old}\n{new}\n{applied}\n{changes:#?}");
             changes.reverse();
@@ -302,8 +317,16 @@ pub(super) mod tests {
 
     #[test]
     fn a_change_that_does_not_fit_is_an_error() {
-        let compared = compare(Some(r#"{"a":{"b":1}}"#), Some(r#"{"a":{"b":1,"c":2}}"#), &Options::default(), &unhurried);
+        let compared = compare(
+            Some(r#"{"a":{"b":1}}"#),
+            Some(r#"{"a":{"b":1,"c":2}}"#),
+            &Options::default(),
+            &unhurried,
+        );
         let error = apply(&doc(r#"{"a":1}"#), compared.changes()).unwrap_err();
-        assert_eq!(error.to_string(), "the change at '/a/c' does not fit the state: its place is inside a scalar");
+        assert_eq!(
+            error.to_string(),
+            "the change at '/a/c' does not fit the state: its place is inside a scalar"
+        );
     }
 }

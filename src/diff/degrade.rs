@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn lines_end_outside_of_strings() {
-        assert_eq!(split(r#"{"a, {": [1, "\"," ], "b": 2}"#), ["{", r#""a, {": ["#, "1,", r#""\"," ],"#, r#""b": 2}"#]);
+        assert_eq!(
+            split(r#"{"a, {": [1, "\"," ], "b": 2}"#),
+            ["{", r#""a, {": ["#, "1,", r#""\"," ],"#, r#""b": 2}"#]
+        );
     }
 
     #[test]
@@ -109,7 +112,8 @@ mod tests {
         let found = lines("[1, 2, 3, 4]", "[1, 2, 9, 4]").unwrap();
         use LineChange::{Added, Removed, Unchanged};
         assert_eq!(found.lines, [Unchanged(3), Removed("3,"), Added("9,"), Unchanged(1)]);
-        let long = |n: u32| format!("[{}]", (0..20_000).map(|i| (i * n).to_string()).collect::<Vec<_>>().join(","));
+        let long =
+            |n: u32| format!("[{}]", (0..20_000).map(|i| (i * n).to_string()).collect::<Vec<_>>().join(","));
         assert_eq!(lines(&long(3), &long(7)), None);
     }
 

@@ -110,7 +110,10 @@ impl GhostSearch {
 
     /// The next event, in the order in which events happened.
     pub fn observe(&mut self, resource_type: &str, resource_id: &str, version: &Version<'_>) {
-        if version.previous.is_none() && version.new.is_none() && !matches!(version.action, "create" | "delete") {
+        if version.previous.is_none()
+            && version.new.is_none()
+            && !matches!(version.action, "create" | "delete")
+        {
             // An update that recorded nothing leaves the state unknown; reading leaves it as it is.
             if version.action == "update" {
                 self.tracks.remove(&(resource_type.to_owned(), resource_id.to_owned()));
@@ -271,7 +274,8 @@ mod tests {
             let mut see = |action, previous: Option<String>, new: Option<String>| {
                 let (previous, new) = (previous.as_deref(), new.as_deref());
                 let timestamp = Timestamp::from_micros(i64::from(n));
-                let version = Version { event_id: &event_id, timestamp, actor_id: "a", action, previous, new };
+                let version =
+                    Version { event_id: &event_id, timestamp, actor_id: "a", action, previous, new };
                 search.observe("thing", &id, &version);
             };
             let Some(state) = &mut states[at] else {
@@ -317,7 +321,8 @@ mod tests {
     #[test]
     fn existence_counts_too() {
         let mut search = GhostSearch::new(LIMITS);
-        let steps = [("create", None, Some("{}")), ("delete", Some("{}"), None), ("update", Some("{}"), Some("{}"))];
+        let steps =
+            [("create", None, Some("{}")), ("delete", Some("{}"), None), ("update", Some("{}"), Some("{}"))];
         for (n, (action, previous, new)) in steps.into_iter().enumerate() {
             let timestamp = Timestamp::from_micros(n as i64);
             let event_id = ["c", "d", "u"][n];

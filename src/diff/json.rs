@@ -167,7 +167,10 @@ impl<'a> Doc<'a> {
     }
 
     /// Members in the order of `jsonb`, or elements; nothing for a scalar.
-    pub fn children(&self, id: NodeId) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + use<> {
+    pub fn children(
+        &self,
+        id: NodeId,
+    ) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + use<> {
         let node = self.node(id);
         (node.first_child..node.first_child + node.children).map(NodeId)
     }

@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn numbers_are_text() {
-        let c = compared(r#"{"n":12345678901234567890}"#, r#"{"n":12345678901234567891}"#, &Options::default());
+        let c =
+            compared(r#"{"n":12345678901234567890}"#, r#"{"n":12345678901234567891}"#, &Options::default());
         assert_eq!(c.changes()[0].new, Some("12345678901234567891"));
         assert_eq!(list("[0.1000]", "[0.1]").len(), 2);
     }
@@ -320,19 +321,25 @@ mod tests {
         let old = format!("[{}0]", "1,".repeat(30_000));
         let new = format!("[{}2]", "1,".repeat(30_000));
         let options = Options::default();
-        let at = |time: Duration, old: &str, new: &str| match compare(Some(old), Some(new), &options, &|| time).detail {
-            Detail::Structural { paths_only: None, .. } => "tree",
-            Detail::Structural { .. } => "paths",
-            Detail::Lines { .. } => "lines",
-            Detail::Hashes { .. } => "hashes",
-            Detail::NothingRecorded => "nothing",
-        };
+        let at =
+            |time: Duration, old: &str, new: &str| match compare(Some(old), Some(new), &options, &|| time)
+                .detail
+            {
+                Detail::Structural { paths_only: None, .. } => "tree",
+                Detail::Structural { .. } => "paths",
+                Detail::Lines { .. } => "lines",
+                Detail::Hashes { .. } => "hashes",
+                Detail::NothingRecorded => "nothing",
+            };
         assert_eq!(at(Duration::ZERO, "[1]", "[2]"), "tree");
         assert_eq!(at(Duration::ZERO, &old, &new), "paths");
         assert_eq!(at(Duration::from_millis(400), &old, &new), "lines");
         assert_eq!(at(Duration::MAX, &old, &new), "hashes");
         let deep = "[".repeat(1000) + &"]".repeat(1000);
         assert_eq!(at(Duration::ZERO, &deep, "[]"), "lines");
-        assert_eq!(change_count(Some(&deep), Some("[]"), &options, &unhurried), Count::Uncounted { differs: true });
+        assert_eq!(
+            change_count(Some(&deep), Some("[]"), &options, &unhurried),
+            Count::Uncounted { differs: true }
+        );
     }
 }

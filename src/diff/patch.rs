@@ -248,8 +248,7 @@ mod tests {
             let patch = json_patch(&s).unwrap();
             let mut got = before.clone();
             let operations: json_patch::Patch = serde_json::from_str(&patch).unwrap();
-            json_patch::patch(&mut got, &operations)
-                .unwrap_or_else(|e| panic!("{old}\n{new}\n{patch}\n{e}"));
+            json_patch::patch(&mut got, &operations).unwrap_or_else(|e| panic!("{old}\n{new}\n{patch}\n{e}"));
             assert_eq!(got, wanted, "{old}\n{new}\n{patch}");
             if let Ok(patch) = merge_patch(&s) {
                 merged += 1;

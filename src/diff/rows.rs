@@ -204,7 +204,8 @@ fn line_row(line: LineChange<'_>, view: &View) -> Row {
 }
 
 fn hash_rows(comparison: &Comparison<'_>, sha256: &[Option<String>; 2]) -> Vec<Row> {
-    let sides = [('-', Role::Removed, comparison.old, &sha256[0]), ('+', Role::Added, comparison.new, &sha256[1])];
+    let sides =
+        [('-', Role::Removed, comparison.old, &sha256[0]), ('+', Role::Added, comparison.new, &sha256[1])];
     let mut rows = Vec::new();
     for (mark, role, text, hash) in sides {
         if let (Some(text), Some(hash)) = (text, hash) {
@@ -251,7 +252,8 @@ fn grouped(structure: &Structure<'_>, changes: &[Change<'_>], view: &View) -> Ve
     for entry in entries {
         let first = entry.steps.first();
         let next = groups.len();
-        let at = *places.entry(steps_text(first.map(std::slice::from_ref).unwrap_or_default())).or_insert(next);
+        let at =
+            *places.entry(steps_text(first.map(std::slice::from_ref).unwrap_or_default())).or_insert(next);
         match groups.get_mut(at) {
             Some((_, group)) => group.push(entry),
             None => groups.push((first, vec![entry])),
@@ -338,7 +340,9 @@ fn elements(structure: &Structure<'_>, changes: &[&Change<'_>], room: usize, vie
 
 /// ` 100 → 10`
 fn values(structure: &Structure<'_>, change: &Change<'_>, room: usize, view: &View, row: &mut Row) {
-    let side = |id: Option<NodeId>, doc: &Doc<'_>, room: usize| id.map(|id| shown(doc, id, change.secret, view, room));
+    let side = |id: Option<NodeId>, doc: &Doc<'_>, room: usize| {
+        id.map(|id| shown(doc, id, change.secret, view, room))
+    };
     let role = |is_masked: bool, role: Role| if is_masked { Role::Masked } else { role };
     match change.kind {
         ChangeKind::Moved => {
@@ -387,7 +391,8 @@ fn values(structure: &Structure<'_>, change: &Change<'_>, room: usize, view: &Vi
 
 /// Leaves out a long beginning that two texts share, so that the difference is seen.
 fn skip_common_start(old: &mut String, new: &mut String, half: usize) {
-    let common: usize = old.chars().zip(new.chars()).take_while(|(x, y)| x == y).map(|(c, _)| c.len_utf8()).sum();
+    let common: usize =
+        old.chars().zip(new.chars()).take_while(|(x, y)| x == y).map(|(c, _)| c.len_utf8()).sum();
     if common > half / 2 {
         let mut from = common - half / 3;
         while !old.is_char_boundary(from) {
@@ -453,7 +458,9 @@ pub(super) fn compact(doc: &Doc<'_>, id: NodeId, view: &View, secret: bool, limi
             }
             out.push(if object { '}' } else { ']' });
         }
-        NodeKind::String | NodeKind::Number if view.mask && (secret || view.rules.is_secret_value(doc.text(id))) => {
+        NodeKind::String | NodeKind::Number
+            if view.mask && (secret || view.rules.is_secret_value(doc.text(id))) =>
+        {
             out.push_str(&masked(doc.text(id)));
         }
         _ => out.push_str(doc.text(id)),
@@ -546,7 +553,8 @@ mod tests {
     fn nothing_is_wider_than_asked_and_nothing_reaches_the_terminal_raw() {
         let long = "x".repeat(5000);
         let deep = format!("{{\"{}\":{{\"k\":\"{long}1\"}}}}", "key".repeat(60));
-        let deeper = format!("{{\"{}\":{{\"k\":\"{long}2\"}},\"\\u001b[31m\":\"\u{202e}\"}}", "key".repeat(60));
+        let deeper =
+            format!("{{\"{}\":{{\"k\":\"{long}2\"}},\"\\u001b[31m\":\"\u{202e}\"}}", "key".repeat(60));
         for width in [60, 80, 120] {
             let view = View { width, ..View::default() };
             let compared = compare(Some(&deep), Some(&deeper), &Options::default(), &unhurried);

@@ -97,7 +97,8 @@ impl Rules {
         }
         let keys: Vec<Vec<String>> = label.keys().map(parts).collect();
         let about = |words: &[String]| keys.iter().any(|k| words.iter().any(|w| has(k, w)));
-        let opens = values.into_iter().flatten().filter_map(inner).any(|v| self.open_to_all.iter().any(|w| w == v));
+        let opens =
+            values.into_iter().flatten().filter_map(inner).any(|v| self.open_to_all.iter().any(|w| w == v));
         if about(&self.privilege) {
             Rank::Privilege
         } else if secret {

@@ -244,7 +244,8 @@ mod tests {
     use super::super::{Options, compare, unhurried};
     use super::*;
 
-    const OLD: &str = r#"{"a":1,"b":2,"c":3,"text":"allow read on x","list":[{"id":1,"v":1},{"id":2,"v":1}],"t":1}"#;
+    const OLD: &str =
+        r#"{"a":1,"b":2,"c":3,"text":"allow read on x","list":[{"id":1,"v":1},{"id":2,"v":1}],"t":1}"#;
     const NEW: &str = r#"{"a":1,"b":2,"c":3,"text":"allow write on x","list":[{"id":2,"v":1},{"id":1,"v":2}],"t":[],"p":{"token":"abc"}}"#;
 
     fn comparison() -> Comparison<'static> {
