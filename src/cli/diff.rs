@@ -111,7 +111,7 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
     match args.format.unwrap_or(Format::Table) {
         Format::Json => json::write_line(&mut out, &document(&scope, &args, &compared))?,
         Format::Ndjson => {
-            compared.changes().iter().try_for_each(|c| json::write_line(&mut out, &ChangeJson::from(c)))?
+            compared.changes().iter().try_for_each(|c| json::write_line(&mut out, &ChangeJson::from(c)))?;
         }
         Format::Patch(form) => writeln!(out, "{}", patched(&compared, form)?)?,
         Format::Table | Format::Csv | Format::Source(_) => {

@@ -68,18 +68,14 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     }
     let versions: Vec<Version<'_>> = events.iter().map(version).collect();
     let at = moment.map(|m| (m, history::state_at(&versions, m, LIMITS)));
-    let blame = match args.blame {
-        // With a time: of the state at that time.
-        true => {
-            let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
-            let stop = || cancel.is_cancelled();
-            Some(history::blame(&versions[..end], LIMITS, &stop).map_err(|e| match e {
-                BlameError::Stopped => Error::new(Kind::Interrupted, "stopped"),
-                e => Error::could_not_run(e.to_string()),
-            })?)
-        }
-        false => None,
-    };
+    let blame = if args.blame {
+        let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
+        let stop = || cancel.is_cancelled();
+        Some(history::blame(&versions[..end], LIMITS, &stop).map_err(|e| match e {
+            BlameError::Stopped => Error::new(Kind::Interrupted, "stopped"),
+            e => Error::could_not_run(e.to_string()),
+        })?)
+    } else { None };
     let mut out = context.out.results();
     if format == Format::Json {
         json::write_line(&mut out, &document(&scope, &args, &versions, at.as_ref(), blame.as_ref()))?;

@@ -320,7 +320,7 @@ mod tests {
             run(r#"[0,{"a":1},9]"#, r#"[0,{"a":2},9]"#, false).steps,
             [Both(0, 0), Both(1, 1), Both(2, 2)]
         );
-        assert_eq!(run(r#"[{"a":1},[1]]"#, r#"[[2]]"#, false).steps, [Old(0), Both(1, 0)]);
+        assert_eq!(run(r#"[{"a":1},[1]]"#, r"[[2]]", false).steps, [Old(0), Both(1, 0)]);
     }
 
     proptest! {
@@ -331,7 +331,7 @@ mod tests {
             containers in any::<bool>(),
         ) {
             let write = |v: &[u8]| {
-                let wrap = |n: &u8| if containers && n % 2 == 0 { format!("{{\"v\":{n}}}") } else { n.to_string() };
+                let wrap = |n: &u8| if containers && n.is_multiple_of(2) { format!("{{\"v\":{n}}}") } else { n.to_string() };
                 format!("[{}]", v.iter().map(wrap).collect::<Vec<_>>().join(","))
             };
             let found = run(&write(&old), &write(&new), false);

@@ -31,11 +31,11 @@ fn event(organization: &str, n: usize) -> NewEvent {
         // Several events share each instant.
         timestamp: Timestamp::from_micros(START + (n / 3) as i64 * 1_000_000),
         organization_id: OrgId::new(organization).unwrap(),
-        project_id: (n % 2 == 0).then(|| "p-1".to_owned()),
+        project_id: n.is_multiple_of(2).then(|| "p-1".to_owned()),
         actor_type: ActorType::User,
         actor_id: format!("u-{}", n % 40),
         actor_email: None,
-        actor_ip: (n % 3 == 0).then(|| format!("10.0.{}.{}", n / 256 % 256, n % 256)),
+        actor_ip: n.is_multiple_of(3).then(|| format!("10.0.{}.{}", n / 256 % 256, n % 256)),
         actor_user_agent: Some("curl/8 \"quoted\"".to_owned()),
         event_category: Category::Admin,
         event_type: "user.updated".to_owned(),
