@@ -73,7 +73,6 @@ pub(crate) enum Connection {
 }
 
 /// What lies on top of the panes.
-#[expect(clippy::large_enum_variant, reason = "there is one, for as long as it is open")]
 #[derive(Debug)]
 pub(crate) enum Overlay {
     /// The keys, from a line on.
@@ -81,7 +80,7 @@ pub(crate) enum Overlay {
     /// The chooser of organisations.
     Organizations,
     /// The palette.
-    Palette(Palette),
+    Palette(Box<Palette>),
     /// Leave?
     Quit,
 }
@@ -249,6 +248,6 @@ impl Model {
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
             .min()
-            .unwrap_or(clock + Duration::from_secs(3_600))
+            .unwrap_or(clock + Duration::from_hours(1))
     }
 }
