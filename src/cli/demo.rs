@@ -1,14 +1,14 @@
 //! `agenttrace demo`
 
-use super::{Context, console};
+use super::Context;
 use super::context::{blocking, server_error};
-use crate::config::{DEMO_PROFILE, PRIVATE_DATABASE, Target};
+use crate::config::{self, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Target};
 use crate::demo::{self, Settings, Trail};
 use crate::domain::{NewEvent, OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::server;
 use crate::store::demo_trail::{self, Begun, Turn};
-use crate::store::writer::{Fate, WriteError, Writer, WriterSettings};
+use crate::store::writer::{BulkWriter, Fate, WriteError};
 use crate::store::{ReadDb, WriteDb, organizations};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -52,7 +52,7 @@ pub struct DemoArgs {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: DemoArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     let global = &context.global;
     if global.database_url.is_some() || global.profile.as_ref().is_some_and(|p| p != DEMO_PROFILE) {
         return Err(Error::usage("demo works on its own private server, not on --database-url or --profile")
@@ -70,16 +70,26 @@ pub async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     }
     let database = global.database.as_deref().unwrap_or(PRIVATE_DATABASE);
     let target = prepare(context, &args, asked, database).await?;
-    if args.no_console || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return say_how_to_connect(context, &target, database);
+    let terminal = context.out.stdout_is_terminal && io::stdin().is_terminal();
+    if args.no_console || !terminal {
+        return print_how_to_connect(context, &target, database);
     }
-    let organization = OrgId::new(demo::PLANTED_IN).map_err(|e| Error::usage(e.to_string()))?;
-    let organization = global.org.as_ref().map(OrgId::new).transpose()
-        .map_err(|e| Error::usage(format!("--org: {e}")))?.unwrap_or(organization);
-    console::open(context, target, Some(organization), context.config()?.window).await
+    // As `--profile demo` would, and blind to the variables that name other servers.
+    let flags = Flags {
+        profile: Some(DEMO_PROFILE.to_owned()),
+        database: global.database.clone(),
+        database_url: None,
+    };
+    let choice = config::choose(&context.config()?, &flags, |_| None)?;
+    let organization = match context.named_organization(&choice)? {
+        Some(organization) => Some(organization),
+        None => Some(OrgId::new(demo::PLANTED_IN).map_err(|e| Error::could_not_run(e.to_string()))?),
+    };
+    super::console::open(context, target, organization, choice.window).await
 }
 
-fn say_how_to_connect(context: &Context, target: &Target, database: &str) -> Result<()> {
+/// What `--no-console` ends with.
+fn print_how_to_connect(context: &Context, target: &Target, database: &str) -> Result<()> {
     let program = if database == PRIVATE_DATABASE {
         "agenttrace --profile demo".to_owned()
     } else {
@@ -218,7 +228,7 @@ async fn load_with(db: &WriteDb, settings: Settings, bar: &ProgressBar) -> Resul
     let trail = Trail::new(settings).map_err(|e| Error::could_not_run(e.to_string()))?;
     let (to_writer, mut batches) = mpsc::channel(WAITING);
     let generator = tokio::task::spawn_blocking(move || generate(trail, &to_writer));
-    let mut writer = Writer::new(db.clone(), WriterSettings::default());
+    let mut writer = BulkWriter::begin(db.clone()).await.map_err(write_error)?;
     let stop = tokio::signal::ctrl_c();
     tokio::pin!(stop);
     loop {
@@ -248,7 +258,10 @@ async fn load_with(db: &WriteDb, settings: Settings, bar: &ProgressBar) -> Resul
         }
         bar.inc(fates.len() as u64);
     }
-    generator.await.map_err(|e| Error::could_not_run("the generator failed").because(e))
+    generator.await.map_err(|e| Error::could_not_run("the generator failed").because(e))?;
+    bar.set_message("  building indexes");
+    // Without this, as after an interruption, the next start builds them.
+    writer.finish().await.map_err(write_error)
 }
 
 /// Sends a trail in batches, until it ends or nobody listens any more.
@@ -265,9 +278,10 @@ fn progress(context: &Context, events: u64) -> ProgressBar {
     if !context.out.stderr_is_terminal || context.out.quiet {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("demo {bar:24} {percent:>3}%  {human_pos} events  {per_sec}  ETA {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(
+        "demo {bar:24} {percent:>3}%  {human_pos} events  {per_sec}  ETA {eta}{msg}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr()).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

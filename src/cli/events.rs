@@ -92,7 +92,7 @@ struct Listing<T> {
 ///
 /// # Errors
 /// Exit 2 for a filter or cursor that cannot be used, exit 3 when the database cannot be read.
-pub async fn run(context: &Context, args: EventsArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let filter = read_filter(&context.global, &args)?;
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
@@ -246,7 +246,7 @@ async fn write<T>(
     match format {
         Format::Table | Format::Source(_) if listing.events.is_empty() => {}
         Format::Table | Format::Source(_) => {
-            table::write_list(&mut results, records().map(Record::row), out.style())?
+            table::write_list(&mut results, records().map(Record::row), out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(listing, records()))?,
         Format::Ndjson => {

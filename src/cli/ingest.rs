@@ -79,7 +79,7 @@ fn format_parser() -> impl clap::builder::TypedValueParser<Value = Format> {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: IngestArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     let (json, source) = match args.format {
         None | Some(Format::Table) => (false, args.from),
         Some(Format::Json | Format::Ndjson) => (true, args.from),
@@ -323,11 +323,7 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn recognised(&mut self, source: &str, format: SourceFormat) {
-        self.remark(&format!(
-            "{}: {format} (say --from {} to be sure)",
-            Safe::from_untrusted(source),
-            format.as_str()
-        ));
+        self.remark(&format!("{}: recognised as {format}", Safe::from_untrusted(source)));
     }
 
     fn rejected(&mut self, record: &RejectedRecord<'_>) {

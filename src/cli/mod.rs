@@ -9,6 +9,7 @@ mod events;
 mod ingest;
 mod out;
 mod show;
+mod verify;
 
 pub use context::{Context, Reader};
 pub use out::Out;
@@ -106,6 +107,8 @@ pub enum Command {
     Events(events::EventsArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
+    /// Verify hashes and links: of the trail, a time range, or one event
+    Verify(verify::VerifyArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -149,6 +152,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
+        Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

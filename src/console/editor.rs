@@ -10,25 +10,25 @@ use tui_textarea::{CursorMove, TextArea};
 /// A line editor. The text is drawn by us, not by the widget, because pasted text may hold what a terminal must not
 /// see, and because the place of an error is to be marked.
 #[derive(Debug, Default)]
-pub struct Editor {
+pub(crate) struct Editor {
     area: TextArea<'static>,
 }
 
 impl Editor {
     /// An editor that holds a text, with the cursor behind it.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let mut editor = Self::default();
         editor.paste(text);
         editor
     }
 
     /// The text.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.area.lines().first().map_or("", String::as_str)
     }
 
     /// A key that is bound to nothing else. Whether the text changed.
-    pub fn input(&mut self, key: KeyEvent) -> bool {
+    pub(crate) fn input(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let adds_a_line = matches!(key.code, KeyCode::Enter | KeyCode::Tab)
             || (control && matches!(key.code, KeyCode::Char('m' | 'j' | 'i')));
@@ -36,12 +36,12 @@ impl Editor {
     }
 
     /// Inserts text; line ends become blanks.
-    pub fn paste(&mut self, text: &str) {
+    pub(crate) fn paste(&mut self, text: &str) {
         self.area.insert_str(text.trim_end_matches(['\r', '\n']).replace(['\r', '\n', '\t'], " "));
     }
 
     /// Replaces the text.
-    pub fn set(&mut self, text: &str) {
+    pub(crate) fn set(&mut self, text: &str) {
         *self = Self::new(text);
     }
 
@@ -53,7 +53,13 @@ impl Editor {
 
     /// Draws the line from column `x`, scrolled so that the cursor is visible, with `marked` bytes underlined.
     /// Returns the column of the cursor and the column at which `marked` begins.
-    pub fn paint(&self, painter: &mut Painter<'_>, x: usize, y: usize, marked: Option<Range<usize>>) -> (usize, usize) {
+    pub(crate) fn paint(
+        &self,
+        painter: &mut Painter<'_>,
+        x: usize,
+        y: usize,
+        marked: Option<Range<usize>>,
+    ) -> (usize, usize) {
         let part = |range: Range<usize>| Safe::from_untrusted(self.text().get(range).unwrap_or_default());
         let room = painter.width().saturating_sub(x + 1).max(1);
         let cursor = part(0..self.cursor()).width();
@@ -72,7 +78,7 @@ impl Editor {
     }
 
     /// Moves the cursor to the end.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.area.move_cursor(CursorMove::End);
     }
 }

@@ -24,7 +24,7 @@ type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 
 /// Runs effects. A `JoinSet` reports every task exactly once, also one that panicked.
 #[derive(Debug)]
-pub struct Executor {
+pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
     db: Option<ReadDb>,
@@ -35,7 +35,7 @@ pub struct Executor {
 
 impl Executor {
     /// An executor for a target, not connected yet.
-    pub fn new(target: Target, settings: ReadSettings) -> Self {
+    pub(crate) fn new(target: Target, settings: ReadSettings) -> Self {
         Self {
             target,
             settings,
@@ -47,12 +47,12 @@ impl Executor {
     }
 
     /// Whether a result is to be expected.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         !self.tasks.is_empty()
     }
 
     /// Starts or cancels work. Effects that concern the terminal are not for here.
-    pub fn run(&mut self, effect: Effect) {
+    pub(crate) fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Start(ticket, work) => {
                 let token = CancellationToken::new();
@@ -86,7 +86,7 @@ impl Executor {
     }
 
     /// The next end of a task. Pending while there is none.
-    pub async fn next(&mut self) -> (Ticket, Outcome) {
+    pub(crate) async fn next(&mut self) -> (Ticket, Outcome) {
         loop {
             let (id, outcome) = match self.tasks.join_next_with_id().await {
                 Some(Ok((id, result))) => (id, self.outcome(result)),
@@ -117,7 +117,7 @@ impl Executor {
     }
 
     /// Stops everything, waits a little for the server's confirmation, and closes the connections.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         for token in self.running.values() {
             token.cancel();
         }
@@ -143,7 +143,11 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
     Ok((Output::Connected(facts), Some(db)))
 }
 
-async fn perform(db: &ReadDb, work: Work, cancel: &CancellationToken) -> std::result::Result<Output, Failure> {
+async fn perform(
+    db: &ReadDb,
+    work: Work,
+    cancel: &CancellationToken,
+) -> std::result::Result<Output, Failure> {
     Ok(match work {
         // Has a way of its own: it needs no database yet.
         Work::Connect { .. } => return Err(StoreError::Cancelled.into()),

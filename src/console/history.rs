@@ -8,46 +8,46 @@ const REMEMBERED: usize = 100;
 
 /// A view: enough to open it again as it was.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Its organisation.
-    pub organization: OrgId,
+    pub(crate) organization: OrgId,
     /// Its filter as typed.
-    pub text: String,
+    pub(crate) text: String,
     /// Its filter.
-    pub filter: Filter,
+    pub(crate) filter: Filter,
     /// Its bounds, once they are known.
-    pub range: Option<TimeRange>,
+    pub(crate) range: Option<TimeRange>,
     /// The event that was selected.
-    pub selected: Option<EventKey>,
+    pub(crate) selected: Option<EventKey>,
 }
 
 impl Place {
     /// A view that has not been opened yet.
-    pub fn new(organization: OrgId, text: String, filter: Filter) -> Self {
+    pub(crate) fn new(organization: OrgId, text: String, filter: Filter) -> Self {
         Self { organization, text, filter, range: None, selected: None }
     }
 }
 
 /// The visited views, and which one is shown.
 #[derive(Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     places: Vec<Place>,
     at: usize,
 }
 
 impl History {
     /// The view shown.
-    pub fn current(&self) -> Option<&Place> {
+    pub(crate) fn current(&self) -> Option<&Place> {
         self.places.get(self.at)
     }
 
     /// The view shown.
-    pub fn current_mut(&mut self) -> Option<&mut Place> {
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Place> {
         self.places.get_mut(self.at)
     }
 
     /// Goes to a new view; the ones that were ahead are forgotten.
-    pub fn push(&mut self, place: Place) {
+    pub(crate) fn push(&mut self, place: Place) {
         self.places.truncate(self.at + 1);
         self.places.push(place);
         if self.places.len() > REMEMBERED {
@@ -57,21 +57,21 @@ impl History {
     }
 
     /// Goes a view back. False at the first one.
-    pub fn back(&mut self) -> bool {
+    pub(crate) fn back(&mut self) -> bool {
         let can = self.can_go_back();
         self.at -= usize::from(can);
         can
     }
 
     /// Goes a view forward. False at the last one.
-    pub fn forward(&mut self) -> bool {
+    pub(crate) fn forward(&mut self) -> bool {
         let can = self.can_go_forward();
         self.at += usize::from(can);
         can
     }
 
     /// Closes the view shown and goes back. False at the first one, which stays.
-    pub fn pop(&mut self) -> bool {
+    pub(crate) fn pop(&mut self) -> bool {
         let can = self.can_go_back();
         if can {
             self.places.remove(self.at);
@@ -81,17 +81,17 @@ impl History {
     }
 
     /// Whether there is a view before.
-    pub fn can_go_back(&self) -> bool {
+    pub(crate) fn can_go_back(&self) -> bool {
         self.at > 0
     }
 
     /// Whether there is a view ahead.
-    pub fn can_go_forward(&self) -> bool {
+    pub(crate) fn can_go_forward(&self) -> bool {
         self.at + 1 < self.places.len()
     }
 
     /// The way here, the last views first as far as `columns` allow: `… › acme actor:eve › sev:critical`.
-    pub fn breadcrumbs(&self, columns: usize) -> Safe {
+    pub(crate) fn breadcrumbs(&self, columns: usize) -> Safe {
         let mut crumbs: Vec<String> = Vec::new();
         let mut previous: Option<&Place> = None;
         for place in self.places.iter().take(self.at + 1) {
@@ -132,7 +132,8 @@ mod tests {
         history.push(place("globex", "c"));
         assert!(!history.can_go_forward());
         assert_eq!(history.breadcrumbs(80).as_str(), "acme: all events › a › globex: c");
-        assert_eq!(history.breadcrumbs(20).as_str(), "… › globex: c");
+        assert_eq!(history.breadcrumbs(20).as_str(), "… › a › globex: c");
+        assert_eq!(history.breadcrumbs(15).as_str(), "… › globex: c");
         assert_eq!(history.breadcrumbs(5).as_str(), "… › …");
         assert!(history.pop());
         assert_eq!(history.current().unwrap().text, "a");

@@ -4,10 +4,10 @@
 use crate::domain::Safe;
 
 /// Greatest number of bytes of one state that are laid out.
-pub const MAX_BYTES: usize = 1 << 20;
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// Greatest number of lines of one state.
-pub const MAX_LINES: usize = 20_000;
+pub(crate) const MAX_LINES: usize = 20_000;
 
 /// Greatest number of bytes of one value; longer strings are cut, and the size of the rest is shown.
 const MAX_VALUE: usize = 4_096;
@@ -16,7 +16,7 @@ const MAX_VALUE: usize = 4_096;
 const MAX_INDENT: usize = 40;
 
 /// Lays out a JSON text. The size of what is not shown stands on the last line.
-pub fn pretty(text: &str) -> Vec<Safe> {
+pub(crate) fn pretty(text: &str) -> Vec<Safe> {
     let mut layout = Layout { lines: Vec::new(), line: String::new(), depth: 0 };
     let mut rest = text;
     while let Some(token) = next_token(rest) {
@@ -117,7 +117,7 @@ fn string_end(text: &str) -> usize {
 }
 
 /// Bytes in decimal units.
-pub fn size(bytes: usize) -> String {
+pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -150,7 +150,10 @@ mod tests {
   "e": null
 }"#;
         assert_eq!(shown(text), expected);
-        assert_eq!(shown("12345678901234567890.00000000000000000001"), "12345678901234567890.00000000000000000001");
+        assert_eq!(
+            shown("12345678901234567890.00000000000000000001"),
+            "12345678901234567890.00000000000000000001"
+        );
     }
 
     #[test]

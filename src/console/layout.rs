@@ -7,7 +7,7 @@ const TWO_PANES: u16 = 110;
 
 /// The pane that has the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Focus {
+pub(crate) enum Focus {
     /// The list of events.
     #[default]
     Timeline,
@@ -17,26 +17,26 @@ pub enum Focus {
 
 /// Areas of the screen; those without room are empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Areas {
+pub(crate) struct Areas {
     /// First line: where we are.
-    pub header: Rect,
+    pub(crate) header: Rect,
     /// The filter line.
-    pub filter: Rect,
+    pub(crate) filter: Rect,
     /// Title line and rows of the timeline.
-    pub timeline: Option<Rect>,
+    pub(crate) timeline: Option<Rect>,
     /// The line between two panes.
-    pub divider: Option<Rect>,
+    pub(crate) divider: Option<Rect>,
     /// Title line and fields of the event.
-    pub event: Option<Rect>,
+    pub(crate) event: Option<Rect>,
     /// Breadcrumbs and what is going on.
-    pub status: Rect,
+    pub(crate) status: Rect,
     /// Last line: keys.
-    pub footer: Rect,
+    pub(crate) footer: Rect,
 }
 
 /// Lays out a screen of `width` × `height`. Rows of events come first; on small screens header, footer, filter and
 /// status line give way in the reverse of this order.
-pub fn areas(width: u16, height: u16, filter_height: u16, focus: Focus, zoomed: bool) -> Areas {
+pub(crate) fn areas(width: u16, height: u16, filter_height: u16, focus: Focus, zoomed: bool) -> Areas {
     let mut rest = height;
     let mut take = |wanted: u16, leave: u16| {
         let taken = if rest >= wanted + leave { wanted } else { 0 };
@@ -75,12 +75,12 @@ pub fn areas(width: u16, height: u16, filter_height: u16, focus: Focus, zoomed: 
 }
 
 /// The part of a pane below its title; without a title where there is one line only.
-pub fn below_title(pane: Rect) -> Rect {
+pub(crate) fn below_title(pane: Rect) -> Rect {
     if pane.height > 1 { Rect { y: pane.y + 1, height: pane.height - 1, ..pane } } else { pane }
 }
 
 /// A box in the middle of the screen for what lies on top.
-pub fn centered(width: u16, height: u16, wanted_width: u16, wanted_height: u16) -> Rect {
+pub(crate) fn centered(width: u16, height: u16, wanted_width: u16, wanted_height: u16) -> Rect {
     let (w, h) = (wanted_width.min(width), wanted_height.min(height));
     Rect { x: (width - w) / 2, y: (height - h) / 2, width: w, height: h }
 }
@@ -98,7 +98,8 @@ mod tests {
                 {
                     let a = areas(width, height, filter, focus, zoomed);
                     let body = a.timeline.or(a.event).unwrap();
-                    let lines = a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
+                    let lines =
+                        a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
                     assert_eq!(lines, height);
                     assert_eq!(a.footer.y + a.footer.height, height);
                     if let (Some(t), Some(d), Some(e)) = (a.timeline, a.divider, a.event) {

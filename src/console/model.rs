@@ -19,42 +19,42 @@ use crate::store::ServerFacts;
 use std::time::Duration;
 
 /// How long a notice stays.
-pub const NOTICE: Duration = Duration::from_secs(5);
+pub(crate) const NOTICE: Duration = Duration::from_secs(5);
 
 /// Within this time a second Ctrl-c leaves.
-pub const TWICE: Duration = Duration::from_secs(2);
+pub(crate) const TWICE: Duration = Duration::from_secs(2);
 
 /// How often an idle console looks whether the server still answers.
-pub const PULSE: Duration = Duration::from_secs(5);
+pub(crate) const PULSE: Duration = Duration::from_secs(5);
 
 /// Work that is done sooner is not announced: the words would only flicker.
-pub const PATIENCE: Duration = Duration::from_millis(150);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(150);
 
 /// Time between two pictures of the spinner.
 const SPIN: Duration = Duration::from_millis(120);
 
 /// What does not change while the console runs.
 #[derive(Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// What people call the target.
-    pub label: Safe,
+    pub(crate) label: Safe,
     /// It is a production database.
-    pub production: bool,
+    pub(crate) production: bool,
     /// It lives on the private server, which can be started again.
-    pub private_server: bool,
+    pub(crate) private_server: bool,
     /// Length of the default window.
-    pub window: Span,
+    pub(crate) window: Span,
     /// The machine's zone.
-    pub local: Zone,
+    pub(crate) local: Zone,
     /// Keys.
-    pub keymap: Keymap,
+    pub(crate) keymap: Keymap,
     /// Colours.
-    pub theme: Theme,
+    pub(crate) theme: Theme,
 }
 
 /// Whether there is a database behind the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Connection {
+pub(crate) enum Connection {
     /// The first attempt is under way.
     Connecting,
     /// Connected.
@@ -74,7 +74,7 @@ pub enum Connection {
 
 /// What lies on top of the panes.
 #[derive(Debug)]
-pub enum Overlay {
+pub(crate) enum Overlay {
     /// The keys, from a line on.
     Help(usize),
     /// The chooser of organisations.
@@ -87,61 +87,61 @@ pub enum Overlay {
 
 /// A remark that goes away by itself.
 #[derive(Debug)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// The remark.
-    pub text: Safe,
+    pub(crate) text: Safe,
     /// When it goes.
-    pub until: Duration,
+    pub(crate) until: Duration,
 }
 
 /// The state of the console.
 #[derive(Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// What does not change.
-    pub setup: Setup,
+    pub(crate) setup: Setup,
     /// Columns and lines of the screen.
-    pub size: (u16, u16),
+    pub(crate) size: (u16, u16),
     /// The time of the last message.
-    pub at: Moment,
+    pub(crate) at: Moment,
     /// The zone of times in the timeline.
-    pub zone: Zone,
+    pub(crate) zone: Zone,
     /// The database.
-    pub connection: Connection,
+    pub(crate) connection: Connection,
     /// Version, database and role, once connected.
-    pub server: Option<ServerFacts>,
+    pub(crate) server: Option<ServerFacts>,
     /// Running work.
-    pub slots: Slots,
+    pub(crate) slots: Slots,
     /// Visited views.
-    pub history: History,
+    pub(crate) history: History,
     /// The organisation and filter to begin with.
-    pub wanted: (Option<OrgId>, String, Filter),
+    pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
-    pub timeline: Timeline,
+    pub(crate) timeline: Timeline,
     /// The event.
-    pub event: EventPane,
+    pub(crate) event: EventPane,
     /// The filter line.
-    pub filter: FilterLine,
+    pub(crate) filter: FilterLine,
     /// The chooser.
-    pub organizations: Organizations,
+    pub(crate) organizations: Organizations,
     /// What lies on top.
-    pub overlay: Option<Overlay>,
+    pub(crate) overlay: Option<Overlay>,
     /// The pane with the keys.
-    pub focus: Focus,
+    pub(crate) focus: Focus,
     /// That pane has the whole screen.
-    pub zoomed: bool,
+    pub(crate) zoomed: bool,
     /// A remark.
-    pub notice: Option<Notice>,
+    pub(crate) notice: Option<Notice>,
     /// Until when a Ctrl-c leaves.
-    pub leave_until: Option<Duration>,
+    pub(crate) leave_until: Option<Duration>,
     /// When the server is looked at next.
-    pub pulse_at: Duration,
+    pub(crate) pulse_at: Duration,
     /// The screen is not up to date.
-    pub dirty: bool,
+    pub(crate) dirty: bool,
 }
 
 impl Model {
     /// A console that has not connected yet.
-    pub fn new(setup: Setup, at: Moment, wanted: (Option<OrgId>, String, Filter)) -> Self {
+    pub(crate) fn new(setup: Setup, at: Moment, wanted: (Option<OrgId>, String, Filter)) -> Self {
         Self {
             setup,
             size: (0, 0),
@@ -167,12 +167,12 @@ impl Model {
     }
 
     /// Where everything is on the screen.
-    pub fn areas(&self) -> Areas {
+    pub(crate) fn areas(&self) -> Areas {
         areas(self.size.0, self.size.1, self.filter.height(), self.focus, self.zoomed)
     }
 
     /// Tells the panes their sizes. To be called whenever [`Self::areas`] may have changed.
-    pub fn lay_out(&mut self) {
+    pub(crate) fn lay_out(&mut self) {
         let areas = self.areas();
         if let Some(area) = areas.timeline {
             self.timeline.set_height(usize::from(below_title(area).height));
@@ -185,12 +185,12 @@ impl Model {
     }
 
     /// What the event pane needs to know.
-    pub fn setting(&self) -> Setting {
+    pub(crate) fn setting(&self) -> Setting {
         Setting { local: self.setup.local, now: self.at.wall }
     }
 
     /// What keys mean at the moment.
-    pub fn context(&self) -> Context {
+    pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
             Some(Overlay::Palette(_)) => Context::Editor,
@@ -202,12 +202,12 @@ impl Model {
     }
 
     /// Shows a remark for a while.
-    pub fn notify(&mut self, text: Safe) {
+    pub(crate) fn notify(&mut self, text: Safe) {
         self.notice = Some(Notice { text, until: self.at.clock + NOTICE });
     }
 
     /// Whether the rows at hand belong to the current view, and not to the one before.
-    pub fn shows_current_place(&self) -> bool {
+    pub(crate) fn shows_current_place(&self) -> bool {
         match (&self.timeline.query, self.history.current()) {
             (Some(query), Some(place)) => {
                 *query.scope.organization() == place.organization && query.filter == place.filter
@@ -217,7 +217,7 @@ impl Model {
     }
 
     /// The work worth mentioning, with its picture of the spinner.
-    pub fn activity(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn activity(&self) -> Option<(&'static str, &'static str)> {
         const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
         let (since, text) = self.visible_work().find(|(since, _)| self.at.clock >= *since + PATIENCE)?;
         let turn = (self.at.clock.saturating_sub(since).as_millis() / SPIN.as_millis()) as usize;
@@ -230,11 +230,11 @@ impl Model {
 
     /// When something happens without anybody's doing: the spinner turns, a remark goes, the selection has rested, a
     /// connection is tried, the server is looked at. An idle console wakes every [`PULSE`] only.
-    pub fn next_wake(&self) -> Duration {
+    pub(crate) fn next_wake(&self) -> Duration {
         let clock = self.at.clock;
-        let spin = self.visible_work().map(|(since, _)| {
-            if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN }
-        });
+        let spin = self
+            .visible_work()
+            .map(|(since, _)| if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN });
         let retry = match self.connection {
             // The countdown on the screen.
             Connection::Lost { retry_at: Some(at), .. } => Some(at.min(clock + Duration::from_millis(500))),

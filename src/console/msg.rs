@@ -11,25 +11,25 @@ use std::time::Duration;
 
 /// When a message came about. Neither `update` nor `render` reads a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     /// By the calendar.
-    pub wall: Timestamp,
+    pub(crate) wall: Timestamp,
     /// Since the console started; never runs backwards.
-    pub clock: Duration,
+    pub(crate) clock: Duration,
 }
 
 /// Something that happened.
 #[derive(Debug)]
-pub struct Msg {
+pub(crate) struct Msg {
     /// When.
-    pub at: Moment,
+    pub(crate) at: Moment,
     /// What.
-    pub what: What,
+    pub(crate) what: What,
 }
 
 /// The kinds of things that happen.
 #[derive(Debug)]
-pub enum What {
+pub(crate) enum What {
     /// A key was pressed or repeats.
     Key(KeyEvent),
     /// Text was pasted.
@@ -46,7 +46,7 @@ pub enum What {
 
 /// How a task ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// With a result.
     Done(Output),
     /// It was stopped, on the server too.
@@ -59,13 +59,13 @@ pub enum Outcome {
 
 /// An error, fit for a pane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What happened, and what to do.
-    pub text: Safe,
+    pub(crate) text: Safe,
     /// The connection is gone.
-    pub lost: bool,
+    pub(crate) lost: bool,
     /// It was asked to stop.
-    pub cancelled: bool,
+    pub(crate) cancelled: bool,
 }
 
 impl From<StoreError> for Failure {
@@ -85,7 +85,7 @@ impl From<StoreError> for Failure {
 
 /// What a task brings.
 #[derive(Debug)]
-pub enum Output {
+pub(crate) enum Output {
     /// A connection.
     Connected(ServerFacts),
     /// The server still answers.
@@ -106,39 +106,39 @@ pub enum Output {
 
 /// A view as it is opened.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// Where it was entered.
-    pub land: Land,
+    pub(crate) land: Land,
     /// The bounds, from now on frozen.
-    pub range: TimeRange,
+    pub(crate) range: TimeRange,
     /// Rows, newest first.
-    pub rows: Vec<EventRow>,
+    pub(crate) rows: Vec<EventRow>,
     /// Whether there are newer rows than the first.
-    pub has_newer: bool,
+    pub(crate) has_newer: bool,
     /// Whether there are older rows than the last.
-    pub has_older: bool,
+    pub(crate) has_older: bool,
     /// The row to stand on.
-    pub selected: usize,
+    pub(crate) selected: usize,
     /// The organisation's newest event, filter or not; not looked up where the bounds were known and rows came.
-    pub newest: Option<Timestamp>,
+    pub(crate) newest: Option<Timestamp>,
     /// For an empty view: the newest event before its window.
-    pub nearest_older: Option<Timestamp>,
+    pub(crate) nearest_older: Option<Timestamp>,
 }
 
 /// An event with its states laid out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Detail {
+pub(crate) struct Detail {
     /// The event.
-    pub event: Event,
+    pub(crate) event: Event,
     /// Lines of the state before.
-    pub previous_state: Option<Vec<Safe>>,
+    pub(crate) previous_state: Option<Vec<Safe>>,
     /// Lines of the state after.
-    pub new_state: Option<Vec<Safe>>,
+    pub(crate) new_state: Option<Vec<Safe>>,
 }
 
 /// Where a view is entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Land {
+pub(crate) enum Land {
     /// At the newest event.
     Newest,
     /// At the oldest event.
@@ -149,22 +149,22 @@ pub enum Land {
 
 /// What a view shows, before its bounds are known.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// The organisation.
-    pub scope: OrgScope,
+    pub(crate) scope: OrgScope,
     /// The predicate.
-    pub filter: Filter,
+    pub(crate) filter: Filter,
     /// Bounds of an earlier visit; else they are worked out from the filter.
-    pub range: Option<TimeRange>,
+    pub(crate) range: Option<TimeRange>,
     /// The clock for relative times.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// Length of the default window.
-    pub window: Duration,
+    pub(crate) window: Duration,
 }
 
 /// Work for the executor.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Work {
+pub(crate) enum Work {
     /// Connect, after waking the private server where there is one.
     Connect {
         /// The connection was lost: a private server may have to be started again.
@@ -188,7 +188,7 @@ pub enum Work {
 
 /// What `update` wants done.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Run work; whatever ran in the slot is cancelled.
     Start(Ticket, Work),
     /// Stop what runs in a slot; it will still report its end.
@@ -202,4 +202,4 @@ pub enum Effect {
 }
 
 /// What one message leads to.
-pub type Effects = Vec<Effect>;
+pub(crate) type Effects = Vec<Effect>;

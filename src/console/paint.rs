@@ -5,11 +5,12 @@ use crate::domain::Safe;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
 /// A brush on one area of the screen. Columns and lines count from the area's corner; what lies outside is cut off.
 #[derive(Debug)]
-pub struct Painter<'a> {
+pub(crate) struct Painter<'a> {
     buffer: &'a mut Buffer,
     theme: &'a Theme,
     area: Rect,
@@ -17,64 +18,73 @@ pub struct Painter<'a> {
 
 impl<'a> Painter<'a> {
     /// A brush on `area`.
-    pub fn new(buffer: &'a mut Buffer, theme: &'a Theme, area: Rect) -> Self {
+    pub(crate) fn new(buffer: &'a mut Buffer, theme: &'a Theme, area: Rect) -> Self {
         let area = area.intersection(buffer.area);
         Self { buffer, theme, area }
     }
 
     /// The same brush on a part of the screen.
-    pub fn on(&mut self, area: Rect) -> Painter<'_> {
+    pub(crate) fn on(&mut self, area: Rect) -> Painter<'_> {
         Painter::new(self.buffer, self.theme, area)
     }
 
     /// Columns of the area.
-    pub fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         usize::from(self.area.width)
     }
 
     /// Lines of the area.
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         usize::from(self.area.height)
     }
 
     /// Writes untrusted text, made safe; returns the column behind it.
-    pub fn put(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
+    pub(crate) fn put(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
         self.write(x, y, text.as_str(), self.theme.style(role))
     }
 
     /// Writes text of the program itself; returns the column behind it.
-    pub fn say(&mut self, x: usize, y: usize, text: &'static str, role: Role) -> usize {
+    pub(crate) fn say(&mut self, x: usize, y: usize, text: &'static str, role: Role) -> usize {
         self.write(x, y, text, self.theme.style(role))
     }
 
     /// Writes text so that it ends before column `right`; returns its first column.
-    pub fn put_right(&mut self, right: usize, y: usize, text: &Safe, role: Role) -> usize {
+    pub(crate) fn put_right(&mut self, right: usize, y: usize, text: &Safe, role: Role) -> usize {
         let x = right.saturating_sub(text.width());
         self.put(x, y, &text.cut_end(right - x), role);
         x
     }
 
+    /// Writes text over as many lines as it needs; returns the line behind it.
+    pub(crate) fn put_wrapped(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
+        let lines = wrap(text, self.width().saturating_sub(x + 1));
+        for (i, line) in lines.iter().enumerate() {
+            self.put(x, y + i, line, role);
+        }
+        y + lines.len()
+    }
+
     /// A line of one character from `x` to the right end.
-    pub fn rule(&mut self, x: usize, y: usize, stroke: &'static str, role: Role) {
+    pub(crate) fn rule(&mut self, x: usize, y: usize, stroke: &'static str, role: Role) {
         for column in x..self.width() {
             self.say(column, y, stroke, role);
         }
     }
 
     /// A line of one character downwards.
-    pub fn wall(&mut self, x: usize, stroke: &'static str, role: Role) {
+    pub(crate) fn wall(&mut self, x: usize, stroke: &'static str, role: Role) {
         for y in 0..self.height() {
             self.say(x, y, stroke, role);
         }
     }
 
     /// Adds the role's style to a whole line, on top of what is there.
-    pub fn mark_line(&mut self, y: usize, role: Role) {
+    pub(crate) fn mark_line(&mut self, y: usize, role: Role) {
         self.mark(0, y, self.width(), role);
     }
 
     /// Adds the role's style to some columns of a line.
-    pub fn mark(&mut self, x: usize, y: usize, columns: usize, role: Role) {
+    pub(crate) fn mark(&mut self, x: usize, y: usize, columns: usize, role: Role) {
         if y < self.height() && x < self.width() {
             let width = columns.min(self.width() - x) as u16;
             let area = Rect { x: self.area.x + x as u16, y: self.area.y + y as u16, width, height: 1 };
@@ -83,7 +93,7 @@ impl<'a> Painter<'a> {
     }
 
     /// Blanks the area, for what lies on top of something else.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         for y in self.area.top()..self.area.bottom() {
             for x in self.area.left()..self.area.right() {
                 if let Some(cell) = self.buffer.cell_mut((x, y)) {
@@ -96,8 +106,52 @@ impl<'a> Painter<'a> {
     fn write(&mut self, x: usize, y: usize, text: &str, style: Style) -> usize {
         if y < self.height() && x < self.width() {
             let (sx, sy) = (self.area.x + x as u16, self.area.y + y as u16);
+            // What is written replaces what was there, style and all.
+            let style = Style::reset().patch(style);
             self.buffer.set_stringn(sx, sy, text, self.width() - x, style);
         }
         x + text.width()
+    }
+}
+
+/// Breaks text into lines of at most `columns`, at least one; continued lines keep the indentation of the first.
+pub(crate) fn wrap(text: &Safe, columns: usize) -> Vec<Safe> {
+    if text.width() <= columns {
+        return vec![text.clone()];
+    }
+    let indent = text.as_str().len() - text.as_str().trim_start_matches(' ').len();
+    let indent = " ".repeat((indent + 2).min(columns / 2));
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for grapheme in text.as_str().graphemes(true) {
+        let width = grapheme.width();
+        if used + width > columns && used > indent.len() {
+            lines.push(Safe::from_untrusted(&line));
+            line.clone_from(&indent);
+            used = indent.len();
+        }
+        line.push_str(grapheme);
+        used += width;
+    }
+    lines.push(Safe::from_untrusted(&line));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapped_text_is_complete_and_indented() {
+        let text = Safe::from_untrusted("    \"key\": \"0123456789012345678901234567890123456789\"");
+        let lines = wrap(&text, 20);
+        assert!(lines.iter().all(|l| l.width() <= 20));
+        assert!(
+            lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       "))
+        );
+        let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
+        assert_eq!(joined, text.as_str().trim_start());
+        assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);
     }
 }

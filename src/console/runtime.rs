@@ -9,8 +9,10 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 use chrono::Utc;
 use crossterm::event::Event;
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -22,7 +24,7 @@ const BURST: usize = 256;
 
 /// What the operating system may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// Leave in order: SIGTERM, SIGHUP.
     Leave,
     /// SIGINT from elsewhere than the keyboard.
@@ -33,29 +35,29 @@ pub enum Signal {
 
 /// A clock that starts with the console.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     started: Instant,
 }
 
 impl Clock {
     /// Starts it.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { started: Instant::now() }
     }
 
     /// The present.
-    pub fn now(self) -> Moment {
+    pub(crate) fn now(self) -> Moment {
         Moment { wall: Timestamp::from(Utc::now()), clock: self.started.elapsed() }
     }
 }
 
 /// Model, screen and executor, joined by the loop.
 #[derive(Debug)]
-pub struct Runtime<S> {
+pub(crate) struct Runtime<S> {
     /// The state.
-    pub model: Model,
+    pub(crate) model: Model,
     /// Where it is drawn.
-    pub screen: S,
+    pub(crate) screen: S,
     executor: Executor,
     clock: Clock,
     drawn: Option<Instant>,
@@ -63,7 +65,7 @@ pub struct Runtime<S> {
 
 impl<S: Screen> Runtime<S> {
     /// A console that has not begun.
-    pub fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
+    pub(crate) fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
         Self { model, screen, executor, clock, drawn: None }
     }
 
@@ -71,7 +73,7 @@ impl<S: Screen> Runtime<S> {
     ///
     /// # Errors
     /// When the terminal can no longer be read or written.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut input: impl Stream<Item = io::Result<Event>> + Unpin,
         mut signals: impl Stream<Item = Signal> + Unpin,
@@ -86,7 +88,7 @@ impl<S: Screen> Runtime<S> {
             goes_on = tokio::select! {
                 biased;
                 signal = signals.next() => self.signal(signal)?,
-                event = input.next() => self.take_in(event, &mut input)?,
+                event = input.next() => self.take_in(event, &mut input).await?,
                 () = sleep_until(frame), if self.model.dirty => true,
                 (ticket, outcome) = self.executor.next(), if self.executor.is_busy() => {
                     self.message(What::Ended(ticket, outcome))?
@@ -120,7 +122,7 @@ impl<S: Screen> Runtime<S> {
     }
 
     /// Takes in an event and what else is waiting. False when the terminal is gone.
-    fn take_in(
+    async fn take_in(
         &mut self,
         mut event: Option<io::Result<Event>>,
         input: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
@@ -138,9 +140,10 @@ impl<S: Screen> Runtime<S> {
             {
                 return Ok(false);
             }
-            match input.next().now_or_never() {
-                Some(next) => event = next,
-                None => break,
+            // With the waker of this task: crossterm keeps the first one it is given.
+            match poll_fn(|context| Poll::Ready(input.poll_next_unpin(context))).await {
+                Poll::Ready(next) => event = next,
+                Poll::Pending => break,
             }
         }
         Ok(true)

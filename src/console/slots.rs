@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A place for one piece of work; newer work in it replaces the older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Slot {
+pub(crate) enum Slot {
     /// Connecting.
     Connection,
     /// Looking whether the server answers.
@@ -25,7 +25,7 @@ pub enum Slot {
 
 impl Slot {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -37,7 +37,7 @@ impl Slot {
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
-    pub const fn activity(self) -> Option<&'static str> {
+    pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
             Self::Connection | Self::Pulse => None,
             Self::Organizations => Some("listing organisations"),
@@ -52,21 +52,21 @@ impl Slot {
 
 /// The right to deliver a result. Minted by [`Slots::begin`] only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     slot: Slot,
     generation: u64,
 }
 
 impl Ticket {
     /// Whose result it is.
-    pub fn slot(self) -> Slot {
+    pub(crate) fn slot(self) -> Slot {
         self.slot
     }
 }
 
 /// The state of all slots.
 #[derive(Debug, Default)]
-pub struct Slots {
+pub(crate) struct Slots {
     states: [State; Slot::ALL.len()],
 }
 
@@ -78,7 +78,7 @@ struct State {
 
 impl Slots {
     /// Begins work in a slot; results of earlier work are stale from now on.
-    pub fn begin(&mut self, slot: Slot, clock: Duration) -> Ticket {
+    pub(crate) fn begin(&mut self, slot: Slot, clock: Duration) -> Ticket {
         let state = &mut self.states[slot as usize];
         state.generation += 1;
         state.running_since = Some(clock);
@@ -86,14 +86,14 @@ impl Slots {
     }
 
     /// Makes the result of what is running unwelcome. Whether anything was running.
-    pub fn abandon(&mut self, slot: Slot) -> bool {
+    pub(crate) fn abandon(&mut self, slot: Slot) -> bool {
         let state = &mut self.states[slot as usize];
         state.generation += 1;
         state.running_since.take().is_some()
     }
 
     /// Takes note of an end. False for a stale result: drop it.
-    pub fn end(&mut self, ticket: Ticket) -> bool {
+    pub(crate) fn end(&mut self, ticket: Ticket) -> bool {
         let state = &mut self.states[ticket.slot as usize];
         let current = state.generation == ticket.generation && state.running_since.is_some();
         if current {
@@ -103,7 +103,7 @@ impl Slots {
     }
 
     /// Since when a slot has been at work.
-    pub fn running(&self, slot: Slot) -> Option<Duration> {
+    pub(crate) fn running(&self, slot: Slot) -> Option<Duration> {
         self.states[slot as usize].running_since
     }
 }

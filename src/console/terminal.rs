@@ -4,8 +4,8 @@ use super::model::Model;
 use super::view::render;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// Where frames go. The runtime is tested with one that has no terminal.
-pub trait Screen {
+pub(crate) trait Screen {
     /// Shows the model.
     fn draw(&mut self, model: &Model) -> io::Result<()>;
 
@@ -44,7 +44,8 @@ fn take() -> io::Result<()> {
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = io::stdout();
-        let _ = execute!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ =
+            execute!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
         let _ = disable_raw_mode();
         let _ = out.flush();
     }
@@ -52,7 +53,7 @@ fn give_back() {
 
 /// The real terminal, from its making until it is dropped.
 #[derive(Debug)]
-pub struct TerminalScreen {
+pub(crate) struct TerminalScreen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
 }
 
@@ -62,7 +63,7 @@ impl TerminalScreen {
     ///
     /// # Errors
     /// When there is no terminal.
-    pub fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         restore_on_panic();
         take().inspect_err(|_| give_back())?;
         // A frame is written in one go.

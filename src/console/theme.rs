@@ -8,13 +8,13 @@ macro_rules! roles {
     ($($(#[$doc:meta])* $role:ident $name:literal,)+) => {
         /// What a piece of text is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Role { $($(#[$doc])* $role,)+ }
+        pub(crate) enum Role { $($(#[$doc])* $role,)+ }
 
         impl Role {
             const ALL: &'static [Self] = &[$(Self::$role,)+];
 
             /// Its name in a theme.
-            pub const fn name(self) -> &'static str { match self { $(Self::$role => $name,)+ } }
+            pub(crate) const fn name(self) -> &'static str { match self { $(Self::$role => $name,)+ } }
         }
     };
 }
@@ -58,7 +58,7 @@ roles! {
 
 /// How many colours the terminal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// None are wanted.
     None,
     /// The sixteen named ones.
@@ -83,13 +83,15 @@ pub enum ColorChoice {
 
 impl Depth {
     /// Decides by the choice of the user, then `NO_COLOR`, `COLORTERM` and `TERM`, read by `environment`.
-    pub fn detect(choice: ColorChoice, environment: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn detect(choice: ColorChoice, environment: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| environment(name).filter(|v| !v.is_empty());
         let term = set("TERM").unwrap_or_default();
         let unwanted = set("NO_COLOR").is_some() || term == "dumb";
         if choice == ColorChoice::Never || (choice == ColorChoice::Auto && unwanted) {
             Self::None
-        } else if set("COLORTERM").is_some_and(|c| c == "truecolor" || c == "24bit") || term.ends_with("-direct") {
+        } else if set("COLORTERM").is_some_and(|c| c == "truecolor" || c == "24bit")
+            || term.ends_with("-direct")
+        {
             Self::Rgb
         } else if term.contains("256color") {
             Self::Indexed
@@ -100,14 +102,14 @@ impl Depth {
 }
 
 /// Whether the terminal says, by `COLORFGBG`, that its background is light.
-pub fn light_background(environment: impl Fn(&str) -> Option<String>) -> bool {
+pub(crate) fn light_background(environment: impl Fn(&str) -> Option<String>) -> bool {
     environment("COLORFGBG").is_some_and(|v| matches!(v.rsplit(';').next(), Some("7" | "15")))
 }
 
 /// Why a theme is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the theme '{theme}' cannot be used: {reason}")]
-pub struct ThemeError {
+pub(crate) struct ThemeError {
     theme: String,
     reason: String,
 }
@@ -124,19 +126,19 @@ struct Entry {
 
 /// The style of every role.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Theme {
+pub(crate) struct Theme {
     styles: Vec<Style>,
 }
 
 impl Theme {
     /// Names of the themes that come with the program.
-    pub const NAMES: &'static [&'static str] = &["dark", "light", "mono"];
+    pub(crate) const NAMES: &'static [&'static str] = &["dark", "light", "mono"];
 
     /// A theme of the program, for a terminal.
     ///
     /// # Errors
     /// When there is none of that name.
-    pub fn shipped(name: &str, depth: Depth) -> Result<Self, ThemeError> {
+    pub(crate) fn shipped(name: &str, depth: Depth) -> Result<Self, ThemeError> {
         let text = match if depth == Depth::None { "mono" } else { name } {
             "dark" => include_str!("../../assets/themes/dark.toml"),
             "light" => include_str!("../../assets/themes/light.toml"),
@@ -154,7 +156,8 @@ impl Theme {
         let styles = Role::ALL
             .iter()
             .map(|role| {
-                let entry = entries.remove(role.name()).ok_or_else(|| format!("no role '{}'", role.name()))?;
+                let entry =
+                    entries.remove(role.name()).ok_or_else(|| format!("no role '{}'", role.name()))?;
                 style(&entry, depth)
             })
             .collect::<Result<_, _>>()?;
@@ -165,7 +168,7 @@ impl Theme {
     }
 
     /// The style of a role.
-    pub fn style(&self, role: Role) -> Style {
+    pub(crate) fn style(&self, role: Role) -> Style {
         self.styles.get(role as usize).copied().unwrap_or_default()
     }
 }

@@ -5,9 +5,9 @@ use super::keymap::{Action, Context};
 use super::layout::Focus;
 use super::model::{Connection, Model, Overlay, PULSE, TWICE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
+use super::panes::help;
 use super::panes::palette::Palette;
 use super::panes::timeline::{Step, Wanted};
-use super::panes::help;
 use super::slots::{Slot, Ticket};
 use super::zone::Zone;
 use crate::domain::{OrgId, OrgScope, Safe};
@@ -17,13 +17,13 @@ use crossterm::event::{KeyEvent, KeyEventKind};
 use std::time::Duration;
 
 /// The first effects: connect.
-pub fn start(model: &mut Model) -> Effects {
+pub(crate) fn start(model: &mut Model) -> Effects {
     let ticket = model.slots.begin(Slot::Connection, model.at.clock);
     vec![Effect::Start(ticket, Work::Connect { revive: false })]
 }
 
 /// Takes in one message.
-pub fn update(model: &mut Model, msg: Msg) -> Effects {
+pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
     model.at = msg.at;
     let mut effects = Effects::new();
     match msg.what {
@@ -601,7 +601,11 @@ fn interrupt(model: &mut Model, effects: &mut Effects) {
         return effects.push(Effect::Quit);
     }
     model.leave_until = Some(model.at.clock + TWICE);
-    let text = if stop(model, &Slot::ALL, effects) { "stopping · Ctrl-c again leaves" } else { "Ctrl-c again leaves" };
+    let text = if stop(model, &Slot::ALL, effects) {
+        "stopping · Ctrl-c again leaves"
+    } else {
+        "Ctrl-c again leaves"
+    };
     model.notify(Safe::literal(text));
 }
 

@@ -1,0 +1,228 @@
+//! Message in, state and effects out.
+
+use super::*;
+use crate::console::fixtures::{Desk, event_row, moment, organization};
+use crate::domain::EventKey;
+use crossterm::event::KeyCode;
+
+#[test]
+fn one_organisation_is_entered_several_are_asked_for() {
+    let mut desk = Desk::begin(None);
+    desk.connect().finish(Slot::Organizations, Output::Organizations(vec![organization("acme")]));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "acme")
+    );
+
+    let mut desk = Desk::begin(None);
+    desk.connect();
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
+    assert!(!desk.begins(Slot::View));
+    desk.keys("j").key(KeyCode::Enter);
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, _) if ask.scope.organization().as_str() == "globex")
+    );
+    assert!(desk.model.overlay.is_none());
+}
+
+#[test]
+fn a_stale_result_changes_nothing() {
+    let mut desk = Desk::with_events(10);
+    desk.keys("R");
+    let (old, _) = desk.begun(Slot::View);
+    desk.keys("R").opened(5, 3);
+    assert_eq!(desk.selected(), "e89997");
+    let before = format!("{:?}", desk.model.timeline);
+    desk.fail(old, "too late", false);
+    assert_eq!(format!("{:?}", desk.model.timeline), before);
+}
+
+#[test]
+fn rows_are_fetched_ahead_once() {
+    let mut desk = Desk::with_events(200);
+    let (ticket, work) = desk.begun(Slot::Older);
+    assert!(matches!(work, Work::More(_, Seek::OlderThan(key)) if key.event_id == "e89801"));
+    desk.key(KeyCode::PageDown);
+    assert!(!desk.begins(Slot::Older), "one page at a time");
+    let rows = vec![event_row("a", -5_000)];
+    desk.end(ticket, Outcome::Done(Output::More(rows, false)));
+    assert_eq!(desk.model.timeline.window.len(), 201);
+    assert!(!desk.begins(Slot::Older), "there is no older row");
+}
+
+#[test]
+fn a_stopped_or_failed_fetch_is_taken_up_with_the_next_movement() {
+    let mut desk = Desk::with_events(200);
+    let (ticket, _) = desk.begun(Slot::Older);
+    desk.fail(ticket, "the query took too long", false);
+    assert!(!desk.begins(Slot::Older));
+    assert!(desk.model.timeline.trouble.is_some());
+    desk.wait(1_000);
+    assert!(!desk.begins(Slot::Older));
+    desk.keys("j");
+    assert!(desk.begins(Slot::Older));
+}
+
+#[test]
+fn the_ends_are_reached_by_one_key() {
+    let mut desk = Desk::with_events(200);
+    desk.keys("G");
+    assert!(matches!(desk.begun(Slot::View).1, Work::Open(_, Land::Oldest)));
+    desk.opened(200, 199);
+    assert_eq!(desk.selected(), "e89801");
+    desk.keys("g");
+    assert_eq!(desk.selected(), "e90000");
+    assert!(!desk.begins(Slot::View), "the newest row is at hand");
+}
+
+#[test]
+fn a_filter_opens_a_view_at_the_same_event_and_back_returns() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("jjj");
+    let here = desk.model.timeline.key().unwrap();
+    desk.keys("fsev:critical").key(KeyCode::Enter);
+    let (_, work) = desk.begun(Slot::View);
+    assert!(
+        matches!(&work, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "sev:critical" && *key == here),
+        "{work:?}"
+    );
+    desk.opened(3, 1);
+    desk.keys("<");
+    let (_, work) = desk.begun(Slot::View);
+    let at = |id: &str| matches!(&work, Work::Open(ask, Land::At(key)) if ask.filter == Filter::default() && key.event_id == id);
+    assert!(at("e89997"), "{work:?}");
+    desk.opened(50, 3);
+    desk.keys(">");
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "sev:critical" && key.event_id == "e89999")
+    );
+}
+
+#[test]
+fn a_view_that_cannot_be_shown_does_not_keep_the_rows_of_another() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fsev:critical").key(KeyCode::Enter);
+    let (ticket, _) = desk.begun(Slot::View);
+    assert!(!desk.model.shows_current_place());
+    desk.fail(ticket, "the query took too long", false);
+    assert!(desk.model.timeline.window.is_empty());
+    assert_eq!(desk.model.timeline.trouble.as_ref().unwrap().as_str(), "the query took too long");
+}
+
+#[test]
+fn another_organisation_shows_none_of_the_rows_before() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("s");
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
+    desk.keys("j").key(KeyCode::Enter);
+    assert!(desk.model.timeline.window.is_empty());
+    assert!(desk.model.event.key().is_none());
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "globex")
+    );
+}
+
+#[test]
+fn states_are_fetched_when_the_selection_rests() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("jjj");
+    assert!(!desk.begins(Slot::Event));
+    desk.wait(100);
+    let (ticket, work) = desk.begun(Slot::Event);
+    assert!(matches!(work, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89997"));
+    desk.keys("j");
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Event)));
+    desk.end(ticket, Outcome::Done(Output::Event(None)));
+    desk.wait(100);
+    assert!(
+        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996")
+    );
+}
+
+#[test]
+fn a_lost_connection_is_tried_again_ever_more_slowly_and_the_place_is_kept() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("jjjjj").wait(5_000);
+    let (pulse, _) = desk.begun(Slot::Pulse);
+    desk.fail(pulse, "cannot reach the database", true);
+    assert_eq!(desk.selected(), "e89995", "the screen stays");
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let Connection::Lost { retry_at: Some(at), since, .. } = desk.model.connection else { panic!() };
+        assert_eq!(since, moment(desk.millis).wall.min(since));
+        waits.push((at.as_millis() as u64).saturating_sub(desk.millis));
+        desk.wait(5_000);
+        let (ticket, _) = desk.begun(Slot::Connection);
+        desk.fail(ticket, "cannot reach the database", true);
+    }
+    assert_eq!(waits, [500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+    desk.wait(5_000).connect();
+    assert!(matches!(desk.begun(Slot::View).1, Work::Open(_, Land::At(key)) if key.event_id == "e89995"));
+}
+
+#[test]
+fn ctrl_c_stops_then_leaves() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("R").control('c');
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::View)));
+    assert!(!desk.effects.contains(&Effect::Quit));
+    desk.wait(2_500).control('c');
+    assert!(!desk.effects.contains(&Effect::Quit), "too late for the second one");
+    desk.control('c');
+    assert!(desk.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn q_closes_views_then_asks() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fsev:critical").key(KeyCode::Enter).opened(3, 0);
+    desk.keys("q");
+    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, _) if ask.filter == Filter::default()));
+    assert!(!desk.model.history.can_go_forward());
+    desk.keys("q");
+    assert!(matches!(desk.model.overlay, Some(Overlay::Quit)));
+    desk.keys("n");
+    assert!(desk.model.overlay.is_none());
+    desk.keys("qy");
+    assert!(desk.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn counts_go_from_guess_to_number() {
+    let mut desk = Desk::with_events(200);
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert_eq!(desk.model.timeline.position().as_str(), "1 of ~120 000");
+    desk.finish(Slot::Count, Output::Counted(Count::Exact(100_000)));
+    assert_eq!(desk.model.timeline.position().as_str(), "1 of 100 000");
+    // A guess that comes late does not replace it.
+    desk.model.timeline.set_count(Count::Estimate(1));
+    assert_eq!(desk.model.timeline.position().as_str(), "1 of 100 000");
+}
+
+#[test]
+fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
+    let mut desk = Desk::with_events(200);
+    desk.finish(Slot::Count, Output::Estimated(Count::Exact(200)));
+    desk.wait(100);
+    desk.finish(Slot::Event, Output::Event(None));
+    let (older, ()) = {
+        desk.model.timeline.paused = true;
+        (desk.model.slots.abandon(Slot::Older), ())
+    };
+    assert!(older);
+    desk.wait(3_000);
+    let wake = desk.model.next_wake();
+    assert_eq!(wake, desk.model.pulse_at);
+    desk.millis = wake.as_millis() as u64;
+    desk.model.dirty = false;
+    desk.say(What::Tick);
+    assert!(!desk.model.dirty);
+    desk.finish(Slot::Pulse, Output::Alive);
+    assert!(!desk.model.dirty);
+    assert!(desk.model.next_wake() >= Duration::from_millis(desk.millis + 4_000));
+}

@@ -1,11 +1,11 @@
 //! Instants as people read them: in UTC or in the zone of the machine, and how long ago.
 
 use crate::domain::Timestamp;
-use chrono::{DateTime, FixedOffset, Local, NaiveDate, Offset as _, SecondsFormat, TimeZone as _, Utc};
+use chrono::{DateTime, FixedOffset, Local, NaiveDate, Offset as _, TimeZone as _, Utc};
 
 /// The zone that times are shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Zone {
+pub(crate) enum Zone {
     /// UTC, as stored.
     Utc,
     /// The machine's zone, summer time included.
@@ -17,7 +17,7 @@ pub enum Zone {
 
 impl Zone {
     /// The instant in this zone; `None` for the infinities.
-    pub fn at(self, instant: Timestamp) -> Option<DateTime<FixedOffset>> {
+    pub(crate) fn at(self, instant: Timestamp) -> Option<DateTime<FixedOffset>> {
         let utc = instant.to_utc()?;
         let offset = match self {
             Self::Utc => Utc.fix(),
@@ -29,35 +29,31 @@ impl Zone {
     }
 
     /// Time of day to the second, always eight columns.
-    pub fn clock(self, instant: Timestamp) -> String {
+    pub(crate) fn clock(self, instant: Timestamp) -> String {
         self.at(instant).map_or_else(|| "--:--:--".to_owned(), |t| t.format("%H:%M:%S").to_string())
     }
 
     /// The day, `None` for the infinities.
-    pub fn day(self, instant: Timestamp) -> Option<NaiveDate> {
+    pub(crate) fn day(self, instant: Timestamp) -> Option<NaiveDate> {
         self.at(instant).map(|t| t.date_naive())
     }
 
     /// The day with the zone in force on it: `Thu 2026-01-15 UTC`.
-    pub fn day_name(self, instant: Timestamp) -> String {
+    pub(crate) fn day_name(self, instant: Timestamp) -> String {
         match self.at(instant) {
             Some(t) => format!("{} {}", t.format("%a %Y-%m-%d"), self.name_at(&t)),
             None => instant.to_rfc3339(),
         }
     }
 
-    /// RFC 3339 with microseconds.
-    pub fn full(self, instant: Timestamp) -> String {
-        match self {
-            Self::Utc => instant.to_rfc3339(),
-            _ => self
-                .at(instant)
-                .map_or_else(|| instant.to_rfc3339(), |t| t.to_rfc3339_opts(SecondsFormat::Micros, false)),
-        }
+    /// Date, time of day and offset: `2026-01-16 00:30:00 +01:00`.
+    pub(crate) fn full(self, instant: Timestamp) -> String {
+        self.at(instant)
+            .map_or_else(|| instant.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%M:%S %:z").to_string())
     }
 
     /// What the header calls it at an instant.
-    pub fn name(self, instant: Timestamp) -> String {
+    pub(crate) fn name(self, instant: Timestamp) -> String {
         self.at(instant).map_or_else(|| "UTC".to_owned(), |t| self.name_at(&t))
     }
 
@@ -70,7 +66,7 @@ impl Zone {
 }
 
 /// How long before `now` an instant was, in its two greatest units: `3 d 4 h ago`, `in 5 min`.
-pub fn relative(instant: Timestamp, now: Timestamp) -> String {
+pub(crate) fn relative(instant: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_micros().saturating_sub(instant.as_micros()) / 1_000_000;
     let age = seconds.unsigned_abs();
     let text = match age {
@@ -94,7 +90,7 @@ fn two(age: u64, great: u64, great_name: &str, small: u64, small_name: &str) -> 
 }
 
 /// Digits in groups of three, by narrow no-break spaces' plain cousin: `1 204 331`.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -115,7 +111,7 @@ mod tests {
         let t = Timestamp::parse("2026-01-15T23:30:00Z").unwrap();
         assert_eq!(Zone::Utc.day_name(t), "Thu 2026-01-15 UTC");
         assert_eq!(Zone::Fixed(3_600).day_name(t), "Fri 2026-01-16 local (UTC+01:00)");
-        assert_eq!(Zone::Fixed(3_600).full(t), "2026-01-16T00:30:00.000000+01:00");
+        assert_eq!(Zone::Fixed(3_600).full(t), "2026-01-16 00:30:00 +01:00");
         assert_eq!(Zone::Utc.clock(Timestamp::INFINITY), "--:--:--");
     }
 

@@ -165,10 +165,11 @@ impl Scene<'_> {
     fn time(&self) -> String {
         text::seconds(self.now)
     }
+}
 
-    fn anybody(&self, dice: &mut Dice) -> String {
-        format!("user-{}", dice.between(1, PEOPLE as u64))
-    }
+/// `actor_id` of some person.
+fn anybody(dice: &mut Dice) -> String {
+    format!("user-{}", dice.between(1, PEOPLE as u64))
 }
 
 /// Text of a state.
@@ -235,7 +236,7 @@ pub(super) fn born(kind: Kind, id: &str, scene: &Scene<'_>, dice: &mut Dice) -> 
             (name, state)
         }
         Kind::RoleBinding => {
-            let subject = scene.anybody(dice);
+            let subject = anybody(dice);
             let project = dice.pick(scene.company.projects).0;
             let state = json!({
                 "subject": subject, "project": project, "roles": ["viewer"], "granted_by": scene.actor,
@@ -272,7 +273,7 @@ pub(super) fn born(kind: Kind, id: &str, scene: &Scene<'_>, dice: &mut Dice) -> 
         Kind::Project => {
             let name = scene.company.projects.iter().find(|p| p.0 == id).map_or(id, |p| p.1).to_owned();
             let state = json!({
-                "name": name, "owner": scene.anybody(dice), "quota": { "traces_per_day": 50_000, "gpu_hours": 40 },
+                "name": name, "owner": anybody(dice), "quota": { "traces_per_day": 50_000, "gpu_hours": 40 },
                 "region": "eu-central", "members": dice.between(4, 18), "tags": [],
             });
             (name, state)
@@ -342,7 +343,7 @@ pub(super) fn change(
             state["updated_at"] = json!(scene.time());
             match dice.below(10) {
                 0 => {
-                    state["owner"] = json!(scene.anybody(dice));
+                    state["owner"] = json!(anybody(dice));
                     ("dataset.updated", Info)
                 }
                 1 => {

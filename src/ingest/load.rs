@@ -240,3 +240,125 @@ impl Loader<'_> {
         self.rejects.write(&record).map_err(Halt::Rejects)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    /// Remembers what it was told.
+    #[derive(Default)]
+    struct Told {
+        rejected: Vec<String>,
+        recognised: Vec<SourceFormat>,
+    }
+
+    impl Observer for Told {
+        fn recognised(&mut self, _: &str, format: SourceFormat) {
+            self.recognised.push(format);
+        }
+        fn rejected(&mut self, record: &RejectedRecord<'_>) {
+            self.rejected.push(format!("{}:{}: {}", record.source, record.place, record.reason));
+        }
+        fn progress(&mut self, _: &Report) {}
+    }
+
+    fn rehearse(bytes: Vec<u8>, format: Option<SourceFormat>, mapping: Mapping) -> (Outcome, Told) {
+        let mut told = Told::default();
+        let input = Input::new("f", None, Cursor::new(bytes));
+        let settings = Settings { format, mapping, batch: 3 };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let outcome = runtime.block_on(load(
+            vec![input],
+            settings,
+            &mut Sink::Nowhere(Rehearsal::default()),
+            &mut RejectsFile::nowhere(),
+            &mut told,
+            &CancellationToken::new(),
+        ));
+        (outcome, told)
+    }
+
+    const EVENT: &str = r#"{"event_id":"e","timestamp":"2026-01-05T09:01:01Z","organization_id":"acme","actor_type":"user","actor_id":"u","event_category":"admin","event_type":"t","event_severity":"info","resource_type":"user","resource_id":"u","action":"update","request_id":"r"}"#;
+
+    #[test]
+    fn a_format_is_recognised_behind_bad_records_and_kept() {
+        let text = format!("garbage\n{EVENT}\n{{\"eventSource\":\"s3\",\"eventName\":\"x\"}}\n");
+        let (outcome, told) = rehearse(text.into_bytes(), None, Mapping::default());
+        assert!(outcome.halt.is_none());
+        assert_eq!((outcome.report.stored, outcome.report.rejected), (1, 2));
+        assert_eq!(told.recognised, [SourceFormat::AgentTrace]);
+        assert_eq!(told.rejected[0], "f:1: neither an AgentTrace event nor a CloudTrail record");
+        assert_eq!(told.rejected[1], "f:3: the key 'eventSource' is no column of audit_events");
+    }
+
+    #[test]
+    fn a_file_in_no_known_format_is_given_up_after_a_while() {
+        let (outcome, _) = rehearse("garbage\n".repeat(5000).into_bytes(), None, Mapping::default());
+        assert_eq!((outcome.report.read, outcome.report.rejected), (100, 100));
+        assert_eq!(outcome.report.failures.len(), 1);
+        assert!(outcome.report.failures[0].reason.contains("--from"));
+    }
+
+    #[test]
+    fn a_reader_that_dies_is_not_taken_for_the_end() {
+        struct Dies;
+        impl io::Read for Dies {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("on purpose")
+            }
+        }
+        let input = Input::new("f", None, Dies);
+        let settings = Settings { format: None, mapping: Mapping::default(), batch: 3 };
+        let outcome = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(load(
+            vec![input],
+            settings,
+            &mut Sink::Nowhere(Rehearsal::default()),
+            &mut RejectsFile::nowhere(),
+            &mut Told::default(),
+            &CancellationToken::new(),
+        ));
+        assert!(matches!(outcome.halt, Some(Halt::Reader(_))), "{outcome:?}");
+    }
+
+    /// Lines that are good, bad in many ways, or no text at all.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            Just(EVENT.as_bytes().to_vec()),
+            Just(EVENT.replace("user", "nobody").into_bytes()),
+            (0..EVENT.len()).prop_map(|cut| EVENT.as_bytes()[..cut].to_vec()),
+            (0..EVENT.len(), any::<u8>()).prop_map(|(at, byte)| {
+                let mut bytes = EVENT.as_bytes().to_vec();
+                bytes[at] = byte;
+                bytes
+            }),
+            prop::collection::vec(any::<u8>(), 0..40),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_of_any_bytes_is_accounted_for(
+            lines in prop::collection::vec(line(), 0..12),
+            format in prop::option::of(prop::sample::select(SourceFormat::ALL)),
+            preserve_chain in any::<bool>(),
+        ) {
+            let mapping = Mapping { organization: None, preserve_chain };
+            let (outcome, told) = rehearse(lines.join(&b'\n'), format, mapping);
+            let Report { read, stored, duplicate, conflict, rejected, .. } = outcome.report;
+            prop_assert_eq!(read, stored + duplicate + conflict + rejected);
+            prop_assert_eq!(told.rejected.len() as u64, rejected);
+            let refused = matches!(outcome.halt, Some(Halt::Refused { .. }));
+            prop_assert!(outcome.halt.is_none() || refused);
+            // Without a document among them, no line is passed over.
+            let records: Vec<&[u8]> = lines.iter().flat_map(|l| l.split(|b| *b == b'\n'))
+                .filter(|l| !l.trim_ascii().is_empty() && *l != b"\xef\xbb\xbf").collect();
+            let plain = records.iter().all(|r| !r.trim_ascii().starts_with(b"[") && !r.starts_with(b"\xef\xbb"))
+                && !lines.concat().starts_with(&[0x1f, 0x8b]);
+            if plain && !refused {
+                prop_assert_eq!(read, records.len() as u64);
+            }
+        }
+    }
+}

@@ -110,7 +110,7 @@ impl<R: Read> Splitter<R> {
 
     /// Whether the next record is here already, so that asking for it cannot wait for a slow sender.
     pub(crate) fn has_line(&self) -> bool {
-        memchr::memchr(b'\n', self.rest()).is_some()
+        memchr::memchr(b'\n', self.rest().trim_ascii_start()).is_some()
     }
 
     /// The next record; `None` at the end.

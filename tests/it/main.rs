@@ -1,4 +1,11 @@
 //! One integration binary: real PostgreSQL, the real program, the real terminal protocol.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the lints know #[test] functions, not the helpers that those share"
+)]
 
 mod support;
 

@@ -186,7 +186,7 @@ async fn what_postgresql_refuses_is_refused_and_the_reverse() {
             (Err(_), None) => {}
             // The one difference, on purpose.
             (Err(reason), Some(stored)) => {
-                assert!(reason.contains("more than 4096 digits") && stored.len() > 4096, "{input}")
+                assert!(reason.contains("more than 4096 digits") && stored.len() > 4096, "{input}");
             }
             (Ok(text), None) => panic!("PostgreSQL refuses {input:?}, which became {text}"),
         }

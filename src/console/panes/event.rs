@@ -1,14 +1,12 @@
 //! One event: its 22 columns, times in every reading, and both states.
 
 use crate::console::msg::Detail;
-use crate::console::paint::Painter;
+use crate::console::paint::{Painter, wrap};
 use crate::console::row::Row;
 use crate::console::theme::Role;
 use crate::console::zone::{Zone, relative};
 use crate::domain::{EventKey, EventRow, Safe, Timestamp};
 use std::time::Duration;
-use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthStr as _;
 
 /// Columns of the names of fields, blank included.
 const LABEL: usize = 17;
@@ -18,7 +16,7 @@ const SETTLE: Duration = Duration::from_millis(80);
 
 /// The state of the pane.
 #[derive(Debug, Default)]
-pub struct EventPane {
+pub(crate) struct EventPane {
     row: Option<Row>,
     states: States,
     lines: Vec<Line>,
@@ -46,21 +44,21 @@ struct Line {
 
 /// What the lines depend on besides the event.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The machine's zone.
-    pub local: Zone,
+    pub(crate) local: Zone,
     /// The present.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 impl EventPane {
     /// The event shown.
-    pub fn key(&self) -> Option<EventKey> {
+    pub(crate) fn key(&self) -> Option<EventKey> {
         self.row.as_ref().map(|r| r.event.key())
     }
 
     /// Shows an event: its columns at once, its states when they have been fetched. False when it is shown already.
-    pub fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
+    pub(crate) fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
         let same = match (&self.row, row) {
             (Some(old), Some(new)) => old.event == new.event,
             (None, None) => true,
@@ -78,19 +76,19 @@ impl EventPane {
     }
 
     /// When the states are to be fetched.
-    pub fn due(&self) -> Option<Duration> {
+    pub(crate) fn due(&self) -> Option<Duration> {
         self.due
     }
 
     /// Fetches the states (again), without waiting.
-    pub fn hurry(&mut self, clock: Duration) {
+    pub(crate) fn hurry(&mut self, clock: Duration) {
         if self.row.is_some() && !matches!(self.states, States::Ready(..)) {
             self.due = Some(clock);
         }
     }
 
     /// The event to fetch now, if it is time.
-    pub fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
+    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
         if self.due.is_some_and(|due| due <= clock) {
             self.due = None;
             self.key()
@@ -100,7 +98,7 @@ impl EventPane {
     }
 
     /// Adds the states of the event.
-    pub fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
+    pub(crate) fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
         match detail {
             Some(detail) if Some(detail.event.row.key()) == self.key() => {
                 self.states = States::Ready(detail.previous_state, detail.new_state);
@@ -112,13 +110,13 @@ impl EventPane {
     }
 
     /// Says why there are no states.
-    pub fn fail(&mut self, text: Safe, setting: Setting) {
+    pub(crate) fn fail(&mut self, text: Safe, setting: Setting) {
         self.states = States::Trouble(text);
         self.lay_out(setting);
     }
 
     /// Takes note of the pane's size.
-    pub fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
+    pub(crate) fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
         let changed = self.width != width;
         self.width = width;
         self.height = height;
@@ -129,17 +127,17 @@ impl EventPane {
     }
 
     /// Scrolls by lines.
-    pub fn scroll(&mut self, by: isize) {
+    pub(crate) fn scroll(&mut self, by: isize) {
         self.top = self.top.saturating_add_signed(by).min(self.last_top());
     }
 
     /// Lines of the pane.
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.height
     }
 
     /// `12–40 of 214`, empty when everything is on the screen.
-    pub fn position(&self) -> Safe {
+    pub(crate) fn position(&self) -> Safe {
         if self.lines.len() <= self.height {
             return Safe::default();
         }
@@ -154,22 +152,14 @@ impl EventPane {
     fn lay_out(&mut self, setting: Setting) {
         let mut out = Lines { lines: Vec::new(), width: self.width.max(LABEL + 8) };
         if let Some(row) = &self.row {
-            out.columns(row, setting);
-            match &self.states {
-                States::Waiting => out.add("states", Safe::literal("loading…"), Role::Muted),
-                States::Trouble(text) => out.add("states", text.clone(), Role::Error),
-                States::Ready(previous, new) => {
-                    out.state("previous_state", previous.as_deref());
-                    out.state("new_state", new.as_deref());
-                }
-            }
+            out.columns(row, &self.states, setting);
         }
         self.lines = out.lines;
         self.top = self.top.min(self.last_top());
     }
 
     /// Draws the lines that fit.
-    pub fn paint(&self, painter: &mut Painter<'_>) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
         if self.row.is_none() {
             painter.say(1, 0, "No event is selected.", Role::Muted);
         }
@@ -188,7 +178,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn columns(&mut self, row: &Row, setting: Setting) {
+    fn columns(&mut self, row: &Row, states: &States, setting: Setting) {
         let EventRow {
             event_id,
             timestamp,
@@ -201,7 +191,7 @@ impl Lines {
             actor_user_agent,
             event_category,
             event_type,
-            event_severity: _,
+            event_severity,
             resource_type,
             resource_id,
             resource_name,
@@ -212,15 +202,15 @@ impl Lines {
             previous_hash,
             xmin: _,
         } = &row.event;
-        let (severity, role) = row.severity();
         self.text("event_id", event_id);
         self.add("timestamp", Safe::from_untrusted(&timestamp.to_rfc3339()), Role::Text);
-        self.add("  local", Safe::from_untrusted(&setting.local.full(*timestamp)), Role::Muted);
-        self.add("  age", Safe::from_untrusted(&relative(*timestamp, setting.now)), Role::Muted);
-        self.add("event_severity", severity.clone(), role);
+        let local = format!("{} · {}", setting.local.full(*timestamp), relative(*timestamp, setting.now));
+        self.add("  local · age", Safe::from_untrusted(&local), Role::Muted);
+        self.add("event_severity", Safe::from_untrusted(event_severity), row.severity());
         self.text("event_category", event_category);
         self.text("event_type", event_type);
         self.text("action", action);
+        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
         self.blank();
         self.text("actor_type", actor_type);
         self.text("actor_id", actor_id);
@@ -231,8 +221,10 @@ impl Lines {
         self.text("resource_type", resource_type);
         self.text("resource_id", resource_id);
         self.optional("resource_name", resource_name.as_deref());
-        self.optional("project_id", project_id.as_deref());
+        self.states(states);
+        self.blank();
         self.text("organization_id", organization_id);
+        self.optional("project_id", project_id.as_deref());
         self.text("request_id", request_id);
         self.optional("session_id", session_id.as_deref());
         self.blank();
@@ -242,8 +234,19 @@ impl Lines {
         } else {
             self.text("previous_hash", previous_hash);
         }
-        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
-        self.blank();
+    }
+
+    /// The change comes before the identifiers: it is what people look for. Long states are followed by them, one key
+    /// away (the end of the text).
+    fn states(&mut self, states: &States) {
+        match states {
+            States::Waiting => self.add("states", Safe::literal("loading…"), Role::Muted),
+            States::Trouble(text) => self.add("states", text.clone(), Role::Error),
+            States::Ready(previous, new) => {
+                self.state("previous_state", previous.as_deref());
+                self.state("new_state", new.as_deref());
+            }
+        }
     }
 
     fn text(&mut self, label: &'static str, text: &str) {
@@ -266,7 +269,11 @@ impl Lines {
             None => self.add(label, Safe::literal("null"), Role::Muted),
             Some([line]) => self.add(label, line.clone(), Role::Text),
             Some(lines) => {
-                self.lines.push(Line { label: Safe::literal(label), text: Safe::default(), role: Role::Text });
+                self.lines.push(Line {
+                    label: Safe::literal(label),
+                    text: Safe::default(),
+                    role: Role::Text,
+                });
                 for line in lines {
                     for text in wrap(line, self.width.saturating_sub(2)) {
                         self.lines.push(Line { label: Safe::default(), text, role: Role::Text });
@@ -280,7 +287,8 @@ impl Lines {
         let mut label = Safe::literal(label);
         for text in wrap(&text, self.width.saturating_sub(LABEL + 2)) {
             let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
-            let text = if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
+            let text =
+                if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
             self.lines.push(Line { label: std::mem::take(&mut label), text, role });
         }
     }
@@ -290,47 +298,12 @@ impl Lines {
     }
 }
 
-/// Breaks text into lines of at most `columns`, at least one; continued lines keep the indentation of the first.
-fn wrap(text: &Safe, columns: usize) -> Vec<Safe> {
-    if text.width() <= columns {
-        return vec![text.clone()];
-    }
-    let indent = text.as_str().len() - text.as_str().trim_start_matches(' ').len();
-    let indent = " ".repeat((indent + 2).min(columns / 2));
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    for grapheme in text.as_str().graphemes(true) {
-        let width = grapheme.width();
-        if used + width > columns && used > indent.len() {
-            lines.push(Safe::from_untrusted(&line));
-            line.clone_from(&indent);
-            used = indent.len();
-        }
-        line.push_str(grapheme);
-        used += width;
-    }
-    lines.push(Safe::from_untrusted(&line));
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::console::fixtures::row_at;
 
     const SETTING: Setting = Setting { local: Zone::Utc, now: Timestamp::from_micros(0) };
-
-    #[test]
-    fn wrapped_text_is_complete_and_indented() {
-        let text = Safe::from_untrusted("    \"key\": \"0123456789012345678901234567890123456789\"");
-        let lines = wrap(&text, 20);
-        assert!(lines.iter().all(|l| l.width() <= 20));
-        assert!(lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       ")));
-        let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
-        assert_eq!(joined, text.as_str().trim_start());
-        assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);
-    }
 
     #[test]
     fn a_resting_selection_is_fetched_once() {

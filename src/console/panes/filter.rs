@@ -1,9 +1,9 @@
 //! The filter line: what the view shows, and the editor for it.
 
+use crate::config::Span;
 use crate::console::editor::Editor;
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
-use crate::config::Span;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Filter, FilterError};
 
@@ -12,7 +12,7 @@ const REMEMBERED: usize = 200;
 
 /// The state of the line.
 #[derive(Debug, Default)]
-pub struct FilterLine {
+pub(crate) struct FilterLine {
     editing: Option<Editing>,
     history: Vec<String>,
 }
@@ -37,22 +37,22 @@ impl Editing {
 
 impl FilterLine {
     /// Whether it is being edited.
-    pub fn is_editing(&self) -> bool {
+    pub(crate) fn is_editing(&self) -> bool {
         self.editing.is_some()
     }
 
     /// Begins to edit a text.
-    pub fn edit(&mut self, text: &str) {
+    pub(crate) fn edit(&mut self, text: &str) {
         self.editing = Some(Editing::new(text));
     }
 
     /// Leaves without a change.
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.editing = None;
     }
 
     /// The text and what it means; `None` when it means nothing yet: the reason is on the screen.
-    pub fn submit(&mut self) -> Option<(String, Filter)> {
+    pub(crate) fn submit(&mut self) -> Option<(String, Filter)> {
         let editing = self.editing.take()?;
         match editing.parsed {
             Ok(filter) => {
@@ -74,7 +74,7 @@ impl FilterLine {
     }
 
     /// A key that is typed.
-    pub fn input(&mut self, key: crossterm::event::KeyEvent) {
+    pub(crate) fn input(&mut self, key: crossterm::event::KeyEvent) {
         if let Some(editing) = &mut self.editing
             && editing.editor.input(key)
         {
@@ -84,7 +84,7 @@ impl FilterLine {
     }
 
     /// Text that is pasted.
-    pub fn paste(&mut self, text: &str) {
+    pub(crate) fn paste(&mut self, text: &str) {
         if let Some(editing) = &mut self.editing {
             editing.editor.paste(text);
             editing.parse();
@@ -92,14 +92,14 @@ impl FilterLine {
     }
 
     /// Empties the line.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if self.is_editing() {
             self.edit("");
         }
     }
 
     /// Shows an earlier (or, `forward`, a later) filter.
-    pub fn recall(&mut self, forward: bool) {
+    pub(crate) fn recall(&mut self, forward: bool) {
         let Some(editing) = &mut self.editing else { return };
         let (at, typed) = match editing.recalled.take() {
             Some((at, typed)) => (at, typed),
@@ -118,12 +118,12 @@ impl FilterLine {
     }
 
     /// Lines it takes.
-    pub fn height(&self) -> u16 {
+    pub(crate) fn height(&self) -> u16 {
         if self.is_editing() { 3 } else { 1 }
     }
 
     /// Draws it; returns the place of the cursor while editing.
-    pub fn paint(&self, painter: &mut Painter<'_>, shown: &Shown<'_>) -> Option<(usize, usize)> {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, shown: &Shown<'_>) -> Option<(usize, usize)> {
         let x = painter.say(1, 0, "filter ", Role::Label);
         match &self.editing {
             None => {
@@ -166,15 +166,15 @@ impl FilterLine {
 
 /// What the line says while it is not being edited.
 #[derive(Debug)]
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// The filter in force.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// The bounds in force.
-    pub range: Option<TimeRange>,
+    pub(crate) range: Option<TimeRange>,
     /// The default window, where it gives the lower bound.
-    pub default_window: Option<Span>,
+    pub(crate) default_window: Option<Span>,
     /// The end of the trail: the newest event's time.
-    pub newest: Option<Timestamp>,
+    pub(crate) newest: Option<Timestamp>,
 }
 
 impl Shown<'_> {
@@ -185,7 +185,8 @@ impl Shown<'_> {
             (Safe::from_untrusted(self.text), Role::Text)
         };
         let room = painter.width().saturating_sub(x + 1);
-        let window = self.windows().into_iter().find(|w| w.width() + 2 + filter.0.width().min(room / 2) <= room);
+        let window =
+            self.windows().into_iter().find(|w| w.width() + 2 + filter.0.width().min(room / 2) <= room);
         let right = painter.width().saturating_sub(1);
         let end = match window {
             Some(window) => painter.put_right(right, 0, &window, Role::Muted).saturating_sub(2),
@@ -197,7 +198,8 @@ impl Shown<'_> {
     /// The window in words, the longest form first.
     fn windows(&self) -> Vec<Safe> {
         let Some(range) = self.range else { return Vec::new() };
-        let day = |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
+        let day =
+            |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
         let short = |t: Timestamp| match t.to_utc() {
             Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
             None => t.to_rfc3339(),

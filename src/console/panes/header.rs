@@ -7,7 +7,7 @@ use crate::console::zone::Zone;
 use crate::domain::Safe;
 
 /// Draws it.
-pub fn paint(painter: &mut Painter<'_>, model: &Model) {
+pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     let width = painter.width();
     let (state, role) = connection(model);
     let right = painter.put_right(width.saturating_sub(1), 0, &state, role);

@@ -34,12 +34,12 @@ fn lines(keymap: &Keymap) -> Vec<Line> {
 }
 
 /// Number of lines.
-pub fn height(keymap: &Keymap) -> usize {
+pub(crate) fn height(keymap: &Keymap) -> usize {
     lines(keymap).len()
 }
 
 /// Draws the lines from `top` on.
-pub fn paint(painter: &mut Painter<'_>, keymap: &Keymap, top: usize) {
+pub(crate) fn paint(painter: &mut Painter<'_>, keymap: &Keymap, top: usize) {
     for (y, line) in lines(keymap).iter().skip(top).take(painter.height()).enumerate() {
         match line {
             Line::Title(title) => {

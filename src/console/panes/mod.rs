@@ -1,10 +1,10 @@
 //! The parts of the screen: each has its small state, and draws itself from it.
 
-pub mod event;
-pub mod filter;
-pub mod footer;
-pub mod header;
-pub mod help;
-pub mod organizations;
-pub mod palette;
-pub mod timeline;
+pub(crate) mod event;
+pub(crate) mod filter;
+pub(crate) mod footer;
+pub(crate) mod header;
+pub(crate) mod help;
+pub(crate) mod organizations;
+pub(crate) mod palette;
+pub(crate) mod timeline;

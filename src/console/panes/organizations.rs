@@ -8,16 +8,16 @@ use crate::store::organizations::Organization;
 
 /// The state of the chooser.
 #[derive(Debug, Default)]
-pub struct Organizations {
+pub(crate) struct Organizations {
     list: Vec<Organization>,
     selected: usize,
     /// Why there is no list.
-    pub trouble: Option<Safe>,
+    pub(crate) trouble: Option<Safe>,
 }
 
 impl Organizations {
     /// Shows a new list; the selection stays on its organisation, or goes to `current`.
-    pub fn set(&mut self, list: Vec<Organization>, current: Option<&OrgId>) {
+    pub(crate) fn set(&mut self, list: Vec<Organization>, current: Option<&OrgId>) {
         let keep = self.list.get(self.selected).map(|o| o.id.clone()).or_else(|| current.cloned());
         self.selected = list.iter().position(|o| Some(&o.id) == keep.as_ref()).unwrap_or(0);
         self.list = list;
@@ -25,39 +25,44 @@ impl Organizations {
     }
 
     /// Puts the selection on an organisation.
-    pub fn select(&mut self, id: &OrgId) {
+    pub(crate) fn select(&mut self, id: &OrgId) {
         if let Some(at) = self.list.iter().position(|o| o.id == *id) {
             self.selected = at;
         }
     }
 
     /// The organisations.
-    pub fn list(&self) -> &[Organization] {
+    pub(crate) fn list(&self) -> &[Organization] {
         &self.list
     }
 
     /// The selected one.
-    pub fn selected(&self) -> Option<&OrgId> {
+    pub(crate) fn selected(&self) -> Option<&OrgId> {
         self.list.get(self.selected).map(|o| &o.id)
     }
 
     /// Moves the selection.
-    pub fn step(&mut self, by: isize) {
+    pub(crate) fn step(&mut self, by: isize) {
         self.selected = self.selected.saturating_add_signed(by).min(self.list.len().saturating_sub(1));
     }
 
     /// Lines of the list.
-    pub fn height(&self) -> usize {
+    pub(crate) fn height(&self) -> usize {
         self.list.len().max(1) + 1
     }
 
     /// Draws the list.
-    pub fn paint(&self, painter: &mut Painter<'_>, zone: Zone, loading: bool) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, zone: Zone, loading: bool) {
         if self.list.is_empty() {
             match &self.trouble {
                 Some(text) => painter.put(1, 0, text, Role::Error),
                 None if loading => painter.say(1, 0, "loading…", Role::Muted),
-                None => painter.say(1, 0, "The table has no events: `agenttrace ingest FILE` loads some.", Role::Notice),
+                None => painter.say(
+                    1,
+                    0,
+                    "The table has no events: `agenttrace ingest FILE` loads some.",
+                    Role::Notice,
+                ),
             };
             return;
         }
@@ -71,10 +76,9 @@ impl Organizations {
         for (y, (index, organization)) in self.list.iter().enumerate().skip(top).take(lines).enumerate() {
             let y = y + 1;
             let events = organization.events.map_or_else(|| "–".to_owned(), grouped);
-            let newest = organization.newest.map_or_else(
-                || "–".to_owned(),
-                |t| format!("{} {}", zone.day_name(t), zone.clock(t)),
-            );
+            let newest = organization
+                .newest
+                .map_or_else(|| "–".to_owned(), |t| format!("{} {}", zone.day_name(t), zone.clock(t)));
             let id = Safe::from_untrusted(organization.id.as_str());
             painter.put(3, y, &id.cut_middle(time_at.saturating_sub(16)), Role::Text);
             painter.put_right(time_at.saturating_sub(2), y, &Safe::from_untrusted(&events), Role::Text);

@@ -8,15 +8,15 @@ use crate::domain::Safe;
 
 /// The state of the palette.
 #[derive(Debug, Default)]
-pub struct Palette {
+pub(crate) struct Palette {
     /// The words typed.
-    pub editor: Editor,
+    pub(crate) editor: Editor,
     selected: usize,
 }
 
 impl Palette {
     /// The actions whose name or description has all words.
-    pub fn matches(&self) -> Vec<Action> {
+    pub(crate) fn matches(&self) -> Vec<Action> {
         let text = self.editor.text().to_lowercase();
         let offered = |a: &Action| {
             matches!(a.section(), Section::Global | Section::Move | Section::Always) && *a != Action::Palette
@@ -31,19 +31,19 @@ impl Palette {
     }
 
     /// The action to run.
-    pub fn chosen(&self) -> Option<Action> {
+    pub(crate) fn chosen(&self) -> Option<Action> {
         let matches = self.matches();
         matches.get(self.selected.min(matches.len().saturating_sub(1))).copied()
     }
 
     /// Moves the selection.
-    pub fn step(&mut self, by: isize) {
+    pub(crate) fn step(&mut self, by: isize) {
         let last = self.matches().len().saturating_sub(1);
         self.selected = self.selected.min(last).saturating_add_signed(by).min(last);
     }
 
     /// Draws it; returns the place of the cursor.
-    pub fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> Option<(usize, usize)> {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> Option<(usize, usize)> {
         let x = painter.say(1, 0, ": ", Role::Key);
         let (cursor, _) = self.editor.paint(painter, x, 0, None);
         let matches = self.matches();

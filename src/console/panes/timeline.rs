@@ -14,32 +14,32 @@ const AHEAD: usize = 2 * PAGE;
 
 /// The state of the pane.
 #[derive(Debug, Default)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     /// What is shown, with its frozen bounds; `None` until the first view has been opened.
-    pub query: Option<Query>,
+    pub(crate) query: Option<Query>,
     /// Rows at hand.
-    pub window: Window,
+    pub(crate) window: Window,
     /// Index of the selected row.
-    pub selected: usize,
+    pub(crate) selected: usize,
     /// Index of the first row on the screen.
-    pub top: usize,
+    pub(crate) top: usize,
     /// Lines of the pane.
     height: usize,
     /// Number of events in the view.
-    pub count: Option<Count>,
+    pub(crate) count: Option<Count>,
     /// What stands in the place of the rows, or the last failure.
-    pub trouble: Option<Safe>,
+    pub(crate) trouble: Option<Safe>,
     /// For an empty view: the newest event before its window, if any.
-    pub empty: Option<Option<Timestamp>>,
+    pub(crate) empty: Option<Option<Timestamp>>,
     /// Time of the organisation's newest event when the view was opened.
-    pub newest: Option<Timestamp>,
+    pub(crate) newest: Option<Timestamp>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
-    pub paused: bool,
+    pub(crate) paused: bool,
 }
 
 /// A direction in which rows are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// Rows older than this event.
     Older(EventKey),
     /// Rows newer than this event.
@@ -48,7 +48,7 @@ pub enum Wanted {
 
 /// A movement of the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// By one row towards the past.
     Older,
     /// By one row towards the present.
@@ -65,23 +65,23 @@ pub enum Step {
 
 impl Timeline {
     /// The selected row.
-    pub fn row(&self) -> Option<&Row> {
+    pub(crate) fn row(&self) -> Option<&Row> {
         self.window.rows().get(self.selected)
     }
 
     /// The selected event.
-    pub fn key(&self) -> Option<EventKey> {
+    pub(crate) fn key(&self) -> Option<EventKey> {
         self.row().map(|r| r.event.key())
     }
 
     /// Takes note of the pane's height.
-    pub fn set_height(&mut self, height: usize) {
+    pub(crate) fn set_height(&mut self, height: usize) {
         self.height = height;
         self.show_selected();
     }
 
     /// Shows an opened view.
-    pub fn open(&mut self, query: Query, opened: Opened, zone: Zone) {
+    pub(crate) fn open(&mut self, query: Query, opened: Opened, zone: Zone) {
         let offset = self.selected.saturating_sub(self.top);
         let stood_at_newest = self.top == 0 && !self.window.has_newer();
         let rows: Vec<Row> = opened.rows.into_iter().map(|r| Row::new(r, zone)).collect();
@@ -111,19 +111,19 @@ impl Timeline {
     }
 
     /// Forgets the view; the size of the pane stays.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         *self = Self { height: self.height, ..Self::default() };
     }
 
     /// Takes note of a number of events, unless a better one is known.
-    pub fn set_count(&mut self, count: Count) {
+    pub(crate) fn set_count(&mut self, count: Count) {
         if !matches!(self.count, Some(Count::Exact(_))) {
             self.count = Some(count);
         }
     }
 
     /// Adds rows at the older end.
-    pub fn append(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
+    pub(crate) fn append(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
         let rows = rows.into_iter().map(|r| Row::new(r, zone)).collect();
         let dropped = self.window.append_older(rows, more, self.top.saturating_sub(PAGE));
         self.top -= dropped;
@@ -132,7 +132,7 @@ impl Timeline {
     }
 
     /// Adds rows at the newer end.
-    pub fn prepend(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
+    pub(crate) fn prepend(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
         let rows: Vec<Row> = rows.into_iter().map(|r| Row::new(r, zone)).collect();
         let added = rows.len();
         self.window.prepend_newer(rows, more, self.top + self.height + PAGE);
@@ -148,7 +148,7 @@ impl Timeline {
     }
 
     /// Moves the cursor as far as there are rows. Whether it moved.
-    pub fn step(&mut self, step: Step) -> bool {
+    pub(crate) fn step(&mut self, step: Step) -> bool {
         let before = self.selected;
         let page = self.rows_on_screen().max(1);
         let half = (page / 2).max(1);
@@ -173,7 +173,7 @@ impl Timeline {
     }
 
     /// Goes to the newest or oldest row if it is at hand. False when it has to be fetched.
-    pub fn jump(&mut self, oldest: bool) -> bool {
+    pub(crate) fn jump(&mut self, oldest: bool) -> bool {
         let beyond = if oldest { self.window.has_older() } else { self.window.has_newer() };
         if !beyond {
             self.selected = if oldest { self.window.len().saturating_sub(1) } else { 0 };
@@ -183,14 +183,14 @@ impl Timeline {
     }
 
     /// Rows to fetch next.
-    pub fn wanted_older(&self) -> Option<Wanted> {
+    pub(crate) fn wanted_older(&self) -> Option<Wanted> {
         let near_end = self.window.len() - self.selected.min(self.window.len()) <= AHEAD + self.height;
         let wanted = !self.paused && near_end && self.window.has_older();
         self.window.rows().back().filter(|_| wanted).map(|r| Wanted::Older(r.event.key()))
     }
 
     /// Rows to fetch next at the other end.
-    pub fn wanted_newer(&self) -> Option<Wanted> {
+    pub(crate) fn wanted_newer(&self) -> Option<Wanted> {
         let wanted = !self.paused && self.top <= AHEAD && self.window.has_newer();
         self.window.rows().front().filter(|_| wanted).map(|r| Wanted::Newer(r.event.key()))
     }
@@ -237,7 +237,7 @@ impl Timeline {
     }
 
     /// `12 345 of ~100 000`.
-    pub fn position(&self) -> Safe {
+    pub(crate) fn position(&self) -> Safe {
         let total = match self.count {
             Some(Count::Exact(n)) => grouped(n),
             Some(Count::Estimate(n)) => format!("~{}", grouped(n)),
@@ -261,7 +261,7 @@ impl Timeline {
 
     /// Draws the rows. `focused` says whether the keys go here.
     /// `stale` rows belong to the view before; they are dimmed until the new ones are there.
-    pub fn paint(&self, painter: &mut Painter<'_>, zone: Zone, focused: bool, stale: bool) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, zone: Zone, focused: bool, stale: bool) {
         let columns = Columns::for_width(painter.width());
         let mut y = 0;
         if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
@@ -286,7 +286,11 @@ impl Timeline {
             y += 1;
         }
         if !self.window.is_empty() {
-            let end = if self.window.has_older() { "   … older events follow" } else { "   ─ no older event in this view ─" };
+            let end = if self.window.has_older() {
+                "   … older events follow"
+            } else {
+                "   ─ no older event in this view ─"
+            };
             painter.say(0, y, end, Role::Muted);
         }
     }
@@ -300,6 +304,7 @@ impl Timeline {
         if day.complete {
             name.push_str(" · ");
             name.push_str(&grouped(day.rows as u64));
+            name.push_str(if day.rows == 1 { " event" } else { " events" });
         }
         let x = painter.say(0, y, "── ", Role::Rule);
         let x = painter.put(x, y, &Safe::from_untrusted(&name), Role::Day);
@@ -361,10 +366,16 @@ mod tests {
         let mut timeline = timeline(500, 20, true);
         for height in [20, 1, 3, 2, 50, 7, 0, 4] {
             timeline.set_height(height);
-            for step in [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder] {
+            for step in
+                [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder]
+            {
                 timeline.step(step);
                 let visible = timeline.top..timeline.top + timeline.rows_on_screen().max(1);
-                assert!(visible.contains(&timeline.selected), "height {height}: {} in {visible:?}", timeline.selected);
+                assert!(
+                    visible.contains(&timeline.selected),
+                    "height {height}: {} in {visible:?}",
+                    timeline.selected
+                );
             }
         }
     }
