@@ -119,11 +119,7 @@ async fn rows_cannot_be_changed_or_removed() {
             "MERGE INTO audit_events t USING (SELECT 'e-1' AS id) s ON t.event_id = s.id WHEN MATCHED THEN DELETE",
         ] {
             let error = sqlx::raw_sql(statement).execute(&mut c).await.unwrap_err();
-            let code = error
-                .as_database_error()
-                .and_then(sqlx::error::DatabaseError::code)
-                .unwrap_or_default()
-                .into_owned();
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
             // 428C9: the generated column cannot be given, which is as good.
             assert!(code == "42501" || code == "428C9", "{replica}: {statement}: {error}");
         }

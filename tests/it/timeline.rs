@@ -369,12 +369,12 @@ async fn hostile_values_are_values() {
     let test = support::database().await;
     let mut c = PgConnection::connect_with(&test.options).await.unwrap();
     sqlx::raw_sql(
-        r#"INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, actor_ip,
+        r"INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, actor_ip,
                event_category, event_type, event_severity, resource_type, resource_id, action, request_id, hash)
            SELECT 'e' || n, t::timestamptz, 'o-1', 'user', 'u', ip::inet, 'auth', E't\u001b[31m', 'info', 'r', '',
                'read', '', ''
            FROM (VALUES (1, 'infinity', '10.0.0.1'), (2, '-infinity', '10.0.0.1/24'), (3, '294276-12-31Z', '::1'),
-               (4, '4714-11-24 00:00:00+00 BC', '::ffff:10.0.0.1'), (5, '2026-01-01Z', '::/0')) v (n, t, ip)"#,
+               (4, '4714-11-24 00:00:00+00 BC', '::ffff:10.0.0.1'), (5, '2026-01-01Z', '::/0')) v (n, t, ip)",
     )
     .execute(&mut c)
     .await
