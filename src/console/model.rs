@@ -73,6 +73,7 @@ pub(crate) enum Connection {
 }
 
 /// What lies on top of the panes.
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as it is open")]
 #[derive(Debug)]
 pub(crate) enum Overlay {
     /// The keys, from a line on.

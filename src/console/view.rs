@@ -193,7 +193,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             model.organizations.paint(&mut painter, model.zone, loading);
         }
         Overlay::Palette(palette) => {
-            return palette.paint(&mut painter, &model.setup.keymap).and_then(|at| place(inner, at));
+            return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
