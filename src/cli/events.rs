@@ -244,8 +244,8 @@ async fn write<T>(
     let records = || listing.events.iter().map(record);
     let mut results = out.results();
     match format {
-        Format::Table | Format::Source(_) if listing.events.is_empty() => {}
-        Format::Table | Format::Source(_) => {
+        Format::Table | Format::Source(_) | Format::Patch(_) if listing.events.is_empty() => {}
+        Format::Table | Format::Source(_) | Format::Patch(_) => {
             table::write_list(&mut results, records().map(Record::row), out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(listing, records()))?,

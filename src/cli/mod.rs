@@ -5,9 +5,11 @@ mod console;
 mod context;
 mod db;
 mod demo;
+mod diff;
 mod events;
 mod ingest;
 mod out;
+mod resource;
 mod show;
 mod verify;
 
@@ -84,6 +86,9 @@ pub enum Format {
     /// `ingest` only: the format of the source, as its own `--format` also takes it.
     #[value(skip)]
     Source(ingest::Source),
+    /// `diff` only: a standard form of a difference.
+    #[value(skip)]
+    Patch(diff::Patch),
 }
 
 /// Whether to colour.
@@ -109,6 +114,10 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Verify hashes and links: of the trail, a time range, or one event
     Verify(verify::VerifyArgs),
+    /// What an event changed, or what differs between two events
+    Diff(diff::DiffArgs),
+    /// The life of one resource: versions, state at a time, who set what
+    Resource(resource::ResourceArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -153,6 +162,8 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Events(args)) => events::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
         Some(Command::Verify(args)) => verify::run(context, args).await,
+        Some(Command::Diff(args)) => diff::run(context, args).await,
+        Some(Command::Resource(args)) => resource::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

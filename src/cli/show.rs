@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     let verification = verify(db, &scope, &event, content, &cancel).await?;
     let around = around(db, &scope, event.row.key(), args.context as usize, &cancel).await?;
     match context.global.format.unwrap_or(Format::Table) {
-        Format::Table | Format::Source(_) => {
+        Format::Table | Format::Source(_) | Format::Patch(_) => {
             write_table(&mut results, &event, &verification, &around, context.out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(&scope, &event, &verification, &around))?,

@@ -9,6 +9,7 @@ pub mod databases;
 mod db;
 pub mod demo_trail;
 mod filter_sql;
+pub mod history;
 pub mod links;
 pub mod organizations;
 mod row;

@@ -14,6 +14,7 @@ mod config;
 mod console;
 mod db;
 mod demo;
+mod diff;
 mod ingest;
 mod layers;
 mod oracle;
