@@ -300,7 +300,8 @@ fn shortest(words: &[u16; 8]) -> String {
     if best.1 < 2 {
         return join(words);
     }
-    let (front, back) = (words.get(..best.0).unwrap_or_default(), words.get(best.0 + best.1..).unwrap_or_default());
+    let (front, back) =
+        (words.get(..best.0).unwrap_or_default(), words.get(best.0 + best.1..).unwrap_or_default());
     format!("{}::{}", join(front), join(back))
 }
 
@@ -378,7 +379,8 @@ mod tests {
 
     #[test]
     fn number_keys_are_sorted_at_every_depth() {
-        let order = |text: &str| numeric_key_order(text.as_bytes(), 1 << 20).map(|t| String::from_utf8(t).unwrap());
+        let order =
+            |text: &str| numeric_key_order(text.as_bytes(), 1 << 20).map(|t| String::from_utf8(t).unwrap());
         assert_eq!(
             order(r#"{"1": "a", "10": {"-1": 0, "-5": 1, "2.5": 2}, "9": ["x, y"]}"#).as_deref(),
             Some(r#"{"1": "a", "9": ["x, y"], "10": {"-5": 1, "-1": 0, "2.5": 2}}"#)

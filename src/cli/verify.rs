@@ -64,7 +64,7 @@ pub struct VerifyArgs {
 ///
 /// # Errors
 /// The exit codes of [`HELP`], beside those of every command.
-pub async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     let json = match context.global.format {
         None | Some(Format::Table) => false,
         Some(Format::Json) => true,
@@ -210,7 +210,8 @@ fn conclude(reports: &[Report]) -> Result<()> {
 
 fn print(out: &mut impl Write, args: &VerifyArgs, report: &Report) -> Result<()> {
     writeln!(out, "{report}")?;
-    let guessed = if report.scheme.guessed { ", GUESSED: no event of a sample fits any known scheme" } else { "" };
+    let guessed =
+        if report.scheme.guessed { ", GUESSED: no event of a sample fits any known scheme" } else { "" };
     writeln!(
         out,
         "scheme {} ({:.0} % of a sample){guessed}; snapshot {}",
@@ -238,7 +239,11 @@ fn print(out: &mut impl Write, args: &VerifyArgs, report: &Report) -> Result<()>
         )?;
     }
     if report.content.verified_alternative > 0 {
-        writeln!(out, "{} events verified in another spelling of the same values:", report.content.verified_alternative)?;
+        writeln!(
+            out,
+            "{} events verified in another spelling of the same values:",
+            report.content.verified_alternative
+        )?;
         for (event_id, reading) in report.alternatives.iter().take(shown) {
             writeln!(out, "    {}: {}", Safe::from_untrusted(event_id), Safe::from_untrusted(reading))?;
         }
@@ -256,7 +261,13 @@ fn print(out: &mut impl Write, args: &VerifyArgs, report: &Report) -> Result<()>
 
 fn print_finding(out: &mut impl Write, lead: &str, finding: &Finding) -> Result<()> {
     let safe = Safe::from_untrusted;
-    writeln!(out, "{lead}{}  {}  {}", safe(&finding.name()), safe(&finding.timestamp), safe(&finding.detail))?;
+    writeln!(
+        out,
+        "{lead}{}  {}  {}",
+        safe(&finding.name()),
+        safe(&finding.timestamp),
+        safe(&finding.detail)
+    )?;
     for explanation in &finding.consistent_with {
         writeln!(out, "    consistent with: {}", safe(explanation))?;
     }

@@ -4,7 +4,8 @@ use super::detect;
 use super::finding::{Class, Finding};
 use super::progress::Gauge;
 use super::report::{
-    Content, Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, Pins, Report, SchemeUsed, Scope, Verdict,
+    Content, Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, Pins, Report, SchemeUsed,
+    Scope, Verdict,
 };
 use crate::chain::links::{self, Links, Listed, MAX_NOTED, Open, Shape, parse_hash};
 use crate::chain::{Judge, Judgement, Row, Scheme, protected_columns};
@@ -44,11 +45,8 @@ pub async fn verify(
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
-    let reading = scan::Request {
-        scope: request.scope.clone(),
-        range: request.range,
-        links_only: request.links_only,
-    };
+    let reading =
+        scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
         let (scheme, used) = detect::scheme(snapshot).await?;
         let readers = (0..request.jobs.max(1)).map(|_| Reader::new(scheme, gauge.clone())).collect();
@@ -173,7 +171,8 @@ impl Readings {
 async fn shape(snapshot: &mut Snapshot<'_>, open: &Open) -> Result<Shape, StoreError> {
     let nodes = snapshot.nodes(&open.look_up).await?;
     let mut shape = links::classify(&open.look_up, nodes);
-    let missing: Vec<String> = shape.missing_predecessor.iter().map(|m| m.event.previous_hash.clone()).collect();
+    let missing: Vec<String> =
+        shape.missing_predecessor.iter().map(|m| m.event.previous_hash.clone()).collect();
     for (hash, organization) in snapshot.found_elsewhere(&missing).await? {
         for missing in shape.missing_predecessor.iter_mut().filter(|m| m.event.previous_hash == hash) {
             missing.found_in_org.push(organization.clone());
@@ -190,7 +189,8 @@ async fn chain_findings(
     open: &Open,
     shape: &Shape,
 ) -> Result<Vec<Finding>, StoreError> {
-    let mut findings: Vec<Finding> = shape.missing_predecessor.iter().map(Finding::missing_predecessor).collect();
+    let mut findings: Vec<Finding> =
+        shape.missing_predecessor.iter().map(Finding::missing_predecessor).collect();
     findings.extend(shape.forks.iter().filter_map(Finding::fork));
     findings.extend(shape.time_before_predecessor.iter().map(Finding::time_before));
 
@@ -255,7 +255,8 @@ fn report(
         (a.class, &a.timestamp, &a.event_id, &a.detail).cmp(&(b.class, &b.timestamp, &b.event_id, &b.detail))
     });
     let elapsed = gauge.progress().elapsed;
-    let event_hash = |node: &links::Node| EventHash { event_id: node.event_id.clone(), hash: node.hash.clone() };
+    let event_hash =
+        |node: &links::Node| EventHash { event_id: node.event_id.clone(), hash: node.hash.clone() };
     let mut report = Report {
         schema_version: 1,
         organization_id: request.scope.organization().as_str().to_owned(),
@@ -291,7 +292,11 @@ fn report(
                 })
                 .collect(),
             heads: shape.heads.iter().map(event_hash).collect(),
-            time_before_predecessor: shape.time_before_predecessor.iter().map(|n| n.event_id.clone()).collect(),
+            time_before_predecessor: shape
+                .time_before_predecessor
+                .iter()
+                .map(|n| n.event_id.clone())
+                .collect(),
         },
         pins: Pins::default(),
         findings,
@@ -350,7 +355,9 @@ fn not_checked(request: &Request, open: &Open, foreign: bool) -> Vec<String> {
     }
     let most = MAX_NOTED as u64;
     if open.genesis_count > most || open.malformed_count > most || open.backwards_count > most {
-        said.push("beginnings, malformed hashes and times out of order beyond the first hundred thousand of each");
+        said.push(
+            "beginnings, malformed hashes and times out of order beyond the first hundred thousand of each",
+        );
     }
     said.into_iter().map(str::to_owned).collect()
 }

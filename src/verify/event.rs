@@ -58,11 +58,7 @@ pub struct Neighbour {
 
 impl From<&EventRow> for Neighbour {
     fn from(row: &EventRow) -> Self {
-        Self {
-            event_id: row.event_id.clone(),
-            timestamp: row.timestamp.to_rfc3339(),
-            hash: row.hash.clone(),
-        }
+        Self { event_id: row.event_id.clone(), timestamp: row.timestamp.to_rfc3339(), hash: row.hash.clone() }
     }
 }
 

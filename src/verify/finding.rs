@@ -170,7 +170,8 @@ impl Finding {
             "damaged storage",
             "a shortage of memory on the server",
         ];
-        let detail = format!("the server cannot send this row, at {} of the table: {}", row.place, row.reason);
+        let detail =
+            format!("the server cannot send this row, at {} of the table: {}", row.place, row.reason);
         match &row.link {
             Some(link) => Self {
                 hash: link.hash.clone(),
@@ -260,7 +261,8 @@ impl Finding {
     }
 
     pub(super) fn time_before(node: &Node) -> Self {
-        let fits = &["clocks of several machines that differ", "events chained in another order than they happened"];
+        let fits =
+            &["clocks of several machines that differ", "events chained in another order than they happened"];
         Self::at(node, Class::TimeBeforePredecessor, "the event claims a time before its predecessor's", fits)
     }
 }

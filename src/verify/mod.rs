@@ -15,6 +15,6 @@ pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_row};
 pub use finding::{Class, Finding};
 pub use progress::{Gauge, Progress};
 pub use report::{
-    Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report, SchemeUsed, Scope,
-    Verdict,
+    Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report,
+    SchemeUsed, Scope, Verdict,
 };

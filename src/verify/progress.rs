@@ -78,6 +78,10 @@ mod tests {
         assert_eq!(progress.eta(), Some(Duration::from_secs(3)));
         assert_eq!(Progress { total: None, ..progress }.eta(), None);
         assert_eq!(Progress { events: 0, ..progress }.eta(), None);
-        assert_eq!(Progress { total: Some(100), ..progress }.eta(), Some(Duration::ZERO), "an estimate that was too low");
+        assert_eq!(
+            Progress { total: Some(100), ..progress }.eta(),
+            Some(Duration::ZERO),
+            "an estimate that was too low"
+        );
     }
 }

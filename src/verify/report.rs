@@ -211,7 +211,12 @@ impl Report {
         };
         self.verdict = if has(&[Class::ContentMismatch, Class::MalformedHash, Class::DuplicateEventId]) {
             Verdict::Broken
-        } else if has(&[Class::MissingPredecessor, Class::Fork, Class::AdditionalGenesis, Class::MissingGenesis]) {
+        } else if has(&[
+            Class::MissingPredecessor,
+            Class::Fork,
+            Class::AdditionalGenesis,
+            Class::MissingGenesis,
+        ]) {
             Verdict::Anomalous
         } else if has(&[Class::Unreadable, Class::Undecided]) || !self.links_followed {
             Verdict::Incomplete
@@ -273,7 +278,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(' ');
         }
         out.push(digit);
@@ -350,8 +355,11 @@ pub(super) mod tests {
     #[test]
     fn accepted_findings_stay_listed_and_decide_nothing() {
         let mut report = report(&[Class::Fork, Class::MissingPredecessor]);
-        let acceptance =
-            Acceptance { accepted_by: "eve".to_owned(), accepted_at: String::new(), note: "restart".to_owned() };
+        let acceptance = Acceptance {
+            accepted_by: "eve".to_owned(),
+            accepted_at: String::new(),
+            note: "restart".to_owned(),
+        };
         report.accept(|f| (f.class == Class::Fork).then(|| acceptance.clone()));
         assert_eq!((report.verdict, report.accepted.len()), (Verdict::Anomalous, 1));
         report.accept(|_| Some(acceptance.clone()));

@@ -88,7 +88,9 @@ pub(super) fn whole<'a>(
         let Some(bytes) = columns.get(at).copied().flatten() else { return Ok(None) };
         let bytes = match forms.get(at) {
             // Version 1 is the only one there is: the text follows.
-            Some(Form::Jsonb) => bytes.strip_prefix(&[1]).ok_or_else(|| bad(at, "an unknown version of jsonb"))?,
+            Some(Form::Jsonb) => {
+                bytes.strip_prefix(&[1]).ok_or_else(|| bad(at, "an unknown version of jsonb"))?
+            }
             _ => bytes,
         };
         std::str::from_utf8(bytes).map(Some).map_err(|_| bad(at, "not UTF-8"))

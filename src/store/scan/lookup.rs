@@ -63,7 +63,8 @@ impl Snapshot<'_> {
         let mut found = Vec::new();
         for texts in hashes.chunks(AT_ONCE) {
             let keys = self.keys(texts).await?;
-            let mut sql = QueryBuilder::<Postgres>::new("SELECT DISTINCT hash::text, organization_id::text FROM ");
+            let mut sql =
+                QueryBuilder::<Postgres>::new("SELECT DISTINCT hash::text, organization_id::text FROM ");
             sql.push(&self.table.name).push(" WHERE organization_id <> ");
             sql.push_bind(self.request.scope.organization().as_str());
             push_any(&mut sql, "hash", &keys, texts);
@@ -88,7 +89,9 @@ impl Snapshot<'_> {
         sql.push(&self.table.name).push(" WHERE ").push(self.table.condition());
         sql.push(" GROUP BY event_id HAVING count(*) > 1 ORDER BY 2, 1 LIMIT ").push_bind(limit);
         let rows = sql.build().persistent(false).fetch_all(&mut *self.c).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<SqlTime, _>(1)?.0, row.try_get(2)?))).collect()
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get::<SqlTime, _>(1)?.0, row.try_get(2)?)))
+            .collect()
     }
 
     /// The oldest event of the organisation that has no predecessor, in scope or not.

@@ -192,7 +192,9 @@ async fn begin(c: &mut PgConnection, exported: Option<&str>) -> Result<(), sqlx:
         let mut sql = QueryBuilder::<Postgres>::new("SET TRANSACTION SNAPSHOT '");
         sql.push(plain).push("'").build().persistent(false).execute(&mut *c).await?;
     }
-    sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0").execute(c).await?;
+    sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
+        .execute(c)
+        .await?;
     Ok(())
 }
 
@@ -204,7 +206,8 @@ async fn describe(c: &mut PgConnection, table: i64) -> Result<(Timestamp, String
     .fetch_one(&mut *c)
     .await?;
     let cluster = if row.try_get(2)? {
-        let system = sqlx::query("SELECT system_identifier FROM pg_catalog.pg_control_system()").fetch_one(c).await?;
+        let system =
+            sqlx::query("SELECT system_identifier FROM pg_catalog.pg_control_system()").fetch_one(c).await?;
         system.try_get::<i64, _>(0)?.to_string()
     } else {
         "unknown".to_owned()
@@ -247,7 +250,11 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`StoreError::Cancelled`], lost connections, refusals. Rows that cannot be read are no errors.
-    pub async fn read<S: Sink>(&mut self, mut sinks: Vec<S>, total: impl FnOnce(u64)) -> Result<Vec<S>, StoreError> {
+    pub async fn read<S: Sink>(
+        &mut self,
+        mut sinks: Vec<S>,
+        total: impl FnOnce(u64),
+    ) -> Result<Vec<S>, StoreError> {
         let (units, counted) = self.table.units(self.c).await?;
         total(counted.unwrap_or(self.table.estimate));
         let queue = Arc::new(Mutex::new(VecDeque::from(units)));
@@ -260,7 +267,8 @@ impl Snapshot<'_> {
             let row = sqlx::query("SELECT pg_export_snapshot()").fetch_one(&mut *self.c).await?;
             let exported: String = row.try_get(0)?;
             for sink in sinks {
-                let (db, table, queue, stop) = (self.db.clone(), self.table.clone(), queue.clone(), stop.clone());
+                let (db, table, queue, stop) =
+                    (self.db.clone(), self.table.clone(), queue.clone(), stop.clone());
                 let exported = exported.clone();
                 others.spawn(async move { follow(db, table, queue, exported, stop, sink).await });
             }
@@ -331,13 +339,20 @@ async fn drain<S: Sink>(
             return Err(StoreError::Cancelled.into());
         }
         // The queue is whole between any two of its operations.
-        let Some(unit) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return Ok(()) };
+        let Some(unit) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+            return Ok(());
+        };
         read_unit(c, table, unit, sink).await?;
     }
 }
 
 /// Reads one piece, row by row round those that cannot be read.
-async fn read_unit<S: Sink>(c: &mut PgConnection, table: &Table, unit: Unit, sink: &mut S) -> Result<(), Stop> {
+async fn read_unit<S: Sink>(
+    c: &mut PgConnection,
+    table: &Table,
+    unit: Unit,
+    sink: &mut S,
+) -> Result<(), Stop> {
     let mut rest = Some(unit);
     while let Some(unit) = rest {
         sqlx::raw_sql(BEFORE_UNIT).execute(&mut *c).await?;
@@ -440,7 +455,9 @@ async fn finish<T>(
 
 /// Whether the error may be that of one row: out of memory, too large, damaged, not decodable.
 fn is_about_a_row(error: &sqlx::Error) -> bool {
-    let Some(code) = error.as_database_error().and_then(|e| e.code()) else { return false };
+    let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
+        return false;
+    };
     code != "53300" && ["22", "53", "54", "58", "XX"].iter().any(|class| code.starts_with(class))
 }
 
@@ -464,7 +481,10 @@ async fn row_at(
     let mut sql = QueryBuilder::<Postgres>::new(
         "SELECT ctid::text, timestamp, event_id::text, hash::text, previous_hash::text FROM ",
     );
-    sql.push(table.from(unit)).push(" OFFSET ").push_bind(i64::try_from(delivered).unwrap_or(i64::MAX)).push(" LIMIT 1");
+    sql.push(table.from(unit))
+        .push(" OFFSET ")
+        .push_bind(i64::try_from(delivered).unwrap_or(i64::MAX))
+        .push(" LIMIT 1");
     let found = sql.build().persistent(false).fetch_optional(&mut *c).await;
     sqlx::raw_sql(AFTER_UNIT).execute(&mut *c).await?;
     let Some(row) = found? else { return Ok(None) };

@@ -76,7 +76,8 @@ impl Table {
         .fetch_optional(&mut *c)
         .await?
         .ok_or(StoreError::NoTable)?;
-        let (oid, name, kind): (i64, String, String) = (table.try_get(0)?, table.try_get(1)?, table.try_get(2)?);
+        let (oid, name, kind): (i64, String, String) =
+            (table.try_get(0)?, table.try_get(1)?, table.try_get(2)?);
         if kind != "r" && kind != "p" {
             return Err(StoreError::Other(
                 "audit_events is no table here but a view or a foreign table; verification reads the table itself"
@@ -125,11 +126,14 @@ impl Table {
             while let Some(row) = rows.try_next().await? {
                 let oid: i64 = row.try_get(0)?;
                 let leaf = self.leaves.iter().position(|leaf| leaf.oid == oid);
-                let leaf = leaf.ok_or_else(|| StoreError::Other("a partition was attached just now".to_owned()))?;
+                let leaf =
+                    leaf.ok_or_else(|| StoreError::Other("a partition was attached just now".to_owned()))?;
                 found.entry(leaf).or_default().push(parse_tid(row.try_get(1)?)?);
             }
         }
-        found.values_mut().for_each(|tids| tids.sort_unstable());
+        for tids in found.values_mut() {
+            tids.sort_unstable();
+        }
         Ok(found)
     }
 
@@ -242,11 +246,15 @@ async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError>
     let mut forms = [Form::Text; 22];
     for (form, name) in forms.iter_mut().zip(COLUMNS) {
         let Some((oid, type_name)) = types.get(name) else {
-            return Err(StoreError::Other(format!("the table audit_events has no column {name}; verification needs it")));
+            return Err(StoreError::Other(format!(
+                "the table audit_events has no column {name}; verification needs it"
+            )));
         };
         *form = Form::of_type(*oid);
         if (name == "timestamp") != (*form == Form::Timestamp) {
-            return Err(StoreError::Other(format!("the column {name} of audit_events is of type {type_name}")));
+            return Err(StoreError::Other(format!(
+                "the column {name} of audit_events is of type {type_name}"
+            )));
         }
     }
     Ok(forms)
@@ -266,18 +274,25 @@ async fn leaves(c: &mut PgConnection, oid: i64) -> Result<Vec<Leaf>, StoreError>
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Leaf { oid: row.try_get(0)?, name: row.try_get(1)?, blocks: row.try_get(2)?, rows: row.try_get(3)? })
+            Ok(Leaf {
+                oid: row.try_get(0)?,
+                name: row.try_get(1)?,
+                blocks: row.try_get(2)?,
+                rows: row.try_get(3)?,
+            })
         })
         .collect()
 }
 
 async fn condition(c: &mut PgConnection, scope: &OrgScope, range: TimeRange) -> Result<String, StoreError> {
-    let row = sqlx::query("SELECT quote_literal($1::text), quote_literal($2::timestamptz), quote_literal($3::timestamptz)")
-        .bind(scope.organization().as_str())
-        .bind(range.since.map(SqlTime))
-        .bind(range.until.map(SqlTime))
-        .fetch_one(c)
-        .await?;
+    let row = sqlx::query(
+        "SELECT quote_literal($1::text), quote_literal($2::timestamptz), quote_literal($3::timestamptz)",
+    )
+    .bind(scope.organization().as_str())
+    .bind(range.since.map(SqlTime))
+    .bind(range.until.map(SqlTime))
+    .fetch_one(c)
+    .await?;
     let mut condition = format!("organization_id = {}", row.try_get::<String, _>(0)?);
     for (at, operator) in [(1, ">="), (2, "<")] {
         if let Some(bound) = row.try_get::<Option<String>, _>(at)? {
