@@ -3,7 +3,8 @@
 use crate::support::{self, Home, TestDatabase};
 use agenttrace::chain::{Judge, Row, Scheme, to_hex};
 use agenttrace::domain::{
-    Action, ActorType, Category, Event, EventRow, Json, NewEvent, OrgId, OrgScope, Severity, TimeRange, Timestamp,
+    Action, ActorType, Category, Event, EventRow, Json, NewEvent, OrgId, OrgScope, Severity, TimeRange,
+    Timestamp,
 };
 use agenttrace::store::writer::{Fate, PreservedEvent, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb};
@@ -148,7 +149,7 @@ fn found(report: &Report) -> Vec<(Class, &str)> {
 fn run(home: &Home, database: &TestDatabase, arguments: &[&str]) -> (i32, String, String) {
     let mut command = home.agenttrace();
     command.args(["--database-url", &database.url()]).args(arguments);
-    let output = command.timeout(std::time::Duration::from_secs(120)).output().unwrap();
+    let output = command.timeout(std::time::Duration::from_mins(2)).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -184,15 +185,20 @@ fn sorted(value: &Value) -> Vec<String> {
 /// The forks with their children in one order.
 fn forks(value: &Value) -> Vec<(String, Vec<String>)> {
     let forks = value.as_array().unwrap().iter();
-    let mut forks: Vec<_> =
-        forks.map(|f| (f["previous_hash"].to_string(), sorted(&f["children"]))).collect();
+    let mut forks: Vec<_> = forks.map(|f| (f["previous_hash"].to_string(), sorted(&f["children"]))).collect();
     forks.sort();
     forks
 }
 
 /// Loads a file into a database of its own and compares every organisation with the truth. `mismatches` are the
 /// events whose hash does not fit the stored row, `alternatives` how many fit in another spelling.
-async fn check_file(folder: &Path, file: &str, truth: &Value, mismatches: &BTreeSet<String>, alternatives: u64) {
+async fn check_file(
+    folder: &Path,
+    file: &str,
+    truth: &Value,
+    mismatches: &BTreeSet<String>,
+    alternatives: u64,
+) {
     let database = support::database().await;
     let home = Home::new();
     let path = folder.join(file);
@@ -224,7 +230,8 @@ async fn check_file(folder: &Path, file: &str, truth: &Value, mismatches: &BTree
         let genesis = expected["genesis"].as_array().unwrap().len();
         assert_eq!(of_class("additional_genesis").len(), genesis.saturating_sub(1), "{at}");
         assert_eq!(of_class("missing_genesis").len(), usize::from(genesis == 0), "{at}");
-        let counted = ["missing_predecessor", "fork", "time_before_predecessor"].map(|class| of_class(class).len());
+        let counted =
+            ["missing_predecessor", "fork", "time_before_predecessor"].map(|class| of_class(class).len());
         let lists = ["missing_predecessor", "forks", "time_before_predecessor"];
         assert_eq!(counted, lists.map(|list| expected[list].as_array().unwrap().len()), "{at}");
 
@@ -378,7 +385,11 @@ async fn a_range_has_seams_and_no_false_findings_at_its_ends() {
     let at = |n: i64| Some(Timestamp::from_micros(START + n * 1_000_000));
     let range = TimeRange { since: at(30), until: at(60) };
     let report = verify(&db, &Request { range, ..request("a", 1) }).await;
-    assert_eq!((report.verdict, report.events, report.findings.len()), (Verdict::Intact, 90, 0), "{report:#?}");
+    assert_eq!(
+        (report.verdict, report.events, report.findings.len()),
+        (Verdict::Intact, 90, 0),
+        "{report:#?}"
+    );
     assert_eq!((report.head, report.links.genesis.len()), (None, 0));
 
     damage(&database, &["DELETE FROM audit_events WHERE event_id IN ('a-000120', 'a-000089')"]).await;
@@ -390,7 +401,8 @@ async fn a_range_has_seams_and_no_false_findings_at_its_ends() {
     );
 
     let home = Home::new();
-    let (code, report) = run_json(&home, &database, &["verify", "--since", "2030-01-01", "--until", "2031-01-01"]);
+    let (code, report) =
+        run_json(&home, &database, &["verify", "--since", "2030-01-01", "--until", "2031-01-01"]);
     assert_eq!((code, report["verdict"].as_str()), (4, Some("nothing_to_check")));
     let (code, _, stderr) = run(&home, &database, &["verify", "--since", "yesteryear"]);
     assert_eq!(code, 2, "{stderr}");
@@ -516,7 +528,9 @@ async fn duplicate_ids_and_malformed_hashes_are_named_in_a_table_without_keys() 
     let columns = "event_id, timestamp, organization_id, project_id, actor_type, actor_id, actor_email, actor_ip, \
                    actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, \
                    resource_name, action, previous_state, new_state, request_id, session_id, hash, previous_hash";
-    let copy = format!("INSERT INTO audit_events ({columns}) SELECT {columns} FROM audit_events WHERE event_id = 'a-000007'");
+    let copy = format!(
+        "INSERT INTO audit_events ({columns}) SELECT {columns} FROM audit_events WHERE event_id = 'a-000007'"
+    );
     damage(
         &database,
         &[
@@ -555,7 +569,10 @@ async fn the_scheme_is_found_out_and_an_unknown_one_is_no_accusation() {
     preserve(&database, (0..30).map(foreign).collect()).await;
     let db = reader(&database).await;
     let report = verify(&db, &request("service", 1)).await;
-    assert_eq!((report.verdict, report.scheme.name, report.scheme.guessed), (Verdict::Intact, "agenttrace-v1-service", false));
+    assert_eq!(
+        (report.verdict, report.scheme.name, report.scheme.guessed),
+        (Verdict::Intact, "agenttrace-v1-service", false)
+    );
     assert_eq!(report.coverage.unprotected_columns, ["actor_ip", "actor_user_agent", "previous_hash"]);
     let report = verify(&db, &request("foreign", 1)).await;
     assert_eq!((report.verdict, report.scheme.guessed), (Verdict::Incomplete, true));
@@ -563,7 +580,8 @@ async fn the_scheme_is_found_out_and_an_unknown_one_is_no_accusation() {
 
     let home = Home::new();
     let (code, all) = run_json(&home, &database, &["verify", "--all-orgs"]);
-    let verdicts: Vec<&Value> = all["organizations"].as_array().unwrap().iter().map(|o| &o["verdict"]).collect();
+    let verdicts: Vec<&Value> =
+        all["organizations"].as_array().unwrap().iter().map(|o| &o["verdict"]).collect();
     assert_eq!((code, verdicts), (4, vec![&json!("incomplete"), &json!("intact")]));
     database.drop_now().await;
 }
