@@ -116,14 +116,21 @@ fn organization(id: &str) -> Organization {
 fn one_organisation_is_entered_several_are_asked_for() {
     let mut desk = Desk::begin(None);
     desk.connect().finish(Slot::Organizations, Output::Organizations(vec![organization("acme")]));
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "acme"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "acme")
+    );
 
     let mut desk = Desk::begin(None);
     desk.connect();
-    desk.finish(Slot::Organizations, Output::Organizations(vec![organization("acme"), organization("globex")]));
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
     assert!(!desk.begins(Slot::View));
     desk.keys("j").key(KeyCode::Enter);
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, _) if ask.scope.organization().as_str() == "globex"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, _) if ask.scope.organization().as_str() == "globex")
+    );
     assert!(desk.model.overlay.is_none());
 }
 
@@ -195,7 +202,9 @@ fn a_filter_opens_a_view_at_the_same_event_and_back_returns() {
     assert!(at("e89997"), "{work:?}");
     desk.opened(50, 3);
     desk.keys(">");
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "sev:critical" && key.event_id == "e89999"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "sev:critical" && key.event_id == "e89999")
+    );
 }
 
 #[test]
@@ -213,11 +222,16 @@ fn a_view_that_cannot_be_shown_does_not_keep_the_rows_of_another() {
 fn another_organisation_shows_none_of_the_rows_before() {
     let mut desk = Desk::with_events(50);
     desk.keys("s");
-    desk.finish(Slot::Organizations, Output::Organizations(vec![organization("acme"), organization("globex")]));
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
     desk.keys("j").key(KeyCode::Enter);
     assert!(desk.model.timeline.window.is_empty());
     assert!(desk.model.event.key().is_none());
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "globex"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "globex")
+    );
 }
 
 #[test]
@@ -232,7 +246,9 @@ fn states_are_fetched_when_the_selection_rests() {
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Event)));
     desk.end(ticket, Outcome::Done(Output::Event(None)));
     desk.wait(100);
-    assert!(matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996"));
+    assert!(
+        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996")
+    );
 }
 
 #[test]
