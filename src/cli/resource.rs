@@ -75,7 +75,9 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
             BlameError::Stopped => Error::new(Kind::Interrupted, "stopped"),
             e => Error::could_not_run(e.to_string()),
         })?)
-    } else { None };
+    } else {
+        None
+    };
     let mut out = context.out.results();
     if format == Format::Json {
         json::write_line(&mut out, &document(&scope, &args, &versions, at.as_ref(), blame.as_ref()))?;
