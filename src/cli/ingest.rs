@@ -79,7 +79,7 @@ fn format_parser() -> impl clap::builder::TypedValueParser<Value = Format> {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: IngestArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     let (json, source) = match args.format {
         None | Some(Format::Table) => (false, args.from),
         Some(Format::Json | Format::Ndjson) => (true, args.from),
@@ -87,7 +87,7 @@ pub async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         Some(Format::Source(_)) => {
             return Err(Error::usage("--from and --format name two formats of the files"));
         }
-        Some(Format::Csv) => {
+        Some(Format::Csv | Format::Patch(_)) => {
             return Err(Error::usage("ingest ends with a line for people or with --format json"));
         }
     };
