@@ -28,7 +28,7 @@ fn actions(model: &Model) -> Vec<Action> {
         Focus::Event => vec![A::Cancel, A::NextEvent, A::PreviousEvent],
         Focus::Timeline => vec![A::Open],
     };
-    actions.extend([A::Filter, A::Organization, A::Help]);
+    actions.extend([A::Filter, A::Organization, A::Help, A::Quit]);
     // The pane that is not on the screen is named, so that it can be found.
     match (areas.timeline, areas.event) {
         (None, _) => actions.insert(1, A::Timeline),
@@ -44,7 +44,7 @@ fn actions(model: &Model) -> Vec<Action> {
     if model.history.can_go_forward() {
         actions.push(A::Forward);
     }
-    actions.extend([A::Refresh, A::Zone, A::Palette, A::Quit]);
+    actions.extend([A::Refresh, A::Zone, A::Palette]);
     actions
 }
 
