@@ -45,10 +45,10 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         Some(text) => Some(Timestamp::parse(text).map_err(|e| Error::usage(format!("--at: {e}")))?),
         None => None,
     };
-    let format = match context.global.format.unwrap_or(Format::Table) {
-        format @ (Format::Table | Format::Json) => format,
-        _ => return Err(Error::usage("resource writes --format table or json")),
-    };
+    let format = context.global.format.unwrap_or(Format::Table);
+    if !matches!(format, Format::Table | Format::Json) {
+        return Err(Error::usage("resource writes --format table or json"));
+    }
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
