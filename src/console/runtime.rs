@@ -164,7 +164,7 @@ impl<S: Screen> Runtime<S> {
                     self.model.dirty = true;
                 }
                 Effect::Redraw => {
-                    self.screen.forget()?;
+                    self.screen.forget();
                     self.model.dirty = true;
                 }
                 work => self.executor.run(work),

@@ -10,6 +10,7 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ pub(crate) trait Screen {
     fn draw(&mut self, model: &Model) -> io::Result<()>;
 
     /// Forgets what is on the screen: the next frame is drawn whole.
-    fn forget(&mut self) -> io::Result<()>;
+    fn forget(&mut self);
 
     /// Gives the terminal back and stops the program until it is continued.
     fn suspend(&mut self) -> io::Result<()>;
@@ -55,6 +56,8 @@ fn give_back() {
 #[derive(Debug)]
 pub(crate) struct TerminalScreen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// What is on the screen is not what was drawn last.
+    forgotten: bool,
 }
 
 impl TerminalScreen {
@@ -69,7 +72,7 @@ impl TerminalScreen {
         // A frame is written in one go.
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
         let terminal = Terminal::new(backend).inspect_err(|_| give_back())?;
-        Ok(Self { terminal })
+        Ok(Self { terminal, forgotten: false })
     }
 }
 
@@ -82,6 +85,11 @@ impl Drop for TerminalScreen {
 impl Screen for TerminalScreen {
     fn draw(&mut self, model: &Model) -> io::Result<()> {
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        if std::mem::take(&mut self.forgotten) {
+            // As `Terminal::clear`, which would ask the terminal for the cursor and lose keys with the answer.
+            let size = self.terminal.size()?;
+            self.terminal.resize(Rect::new(0, 0, size.width, size.height))?;
+        }
         self.terminal.draw(|frame| {
             if let Some(at) = render(model, frame.buffer_mut()) {
                 frame.set_cursor_position(at);
@@ -90,8 +98,8 @@ impl Screen for TerminalScreen {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
-    fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+    fn forget(&mut self) {
+        self.forgotten = true;
     }
 
     fn suspend(&mut self) -> io::Result<()> {
@@ -101,8 +109,8 @@ impl Screen for TerminalScreen {
     }
 
     fn resume(&mut self) -> io::Result<()> {
-        take()?;
-        self.terminal.clear()
+        self.forget();
+        take()
     }
 }
 

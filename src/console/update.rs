@@ -40,6 +40,8 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
         What::Resize(width, height) => {
             model.dirty = true;
             model.size = (width, height);
+            // Even at the size before: a terminal that was small for a moment has lost what it showed.
+            effects.push(Effect::Redraw);
         }
         What::Interrupt => {
             model.dirty = true;

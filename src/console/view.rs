@@ -137,7 +137,10 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         lines
             .push(line(&format!("f and since:{day} reaches it, all-time looks at everything."), Role::Muted));
     } else if until.is_some_and(|until| newest >= until) {
-        lines.push(line(&format!("The newest event is of {}, behind until:.", minute(newest)), Role::Text));
+        lines.push(line(
+            &format!("The newest event, of {}, lies after it: until: cuts it off.", minute(newest)),
+            Role::Text,
+        ));
     } else {
         lines.push(line(
             "The organisation has no older event. f changes the filter, < goes back.",

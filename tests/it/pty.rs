@@ -231,7 +231,7 @@ async fn an_investigation_from_start_to_quit() {
     // Nothing matches: it is said, and how to go on.
     t.press("funtil:2026-06-01\r");
     t.wait_for("No event from");
-    t.wait_for("The organisation has no older event");
+    t.wait_for("The newest event, of 2026-06-30T12:00Z, lies after it");
     t.press("q");
     t.wait_for("of 5 000");
 
@@ -287,6 +287,30 @@ async fn signals_leave_the_terminal_as_it_was() {
         t.signal(signal);
         t.wait_for_end();
     }
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redrawing_and_suspending_keep_the_keys() {
+    let db = trail(10).await;
+    let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
+    t.wait_for("1 of 10");
+    t.press("\x0cj");
+    t.wait_for("2 of 10");
+    // In a terminal without a shell nobody could continue it: the kernel leaves it running, and so must the console.
+    t.press("\x1a");
+    t.press("j");
+    t.wait_for("3 of 10");
+    // Stopped from elsewhere and continued, it takes the terminal again.
+    let taken = |t: &Terminal| t.raw.windows(8).filter(|w| w == b"\x1b[?1049h").count();
+    let before = taken(&t);
+    t.signal(libc::SIGSTOP);
+    t.signal(libc::SIGCONT);
+    t.press("j");
+    t.wait_for("4 of 10");
+    assert!(taken(&t) > before);
+    t.press("\x03\x03");
+    t.wait_for_end();
     db.drop_now().await;
 }
 
