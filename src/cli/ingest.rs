@@ -87,7 +87,7 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         Some(Format::Source(_)) => {
             return Err(Error::usage("--from and --format name two formats of the files"));
         }
-        Some(Format::Csv) => {
+        Some(Format::Csv | Format::Patch(_)) => {
             return Err(Error::usage("ingest ends with a line for people or with --format json"));
         }
     };

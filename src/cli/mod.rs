@@ -5,10 +5,13 @@ mod console;
 mod context;
 mod db;
 mod demo;
+mod diff;
 mod events;
 mod ingest;
 mod out;
+mod resource;
 mod show;
+mod verify;
 
 pub use context::{Context, Reader};
 pub use out::Out;
@@ -83,6 +86,9 @@ pub enum Format {
     /// `ingest` only: the format of the source, as its own `--format` also takes it.
     #[value(skip)]
     Source(ingest::Source),
+    /// `diff` only: a standard form of a difference.
+    #[value(skip)]
+    Patch(diff::Patch),
 }
 
 /// Whether to colour.
@@ -106,6 +112,12 @@ pub enum Command {
     Events(events::EventsArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
+    /// Verify hashes and links: of the trail, a time range, or one event
+    Verify(verify::VerifyArgs),
+    /// What an event changed, or what differs between two events
+    Diff(diff::DiffArgs),
+    /// The life of one resource: versions, state at a time, who set what
+    Resource(resource::ResourceArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -123,7 +135,7 @@ pub enum Command {
 
 /// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
 pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(std::env::args_os().map(events::mark_negation)) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; clap knows to which stream each belongs.
@@ -149,6 +161,9 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
+        Some(Command::Verify(args)) => verify::run(context, args).await,
+        Some(Command::Diff(args)) => diff::run(context, args).await,
+        Some(Command::Resource(args)) => resource::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

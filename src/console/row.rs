@@ -3,7 +3,7 @@
 use super::paint::Painter;
 use super::theme::Role;
 use super::zone::Zone;
-use crate::domain::{EventKey, EventRow, Safe};
+use crate::domain::{EventRow, Safe};
 use chrono::NaiveDate;
 
 /// An event with the texts that the timeline shows of it.
@@ -85,24 +85,9 @@ impl Row {
         self.clock = Safe::from_untrusted(&zone.clock(self.event.timestamp));
     }
 
-    /// Whether it is the event of a key.
-    pub(crate) fn is(&self, key: &EventKey) -> bool {
-        self.event.timestamp == key.timestamp && self.event.event_id == key.event_id
-    }
-
-    /// Whether it stands above the key's event.
-    pub(crate) fn key_is_newer_than(&self, key: &EventKey) -> bool {
-        (self.event.timestamp, self.event.event_id.as_bytes()) > (key.timestamp, key.event_id.as_bytes())
-    }
-
-    /// The severity in a word, and how it looks.
-    pub(crate) fn severity(&self) -> (&Safe, Role) {
-        (&self.severity.0, self.severity.1)
-    }
-
-    /// The actor in `columns`.
-    pub(crate) fn actor(&self, columns: usize) -> Safe {
-        self.actor.cut(columns)
+    /// How its severity looks.
+    pub(crate) fn severity(&self) -> Role {
+        self.severity.1
     }
 
     /// Draws it on line `y`.
@@ -152,9 +137,10 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// The columns of a timeline `width` wide: resource from 100, address and session from 140.
+    /// The columns of a timeline `width` wide, less one at the right end: resource from 100, address and session
+    /// from 140.
     pub(crate) fn for_width(width: usize) -> Self {
-        let mut room = width.saturating_sub(24);
+        let mut room = width.saturating_sub(25);
         let (mut ip, mut session, mut resource) = (0, 0, 0);
         if width >= 140 {
             ip = 15;
@@ -182,10 +168,10 @@ mod tests {
         let mut event = event_row("e1", 0);
         event.actor_email = Some("a.very.long.name.of.somebody@corp.example".to_owned());
         let row = Row::new(event, Zone::Utc);
-        assert_eq!(row.actor(60).as_str(), "a.very.long.name.of.somebody@corp.example");
-        assert_eq!(row.actor(24).as_str(), "a.ver…ebody@corp.example");
-        assert_eq!(row.actor(24).width(), 24);
-        assert!(row.actor(12).width() <= 12);
+        assert_eq!(row.actor.cut(60).as_str(), "a.very.long.name.of.somebody@corp.example");
+        assert_eq!(row.actor.cut(24).as_str(), "a.ver…ebody@corp.example");
+        assert_eq!(row.actor.cut(24).width(), 24);
+        assert!(row.actor.cut(12).width() <= 12);
     }
 
     #[test]
@@ -194,7 +180,7 @@ mod tests {
             let c = Columns::for_width(width);
             let blanks = [c.resource, c.ip, c.session].iter().filter(|w| **w > 0).count();
             let needed = 24 + c.kind + 1 + c.actor + c.resource + c.ip + c.session + blanks;
-            assert!(needed <= width.max(25), "{width}: {c:?}");
+            assert!(needed < width.max(26), "{width}: {c:?}");
         }
     }
 
@@ -202,6 +188,6 @@ mod tests {
     fn words_of_other_tables_are_shown_as_they_are() {
         let mut event = event_row("e1", 0);
         event.event_severity = "fatal\u{1b}".to_owned();
-        assert_eq!(Row::new(event, Zone::Utc).severity().0.as_str(), "fatal\\x1B");
+        assert_eq!(Row::new(event, Zone::Utc).severity.0.as_str(), "fatal\\x1B");
     }
 }

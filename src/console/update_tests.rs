@@ -1,116 +1,10 @@
 //! Message in, state and effects out.
 
 use super::*;
-use crate::console::fixtures::{event_row, model, moment};
-use crate::console::msg::Opened;
-use crate::domain::{EventKey, TimeRange};
-use crate::store::ServerFacts;
-use crate::store::organizations::Organization;
-use crossterm::event::{KeyCode, KeyModifiers};
-
-/// A console and its clock; remembers the effects of the last message.
-struct Desk {
-    model: Model,
-    millis: u64,
-    effects: Effects,
-}
-
-impl Desk {
-    fn begin(organization: Option<&str>) -> Self {
-        let mut model = model(120, 40, organization);
-        let effects = start(&mut model);
-        Self { model, millis: 0, effects }
-    }
-
-    /// Connected, and looking at `rows` events of `acme`, the newest selected.
-    fn with_events(rows: usize) -> Self {
-        let mut desk = Self::begin(Some("acme"));
-        desk.connect();
-        desk.opened(rows, 0);
-        desk
-    }
-
-    fn say(&mut self, what: What) -> &mut Self {
-        self.millis += 20;
-        self.effects = update(&mut self.model, Msg { at: moment(self.millis), what });
-        self
-    }
-
-    fn wait(&mut self, millis: u64) -> &mut Self {
-        self.millis += millis;
-        self.say(What::Tick)
-    }
-
-    fn keys(&mut self, text: &str) -> &mut Self {
-        for c in text.chars() {
-            self.say(What::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)));
-        }
-        self
-    }
-
-    fn key(&mut self, code: KeyCode) -> &mut Self {
-        self.say(What::Key(KeyEvent::new(code, KeyModifiers::NONE)))
-    }
-
-    fn control(&mut self, c: char) -> &mut Self {
-        self.say(What::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)))
-    }
-
-    /// The work that was begun in a slot by the last message.
-    fn begun(&self, slot: Slot) -> (Ticket, Work) {
-        let found = self.effects.iter().rev().find_map(|e| match e {
-            Effect::Start(ticket, work) if ticket.slot() == slot => Some((*ticket, work.clone())),
-            _ => None,
-        });
-        found.unwrap_or_else(|| panic!("nothing begun in {slot:?}: {:?}", self.effects))
-    }
-
-    fn begins(&self, slot: Slot) -> bool {
-        self.effects.iter().any(|e| matches!(e, Effect::Start(ticket, _) if ticket.slot() == slot))
-    }
-
-    fn end(&mut self, ticket: Ticket, outcome: Outcome) -> &mut Self {
-        self.say(What::Ended(ticket, outcome))
-    }
-
-    fn finish(&mut self, slot: Slot, output: Output) -> &mut Self {
-        let (ticket, _) = self.begun(slot);
-        self.end(ticket, Outcome::Done(output))
-    }
-
-    fn connect(&mut self) -> &mut Self {
-        let facts = ServerFacts { major: 15, database: "audit".to_owned(), role: "reader".to_owned() };
-        self.finish(Slot::Connection, Output::Connected(facts))
-    }
-
-    fn opened(&mut self, rows: usize, selected: usize) -> &mut Self {
-        let (ticket, work) = self.begun(Slot::View);
-        let Work::Open(_, land) = work else { panic!("{work:?}") };
-        let opened = Opened {
-            land,
-            range: TimeRange::default(),
-            rows: (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), -(i as i64))).collect(),
-            has_newer: false,
-            has_older: true,
-            selected,
-            newest: None,
-            nearest_older: None,
-        };
-        self.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))))
-    }
-
-    fn fail(&mut self, ticket: Ticket, text: &'static str, lost: bool) -> &mut Self {
-        self.end(ticket, Outcome::Failed(Failure { text: Safe::literal(text), lost, cancelled: false }))
-    }
-
-    fn selected(&self) -> String {
-        self.model.timeline.key().map(|k| k.event_id).unwrap_or_default()
-    }
-}
-
-fn organization(id: &str) -> Organization {
-    Organization { id: OrgId::new(id).unwrap(), newest: None, events: Some(7) }
-}
+use crate::console::fixtures::{Desk, event_row, moment, organization};
+use crate::domain::EventKey;
+use crate::filter::Filter;
+use crossterm::event::KeyCode;
 
 #[test]
 fn one_organisation_is_entered_several_are_asked_for() {
@@ -317,11 +211,8 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.finish(Slot::Count, Output::Estimated(Count::Exact(200)));
     desk.wait(100);
     desk.finish(Slot::Event, Output::Event(None));
-    let (older, _) = {
-        desk.model.timeline.paused = true;
-        (desk.model.slots.abandon(Slot::Older), ())
-    };
-    assert!(older);
+    desk.model.timeline.paused = true;
+    assert!(desk.model.slots.abandon(Slot::Older));
     desk.wait(3_000);
     let wake = desk.model.next_wake();
     assert_eq!(wake, desk.model.pulse_at);

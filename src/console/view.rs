@@ -76,9 +76,7 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     title(painter, area, " 1 Timeline ", &model.timeline.position(), focused);
     let mut painter = painter.on(below_title(area));
     if model.timeline.window.is_empty() {
-        for (y, (text, role)) in nothing(model).iter().enumerate() {
-            painter.put(2, y + 1, text, *role);
-        }
+        nothing(model).iter().fold(1, |y, (text, role)| painter.put_wrapped(2, y, text, *role));
         return;
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
@@ -100,9 +98,12 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     if let Some(trouble) = &model.timeline.trouble {
         return vec![(trouble.clone(), Role::Error)];
     }
-    let (Some(nearest_older), Some(place)) = (model.timeline.empty, model.history.current()) else {
-        let waiting = model.history.current().is_some() || model.connection != Connection::Up;
-        return if waiting { vec![line("loading…", Role::Muted)] } else { Vec::new() };
+    let (Some(_), Some(place)) = (&model.timeline.query, model.history.current()) else {
+        return match (&model.connection, model.history.current()) {
+            (Connection::Connecting, _) => vec![line("connecting…", Role::Muted)],
+            (_, Some(_)) => vec![line("loading…", Role::Muted)],
+            (_, None) => Vec::new(),
+        };
     };
     let minute = |t: Timestamp| match Zone::Utc.at(t) {
         Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
@@ -127,7 +128,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ),
         None => line("No event matches.", Role::Notice),
     }];
-    if let Some(older) = nearest_older {
+    if let Some(older) = model.timeline.nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
             &format!("The nearest older event is of {} ({}).", minute(older), relative(older, model.at.wall)),
@@ -155,7 +156,10 @@ fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {
 /// Where we came from, and what is going on.
 fn status(painter: &mut Painter<'_>, model: &Model) {
     let right = painter.width().saturating_sub(1);
-    let end = if let Some(notice) = &model.notice {
+    let end = if let Connection::Lost { reason, .. } = &model.connection {
+        let reason = reason.cut_end(right.saturating_sub(20));
+        painter.put_right(right, 0, &reason, Role::Error)
+    } else if let Some(notice) = &model.notice {
         painter.put_right(right, 0, &notice.text, Role::Notice)
     } else if let Some((picture, text)) = model.activity() {
         painter.put_right(right, 0, &Safe::from_untrusted(&format!("{picture} {text}")), Role::Muted)
@@ -189,7 +193,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             model.organizations.paint(&mut painter, model.zone, loading);
         }
         Overlay::Palette(palette) => {
-            return palette.paint(&mut painter, &model.setup.keymap).and_then(|at| place(inner, at));
+            return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
@@ -218,3 +222,7 @@ fn frame(painter: &mut Painter<'_>, area: Rect, name: &'static str) -> Rect {
     painter.say(2, 0, name, Role::TitleFocused);
     Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -1,0 +1,286 @@
+//! `agenttrace resource`
+
+use super::{Context, Format};
+use crate::diff::history::{self, At, Blame, BlameError, Known, Origin, Version};
+use crate::diff::json::Limits;
+use crate::diff::{Count, Options, change_count, unhurried};
+use crate::domain::{Event, Json, OrgScope, Safe, Timestamp};
+use crate::error::{Error, Kind, Result};
+use crate::export::json;
+use crate::store;
+use serde_json::value::RawValue;
+use std::io::{self, Write};
+
+/// Arguments of `resource`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "\
+What no event recorded is shown as unknown, with the events between which it happened. Values are exactly as stored.
+A resource without events is exit 4.")]
+pub struct ResourceArgs {
+    /// Its type, such as role_binding
+    #[arg(value_name = "TYPE")]
+    pub resource_type: String,
+    /// Its id
+    #[arg(value_name = "ID")]
+    pub resource_id: String,
+    /// The state at a time, such as 2026-01-15T09:58:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Who last set each value
+    #[arg(long)]
+    pub blame: bool,
+    /// Greatest number of events, newest first
+    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+const LIMITS: Limits = Limits { bytes: 64 << 20, nodes: 4_000_000 };
+
+/// Runs it.
+///
+/// # Errors
+/// Exit 4 when the organisation has no event of the resource.
+pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
+    let moment = match &args.at {
+        Some(text) => Some(Timestamp::parse(text).map_err(|e| Error::usage(format!("--at: {e}")))?),
+        None => None,
+    };
+    let format = context.global.format.unwrap_or(Format::Table);
+    if !matches!(format, Format::Table | Format::Json) {
+        return Err(Error::usage("resource writes --format table or json"));
+    }
+    let reader = context.reader().await?;
+    let scope = context.scope(&reader).await?;
+    let cancel = super::cancel_on_interrupt();
+    let (kind, id) = (&args.resource_type, &args.resource_id);
+    let events = store::history::events(&reader.db, &scope, kind, id, args.limit, &cancel).await?;
+    if events.is_empty() {
+        let message = format!(
+            "organisation '{}' has no event of {}/{}",
+            scope.organization(),
+            kind.escape_debug(),
+            id.escape_debug()
+        );
+        return Err(Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation"));
+    }
+    if events.len() == args.limit as usize {
+        context.out.remark(format_args!("only the newest {} events were read (--limit)", events.len()));
+    }
+    let versions: Vec<Version<'_>> = events.iter().map(version).collect();
+    let at = moment.map(|m| (m, history::state_at(&versions, m, LIMITS)));
+    let blame = if args.blame {
+        let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
+        let stop = || cancel.is_cancelled();
+        Some(history::blame(&versions[..end], LIMITS, &stop).map_err(|e| match e {
+            BlameError::Stopped => Error::new(Kind::Interrupted, "stopped"),
+            e => Error::could_not_run(e.to_string()),
+        })?)
+    } else {
+        None
+    };
+    let mut out = context.out.results();
+    if format == Format::Json {
+        json::write_line(&mut out, &document(&scope, &args, &versions, at.as_ref(), blame.as_ref()))?;
+    } else {
+        write_table(&mut out, &versions, at.as_ref(), blame.as_ref())?;
+    }
+    Ok(out.flush()?)
+}
+
+fn version(event: &Event) -> Version<'_> {
+    Version {
+        event_id: &event.row.event_id,
+        timestamp: event.row.timestamp,
+        actor_id: &event.row.actor_id,
+        action: &event.row.action,
+        previous: event.previous_state.as_ref().map(Json::as_str),
+        new: event.new_state.as_ref().map(Json::as_str),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    organization_id: &'a str,
+    resource_type: &'a str,
+    resource_id: &'a str,
+    versions: Vec<VersionJson<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    at: Option<AtJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blame: Option<Vec<BlameJson<'a>>>,
+    /// The last events recorded no state: the blame may be out of date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blame_stale: Option<bool>,
+}
+
+#[derive(serde::Serialize)]
+struct VersionJson<'a> {
+    event_id: &'a str,
+    timestamp: String,
+    actor_id: &'a str,
+    action: &'a str,
+    /// Null when no state was recorded, or they are too large to count.
+    changes: Option<usize>,
+}
+
+#[derive(serde::Serialize)]
+struct AtJson<'a> {
+    at: String,
+    /// The version that made the state.
+    event_id: Option<&'a str>,
+    /// `known`, `absent` or `unknown`.
+    known: &'static str,
+    state: Option<&'a RawValue>,
+    unknown: &'a [String],
+    confirmed: bool,
+}
+
+#[derive(serde::Serialize)]
+struct BlameJson<'a> {
+    path: &'a str,
+    value: Option<&'a RawValue>,
+    /// Null when it is unknown; then it was after `unknown_after` and not later than `unknown_until`.
+    event_id: Option<&'a str>,
+    timestamp: Option<String>,
+    actor_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_after: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_until: Option<&'a str>,
+}
+
+fn raw(text: &str) -> Option<&RawValue> {
+    serde_json::from_str(text).ok()
+}
+
+fn changes(version: &Version<'_>) -> Option<usize> {
+    match change_count(version.previous, version.new, &Options::default(), &unhurried) {
+        Count::Exact { changes, noise } => Some(changes + noise),
+        Count::NothingRecorded | Count::Uncounted { .. } => None,
+    }
+}
+
+fn document<'a>(
+    scope: &'a OrgScope,
+    args: &'a ResourceArgs,
+    versions: &[Version<'a>],
+    at: Option<&'a (Timestamp, At<'a>)>,
+    blame: Option<&'a Blame<'a>>,
+) -> Document<'a> {
+    let by_place = |place: usize| versions.get(place).copied();
+    let at = at.map(|(moment, at)| {
+        let (known, state) = match at.state {
+            Known::State(text) => ("known", raw(text)),
+            Known::Absent => ("absent", None),
+            Known::Unknown => ("unknown", None),
+        };
+        AtJson {
+            at: moment.to_rfc3339(),
+            event_id: at.version.and_then(by_place).map(|v| v.event_id),
+            known,
+            state,
+            unknown: &at.unknown,
+            confirmed: at.confirmed,
+        }
+    });
+    let lines = blame.map(|blame| {
+        let line = |line: &'a history::BlameLine<'a>| {
+            let (set, after, until) = match line.origin {
+                Origin::Event(place) => (by_place(place), None, None),
+                Origin::Unknown { after, until } => (None, after.and_then(by_place), by_place(until)),
+            };
+            BlameJson {
+                path: &line.path,
+                value: raw(line.value),
+                event_id: set.map(|v| v.event_id),
+                timestamp: set.map(|v| v.timestamp.to_rfc3339()),
+                actor_id: set.map(|v| v.actor_id),
+                unknown_after: after.map(|v| v.event_id),
+                unknown_until: until.map(|v| v.event_id),
+            }
+        };
+        blame.lines.iter().map(line).collect()
+    });
+    let version = |v: &Version<'a>| VersionJson {
+        event_id: v.event_id,
+        timestamp: v.timestamp.to_rfc3339(),
+        actor_id: v.actor_id,
+        action: v.action,
+        changes: changes(v),
+    };
+    Document {
+        schema_version: json::SCHEMA_VERSION,
+        organization_id: scope.organization().as_str(),
+        resource_type: &args.resource_type,
+        resource_id: &args.resource_id,
+        versions: versions.iter().map(version).collect(),
+        at,
+        blame: lines,
+        blame_stale: blame.map(|b| b.stale),
+    }
+}
+
+fn write_table(
+    out: &mut impl Write,
+    versions: &[Version<'_>],
+    at: Option<&(Timestamp, At<'_>)>,
+    blame: Option<&Blame<'_>>,
+) -> io::Result<()> {
+    let safe = Safe::from_untrusted;
+    if let Some((moment, at)) = at {
+        let by = at.version.and_then(|v| versions.get(v)).map_or("no event yet", |v| v.event_id);
+        writeln!(out, "at {}, after {}:", moment.to_rfc3339(), safe(by))?;
+        match at.state {
+            Known::State(text) => {
+                for line in json::pretty(text).lines() {
+                    writeln!(out, "{}", safe(line))?;
+                }
+            }
+            Known::Absent => writeln!(out, "the resource did not exist")?,
+            Known::Unknown => writeln!(out, "unknown: no event recorded the state")?,
+        }
+        for path in at.unknown.iter().filter(|p| !p.is_empty()) {
+            writeln!(out, "unknown: {} changed without an event before the next one", safe(path))?;
+        }
+        if at.state != Known::Unknown && at.unknown.iter().any(String::is_empty) {
+            writeln!(out, "unknown: the next event saw something else altogether")?;
+        }
+    }
+    if let Some(blame) = blame {
+        if blame.stale {
+            writeln!(out, "later events recorded no state, so that this may be out of date")?;
+        }
+        if blame.lines.is_empty() {
+            writeln!(out, "the resource is gone")?;
+        }
+        for line in &blame.lines {
+            let by = match line.origin {
+                Origin::Event(place) => versions.get(place).map(|v| {
+                    format!("{} {} {}", v.timestamp.to_rfc3339(), safe(v.actor_id), safe(v.event_id))
+                }),
+                Origin::Unknown { after, until } => {
+                    let id = |place: usize| versions.get(place).map_or("?", |v| v.event_id);
+                    let after = after.map_or("the beginning of the trail".to_owned(), |a| id(a).to_owned());
+                    Some(format!("unknown, between {} and {}", safe(&after), safe(id(until))))
+                }
+            };
+            let value = safe(line.value).cut_end(40);
+            writeln!(out, "{:<32} {value:<40} {}", safe(&line.path), by.unwrap_or_default())?;
+        }
+    }
+    if at.is_none() && blame.is_none() {
+        for v in versions.iter().rev() {
+            let changes = changes(v).map_or("-".to_owned(), |n| n.to_string());
+            let time = v.timestamp.to_rfc3339();
+            writeln!(
+                out,
+                "{time}  {:<8} Δ{changes:<4} {}  {}",
+                safe(v.action),
+                safe(v.actor_id),
+                safe(v.event_id)
+            )?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! Ghost changes: the state before an event is not the state after the event before it. Either somebody changed the
+//! resource without an audit row, or a row is missing.
+//!
+//! Some writers store only the members that an event touched. Which kind a writer is shows only with time, so both
+//! readings are kept for each resource type until the end.
+
+use super::history::{Known, Version, paths_between};
+use super::json::{Doc, Limits, NodeKind};
+use crate::domain::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How the states of one resource type are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    /// Whole states.
+    Full,
+    /// Only the members of an event, at the top level.
+    Partial,
+    /// Too few events to tell; judged as whole states.
+    Undecided,
+}
+
+/// A change without an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ghost {
+    /// Type of the resource.
+    pub resource_type: String,
+    /// Its identifier.
+    pub resource_id: String,
+    /// The last event before the change, and its time.
+    pub after: (String, Timestamp),
+    /// The first event that saw the change, and its time.
+    pub before: (String, Timestamp),
+    /// What changed (JSON Pointer); empty for the whole state. At most [`MAX_PATHS`].
+    pub paths: Vec<String>,
+}
+
+/// More paths than this are not listed.
+pub const MAX_PATHS: usize = 50;
+
+/// What was found for one resource type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeReport {
+    /// The type.
+    pub resource_type: String,
+    /// How its states are written.
+    pub writing: Writing,
+    /// Neighbouring events that could be compared.
+    pub compared: u64,
+    /// Changes without an event, at most [`MAX_GHOSTS`].
+    pub ghosts: Vec<Ghost>,
+    /// All of them.
+    pub total: u64,
+}
+
+/// More findings than this for one resource type are only counted.
+pub const MAX_GHOSTS: usize = 10_000;
+
+/// Findings under one reading.
+#[derive(Debug, Default)]
+struct Findings {
+    listed: Vec<Ghost>,
+    total: u64,
+}
+
+impl Findings {
+    fn add(&mut self, ghost: impl FnOnce() -> Ghost) {
+        self.total += 1;
+        if self.listed.len() < MAX_GHOSTS {
+            self.listed.push(ghost());
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Type {
+    compared: u64,
+    /// Neighbours whose states do not even have the same members.
+    other_members: u64,
+    full: Findings,
+    partial: Findings,
+}
+
+/// The last that is known of a resource.
+#[derive(Debug)]
+struct Track {
+    event: (String, Timestamp),
+    /// As a whole.
+    state: Option<Box<str>>,
+    absent: bool,
+    /// Member by member; `None` is known to be missing.
+    members: BTreeMap<String, Option<Box<str>>>,
+}
+
+/// A running search. Holds the last state of every resource it has seen, twice.
+#[derive(Debug)]
+pub struct GhostSearch {
+    limits: Limits,
+    types: BTreeMap<String, Type>,
+    tracks: HashMap<(String, String), Track>,
+}
+
+type Members = BTreeMap<String, Box<str>>;
+
+impl GhostSearch {
+    /// Nothing seen yet. States beyond `limits` are compared as text.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, types: BTreeMap::new(), tracks: HashMap::new() }
+    }
+
+    /// The next event, in the order in which events happened.
+    pub fn observe(&mut self, resource_type: &str, resource_id: &str, version: &Version<'_>) {
+        if version.previous.is_none()
+            && version.new.is_none()
+            && !matches!(version.action, "create" | "delete")
+        {
+            // An update that recorded nothing leaves the state unknown; reading leaves it as it is.
+            if version.action == "update" {
+                self.tracks.remove(&(resource_type.to_owned(), resource_id.to_owned()));
+            }
+            return;
+        }
+        let limits = self.limits;
+        let key = (resource_type.to_owned(), resource_id.to_owned());
+        let event = (version.event_id.to_owned(), version.timestamp);
+        let entry = self.types.entry(resource_type.to_owned()).or_default();
+        let old = version.previous.and_then(|t| members(t, limits));
+        let new = version.new.and_then(|t| members(t, limits));
+        if let Some(track) = self.tracks.get(&key) {
+            let ghost = |paths: Vec<String>| Ghost {
+                resource_type: key.0.clone(),
+                resource_id: key.1.clone(),
+                after: track.event.clone(),
+                before: event.clone(),
+                paths: paths.into_iter().take(MAX_PATHS).collect(),
+            };
+            compare_whole(entry, track, version, limits, &ghost);
+            let changed = changed_members(track, version, old.as_ref(), new.as_ref());
+            if !changed.is_empty() {
+                entry.partial.add(|| ghost(changed));
+            }
+        }
+        let mut known = match self.tracks.remove(&key) {
+            Some(track) if version.action != "create" => track.members,
+            _ => BTreeMap::new(),
+        };
+        for (name, value) in old.iter().flatten() {
+            let stays = new.is_none() && version.new.is_none();
+            known.insert(name.clone(), stays.then(|| value.clone()));
+        }
+        known.extend(new.into_iter().flatten().map(|(name, value)| (name, Some(value))));
+        let (state, absent) = match version.after() {
+            Known::State(text) => (Some(text.into()), false),
+            Known::Absent => (None, true),
+            Known::Unknown => (None, false),
+        };
+        self.tracks.insert(key, Track { event, state, absent, members: known });
+    }
+
+    /// What was found so far, by resource type.
+    pub fn report(self) -> Vec<TypeReport> {
+        let judge = |(resource_type, found): (String, Type)| {
+            let often = found.other_members * 4 >= found.compared && found.other_members >= 2;
+            let writing = if often && found.partial.total < found.full.total {
+                if found.compared < 4 { Writing::Undecided } else { Writing::Partial }
+            } else {
+                Writing::Full
+            };
+            let findings = if writing == Writing::Partial { found.partial } else { found.full };
+            TypeReport {
+                resource_type,
+                writing,
+                compared: found.compared,
+                ghosts: findings.listed,
+                total: findings.total,
+            }
+        };
+        self.types.into_iter().map(judge).collect()
+    }
+}
+
+fn compare_whole(
+    entry: &mut Type,
+    track: &Track,
+    version: &Version<'_>,
+    limits: Limits,
+    ghost: &dyn Fn(Vec<String>) -> Ghost,
+) {
+    match (&track.state, version.before()) {
+        (Some(state), Known::State(seen)) => {
+            entry.compared += 1;
+            if **state != *seen {
+                if names(state, limits) != names(seen, limits) {
+                    entry.other_members += 1;
+                }
+                let paths = paths_between(state, seen, limits);
+                if !paths.is_empty() {
+                    entry.full.add(|| ghost(paths));
+                }
+            }
+        }
+        // It was there and is created once more, or it was gone and is changed.
+        (Some(_), Known::Absent) => entry.full.add(|| ghost(vec![String::new()])),
+        (None, Known::State(_)) if track.absent => entry.full.add(|| ghost(vec![String::new()])),
+        _ => {}
+    }
+}
+
+/// Members of which the event saw another value than the last one that is known.
+fn changed_members(
+    track: &Track,
+    version: &Version<'_>,
+    old: Option<&Members>,
+    new: Option<&Members>,
+) -> Vec<String> {
+    let existence = match version.before() {
+        Known::Absent => !track.absent,
+        Known::State(_) => track.absent,
+        Known::Unknown => false,
+    };
+    if existence {
+        return vec![String::new()];
+    }
+    let Some(old) = old else { return Vec::new() };
+    let pointer = |name: &str| format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    let mut changed: Vec<String> = old
+        .iter()
+        .filter(|(name, value)| track.members.get(*name).is_some_and(|k| k.as_ref() != Some(*value)))
+        .map(|(name, _)| pointer(name))
+        .collect();
+    // The event says that it brought the member, but it was there.
+    for name in new.into_iter().flat_map(BTreeMap::keys) {
+        if !old.contains_key(name) && track.members.get(name).is_some_and(Option::is_some) {
+            changed.push(pointer(name));
+        }
+    }
+    changed
+}
+
+fn members(text: &str, limits: Limits) -> Option<Members> {
+    let doc = Doc::parse(text, limits).ok()?;
+    let root = doc.root();
+    (doc.kind(root) == NodeKind::Object)
+        .then(|| doc.children(root).map(|m| (doc.key(m).into_owned(), doc.text(m).into())).collect())
+}
+
+fn names(text: &str, limits: Limits) -> Option<BTreeSet<String>> {
+    Some(members(text, limits)?.into_keys().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::{Rng as _, SeedableRng as _};
+
+    const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 10_000 };
+
+    fn object(state: &BTreeMap<String, u32>, only: Option<&str>) -> String {
+        let members = state.iter().filter(|(k, _)| only.is_none_or(|o| o == *k));
+        format!("{{{}}}", members.map(|(k, v)| format!("\"{k}\": {v}")).collect::<Vec<_>>().join(", "))
+    }
+
+    /// A trail over 200 resources in which every `bypass`th update comes after a change that nobody recorded.
+    fn trail(events: u32, partial: bool, bypass: u32) -> (Vec<TypeReport>, u64) {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut states: Vec<Option<BTreeMap<String, u32>>> = vec![None; 200];
+        let mut search = GhostSearch::new(LIMITS);
+        let mut planted = 0;
+        for n in 0..events {
+            let at = (random.next_u32() % 200) as usize;
+            let id = format!("r{at}");
+            let event_id = format!("e{n}");
+            let mut see = |action, previous: Option<String>, new: Option<String>| {
+                let (previous, new) = (previous.as_deref(), new.as_deref());
+                let timestamp = Timestamp::from_micros(i64::from(n));
+                let version =
+                    Version { event_id: &event_id, timestamp, actor_id: "a", action, previous, new };
+                search.observe("thing", &id, &version);
+            };
+            let Some(state) = &mut states[at] else {
+                let created: BTreeMap<String, u32> = (0..6).map(|k| (format!("k{k}"), n)).collect();
+                see("create", None, Some(object(&created, None)));
+                states[at] = Some(created);
+                continue;
+            };
+            if random.next_u32().is_multiple_of(50) {
+                see("delete", Some(object(state, None)), None);
+                states[at] = None;
+                continue;
+            }
+            if random.next_u32().is_multiple_of(10) {
+                see("read", None, None);
+                continue;
+            }
+            let name = format!("k{}", random.next_u32() % 6);
+            let touched = partial.then_some(name.as_str());
+            if bypass > 0 && n % bypass == 0 {
+                planted += 1;
+                state.insert(name.clone(), n + 1_000_000);
+            }
+            let previous = object(state, touched);
+            state.insert(name.clone(), n);
+            see("update", Some(previous), Some(object(state, touched)));
+        }
+        (search.report(), planted)
+    }
+
+    #[test]
+    fn every_bypass_is_found_and_honest_trails_are_quiet() {
+        for (partial, writing) in [(false, Writing::Full), (true, Writing::Partial)] {
+            let (report, planted) = trail(20_000, partial, 400);
+            assert!(planted > 30, "{planted}");
+            assert_eq!((report[0].writing, report[0].total), (writing, planted));
+            assert!(report[0].ghosts.iter().all(|g| g.paths.len() == 1 && g.paths[0].starts_with("/k")));
+            let (report, _) = trail(20_000, partial, 0);
+            assert_eq!((report[0].writing, report[0].total), (writing, 0));
+        }
+    }
+
+    #[test]
+    fn existence_counts_too() {
+        let mut search = GhostSearch::new(LIMITS);
+        let steps =
+            [("create", None, Some("{}")), ("delete", Some("{}"), None), ("update", Some("{}"), Some("{}"))];
+        for (n, (action, previous, new)) in steps.into_iter().enumerate() {
+            let timestamp = Timestamp::from_micros(n as i64);
+            let event_id = ["c", "d", "u"][n];
+            search.observe("t", "1", &Version { event_id, timestamp, actor_id: "a", action, previous, new });
+        }
+        let report = search.report();
+        assert_eq!(report[0].ghosts.len(), 1);
+        assert_eq!((report[0].ghosts[0].after.0.as_str(), report[0].ghosts[0].before.0.as_str()), ("d", "u"));
+        assert_eq!(report[0].ghosts[0].paths, [""]);
+    }
+}

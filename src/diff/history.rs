@@ -1,0 +1,392 @@
+//! The life of one resource: who last set each value (blame), and its state at any moment (time travel).
+//!
+//! Nothing is guessed. What an event did not record, and what changed between two events without one, is unknown, and
+//! the result says between which events.
+
+use super::compare::{Pair, Relation, Stopped, Structure};
+use super::json::{Doc, JsonError, Limits, NodeId};
+use super::rules::Rules;
+use crate::domain::Timestamp;
+
+/// An event of the resource. The caller has them in the order in which they happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version<'a> {
+    /// Identifier of the event.
+    pub event_id: &'a str,
+    /// Its claimed time.
+    pub timestamp: Timestamp,
+    /// Who acted.
+    pub actor_id: &'a str,
+    /// Column `action`.
+    pub action: &'a str,
+    /// State before, as stored.
+    pub previous: Option<&'a str>,
+    /// State after, as stored.
+    pub new: Option<&'a str>,
+}
+
+/// What is known of a state at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// It was this.
+    State(&'a str),
+    /// The resource did not exist.
+    Absent,
+    /// Nothing was recorded.
+    Unknown,
+}
+
+impl<'a> Version<'a> {
+    /// Reading and exporting change nothing and usually record nothing.
+    fn only_looks(&self) -> bool {
+        matches!(self.action, "read" | "export")
+    }
+
+    /// The state just before the event.
+    pub fn before(&self) -> Known<'a> {
+        match (self.previous, self.new) {
+            (Some(state), _) => Known::State(state),
+            (None, Some(state)) if self.only_looks() => Known::State(state),
+            (None, _) if self.action == "create" => Known::Absent,
+            _ => Known::Unknown,
+        }
+    }
+
+    /// The state just after the event.
+    pub fn after(&self) -> Known<'a> {
+        match (self.new, self.previous) {
+            (Some(state), _) => Known::State(state),
+            (None, Some(state)) if self.only_looks() => Known::State(state),
+            (None, _) if self.action == "delete" => Known::Absent,
+            _ => Known::Unknown,
+        }
+    }
+
+    /// Whether the event tells anything about the state.
+    fn tells(&self) -> bool {
+        !self.only_looks() || self.previous.is_some() || self.new.is_some()
+    }
+}
+
+/// Where a value comes from. Numbers are places in the list of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This event set it.
+    Event(usize),
+    /// It was set after the version `after` (`None`: perhaps before the trail begins) and not later than `until`.
+    Unknown {
+        /// Last version known to be without it.
+        after: Option<usize>,
+        /// First version known to have it.
+        until: usize,
+    },
+}
+
+/// Who last set one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlameLine<'a> {
+    /// JSON Pointer of a scalar, or of an empty container.
+    pub path: String,
+    /// The value, exactly as stored.
+    pub value: &'a str,
+    /// Who set it.
+    pub origin: Origin,
+}
+
+/// Who last set each value of the newest known state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blame<'a> {
+    /// One line for each value, in the order of the document; none when the resource is gone.
+    pub lines: Vec<BlameLine<'a>>,
+    /// The version after which the state is this.
+    pub version: Option<usize>,
+    /// Later versions recorded no state, so that what is shown may be out of date.
+    pub stale: bool,
+}
+
+/// Why there is no blame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlameError {
+    /// A state cannot be read.
+    #[error("a state of event {event_id} cannot be read: {error}")]
+    State {
+        /// The event.
+        event_id: String,
+        /// What is wrong.
+        error: JsonError,
+    },
+    /// The caller asked to stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<Stopped> for BlameError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// The state at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<'a> {
+    /// What is known.
+    pub state: Known<'a>,
+    /// The last version at or before the moment.
+    pub version: Option<usize>,
+    /// Paths whose value at the moment is unknown, because it changed without an event before the next one; an empty
+    /// path is the whole state.
+    pub unknown: Vec<String>,
+    /// Whether the next event saw the state as it is given here. The newest version has no next one.
+    pub confirmed: bool,
+}
+
+const WHOLE: &str = "";
+
+/// One value with where each of its nodes comes from.
+struct Annotated<'a> {
+    doc: Doc<'a>,
+    origins: Vec<Origin>,
+}
+
+/// Follows every value from version to version. `stop` is asked now and then.
+///
+/// # Errors
+/// When a state is beyond the limits, or `stop` said so.
+pub fn blame<'a>(
+    versions: &[Version<'a>],
+    limits: Limits,
+    stop: &dyn Fn() -> bool,
+) -> Result<Blame<'a>, BlameError> {
+    let mut now: Option<Annotated<'a>> = None;
+    // The last version whose state afterwards is known.
+    let mut last: Option<usize> = None;
+    let mut stale = false;
+    for (k, version) in versions.iter().enumerate().filter(|(_, v)| v.tells()) {
+        let read = |text| {
+            let wrong = |error| BlameError::State { event_id: version.event_id.to_owned(), error };
+            Doc::parse(text, limits).map_err(wrong)
+        };
+        let unknown = Origin::Unknown { after: last, until: k };
+        let before = version.before();
+        match before {
+            Known::State(text) => now = Some(follow(now, text, unknown, read, stop)?),
+            Known::Absent => now = None,
+            Known::Unknown => {}
+        }
+        match version.after() {
+            Known::State(text) => {
+                let origin = if before == Known::Unknown { unknown } else { Origin::Event(k) };
+                now = Some(follow(now, text, origin, read, stop)?);
+                (last, stale) = (Some(k), false);
+            }
+            Known::Absent => {
+                now = None;
+                (last, stale) = (Some(k), false);
+            }
+            Known::Unknown => stale = true,
+        }
+    }
+    let mut lines = Vec::new();
+    if let Some(Annotated { doc, origins }) = &now {
+        leaves(doc, doc.root(), &mut |id| {
+            lines.push(BlameLine { path: doc.pointer(id), value: doc.text(id), origin: origins[id.index()] });
+        });
+    }
+    Ok(Blame { lines, version: last, stale })
+}
+
+/// The next state, in which what did not change keeps where it comes from and the rest comes from `origin`.
+fn follow<'a>(
+    now: Option<Annotated<'a>>,
+    text: &'a str,
+    origin: Origin,
+    read: impl Fn(&'a str) -> Result<Doc<'a>, BlameError>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Annotated<'a>, BlameError> {
+    match now {
+        Some(now) if now.doc.text(now.doc.root()) == text => Ok(now),
+        Some(Annotated { doc: old, origins: from }) => {
+            let new = read(text)?;
+            let mut origins = vec![origin; new.len()];
+            let structure = Structure::new(old, new, false, stop)?;
+            keep(&structure, &structure.root, &from, &mut origins);
+            Ok(Annotated { doc: structure.new, origins })
+        }
+        None => {
+            let doc = read(text)?;
+            Ok(Annotated { origins: vec![origin; doc.len()], doc })
+        }
+    }
+}
+
+fn keep(structure: &Structure<'_>, pair: &Pair, from: &[Origin], to: &mut [Origin]) {
+    match (pair.relation, pair.old, pair.new) {
+        (Relation::Same, Some(a), Some(b)) => keep_all(structure, a, b, from, to),
+        (Relation::Inside, ..) => structure.children(pair).iter().for_each(|c| keep(structure, c, from, to)),
+        _ => {}
+    }
+}
+
+/// Same values have the same shape, with members in the same order.
+fn keep_all(structure: &Structure<'_>, a: NodeId, b: NodeId, from: &[Origin], to: &mut [Origin]) {
+    to[b.index()] = from[a.index()];
+    for (x, y) in structure.old.children(a).zip(structure.new.children(b)) {
+        keep_all(structure, x, y, from, to);
+    }
+}
+
+fn leaves(doc: &Doc<'_>, id: NodeId, each: &mut dyn FnMut(NodeId)) {
+    if doc.child_count(id) == 0 {
+        each(id);
+    }
+    for child in doc.children(id) {
+        leaves(doc, child, each);
+    }
+}
+
+/// The state at a moment: after the last version at or before it.
+pub fn state_at<'a>(versions: &[Version<'a>], moment: Timestamp, limits: Limits) -> At<'a> {
+    let is_known = |at: &usize| versions.get(*at).is_some_and(Version::tells);
+    let next = versions.partition_point(|v| v.timestamp <= moment);
+    let version = (0..next).rev().find(is_known);
+    let following = (next..versions.len()).find(is_known).and_then(|at| versions.get(at));
+    let state = match version.and_then(|at| versions.get(at)) {
+        Some(version) => version.after(),
+        // Before the first event: what that event saw may be older or newer than the moment.
+        None if following.is_some_and(|v| v.before() == Known::Absent) => Known::Absent,
+        None => Known::Unknown,
+    };
+    let seen = following.map_or(Known::Unknown, Version::before);
+    let unknown = match (state, seen) {
+        (Known::Unknown, _) => vec![WHOLE.to_owned()],
+        (_, Known::Unknown) => Vec::new(),
+        (Known::State(state), Known::State(seen)) => paths_between(state, seen, limits),
+        (state, seen) if state == seen => Vec::new(),
+        _ => vec![WHOLE.to_owned()],
+    };
+    let confirmed = state != Known::Unknown && seen != Known::Unknown && unknown.is_empty();
+    At { state, version, unknown, confirmed }
+}
+
+/// Where two states differ; the whole when they cannot be compared.
+pub(super) fn paths_between(old: &str, new: &str, limits: Limits) -> Vec<String> {
+    if old == new {
+        return Vec::new();
+    }
+    let structure = match (Doc::parse(old, limits), Doc::parse(new, limits)) {
+        (Ok(old), Ok(new)) => Structure::new(old, new, false, &|| false),
+        _ => Err(Stopped),
+    };
+    structure.map_or_else(
+        |_| vec![WHOLE.to_owned()],
+        |s| s.changes(&Rules::default()).into_iter().flat_map(|c| [Some(c.path), c.from]).flatten().collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::apply::tests::{doc, pairs};
+    use super::*;
+
+    const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 10_000 };
+
+    fn version<'a>(n: i64, action: &'a str, previous: Option<&'a str>, new: Option<&'a str>) -> Version<'a> {
+        let ids = ["e0", "e1", "e2", "e3", "e4"];
+        Version {
+            event_id: ids[n as usize % 5],
+            timestamp: Timestamp::from_micros(n * 10),
+            actor_id: "a",
+            action,
+            previous,
+            new,
+        }
+    }
+
+    fn origins(versions: &[Version<'_>]) -> Vec<(String, Origin)> {
+        let blame = blame(versions, LIMITS, &|| false).unwrap();
+        blame.lines.into_iter().map(|l| (l.path, l.origin)).collect()
+    }
+
+    #[test]
+    fn each_value_is_blamed_on_the_event_that_set_it() {
+        let (a, b, c) = (
+            r#"{"q":1,"r":["x"],"s":[{"id":1,"v":1}]}"#,
+            r#"{"q":1,"r":["x","y"],"s":[{"id":1,"v":1}]}"#,
+            r#"{"q":2,"r":["y","x"],"s":[{"id":2,"v":0},{"id":1,"v":1}]}"#,
+        );
+        let versions = [
+            version(0, "create", None, Some(a)),
+            version(1, "update", Some(a), Some(b)),
+            version(2, "read", None, None),
+            version(3, "update", Some(b), Some(c)),
+        ];
+        let found = origins(&versions);
+        let of = |path: &str| found.iter().find(|(p, _)| p == path).unwrap().1;
+        assert_eq!(of("/q"), Origin::Event(3));
+        // Elements keep who set them wherever they go.
+        assert_eq!((of("/r/0"), of("/r/1")), (Origin::Event(1), Origin::Event(0)));
+        assert_eq!((of("/s/0/v"), of("/s/1/v")), (Origin::Event(3), Origin::Event(0)));
+    }
+
+    #[test]
+    fn what_nobody_recorded_is_unknown() {
+        let versions = [
+            version(0, "update", Some(r#"{"a":1,"b":1}"#), Some(r#"{"a":2,"b":1}"#)),
+            // `b` changed in between; `c` by this event.
+            version(1, "update", Some(r#"{"a":2,"b":9}"#), Some(r#"{"a":2,"b":9,"c":1}"#)),
+            version(2, "update", None, Some(r#"{"a":2,"b":9,"c":1,"d":1}"#)),
+        ];
+        let unknown = |after, until| Origin::Unknown { after, until };
+        let wanted = [
+            ("/a", Origin::Event(0)),
+            ("/b", unknown(Some(0), 1)),
+            ("/c", Origin::Event(1)),
+            ("/d", unknown(Some(1), 2)),
+        ];
+        assert_eq!(origins(&versions), wanted.map(|(p, o)| (p.to_owned(), o)));
+        assert_eq!(origins(&versions[..1])[1].1, unknown(None, 0));
+        let silent = [versions[0], version(1, "update", None, None)];
+        assert!(blame(&silent, LIMITS, &|| false).unwrap().stale);
+    }
+
+    #[test]
+    fn the_state_at_a_moment_admits_what_is_unknown() {
+        let (a, b) = (r#"{"a":1}"#, r#"{"a":2}"#);
+        let versions = [
+            version(1, "create", None, Some(a)),
+            version(2, "update", Some(b), Some(a)),
+            version(3, "delete", Some(a), None),
+            version(4, "update", None, None),
+        ];
+        let at = |micros| state_at(&versions, Timestamp::from_micros(micros), LIMITS);
+        assert_eq!((at(5).state, at(5).version), (Known::Absent, None));
+        assert_eq!((at(10).state, at(10).unknown), (Known::State(a), vec!["/a".to_owned()]));
+        assert_eq!((at(25).state, at(25).version, at(25).confirmed), (Known::State(a), Some(1), true));
+        assert_eq!((at(35).state, at(35).unknown), (Known::Absent, vec![]));
+        assert_eq!((at(99).state, at(99).unknown), (Known::Unknown, vec![String::new()]));
+        assert_eq!(state_at(&versions[1..], Timestamp::from_micros(5), LIMITS).state, Known::Unknown);
+    }
+
+    #[test]
+    fn in_random_lives_every_line_is_true() {
+        let states: Vec<String> = pairs(300).map(|(a, _)| a).filter(|s| s.starts_with('{')).collect();
+        let versions: Vec<Version<'_>> = states
+            .iter()
+            .enumerate()
+            .map(|(n, s)| version(n as i64, "update", n.checked_sub(1).map(|p| states[p].as_str()), Some(s)))
+            .collect();
+        for end in (1..versions.len()).step_by(7) {
+            let found = blame(&versions[..=end], LIMITS, &|| false).unwrap();
+            let last = doc(&states[end]);
+            for line in &found.lines {
+                assert_eq!(last.text(last.resolve(&line.path).unwrap()), line.value);
+                if let Origin::Event(k) = line.origin {
+                    // The event that set it has the value, at some place; moves may have changed the path.
+                    assert!(states[k].contains(line.value.trim_matches('"')), "{} {}", line.path, line.value);
+                }
+            }
+            let now = state_at(&versions, versions[end].timestamp, LIMITS);
+            assert_eq!(now.state, Known::State(&states[end]));
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What matters, what is noise, and what must not be shown.
+
+use super::label::Label;
+
+/// How much a change matters, most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// Who may do what.
+    Privilege,
+    /// Keys, passwords, tokens.
+    Secret,
+    /// Whose it is.
+    Owner,
+    /// Who can reach it.
+    Network,
+    /// Everything else.
+    Ordinary,
+    /// Changes by itself: counters, times of the last change.
+    Noise,
+}
+
+impl Rank {
+    /// The name in JSON output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Privilege => "privilege",
+            Self::Secret => "secret",
+            Self::Owner => "owner",
+            Self::Network => "network",
+            Self::Ordinary => "ordinary",
+            Self::Noise => "noise",
+        }
+    }
+}
+
+/// The words that decide. A word matches a part of a key: `apiKey`, `api_key` and `API-Key` all have the parts `api`
+/// and `key`; a word of several parts (`api key`) wants them side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Parts of keys about rights.
+    pub privilege: Vec<String>,
+    /// Parts of keys that hold secrets: such strings and numbers are masked.
+    pub secret: Vec<String>,
+    /// Last parts of keys that only describe a secret (`token_count`), which is shown then.
+    pub secret_attribute: Vec<String>,
+    /// Beginnings of values that are secrets under whatever key.
+    pub secret_prefix: Vec<String>,
+    /// Parts of keys about ownership.
+    pub owner: Vec<String>,
+    /// Parts of keys about exposure to a network.
+    pub network: Vec<String>,
+    /// String values that open something to everybody.
+    pub open_to_all: Vec<String>,
+    /// Paths that change by themselves: a key (`updated_at`, at any depth) or a JSON Pointer with `*` for one step
+    /// (`/metadata/*/resourceVersion`); what is below counts, too.
+    pub noise: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let list = |text: &str| text.split(", ").map(str::to_owned).collect();
+        Self {
+            privilege: list(
+                "role, roles, permission, permissions, privilege, privileges, admin, superuser, scope, scopes, \
+                 grant, grants, policy, policies, acl, group, groups, mfa, sudo, rule, rules, verbs",
+            ),
+            secret: list(
+                "password, passwd, passphrase, pwd, secret, secrets, token, credential, credentials, api key, \
+                 apikey, private key, access key, signing key, encryption key, cookie, authorization",
+            ),
+            secret_attribute: list(
+                "id, name, type, kind, count, limit, ttl, expiry, expires, at, age, length, enabled, required, \
+                 ref, status, version, algorithm, url, uri, scope, scopes",
+            ),
+            secret_prefix: list(
+                "-----BEGIN, AKIA, ASIA, ghp_, gho_, ghs_, github_pat_, glpat-, xoxb-, xoxp-, sk-, eyJhbGci",
+            ),
+            owner: list("owner, owners, ownership, assignee, creator, tenant, organization, account"),
+            network: list(
+                "ip, ips, cidr, public, ingress, egress, firewall, port, ports, host, hosts, hostname, endpoint, \
+                 cors, origin, origins, allowlist, webhook, expose, exposed, visibility",
+            ),
+            open_to_all: list("0.0.0.0/0, ::/0, *, public, allUsers, allAuthenticatedUsers"),
+            noise: list(
+                "updated_at, updatedAt, last_seen, last_seen_at, lastSeen, last_used_at, resourceVersion, \
+                 managedFields, observedGeneration, etag",
+            ),
+        }
+    }
+}
+
+impl Rules {
+    /// How much a change matters.
+    pub(super) fn rank(&self, label: &Label, pointer: &str, secret: bool, values: [Option<&str>; 2]) -> Rank {
+        if self.is_noise(label, pointer) {
+            return Rank::Noise;
+        }
+        let keys: Vec<Vec<String>> = label.keys().map(parts).collect();
+        let about = |words: &[String]| keys.iter().any(|k| words.iter().any(|w| has(k, w)));
+        let opens =
+            values.into_iter().flatten().filter_map(inner).any(|v| self.open_to_all.iter().any(|w| w == v));
+        if about(&self.privilege) {
+            Rank::Privilege
+        } else if secret {
+            Rank::Secret
+        } else if about(&self.owner) {
+            Rank::Owner
+        } else if opens || about(&self.network) {
+            Rank::Network
+        } else {
+            Rank::Ordinary
+        }
+    }
+
+    fn is_noise(&self, label: &Label, pointer: &str) -> bool {
+        self.noise.iter().any(|pattern| {
+            if pattern.starts_with('/') {
+                let mut steps = pointer.split('/').skip(1);
+                return pattern.split('/').skip(1).all(|p| steps.next().is_some_and(|s| p == "*" || p == s));
+            }
+            label.keys().any(|k| k == pattern)
+        })
+    }
+
+    /// Whether a value (as JSON) at a path is a secret. Of containers only what is inside can be one.
+    pub(super) fn is_secret(&self, label: &Label, value: &str) -> bool {
+        let hideable = value.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
+        hideable && (self.is_secret_value(value) || label.keys().any(|k| self.is_secret_key(k)))
+    }
+
+    /// Whether the strings and numbers under a key are secrets.
+    pub(super) fn is_secret_key(&self, key: &str) -> bool {
+        let parts = parts(key);
+        let describes = parts.len() > 1 && parts.last().is_some_and(|p| self.secret_attribute.contains(p));
+        !describes && self.secret.iter().any(|w| has(&parts, w))
+    }
+
+    /// Whether a value (as JSON) is a secret by its looks.
+    pub(super) fn is_secret_value(&self, value: &str) -> bool {
+        inner(value).is_some_and(|text| {
+            text.len() >= 12 && self.secret_prefix.iter().any(|p| text.starts_with(p.as_str()))
+        })
+    }
+}
+
+/// The inside of a JSON string.
+fn inner(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// The parts of an identifier, in lower case: `APIKey_v2` is `api`, `key`, `v2`.
+fn parts(key: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    let mut current = String::new();
+    let mut before: Option<char> = None;
+    let mut chars = key.chars().peekable();
+    while let Some(c) = chars.next() {
+        let lower_next = chars.peek().is_some_and(|n| n.is_lowercase());
+        let lower_before = before.is_some_and(|p| p.is_lowercase() || p.is_numeric());
+        let begins = c.is_uppercase() && (lower_before || lower_next);
+        if (!c.is_alphanumeric() || begins) && !current.is_empty() {
+            out.push(std::mem::take(&mut current));
+        }
+        if c.is_alphanumeric() {
+            current.extend(c.to_lowercase());
+        }
+        before = Some(c);
+    }
+    if !current.is_empty() {
+        out.push(current);
+    }
+    out
+}
+
+/// Whether the parts of an identifier contain those of a word, side by side.
+fn has(parts: &[String], word: &str) -> bool {
+    let wanted: Vec<&str> = word.split(' ').collect();
+    parts.windows(wanted.len()).any(|w| w.iter().zip(&wanted).all(|(a, b)| a == b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::label::LabelStep;
+    use super::*;
+
+    fn label(keys: &[&str]) -> Label {
+        Label(keys.iter().map(|k| LabelStep::Key((*k).to_owned())).collect())
+    }
+
+    #[test]
+    fn keys_fall_into_parts() {
+        assert_eq!(parts("APIKey_v2"), ["api", "key", "v2"]);
+        assert_eq!(parts("clientSecret-id"), ["client", "secret", "id"]);
+        assert_eq!(parts("iamRole"), ["iam", "role"]);
+        assert_eq!(parts("§"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_change_is_about_decides_its_rank() {
+        let rules = Rules::default();
+        let rank = |keys: &[&str], value: &str| {
+            let secret = rules.is_secret(&label(keys), value);
+            rules.rank(&label(keys), &format!("/{}", keys.join("/")), secret, [None, Some(value)])
+        };
+        assert_eq!(rank(&["user", "roleName"], "1"), Rank::Privilege);
+        assert_eq!(rank(&["apiKey"], "\"x\""), Rank::Secret);
+        assert_eq!(rank(&["owner_id"], "1"), Rank::Owner);
+        assert_eq!(rank(&["source"], "\"0.0.0.0/0\""), Rank::Network);
+        assert_eq!(rank(&["title"], "\"x\""), Rank::Ordinary);
+        assert_eq!(rank(&["role", "updated_at"], "\"x\""), Rank::Noise);
+        // `ip` inside a word is not the word.
+        assert_eq!(rank(&["description"], "\"x\""), Rank::Ordinary);
+    }
+
+    #[test]
+    fn secrets_by_key_and_by_looks() {
+        let rules = Rules::default();
+        let secret = |key: &str, value: &str| rules.is_secret(&label(&[key]), value);
+        assert!(secret("password", "\"hunter2\""));
+        assert!(secret("accessKey", "\"x\""));
+        assert!(secret("note", "\"AKIAIOSFODNN7EXAMPLE\""));
+        assert!(secret("token", "17"));
+        assert!(!secret("max_tokens", "4096"));
+        assert!(!secret("token_count", "4096"));
+        assert!(!secret("password_required", "true"));
+        assert!(!secret("password", "null"));
+        assert!(!secret("key", "\"primary\""));
+    }
+
+    #[test]
+    fn noise_by_key_and_by_pointer() {
+        let rules = Rules { noise: vec!["/a/*/seen".to_owned(), "etag".to_owned()], ..Rules::default() };
+        assert!(rules.is_noise(&label(&["x", "etag", "y"]), "/x/etag/y"));
+        assert!(rules.is_noise(&label(&["a", "b", "seen", "at"]), "/a/b/seen/at"));
+        assert!(!rules.is_noise(&label(&["a", "seen"]), "/a/seen"));
+    }
+}

@@ -1,0 +1,223 @@
+//! What changed: real pairs, and the commands `diff` and `resource` on a real database.
+
+use crate::support;
+
+use agenttrace::diff::json::{Doc, Limits};
+use agenttrace::diff::{Options, apply, compare, patch, unhurried};
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+const LIMITS: Limits = Limits { bytes: 1 << 24, nodes: 1 << 20 };
+
+/// Real logs that are not part of the repository, where they are at hand.
+fn shared(file: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found =
+        ["..", "../.."].iter().map(|up| root.join(up).join("shared/data").join(file)).find(|p| p.exists());
+    if found.is_none() {
+        println!("skipped: {file} is not here");
+    }
+    found
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let mut text = String::new();
+    GzDecoder::new(std::fs::File::open(file).unwrap()).read_to_string(&mut text).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The changes lead from one state to the other, and so does the JSON Patch for an independent implementation.
+fn holds(old: &str, new: &str) {
+    let compared = compare(Some(old), Some(new), &Options::default(), &unhurried);
+    let before = Doc::parse(old, LIMITS).unwrap();
+    let after = Doc::parse(new, LIMITS).unwrap();
+    let applied = apply::apply(&before, compared.changes()).unwrap();
+    let got = Doc::parse(&applied, LIMITS).unwrap();
+    assert!(got.same(got.root(), &after, after.root()), "{old}\n{new}\n{applied}");
+    let agenttrace::diff::Detail::Structural { structure, .. } = &compared.detail else { panic!("{old}") };
+    let operations: json_patch::Patch = serde_json::from_str(&patch::json_patch(structure).unwrap()).unwrap();
+    let mut value: Value = serde_json::from_str(old).unwrap();
+    json_patch::patch(&mut value, &operations).unwrap();
+    assert_eq!(value, serde_json::from_str::<Value>(new).unwrap());
+}
+
+#[test]
+fn admission_reviews() {
+    #[derive(serde::Deserialize)]
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Request<'a>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        object: &'a RawValue,
+        #[serde(borrow, rename = "oldObject")]
+        old: &'a RawValue,
+    }
+    let Some(file) = shared("k8s-admission-kar/admission-reviews.ndjson.gz") else { return };
+    let lines = lines(&file);
+    let reviews: Vec<Review<'_>> = lines.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let updates =
+        reviews.iter().filter(|r| r.request.old.get() != "null" && r.request.object.get() != "null");
+    assert_eq!(updates.clone().count(), 2);
+    for review in updates {
+        holds(review.request.old.get(), review.request.object.get());
+    }
+    // Objects of one kind are much alike: neighbours are good pairs, too.
+    for pair in reviews.windows(2) {
+        holds(pair[0].request.object.get(), pair[1].request.object.get());
+    }
+}
+
+#[test]
+fn workspace_values() {
+    let Some(file) = shared("saas-panther/google-workspace.ndjson.gz") else { return };
+    let mut found = 0;
+    for line in lines(&file) {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        let Some(parameters) = event.get("parameters") else { continue };
+        let value = |names: [&str; 2]| names.iter().find_map(|n| parameters.get(n)).map(Value::to_string);
+        if let (Some(old), Some(new)) = (value(["old_value", "OLD_VALUE"]), value(["new_value", "NEW_VALUE"]))
+        {
+            found += 1;
+            holds(&old, &new);
+            holds(&new, &old);
+        }
+    }
+    assert!(found > 10, "{found}");
+}
+
+const EVENTS: &str = r#"
+    INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category, event_type,
+        event_severity, resource_type, resource_id, action, request_id, hash, previous_hash, previous_state, new_state)
+    SELECT id, timestamptz '2026-01-15T00:00:00Z' + minute * interval '1 minute', org, 'user', actor, 'admin', 'x.y', 'info',
+        'role_binding', 'rb-7', action, 'req', md5(org || id), '', previous::jsonb, new::jsonb
+    FROM (VALUES
+        ('e1', 0, 'acme', 'alice', 'create', NULL, '{"role": "viewer", "n": 0.1000}'),
+        ('e2', 1, 'acme', 'bob', 'update', '{"role": "viewer", "n": 0.1000}', '{"role": "admin", "n": 0.1000, "token": "s3cr3t"}'),
+        ('e3', 2, 'acme', 'eve', 'read', NULL, NULL),
+        ('e4', 3, 'acme', 'eve', 'update', '{"role": "admin", "n": 1e400, "token": "s3cr3t"}', '{"role": "owner", "n": 1e400, "token": "s3cr3t"}'),
+        ('e5', 4, 'acme', 'bob', 'delete', '{"role": "owner", "n": 1e400, "token": "s3cr3t"}', NULL),
+        ('other', 1, 'rival', 'mallory', 'update', '{"a": 1}', '{"a": 2}')
+    ) v (id, minute, org, actor, action, previous, new)"#;
+
+/// A database with the life of one resource, and what a command says about it: exit code and standard output.
+struct Life(support::TestDatabase);
+
+impl Life {
+    async fn new() -> Self {
+        let db = support::database().await;
+        let mut c = PgConnection::connect_with(&db.options).await.unwrap();
+        sqlx::query(EVENTS).execute(&mut c).await.unwrap();
+        c.close().await.unwrap();
+        Self(db)
+    }
+
+    fn run(&self, arguments: &str) -> (i32, String) {
+        let mut program = support::agenttrace();
+        program.args(["--database-url", &self.0.url(), "--org", "acme"]).args(arguments.split(' '));
+        let output = program.output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(!err.contains("panicked"), "{err}");
+        (output.status.code().unwrap(), if out.is_empty() { err } else { out })
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.run(arguments).1).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn one_event_and_two_events() {
+    let life = Life::new().await;
+    let (code, text) = life.run("diff e2");
+    assert_eq!(
+        (code, text.as_str()),
+        (1, "  1 changed · 1 added\n~ role viewer → admin\n+ token ‹masked, 6 characters›\n")
+    );
+    let (_, text) = life.run("diff e2 --show-secrets");
+    assert!(text.contains("+ token s3cr3t"), "{text}");
+    let (code, text) = life.run("diff e1 e4");
+    assert_eq!(code, 1);
+    // What PostgreSQL stores of 1e400 are all its digits.
+    assert!(text.contains(&format!("~ n 0.1000 → 1{}", "0".repeat(400))), "{text}");
+    assert_eq!(life.run("diff e3"), (0, "  no state change recorded\n".to_owned()));
+    assert_eq!(life.run("diff e2 e2"), (0, "  no difference\n".to_owned()));
+    assert_eq!(life.run("diff nosuch").0, 4);
+    // Another organisation's event does not exist here.
+    let (code, text) = life.run("diff other");
+    assert!(code == 4 && text.contains("organisation 'acme' has no event 'other'"), "{text}");
+    life.0.drop_now().await;
+}
+
+#[tokio::test]
+async fn layouts_and_forms() {
+    let life = Life::new().await;
+    let (_, unified) = life.run("diff e2 --layout unified");
+    assert!(unified.contains("-   \"role\": \"viewer\"\n+   \"role\": \"admin\"\n"), "{unified}");
+    let (_, columns) = life.run("diff e2 --layout side-by-side");
+    let places: Vec<_> = columns.lines().skip(1).filter_map(|l| l.chars().position(|c| c == '│')).collect();
+    assert!(places.len() > 3 && places.iter().all(|p| *p == places[0]), "{columns}");
+    let (_, raw) = life.run("diff e2 --layout raw");
+    assert!(raw.contains("\n{\"n\": 0.1000, \"role\": \"viewer\"}\n"), "{raw}");
+
+    let json = life.run("diff e2 --format json").1;
+    assert!(
+        json.contains(
+            r#"{"path":"/role","kind":"changed","old":"viewer","new":"admin","significance":"privilege""#
+        ),
+        "{json}"
+    );
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&document["schema_version"], &document["organization_id"]), (&1.into(), &"acme".into()));
+    assert_eq!(document["changes"][1]["old"], Value::Null);
+    assert_eq!(life.run("diff e2 --format ndjson").1.lines().count(), 2);
+    assert_eq!(life.run("diff e2 --format merge-patch").1, "{\"role\":\"admin\",\"token\":\"s3cr3t\"}\n");
+    let patch = life.run("diff e2 --format json-patch").1;
+    assert!(patch.starts_with(r#"[{"op":"replace","path":"/role","value":"admin"}"#), "{patch}");
+    assert_eq!(life.run("diff e5 --format json-patch").1, "[{\"op\":\"remove\",\"path\":\"\"}]\n");
+    assert_eq!(life.run("diff e3 --format json-patch").0, 4);
+    assert_eq!(life.run("diff e2 --format csv").0, 2);
+    life.0.drop_now().await;
+}
+
+#[tokio::test]
+async fn the_life_of_a_resource() {
+    let life = Life::new().await;
+    let versions = life.json("resource role_binding rb-7 --format json");
+    let ids: Vec<&str> =
+        versions["versions"].as_array().unwrap().iter().map(|v| v["event_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["e1", "e2", "e3", "e4", "e5"]);
+
+    let blame = life.json("resource role_binding rb-7 --at 2026-01-15T00:03:30Z --blame --format json");
+    let by = |path: &str| {
+        let lines = blame["blame"].as_array().unwrap();
+        lines.iter().find(|l| l["path"] == path).unwrap().clone()
+    };
+    assert_eq!((&by("/role")["event_id"], &by("/role")["actor_id"]), (&"e4".into(), &"eve".into()));
+    assert_eq!(by("/token")["event_id"], "e2");
+    // Nobody recorded who set it: it was between two events.
+    assert_eq!(by("/n")["event_id"], Value::Null);
+    assert_eq!((&by("/n")["unknown_after"], &by("/n")["unknown_until"]), (&"e2".into(), &"e4".into()));
+
+    let at = |time: &str| life.json(&format!("resource role_binding rb-7 --at {time} --format json"));
+    assert_eq!(at("2026-01-14T00:00:00Z")["known"], "absent");
+    assert_eq!(
+        (&at("2026-01-15T00:00:30Z")["state"]["role"], &at("2026-01-15T00:00:30Z")["confirmed"]),
+        (&"viewer".into(), &true.into())
+    );
+    assert_eq!(at("2026-01-15T00:01:30Z")["unknown"], serde_json::json!(["/n"]));
+    assert_eq!(at("2026-01-16T00:00:00Z")["known"], "absent");
+    assert_eq!(life.run("resource role_binding nosuch").0, 4);
+    assert_eq!(life.run("resource role_binding rb-7 --at yesterday-ish").0, 2);
+    let (code, text) = life.run("resource role_binding rb-7 --blame");
+    assert_eq!((code, text.as_str()), (0, "the resource is gone\n"));
+    life.0.drop_now().await;
+}
