@@ -20,6 +20,23 @@ pub struct Inet {
 pub struct InetError;
 
 impl Inet {
+    /// Reads the form of the binary protocol; `None` when the bytes cannot be one.
+    pub fn from_binary(bytes: &[u8]) -> Option<Self> {
+        let ([family, bits, _, length], address) = bytes.split_first_chunk::<4>()?;
+        let v6 = *family == 3;
+        let size = if v6 { 16 } else { 4 };
+        if !matches!(family, 2 | 3)
+            || usize::from(*length) != size
+            || address.len() != size
+            || *bits > size as u8 * 8
+        {
+            return None;
+        }
+        let mut inet = Self { bytes: [0; 16], v6, bits: *bits };
+        inet.bytes.get_mut(..size)?.copy_from_slice(address);
+        Some(inet)
+    }
+
     /// The form of the binary protocol: family, prefix length, "is a cidr", number of bytes, bytes.
     pub fn append_binary(&self, out: &mut Vec<u8>) {
         let (family, address) = if self.v6 { (3, &self.bytes[..]) } else { (2, &self.bytes[..4]) };
@@ -295,6 +312,10 @@ mod tests {
         fn any_text_is_taken_or_refused_and_what_is_printed_reads_back(text in "[0-9a-f:./ ]{0,24}|.{0,12}") {
             if let Ok(inet) = text.parse::<Inet>() {
                 prop_assert_eq!(inet.to_string().parse::<Inet>(), Ok(inet));
+                let mut binary = Vec::new();
+                inet.append_binary(&mut binary);
+                prop_assert_eq!(Inet::from_binary(&binary), Some(inet));
+                prop_assert_eq!(Inet::from_binary(&binary[1..]), None);
             }
         }
     }

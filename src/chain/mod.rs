@@ -4,12 +4,17 @@
 //! from the text that PostgreSQL returns for a `jsonb`, or will return for it once it is stored, in one pass without a
 //! document tree and without floats: no digit of a number can get lost.
 
+mod ambiguity;
 mod canonical;
 mod inet;
+mod judge;
+pub mod links;
 mod number;
 mod scheme;
 mod text;
+mod triage;
 
 pub use canonical::{Canonicaliser, JsonError, Limits, Reason};
 pub use inet::{Inet, InetError};
-pub use scheme::{Content, Fields, SCHEME, to_hex};
+pub use judge::{Judge, Judgement, Mismatch, Row, protected_columns};
+pub use scheme::{Content, Fields, SCHEME, Scheme, to_hex};

@@ -8,6 +8,45 @@ use sha2::{Digest as _, Sha256};
 /// Name of the scheme.
 pub const SCHEME: &str = "agenttrace-v1";
 
+/// Which columns are hashed. The layout of the text is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// `agenttrace-v1`: what the original system stores, and we write: all 21 columns but `hash`.
+    V1,
+    /// `agenttrace-v1-service`: what the original system's verification service computes: 18 columns. The links are
+    /// not protected by it.
+    Service,
+}
+
+impl Scheme {
+    /// All, the most likely one first.
+    pub const ALL: &'static [Self] = &[Self::V1, Self::Service];
+
+    /// Its name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V1 => SCHEME,
+            Self::Service => "agenttrace-v1-service",
+        }
+    }
+
+    fn covers(self, column: &str) -> bool {
+        self == Self::V1 || !matches!(column, "actor_ip" | "actor_user_agent" | "previous_hash")
+    }
+}
+
+/// Other spellings of what a row may have lost (an address, an offset from UTC, a float's exponent); `None` stands for
+/// the spelling that PostgreSQL gives back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spelling<'a> {
+    pub(super) address: Option<&'a str>,
+    pub(super) time: Option<&'a str>,
+    /// Canonical text.
+    pub(super) new_state: Option<&'a [u8]>,
+    /// Canonical text.
+    pub(super) previous_state: Option<&'a [u8]>,
+}
+
 /// The columns of an event that its hash covers, borrowed; the 21st, `previous_hash`, is given when the hash is made.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the fields are the columns of the seed, under their own names")]
@@ -80,56 +119,7 @@ impl Content {
     /// `datetime` can hold; the error names the column.
     pub fn of(fields: &Fields<'_>, json: &mut Canonicaliser) -> Result<Self, ColumnError> {
         let mut text = Vec::with_capacity(1024);
-        let mut link_at = 0;
-        // The keys in code-point order.
-        let columns: [(&'static str, Value<'_>); 21] = [
-            ("action", Value::Text(Some(fields.action))),
-            ("actor_email", Value::Text(fields.actor_email)),
-            ("actor_id", Value::Text(Some(fields.actor_id))),
-            ("actor_ip", Value::Text(fields.actor_ip)),
-            ("actor_type", Value::Text(Some(fields.actor_type))),
-            ("actor_user_agent", Value::Text(fields.actor_user_agent)),
-            ("event_category", Value::Text(Some(fields.event_category))),
-            ("event_id", Value::Text(Some(fields.event_id))),
-            ("event_severity", Value::Text(Some(fields.event_severity))),
-            ("event_type", Value::Text(Some(fields.event_type))),
-            ("new_state", Value::Json(fields.new_state)),
-            ("organization_id", Value::Text(Some(fields.organization_id))),
-            ("previous_hash", Value::Link),
-            ("previous_state", Value::Json(fields.previous_state)),
-            ("project_id", Value::Text(fields.project_id)),
-            ("request_id", Value::Text(Some(fields.request_id))),
-            ("resource_id", Value::Text(Some(fields.resource_id))),
-            ("resource_name", Value::Text(fields.resource_name)),
-            ("resource_type", Value::Text(Some(fields.resource_type))),
-            ("session_id", Value::Text(fields.session_id)),
-            ("timestamp", Value::Time(fields.timestamp)),
-        ];
-        for (i, (column, value)) in columns.into_iter().enumerate() {
-            text.extend_from_slice(if i == 0 { b"{\"" } else { b", \"" });
-            text.extend_from_slice(column.as_bytes());
-            text.extend_from_slice(b"\": ");
-            match value {
-                Value::Text(Some(value)) => text::push_quoted(value, &mut text),
-                Value::Json(Some(value)) => json
-                    .append(value.as_bytes(), &mut text)
-                    .map_err(|e: JsonError| ColumnError { column, reason: e.to_string() })?,
-                Value::Text(None) | Value::Json(None) => text.extend_from_slice(b"null"),
-                Value::Link => {
-                    text.extend_from_slice(b"\"\"");
-                    link_at = text.len() - 1;
-                }
-                Value::Time(time) => {
-                    text.push(b'"');
-                    push_time(time, &mut text).ok_or_else(|| ColumnError {
-                        column,
-                        reason: format!("{time} is outside the years 1 to 9999 that {SCHEME} can write"),
-                    })?;
-                    text.push(b'"');
-                }
-            }
-        }
-        text.push(b'}');
+        let link_at = append_text(Scheme::V1, fields, "", &Spelling::default(), json, &mut text)?;
         Ok(Self { text, link_at })
     }
 
@@ -167,9 +157,86 @@ pub fn to_hex(hash: &[u8; 32]) -> String {
 
 enum Value<'a> {
     Text(Option<&'a str>),
-    Json(Option<&'a str>),
+    Json(Option<&'a str>, Option<&'a [u8]>),
     Link,
-    Time(Timestamp),
+    Time,
+}
+
+/// Appends the text that a scheme hashes; returns where in `out` the text of the previous hash ends.
+///
+/// # Errors
+/// When a state cannot be canonicalised; the error names its column, and `out` is cut where that state began.
+pub(super) fn append_text(
+    scheme: Scheme,
+    fields: &Fields<'_>,
+    previous_hash: &str,
+    spelling: &Spelling<'_>,
+    json: &mut Canonicaliser,
+    out: &mut Vec<u8>,
+) -> Result<usize, ColumnError> {
+    let mut link_at = 0;
+    // The keys in code-point order; `action` is the first in every scheme.
+    let columns: [(&'static str, &str, Value<'_>); 21] = [
+        ("action", "{\"action\": ", Value::Text(Some(fields.action))),
+        ("actor_email", ", \"actor_email\": ", Value::Text(fields.actor_email)),
+        ("actor_id", ", \"actor_id\": ", Value::Text(Some(fields.actor_id))),
+        ("actor_ip", ", \"actor_ip\": ", Value::Text(spelling.address.or(fields.actor_ip))),
+        ("actor_type", ", \"actor_type\": ", Value::Text(Some(fields.actor_type))),
+        ("actor_user_agent", ", \"actor_user_agent\": ", Value::Text(fields.actor_user_agent)),
+        ("event_category", ", \"event_category\": ", Value::Text(Some(fields.event_category))),
+        ("event_id", ", \"event_id\": ", Value::Text(Some(fields.event_id))),
+        ("event_severity", ", \"event_severity\": ", Value::Text(Some(fields.event_severity))),
+        ("event_type", ", \"event_type\": ", Value::Text(Some(fields.event_type))),
+        ("new_state", ", \"new_state\": ", Value::Json(fields.new_state, spelling.new_state)),
+        ("organization_id", ", \"organization_id\": ", Value::Text(Some(fields.organization_id))),
+        ("previous_hash", ", \"previous_hash\": ", Value::Link),
+        (
+            "previous_state",
+            ", \"previous_state\": ",
+            Value::Json(fields.previous_state, spelling.previous_state),
+        ),
+        ("project_id", ", \"project_id\": ", Value::Text(fields.project_id)),
+        ("request_id", ", \"request_id\": ", Value::Text(Some(fields.request_id))),
+        ("resource_id", ", \"resource_id\": ", Value::Text(Some(fields.resource_id))),
+        ("resource_name", ", \"resource_name\": ", Value::Text(fields.resource_name)),
+        ("resource_type", ", \"resource_type\": ", Value::Text(Some(fields.resource_type))),
+        ("session_id", ", \"session_id\": ", Value::Text(fields.session_id)),
+        ("timestamp", ", \"timestamp\": ", Value::Time),
+    ];
+    for (column, key, value) in columns {
+        if !scheme.covers(column) {
+            continue;
+        }
+        out.extend_from_slice(key.as_bytes());
+        match value {
+            Value::Text(Some(value)) => text::push_quoted(value, out),
+            Value::Json(_, Some(spelled)) => out.extend_from_slice(spelled),
+            Value::Json(Some(value), None) => json
+                .append(value.as_bytes(), out)
+                .map_err(|e: JsonError| ColumnError { column, reason: e.to_string() })?,
+            Value::Text(None) | Value::Json(None, None) => out.extend_from_slice(b"null"),
+            Value::Link => {
+                text::push_quoted(previous_hash, out);
+                link_at = out.len() - 1;
+            }
+            Value::Time => {
+                out.push(b'"');
+                match spelling.time {
+                    Some(time) => text::push_escaped(time, out),
+                    None => push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
+                        column,
+                        reason: format!(
+                            "{} is outside the years 1 to 9999 that {SCHEME} can write",
+                            fields.timestamp
+                        ),
+                    })?,
+                }
+                out.push(b'"');
+            }
+        }
+    }
+    out.push(b'}');
+    Ok(link_at)
 }
 
 /// Appends an instant as Python's `isoformat()` prints it, without going through a formatter (it is done for every

@@ -15,7 +15,12 @@ pub(super) async fn run(context: &Context) -> Result<()> {
 }
 
 /// Opens the console on a target that has been reached.
-pub(super) async fn open(context: &Context, target: Target, organization: Option<OrgId>, window: Span) -> Result<()> {
+pub(super) async fn open(
+    context: &Context,
+    target: Target,
+    organization: Option<OrgId>,
+    window: Span,
+) -> Result<()> {
     let color = match context.global.color {
         Color::Auto => ColorChoice::Auto,
         Color::Always => ColorChoice::Always,

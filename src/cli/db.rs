@@ -1,13 +1,194 @@
 //! `agenttrace db`
 
-use super::Context;
-use crate::error::Result;
+use super::{Context, Format};
+use crate::domain::Safe;
+use crate::error::{Error, Kind, Result};
+use crate::store::schema::{self, Layout, Origin, Status};
+use std::io::Write;
+use tokio_util::sync::CancellationToken;
 
 /// Arguments of `db`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct DbArgs {}
+pub struct DbArgs {
+    #[command(subcommand)]
+    command: DbCommand,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum DbCommand {
+    /// Make the schema, or bring it to its newest version
+    Migrate {
+        /// How the rows are kept
+        #[arg(long, value_enum, default_value_t)]
+        layout: NewLayout,
+    },
+    /// Say what is there and what is missing; exit 1 when something is
+    Status,
+}
+
+/// A layout that `migrate` can make.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum NewLayout {
+    /// One table
+    #[default]
+    Plain,
+}
 
 /// Runs it.
-pub async fn run(context: &Context, args: DbArgs) -> Result<()> {
-    todo!()
+pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
+    let json = match context.global.format {
+        None | Some(Format::Table) => false,
+        Some(Format::Json) => true,
+        Some(_) => return Err(Error::usage("db prints --format table or json")),
+    };
+    match args.command {
+        DbCommand::Migrate { layout: NewLayout::Plain } => migrate(context, json).await,
+        DbCommand::Status => status(context, json).await,
+    }
+}
+
+async fn migrate(context: &Context, json: bool) -> Result<()> {
+    let (db, _target) = context.writer().await?;
+    let done = schema::migrate(&db).await;
+    db.close().await;
+    let done = done?;
+    let mut to = context.out.results();
+    if json {
+        writeln!(to, "{}", serde_json::json!({"schema_version": 1, "applied": done}))?;
+    } else if done.is_empty() {
+        writeln!(to, "The schema is up to date.")?;
+    } else {
+        for step in &done {
+            writeln!(to, "applied {step}")?;
+        }
+    }
+    Ok(to.flush()?)
+}
+
+async fn status(context: &Context, json: bool) -> Result<()> {
+    let reader = context.reader().await?;
+    let status = schema::status(&reader.db, &CancellationToken::new()).await;
+    reader.db.close().await;
+    let status = status?;
+    let mut to = context.out.results();
+    if json {
+        let mut document = serde_json::json!({"schema_version": 1});
+        if let (Some(to), serde_json::Value::Object(from)) =
+            (document.as_object_mut(), serde_json::to_value(&status).map_err(unprintable)?)
+        {
+            to.extend(from);
+        }
+        writeln!(to, "{document}")?;
+    } else {
+        print(&mut to, &status)?;
+    }
+    to.flush()?;
+    match status.problems.len() {
+        0 => Ok(()),
+        n => {
+            let things = if n == 1 { "thing is" } else { "things are" };
+            Err(Error::new(Kind::Finding, format!("{n} {things} not as they must be"))
+                .hint("agenttrace db migrate makes what is missing"))
+        }
+    }
+}
+
+fn unprintable(e: serde_json::Error) -> Error {
+    Error::could_not_run("the status cannot be printed").because(e)
+}
+
+fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
+    let safe = Safe::from_untrusted;
+    let line =
+        |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<12}{value}");
+    line(to, "server", &format_args!("PostgreSQL {}", safe(&status.server_version)))?;
+    line(to, "database", &format_args!("{} as {}", safe(&status.database), safe(&status.role)))?;
+    let origin = match status.schema {
+        Origin::Agenttrace => "made by agenttrace",
+        Origin::Foreign => "somebody else's table: readable, not to be migrated",
+        Origin::Absent => "none",
+    };
+    line(to, "schema", &origin)?;
+    for (name, list) in [("applied", &status.migrations_applied), ("pending", &status.migrations_pending)] {
+        for (i, migration) in list.iter().enumerate() {
+            line(to, if i == 0 { name } else { "" }, migration)?;
+        }
+    }
+    if let Some(table) = &status.table {
+        let layout = match table.layout {
+            Layout::Plain => "one table",
+            Layout::Range => "partitions by range",
+            Layout::Hash => "partitions by hash",
+            Layout::Other => "neither a table nor partitions by range or hash",
+        };
+        let rows = match table.estimated_rows {
+            Some(n) => format!("~{n} rows"),
+            None => "rows not counted yet (ANALYZE)".to_owned(),
+        };
+        line(
+            to,
+            "table",
+            &format_args!(
+                "{layout}, {rows}, {} and {} of indexes",
+                bytes(table.table_bytes),
+                bytes(table.index_bytes)
+            ),
+        )?;
+    }
+    if let Some(chains) = status.chains {
+        line(to, "chains", &chains)?;
+    }
+    for (i, index) in status.indexes.iter().enumerate() {
+        let state = match (index.present, index.valid) {
+            (false, _) => "MISSING".to_owned(),
+            (true, false) => "INVALID".to_owned(),
+            (true, true) => bytes(index.bytes),
+        };
+        line(to, if i == 0 { "indexes" } else { "" }, &format_args!("{:<32}{state}", safe(&index.name)))?;
+    }
+    for (i, guard) in status.guard.iter().enumerate() {
+        let state = match (guard.present, guard.always) {
+            (false, _) => "MISSING",
+            (true, false) => "not in every session",
+            (true, true) => "always on",
+        };
+        line(to, if i == 0 { "guard" } else { "" }, &format_args!("{:<32}{state}", guard.trigger))?;
+    }
+    for problem in &status.problems {
+        line(to, "problem", &safe(problem))?;
+    }
+    Ok(())
+}
+
+/// A size with three digits or so.
+fn bytes(n: i64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let digits = if unit > 0 && value < 9.95 { 1 } else { 0 };
+    format!("{value:.digits$} {}", UNITS.get(unit).unwrap_or(&""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_are_short() {
+        for (n, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (8192, "8.2 kB"),
+            (999_600, "1.0 MB"),
+            (123_456_789, "123 MB"),
+            (5_000_000_000_000_000, "5000 TB"),
+        ] {
+            assert_eq!(bytes(n), text);
+        }
+    }
 }

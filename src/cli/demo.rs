@@ -8,7 +8,7 @@ use crate::domain::{NewEvent, OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::server;
 use crate::store::demo_trail::{self, Begun, Turn};
-use crate::store::writer::{Fate, WriteError, Writer, WriterSettings};
+use crate::store::writer::{BulkWriter, Fate, WriteError};
 use crate::store::{ReadDb, WriteDb, organizations};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -228,7 +228,7 @@ async fn load_with(db: &WriteDb, settings: Settings, bar: &ProgressBar) -> Resul
     let trail = Trail::new(settings).map_err(|e| Error::could_not_run(e.to_string()))?;
     let (to_writer, mut batches) = mpsc::channel(WAITING);
     let generator = tokio::task::spawn_blocking(move || generate(trail, &to_writer));
-    let mut writer = Writer::new(db.clone(), WriterSettings::default());
+    let mut writer = BulkWriter::begin(db.clone()).await.map_err(write_error)?;
     let stop = tokio::signal::ctrl_c();
     tokio::pin!(stop);
     loop {
@@ -258,7 +258,10 @@ async fn load_with(db: &WriteDb, settings: Settings, bar: &ProgressBar) -> Resul
         }
         bar.inc(fates.len() as u64);
     }
-    generator.await.map_err(|e| Error::could_not_run("the generator failed").because(e))
+    generator.await.map_err(|e| Error::could_not_run("the generator failed").because(e))?;
+    bar.set_message("  building indexes");
+    // Without this, as after an interruption, the next start builds them.
+    writer.finish().await.map_err(write_error)
 }
 
 /// Sends a trail in batches, until it ends or nobody listens any more.
@@ -275,9 +278,10 @@ fn progress(context: &Context, events: u64) -> ProgressBar {
     if !context.out.stderr_is_terminal || context.out.quiet {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("demo {bar:24} {percent:>3}%  {human_pos} events  {per_sec}  ETA {eta}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(
+        "demo {bar:24} {percent:>3}%  {human_pos} events  {per_sec}  ETA {eta}{msg}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr()).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

@@ -91,7 +91,7 @@ struct Listing<T> {
 ///
 /// # Errors
 /// Exit 2 for a filter or cursor that cannot be used, exit 3 when the database cannot be read.
-pub async fn run(context: &Context, args: EventsArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let filter = read_filter(&context.global, &args)?;
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;

@@ -79,7 +79,7 @@ fn format_parser() -> impl clap::builder::TypedValueParser<Value = Format> {
 }
 
 /// Runs it.
-pub async fn run(context: &Context, args: IngestArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     let (json, source) = match args.format {
         None | Some(Format::Table) => (false, args.from),
         Some(Format::Json | Format::Ndjson) => (true, args.from),

@@ -11,6 +11,7 @@ mod ingest;
 mod out;
 mod resource;
 mod show;
+mod verify;
 
 pub use context::{Context, Reader};
 pub use out::Out;
@@ -115,6 +116,8 @@ pub enum Command {
     Diff(diff::DiffArgs),
     /// The life of one resource: versions, state at a time, who set what
     Resource(resource::ResourceArgs),
+    /// Verify hashes and links: of the trail, a time range, or one event
+    Verify(verify::VerifyArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -160,6 +163,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Show(args)) => show::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
         Some(Command::Resource(args)) => resource::run(context, args).await,
+        Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

@@ -48,7 +48,7 @@ struct Around {
 ///
 /// # Errors
 /// Exit 4 when the organisation has no such event, exit 3 when the database cannot be read.
-pub async fn run(context: &Context, args: ShowArgs) -> Result<()> {
+pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();

@@ -53,7 +53,13 @@ impl Editor {
 
     /// Draws the line from column `x`, scrolled so that the cursor is visible, with `marked` bytes underlined.
     /// Returns the column of the cursor and the column at which `marked` begins.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, x: usize, y: usize, marked: Option<Range<usize>>) -> (usize, usize) {
+    pub(crate) fn paint(
+        &self,
+        painter: &mut Painter<'_>,
+        x: usize,
+        y: usize,
+        marked: Option<Range<usize>>,
+    ) -> (usize, usize) {
         let part = |range: Range<usize>| Safe::from_untrusted(self.text().get(range).unwrap_or_default());
         let room = painter.width().saturating_sub(x + 1).max(1);
         let cursor = part(0..self.cursor()).width();

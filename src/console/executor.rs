@@ -143,7 +143,11 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
     Ok((Output::Connected(facts), Some(db)))
 }
 
-async fn perform(db: &ReadDb, work: Work, cancel: &CancellationToken) -> std::result::Result<Output, Failure> {
+async fn perform(
+    db: &ReadDb,
+    work: Work,
+    cancel: &CancellationToken,
+) -> std::result::Result<Output, Failure> {
     Ok(match work {
         // Has a way of its own: it needs no database yet.
         Work::Connect { .. } => return Err(StoreError::Cancelled.into()),

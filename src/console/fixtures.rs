@@ -2,13 +2,18 @@
 
 use super::keymap::Keymap;
 use super::model::{Model, Setup};
-use super::msg::Moment;
+use super::msg::{Effect, Effects, Failure, Moment, Msg, Opened, Outcome, Output, What, Work};
 use super::row::Row;
+use super::slots::{Slot, Ticket};
 use super::theme::{Depth, Theme};
+use super::update::{start, update};
 use super::zone::Zone;
 use crate::config::Span;
-use crate::domain::{EventRow, OrgId, Safe, Timestamp};
+use crate::domain::{EventRow, OrgId, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
+use crate::store::ServerFacts;
+use crate::store::organizations::Organization;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
 
 /// Thursday, 2026-01-15T09:58:00Z, in seconds.
@@ -70,4 +75,113 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
     model.size = (width, height);
     model.lay_out();
     model
+}
+
+/// An organisation of the chooser.
+pub(crate) fn organization(id: &str) -> Organization {
+    Organization { id: OrgId::new(id).unwrap(), newest: None, events: Some(7) }
+}
+
+/// A console and its clock; remembers the effects of the last message.
+pub(crate) struct Desk {
+    pub(crate) model: Model,
+    pub(crate) millis: u64,
+    pub(crate) effects: Effects,
+}
+
+impl Desk {
+    pub(crate) fn begin(organization: Option<&str>) -> Self {
+        Self::sized(120, 40, organization)
+    }
+
+    pub(crate) fn sized(width: u16, height: u16, organization: Option<&str>) -> Self {
+        let mut model = model(width, height, organization);
+        let effects = start(&mut model);
+        Self { model, millis: 0, effects }
+    }
+
+    /// Connected, and looking at `rows` events of `acme`, the newest selected.
+    pub(crate) fn with_events(rows: usize) -> Self {
+        let mut desk = Self::begin(Some("acme"));
+        desk.connect();
+        desk.opened(rows, 0);
+        desk
+    }
+
+    pub(crate) fn say(&mut self, what: What) -> &mut Self {
+        self.millis += 20;
+        self.effects = update(&mut self.model, Msg { at: moment(self.millis), what });
+        self
+    }
+
+    pub(crate) fn wait(&mut self, millis: u64) -> &mut Self {
+        self.millis += millis;
+        self.say(What::Tick)
+    }
+
+    pub(crate) fn keys(&mut self, text: &str) -> &mut Self {
+        for c in text.chars() {
+            self.say(What::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)));
+        }
+        self
+    }
+
+    pub(crate) fn key(&mut self, code: KeyCode) -> &mut Self {
+        self.say(What::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+    }
+
+    pub(crate) fn control(&mut self, c: char) -> &mut Self {
+        self.say(What::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)))
+    }
+
+    /// The work that was begun in a slot by the last message.
+    pub(crate) fn begun(&self, slot: Slot) -> (Ticket, Work) {
+        let found = self.effects.iter().rev().find_map(|e| match e {
+            Effect::Start(ticket, work) if ticket.slot() == slot => Some((*ticket, work.clone())),
+            _ => None,
+        });
+        found.unwrap_or_else(|| panic!("nothing begun in {slot:?}: {:?}", self.effects))
+    }
+
+    pub(crate) fn begins(&self, slot: Slot) -> bool {
+        self.effects.iter().any(|e| matches!(e, Effect::Start(ticket, _) if ticket.slot() == slot))
+    }
+
+    pub(crate) fn end(&mut self, ticket: Ticket, outcome: Outcome) -> &mut Self {
+        self.say(What::Ended(ticket, outcome))
+    }
+
+    pub(crate) fn finish(&mut self, slot: Slot, output: Output) -> &mut Self {
+        let (ticket, _) = self.begun(slot);
+        self.end(ticket, Outcome::Done(output))
+    }
+
+    pub(crate) fn connect(&mut self) -> &mut Self {
+        let facts = ServerFacts { major: 15, database: "audit".to_owned(), role: "reader".to_owned() };
+        self.finish(Slot::Connection, Output::Connected(facts))
+    }
+
+    pub(crate) fn opened(&mut self, rows: usize, selected: usize) -> &mut Self {
+        let (ticket, work) = self.begun(Slot::View);
+        let Work::Open(_, land) = work else { panic!("{work:?}") };
+        let opened = Opened {
+            land,
+            range: TimeRange::default(),
+            rows: (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), -(i as i64))).collect(),
+            has_newer: false,
+            has_older: true,
+            selected,
+            newest: None,
+            nearest_older: None,
+        };
+        self.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))))
+    }
+
+    pub(crate) fn fail(&mut self, ticket: Ticket, text: &'static str, lost: bool) -> &mut Self {
+        self.end(ticket, Outcome::Failed(Failure { text: Safe::literal(text), lost, cancelled: false }))
+    }
+
+    pub(crate) fn selected(&self) -> String {
+        self.model.timeline.key().map(|k| k.event_id).unwrap_or_default()
+    }
 }

@@ -1,7 +1,7 @@
 //! What can be done, and by which key: one table that help, footer, palette and the README are made from.
 
-use crossterm::event::KeyEvent;
 use crokey::{KeyCombination, KeyCombinationFormat};
+use crossterm::event::KeyEvent;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -218,15 +218,20 @@ impl Keymap {
         let mut keys: Vec<(Section, KeyCombination, Action)> = Vec::new();
         for (name, entries) in table {
             let section = find("section", &name, &Section::ALL, Section::name)?;
-            let known: Vec<Action> =
-                Action::ALL.iter().copied().filter(|a| a.section() == section).collect();
+            let known: Vec<Action> = Action::ALL.iter().copied().filter(|a| a.section() == section).collect();
             for (name, texts) in entries {
                 let action = find("action", &name, &known, Action::name)?;
                 for text in texts {
                     let key = parse_key(&text)
                         .ok_or_else(|| KeymapError::Key { key: text.clone(), action: action.name() })?;
-                    if let Some((_, _, first)) = keys.iter().find(|(s, k, _)| *k == key && s.overlaps(section)) {
-                        return Err(KeymapError::Duplicate { key: text, first: first.name(), second: action.name() });
+                    if let Some((_, _, first)) =
+                        keys.iter().find(|(s, k, _)| *k == key && s.overlaps(section))
+                    {
+                        return Err(KeymapError::Duplicate {
+                            key: text,
+                            first: first.name(),
+                            second: action.name(),
+                        });
                     }
                     keys.push((section, key, action));
                 }
@@ -276,7 +281,13 @@ pub fn markdown() -> Result<String, KeymapError> {
             keymap.keys_of(*action).iter().map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
         let written = match action.section() {
             Section::Editor | Section::Confirm => {
-                writeln!(out, "| {} | {} ({}) |", keys.join(" "), action.doc(), action.section().title().to_lowercase())
+                writeln!(
+                    out,
+                    "| {} | {} ({}) |",
+                    keys.join(" "),
+                    action.doc(),
+                    action.section().title().to_lowercase()
+                )
             }
             _ => writeln!(out, "| {} | {} |", keys.join(" "), action.doc()),
         };
@@ -366,8 +377,14 @@ mod tests {
             refuse("[global]\nhelp = [\"ctrl-c\"]\n[always]\ninterrupt = [\"ctrl-c\"]"),
             "the key 'ctrl-c' belongs to both 'interrupt' and 'help'"
         );
-        assert_eq!(refuse("[global]\nhlep = [\"x\"]"), "the keymap has no action 'hlep'; did you mean 'help'?");
-        assert_eq!(refuse("[golbal]\nhelp = [\"x\"]"), "the keymap has no section 'golbal'; did you mean 'global'?");
+        assert_eq!(
+            refuse("[global]\nhlep = [\"x\"]"),
+            "the keymap has no action 'hlep'; did you mean 'help'?"
+        );
+        assert_eq!(
+            refuse("[golbal]\nhelp = [\"x\"]"),
+            "the keymap has no section 'golbal'; did you mean 'global'?"
+        );
         assert_eq!(refuse("[global]\nhelp = [\"hyper-x\"]"), "'hyper-x' of the action 'help' is no key");
     }
 

@@ -98,7 +98,8 @@ mod tests {
                 {
                     let a = areas(width, height, filter, focus, zoomed);
                     let body = a.timeline.or(a.event).unwrap();
-                    let lines = a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
+                    let lines =
+                        a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
                     assert_eq!(lines, height);
                     assert_eq!(a.footer.y + a.footer.height, height);
                     if let (Some(t), Some(d), Some(e)) = (a.timeline, a.divider, a.event) {

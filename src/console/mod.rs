@@ -111,7 +111,8 @@ fn choose_theme(name: Option<&str>, color: ColorChoice) -> Result<Theme> {
 #[cfg(unix)]
 fn signals() -> Result<impl Stream<Item = Signal> + Unpin> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut leave = [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::quit())?];
+    let mut leave =
+        [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::quit())?];
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     Ok(stream::poll_fn(move |context| {

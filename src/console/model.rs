@@ -232,9 +232,9 @@ impl Model {
     /// connection is tried, the server is looked at. An idle console wakes every [`PULSE`] only.
     pub(crate) fn next_wake(&self) -> Duration {
         let clock = self.at.clock;
-        let spin = self.visible_work().map(|(since, _)| {
-            if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN }
-        });
+        let spin = self
+            .visible_work()
+            .map(|(since, _)| if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN });
         let retry = match self.connection {
             // The countdown on the screen.
             Connection::Lost { retry_at: Some(at), .. } => Some(at.min(clock + Duration::from_millis(500))),

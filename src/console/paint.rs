@@ -5,6 +5,7 @@ use crate::domain::Safe;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
 /// A brush on one area of the screen. Columns and lines count from the area's corner; what lies outside is cut off.
@@ -54,6 +55,15 @@ impl<'a> Painter<'a> {
         x
     }
 
+    /// Writes text over as many lines as it needs; returns the line behind it.
+    pub(crate) fn put_wrapped(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
+        let lines = wrap(text, self.width().saturating_sub(x + 1));
+        for (i, line) in lines.iter().enumerate() {
+            self.put(x, y + i, line, role);
+        }
+        y + lines.len()
+    }
+
     /// A line of one character from `x` to the right end.
     pub(crate) fn rule(&mut self, x: usize, y: usize, stroke: &'static str, role: Role) {
         for column in x..self.width() {
@@ -96,8 +106,52 @@ impl<'a> Painter<'a> {
     fn write(&mut self, x: usize, y: usize, text: &str, style: Style) -> usize {
         if y < self.height() && x < self.width() {
             let (sx, sy) = (self.area.x + x as u16, self.area.y + y as u16);
+            // What is written replaces what was there, style and all.
+            let style = Style::reset().patch(style);
             self.buffer.set_stringn(sx, sy, text, self.width() - x, style);
         }
         x + text.width()
+    }
+}
+
+/// Breaks text into lines of at most `columns`, at least one; continued lines keep the indentation of the first.
+pub(crate) fn wrap(text: &Safe, columns: usize) -> Vec<Safe> {
+    if text.width() <= columns {
+        return vec![text.clone()];
+    }
+    let indent = text.as_str().len() - text.as_str().trim_start_matches(' ').len();
+    let indent = " ".repeat((indent + 2).min(columns / 2));
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for grapheme in text.as_str().graphemes(true) {
+        let width = grapheme.width();
+        if used + width > columns && used > indent.len() {
+            lines.push(Safe::from_untrusted(&line));
+            line.clone_from(&indent);
+            used = indent.len();
+        }
+        line.push_str(grapheme);
+        used += width;
+    }
+    lines.push(Safe::from_untrusted(&line));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapped_text_is_complete_and_indented() {
+        let text = Safe::from_untrusted("    \"key\": \"0123456789012345678901234567890123456789\"");
+        let lines = wrap(&text, 20);
+        assert!(lines.iter().all(|l| l.width() <= 20));
+        assert!(
+            lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       "))
+        );
+        let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
+        assert_eq!(joined, text.as_str().trim_start());
+        assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);
     }
 }

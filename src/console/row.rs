@@ -95,9 +95,9 @@ impl Row {
         (self.event.timestamp, self.event.event_id.as_bytes()) > (key.timestamp, key.event_id.as_bytes())
     }
 
-    /// The severity in a word, and how it looks.
-    pub(crate) fn severity(&self) -> (&Safe, Role) {
-        (&self.severity.0, self.severity.1)
+    /// How its severity looks.
+    pub(crate) fn severity(&self) -> Role {
+        self.severity.1
     }
 
     /// The actor in `columns`.
@@ -152,9 +152,10 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// The columns of a timeline `width` wide: resource from 100, address and session from 140.
+    /// The columns of a timeline `width` wide, less one at the right end: resource from 100, address and session
+    /// from 140.
     pub(crate) fn for_width(width: usize) -> Self {
-        let mut room = width.saturating_sub(24);
+        let mut room = width.saturating_sub(25);
         let (mut ip, mut session, mut resource) = (0, 0, 0);
         if width >= 140 {
             ip = 15;
@@ -194,7 +195,7 @@ mod tests {
             let c = Columns::for_width(width);
             let blanks = [c.resource, c.ip, c.session].iter().filter(|w| **w > 0).count();
             let needed = 24 + c.kind + 1 + c.actor + c.resource + c.ip + c.session + blanks;
-            assert!(needed <= width.max(25), "{width}: {c:?}");
+            assert!(needed < width.max(26), "{width}: {c:?}");
         }
     }
 
@@ -202,6 +203,6 @@ mod tests {
     fn words_of_other_tables_are_shown_as_they_are() {
         let mut event = event_row("e1", 0);
         event.event_severity = "fatal\u{1b}".to_owned();
-        assert_eq!(Row::new(event, Zone::Utc).severity().0.as_str(), "fatal\\x1B");
+        assert_eq!(Row::new(event, Zone::Utc).severity.0.as_str(), "fatal\\x1B");
     }
 }

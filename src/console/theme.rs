@@ -89,7 +89,9 @@ impl Depth {
         let unwanted = set("NO_COLOR").is_some() || term == "dumb";
         if choice == ColorChoice::Never || (choice == ColorChoice::Auto && unwanted) {
             Self::None
-        } else if set("COLORTERM").is_some_and(|c| c == "truecolor" || c == "24bit") || term.ends_with("-direct") {
+        } else if set("COLORTERM").is_some_and(|c| c == "truecolor" || c == "24bit")
+            || term.ends_with("-direct")
+        {
             Self::Rgb
         } else if term.contains("256color") {
             Self::Indexed
@@ -154,7 +156,8 @@ impl Theme {
         let styles = Role::ALL
             .iter()
             .map(|role| {
-                let entry = entries.remove(role.name()).ok_or_else(|| format!("no role '{}'", role.name()))?;
+                let entry =
+                    entries.remove(role.name()).ok_or_else(|| format!("no role '{}'", role.name()))?;
                 style(&entry, depth)
             })
             .collect::<Result<_, _>>()?;

@@ -5,9 +5,9 @@ use super::keymap::{Action, Context};
 use super::layout::Focus;
 use super::model::{Connection, Model, Overlay, PULSE, TWICE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
+use super::panes::help;
 use super::panes::palette::Palette;
 use super::panes::timeline::{Step, Wanted};
-use super::panes::help;
 use super::slots::{Slot, Ticket};
 use super::zone::Zone;
 use crate::domain::{OrgId, OrgScope, Safe};
@@ -601,7 +601,11 @@ fn interrupt(model: &mut Model, effects: &mut Effects) {
         return effects.push(Effect::Quit);
     }
     model.leave_until = Some(model.at.clock + TWICE);
-    let text = if stop(model, &Slot::ALL, effects) { "stopping · Ctrl-c again leaves" } else { "Ctrl-c again leaves" };
+    let text = if stop(model, &Slot::ALL, effects) {
+        "stopping · Ctrl-c again leaves"
+    } else {
+        "Ctrl-c again leaves"
+    };
     model.notify(Safe::literal(text));
 }
 

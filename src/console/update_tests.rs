@@ -1,129 +1,29 @@
 //! Message in, state and effects out.
 
 use super::*;
-use crate::console::fixtures::{event_row, model, moment};
-use crate::console::msg::Opened;
-use crate::domain::{EventKey, TimeRange};
-use crate::store::ServerFacts;
-use crate::store::organizations::Organization;
-use crossterm::event::{KeyCode, KeyModifiers};
-
-/// A console and its clock; remembers the effects of the last message.
-struct Desk {
-    model: Model,
-    millis: u64,
-    effects: Effects,
-}
-
-impl Desk {
-    fn begin(organization: Option<&str>) -> Self {
-        let mut model = model(120, 40, organization);
-        let effects = start(&mut model);
-        Self { model, millis: 0, effects }
-    }
-
-    /// Connected, and looking at `rows` events of `acme`, the newest selected.
-    fn with_events(rows: usize) -> Self {
-        let mut desk = Self::begin(Some("acme"));
-        desk.connect();
-        desk.opened(rows, 0);
-        desk
-    }
-
-    fn say(&mut self, what: What) -> &mut Self {
-        self.millis += 20;
-        self.effects = update(&mut self.model, Msg { at: moment(self.millis), what });
-        self
-    }
-
-    fn wait(&mut self, millis: u64) -> &mut Self {
-        self.millis += millis;
-        self.say(What::Tick)
-    }
-
-    fn keys(&mut self, text: &str) -> &mut Self {
-        for c in text.chars() {
-            self.say(What::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)));
-        }
-        self
-    }
-
-    fn key(&mut self, code: KeyCode) -> &mut Self {
-        self.say(What::Key(KeyEvent::new(code, KeyModifiers::NONE)))
-    }
-
-    fn control(&mut self, c: char) -> &mut Self {
-        self.say(What::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)))
-    }
-
-    /// The work that was begun in a slot by the last message.
-    fn begun(&self, slot: Slot) -> (Ticket, Work) {
-        let found = self.effects.iter().rev().find_map(|e| match e {
-            Effect::Start(ticket, work) if ticket.slot() == slot => Some((*ticket, work.clone())),
-            _ => None,
-        });
-        found.unwrap_or_else(|| panic!("nothing begun in {slot:?}: {:?}", self.effects))
-    }
-
-    fn begins(&self, slot: Slot) -> bool {
-        self.effects.iter().any(|e| matches!(e, Effect::Start(ticket, _) if ticket.slot() == slot))
-    }
-
-    fn end(&mut self, ticket: Ticket, outcome: Outcome) -> &mut Self {
-        self.say(What::Ended(ticket, outcome))
-    }
-
-    fn finish(&mut self, slot: Slot, output: Output) -> &mut Self {
-        let (ticket, _) = self.begun(slot);
-        self.end(ticket, Outcome::Done(output))
-    }
-
-    fn connect(&mut self) -> &mut Self {
-        let facts = ServerFacts { major: 15, database: "audit".to_owned(), role: "reader".to_owned() };
-        self.finish(Slot::Connection, Output::Connected(facts))
-    }
-
-    fn opened(&mut self, rows: usize, selected: usize) -> &mut Self {
-        let (ticket, work) = self.begun(Slot::View);
-        let Work::Open(_, land) = work else { panic!("{work:?}") };
-        let opened = Opened {
-            land,
-            range: TimeRange::default(),
-            rows: (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), -(i as i64))).collect(),
-            has_newer: false,
-            has_older: true,
-            selected,
-            newest: None,
-            nearest_older: None,
-        };
-        self.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))))
-    }
-
-    fn fail(&mut self, ticket: Ticket, text: &'static str, lost: bool) -> &mut Self {
-        self.end(ticket, Outcome::Failed(Failure { text: Safe::literal(text), lost, cancelled: false }))
-    }
-
-    fn selected(&self) -> String {
-        self.model.timeline.key().map(|k| k.event_id).unwrap_or_default()
-    }
-}
-
-fn organization(id: &str) -> Organization {
-    Organization { id: OrgId::new(id).unwrap(), newest: None, events: Some(7) }
-}
+use crate::console::fixtures::{Desk, event_row, moment, organization};
+use crate::domain::EventKey;
+use crossterm::event::KeyCode;
 
 #[test]
 fn one_organisation_is_entered_several_are_asked_for() {
     let mut desk = Desk::begin(None);
     desk.connect().finish(Slot::Organizations, Output::Organizations(vec![organization("acme")]));
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "acme"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "acme")
+    );
 
     let mut desk = Desk::begin(None);
     desk.connect();
-    desk.finish(Slot::Organizations, Output::Organizations(vec![organization("acme"), organization("globex")]));
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
     assert!(!desk.begins(Slot::View));
     desk.keys("j").key(KeyCode::Enter);
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, _) if ask.scope.organization().as_str() == "globex"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, _) if ask.scope.organization().as_str() == "globex")
+    );
     assert!(desk.model.overlay.is_none());
 }
 
@@ -195,7 +95,9 @@ fn a_filter_opens_a_view_at_the_same_event_and_back_returns() {
     assert!(at("e89997"), "{work:?}");
     desk.opened(50, 3);
     desk.keys(">");
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "sev:critical" && key.event_id == "e89999"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "sev:critical" && key.event_id == "e89999")
+    );
 }
 
 #[test]
@@ -213,11 +115,16 @@ fn a_view_that_cannot_be_shown_does_not_keep_the_rows_of_another() {
 fn another_organisation_shows_none_of_the_rows_before() {
     let mut desk = Desk::with_events(50);
     desk.keys("s");
-    desk.finish(Slot::Organizations, Output::Organizations(vec![organization("acme"), organization("globex")]));
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
     desk.keys("j").key(KeyCode::Enter);
     assert!(desk.model.timeline.window.is_empty());
     assert!(desk.model.event.key().is_none());
-    assert!(matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "globex"));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "globex")
+    );
 }
 
 #[test]
@@ -232,7 +139,9 @@ fn states_are_fetched_when_the_selection_rests() {
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Event)));
     desk.end(ticket, Outcome::Done(Output::Event(None)));
     desk.wait(100);
-    assert!(matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996"));
+    assert!(
+        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996")
+    );
 }
 
 #[test]

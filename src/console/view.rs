@@ -76,9 +76,7 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     title(painter, area, " 1 Timeline ", &model.timeline.position(), focused);
     let mut painter = painter.on(below_title(area));
     if model.timeline.window.is_empty() {
-        for (y, (text, role)) in nothing(model).iter().enumerate() {
-            painter.put(2, y + 1, text, *role);
-        }
+        nothing(model).iter().fold(1, |y, (text, role)| painter.put_wrapped(2, y, text, *role));
         return;
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
@@ -101,8 +99,11 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         return vec![(trouble.clone(), Role::Error)];
     }
     let (Some(nearest_older), Some(place)) = (model.timeline.empty, model.history.current()) else {
-        let waiting = model.history.current().is_some() || model.connection != Connection::Up;
-        return if waiting { vec![line("loading…", Role::Muted)] } else { Vec::new() };
+        return match (&model.connection, model.history.current()) {
+            (Connection::Connecting, _) => vec![line("connecting…", Role::Muted)],
+            (_, Some(_)) => vec![line("loading…", Role::Muted)],
+            (_, None) => Vec::new(),
+        };
     };
     let minute = |t: Timestamp| match Zone::Utc.at(t) {
         Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
@@ -118,7 +119,11 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     let TimeRange { since, until } = place.range.unwrap_or_default();
     let mut lines = vec![match since {
         Some(since) => line(
-            &format!("No event from {} to {} matches.", minute(since), until.map_or("now".to_owned(), minute)),
+            &format!(
+                "No event from {} to {} matches.",
+                minute(since),
+                until.map_or("now".to_owned(), minute)
+            ),
             Role::Notice,
         ),
         None => line("No event matches.", Role::Notice),
@@ -126,18 +131,18 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     if let Some(older) = nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
-            &format!(
-                "The nearest older event is of {} ({}).",
-                minute(older),
-                relative(older, model.at.wall)
-            ),
+            &format!("The nearest older event is of {} ({}).", minute(older), relative(older, model.at.wall)),
             Role::Text,
         ));
-        lines.push(line(&format!("f and since:{day} reaches it, all-time looks at everything."), Role::Muted));
+        lines
+            .push(line(&format!("f and since:{day} reaches it, all-time looks at everything."), Role::Muted));
     } else if until.is_some_and(|until| newest >= until) {
         lines.push(line(&format!("The newest event is of {}, behind until:.", minute(newest)), Role::Text));
     } else {
-        lines.push(line("The organisation has no older event. f changes the filter, < goes back.", Role::Muted));
+        lines.push(line(
+            "The organisation has no older event. f changes the filter, < goes back.",
+            Role::Muted,
+        ));
     }
     lines
 }
@@ -151,7 +156,10 @@ fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {
 /// Where we came from, and what is going on.
 fn status(painter: &mut Painter<'_>, model: &Model) {
     let right = painter.width().saturating_sub(1);
-    let end = if let Some(notice) = &model.notice {
+    let end = if let Connection::Lost { reason, .. } = &model.connection {
+        let reason = reason.cut_end(right.saturating_sub(20));
+        painter.put_right(right, 0, &reason, Role::Error)
+    } else if let Some(notice) = &model.notice {
         painter.put_right(right, 0, &notice.text, Role::Notice)
     } else if let Some((picture, text)) = model.activity() {
         painter.put_right(right, 0, &Safe::from_untrusted(&format!("{picture} {text}")), Role::Muted)
@@ -166,7 +174,9 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let below = height.saturating_sub(areas.footer.height);
     let lines = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
     let (name, area) = match overlay {
-        Overlay::Help(_) => (" Help ", centered(width, below, 100, lines(help::height(&model.setup.keymap) + 2))),
+        Overlay::Help(_) => {
+            (" Help ", centered(width, below, 100, lines(help::height(&model.setup.keymap) + 2)))
+        }
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
@@ -212,3 +222,7 @@ fn frame(painter: &mut Painter<'_>, area: Rect, name: &'static str) -> Rect {
     painter.say(2, 0, name, Role::TitleFocused);
     Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! Instants as people read them: in UTC or in the zone of the machine, and how long ago.
 
 use crate::domain::Timestamp;
-use chrono::{DateTime, FixedOffset, Local, NaiveDate, Offset as _, SecondsFormat, TimeZone as _, Utc};
+use chrono::{DateTime, FixedOffset, Local, NaiveDate, Offset as _, TimeZone as _, Utc};
 
 /// The zone that times are shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +46,10 @@ impl Zone {
         }
     }
 
-    /// RFC 3339 with microseconds.
+    /// Date, time of day and offset: `2026-01-16 00:30:00 +01:00`.
     pub(crate) fn full(self, instant: Timestamp) -> String {
-        match self {
-            Self::Utc => instant.to_rfc3339(),
-            _ => self
-                .at(instant)
-                .map_or_else(|| instant.to_rfc3339(), |t| t.to_rfc3339_opts(SecondsFormat::Micros, false)),
-        }
+        self.at(instant)
+            .map_or_else(|| instant.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%M:%S %:z").to_string())
     }
 
     /// What the header calls it at an instant.
@@ -115,7 +111,7 @@ mod tests {
         let t = Timestamp::parse("2026-01-15T23:30:00Z").unwrap();
         assert_eq!(Zone::Utc.day_name(t), "Thu 2026-01-15 UTC");
         assert_eq!(Zone::Fixed(3_600).day_name(t), "Fri 2026-01-16 local (UTC+01:00)");
-        assert_eq!(Zone::Fixed(3_600).full(t), "2026-01-16T00:30:00.000000+01:00");
+        assert_eq!(Zone::Fixed(3_600).full(t), "2026-01-16 00:30:00 +01:00");
         assert_eq!(Zone::Utc.clock(Timestamp::INFINITY), "--:--:--");
     }
 

@@ -93,16 +93,13 @@ pub fn organizations() -> [&'static str; COMPANIES.len()] {
 ///
 /// Holds the living resources of the company (a few megabytes), never the trail.
 #[derive(Debug)]
-pub struct OrganizationTrail {
+struct OrganizationTrail {
     planted: Peekable<IntoIter<NewEvent>>,
     everyday: Peekable<Life>,
 }
 
 /// The trail of some settings, an iterator for each organisation, in the order of [`organizations`].
-///
-/// # Errors
-/// When one of the names in [`organizations`] were none, which a test excludes.
-pub fn trails(settings: Settings) -> Result<Vec<OrganizationTrail>, OrgIdError> {
+fn trails(settings: Settings) -> Result<Vec<OrganizationTrail>, OrgIdError> {
     let until = settings.until.as_micros();
     let span = (until - DAYS * DAY, until);
     let mut left = settings.count;
@@ -149,7 +146,7 @@ impl Trail {
     /// The trail of some settings.
     ///
     /// # Errors
-    /// As [`trails`].
+    /// When one of the names in [`organizations`] were none, which a test excludes.
     pub fn new(settings: Settings) -> Result<Self, OrgIdError> {
         trails(settings).map(Self)
     }

@@ -55,7 +55,7 @@ pub fn apply(old: &Doc<'_>, changes: &[Change<'_>]) -> Result<String, ApplyError
                 work.came.insert(&change.path, change);
             }
             ChangeKind::Added | ChangeKind::Changed | ChangeKind::TypeChanged => {
-                work.came.insert(&change.path, change)
+                work.came.insert(&change.path, change);
             }
         }
     }

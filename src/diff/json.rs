@@ -647,7 +647,13 @@ impl<'a> Reader<'a> {
 
     /// Brings members into the order of `jsonb`; of equal keys the last one stays.
     fn sort_members(&mut self, first: usize) {
-        let order = |a: &Node, b: &Node| jsonb_order(&self.key_of(a), &self.key_of(b));
+        let order = |a: &Node, b: &Node| {
+            if a.key_escaped || b.key_escaped {
+                return jsonb_order(&self.key_of(a), &self.key_of(b));
+            }
+            let key = |n: &Node| &self.bytes[n.key.start as usize..n.key.end as usize];
+            key(a).len().cmp(&key(b).len()).then_with(|| key(a).cmp(key(b)))
+        };
         if self.pending[first..].is_sorted_by(|a, b| order(a, b) == Ordering::Less) {
             return;
         }

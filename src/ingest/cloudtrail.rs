@@ -236,15 +236,18 @@ fn action(name: &str, record: &Members<'_>) -> Action {
 }
 
 /// What the call was about: the first ARN among the resources, else the first name in the request, else the first
-/// name in the answer (which is what a call has made).
+/// name in the answer (which is what a call has made), else the first name in the details of a service's own event.
 fn resource(record: &Members<'_>) -> Option<String> {
     let arn = || {
         let resources: Vec<Members<'_>> = serde_json::from_str(record.get("resources")?.get()).ok()?;
         resources.first()?.some_text("ARN")
     };
-    arn()
-        .or_else(|| record.get("requestParameters").and_then(|raw| named(raw, 4)))
-        .or_else(|| record.get("responseElements").and_then(|raw| named(raw, 4)))
+    let inside = |key: &str| record.get(key).and_then(|raw| named(raw, 4));
+    let details = || {
+        (record.some_text("eventType")? == "AwsServiceEvent")
+            .then(|| inside("serviceEventDetails").or_else(|| inside("additionalEventData")))?
+    };
+    arn().or_else(|| inside("requestParameters")).or_else(|| inside("responseElements")).or_else(details)
 }
 
 /// The first member that names something, nearer ones before those further inside.
@@ -479,7 +482,7 @@ mod tests {
 
     #[test]
     fn resources_are_found_near_first() {
-        let id = |more| event("ec2", "Call", USER, more).resource_id;
+        let id = |more: &str| event("ec2", "Call", USER, more).resource_id;
         assert_eq!(id(r#","requestParameters":{"x":{"itemId":"far"},"vpcId":"near"}"#), "near");
         assert_eq!(id(r#","requestParameters":{"instancesSet":{"items":[{"instanceId":"i-1"}]}}"#), "i-1");
         assert_eq!(
@@ -488,6 +491,9 @@ mod tests {
             ),
             "vpc-1"
         );
+        let details = r#","additionalEventData":{"ARN":"secret-1"}"#;
+        assert_eq!(id(&format!(r#","eventType":"AwsServiceEvent"{details}"#)), "secret-1");
+        assert_eq!(id(details), "Call", "in an ordinary call they describe the connection");
         assert_eq!(id(r#","requestParameters":null,"resources":[]"#), "Call");
     }
 

@@ -41,7 +41,7 @@ impl Input {
             return Err(Error::usage(format!("'{name}' is a folder"))
                 .hint(format!("name the files in it, such as {name}/*.json.gz")));
         }
-        let size = about.is_file().then(|| about.len());
+        let size = about.is_file().then_some(about.len());
         Ok(Self { live: !about.is_file(), ..Self::new(name, size, file) })
     }
 

@@ -112,14 +112,9 @@ impl Reader {
             }
             batch.push(item);
             let full = batch.items.len() >= self.batch || batch.bytes >= BATCH_BYTES;
-            if full {
+            // Whoever fills a pipe may rest for hours: what is there must not wait for a full batch.
+            if full || (live && !splitter.has_line()) {
                 self.send(batch.take())?;
-            } else if live
-                && !splitter.has_line()
-                && let Ok(permit) = self.out.try_reserve()
-            {
-                // The sender may rest for hours, and the other side has nothing to do.
-                permit.send(batch.take());
             }
             if format.is_none() && unrecognised >= RECOGNISE_WITHIN {
                 break Some(not_recognised(splitter.line()));

@@ -153,21 +153,50 @@ impl ReadDb {
     where
         F: AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     {
+        self.run_within(Some(self.inner.settings.statement_timeout), cancel, work).await
+    }
+
+    /// As [`Self::run`], for work that takes as long as it takes: nothing is said about the time between its
+    /// statements, and it lifts `statement_timeout` inside its own transaction.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) async fn run_long<T, F>(&self, cancel: &CancellationToken, work: F) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    {
+        self.run_within(None, cancel, work).await
+    }
+
+    async fn run_within<T, F>(
+        &self,
+        limit: Option<Duration>,
+        cancel: &CancellationToken,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        F: AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    {
         let inner = &*self.inner;
         let (_permit, mut session) = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(StoreError::Cancelled),
             taken = inner.take() => taken?,
         };
-        let limit = inner.settings.statement_timeout;
         let begun = Instant::now();
+        let silent = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit + SILENCE_LIMIT).await,
+                None => std::future::pending().await,
+            }
+        };
         let ended = {
             let mut work = pin!(work(&mut session.connection));
             tokio::select! {
                 biased;
                 result = &mut work => Some(result),
                 () = cancel.cancelled() => inner.stop(session.backend, work.as_mut()).await,
-                () = tokio::time::sleep(limit + SILENCE_LIMIT) => {
+                () = silent => {
                     return Err(StoreError::Connection(silence("the server has stopped answering")));
                 }
             }
@@ -178,7 +207,7 @@ impl ReadDb {
             StoreError::Database(e) if sql_state(&e).as_deref() == Some("57014") => {
                 if cancel.is_cancelled() {
                     StoreError::Cancelled
-                } else if begun.elapsed() >= limit {
+                } else if let Some(limit) = limit.filter(|limit| begun.elapsed() >= *limit) {
                     StoreError::TimedOut { limit_s: limit.as_secs() }
                 } else {
                     StoreError::Database(e)

@@ -13,6 +13,7 @@ pub mod history;
 pub mod links;
 pub mod organizations;
 mod row;
+pub mod scan;
 pub mod schema;
 pub mod timeline;
 pub mod writer;

@@ -67,7 +67,7 @@ fn to_postgres(time: Timestamp) -> i64 {
     }
 }
 
-fn from_postgres(micros: i64) -> Timestamp {
+pub(super) fn from_postgres(micros: i64) -> Timestamp {
     match micros {
         i64::MAX => Timestamp::INFINITY,
         i64::MIN => Timestamp::NEG_INFINITY,

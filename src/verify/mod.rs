@@ -1,1 +1,20 @@
-//! verify
+//! Verification: reads the rows of an organisation under one snapshot, judges each by its hash, follows the links, and
+//! says what it found, what it did not look at, and what the findings are consistent with. It never says who did it.
+//!
+//! `docs/verify.md` describes verdicts, findings and their limits.
+
+mod detect;
+mod engine;
+mod event;
+mod finding;
+mod progress;
+mod report;
+
+pub use engine::{Request, verify};
+pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_row};
+pub use finding::{Class, Finding};
+pub use progress::{Gauge, Progress};
+pub use report::{
+    Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report,
+    SchemeUsed, Scope, Verdict,
+};

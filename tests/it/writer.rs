@@ -7,7 +7,7 @@ use agenttrace::store::writer::{Fate, PreservedEvent, WriteError, Writer, Writer
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 
-fn event(organization: &str, id: &str) -> NewEvent {
+pub(crate) fn event(organization: &str, id: &str) -> NewEvent {
     NewEvent {
         event_id: id.to_owned(),
         timestamp: Timestamp::from_micros(1_767_600_061_000_000),
@@ -49,7 +49,7 @@ async fn connect(database: &TestDatabase) -> PgConnection {
 }
 
 /// Event ids along the chain from its genesis; panics where it forks or has a gap.
-async fn chain(c: &mut PgConnection, organization: &str) -> Vec<String> {
+pub(crate) async fn chain(c: &mut PgConnection, organization: &str) -> Vec<String> {
     let rows: Vec<(String, String, String)> =
         sqlx::query_as("SELECT previous_hash, hash, event_id FROM audit_events WHERE organization_id = $1")
             .bind(organization)

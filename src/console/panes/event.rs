@@ -1,14 +1,12 @@
 //! One event: its 22 columns, times in every reading, and both states.
 
 use crate::console::msg::Detail;
-use crate::console::paint::Painter;
+use crate::console::paint::{Painter, wrap};
 use crate::console::row::Row;
 use crate::console::theme::Role;
 use crate::console::zone::{Zone, relative};
 use crate::domain::{EventKey, EventRow, Safe, Timestamp};
 use std::time::Duration;
-use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthStr as _;
 
 /// Columns of the names of fields, blank included.
 const LABEL: usize = 17;
@@ -193,7 +191,7 @@ impl Lines {
             actor_user_agent,
             event_category,
             event_type,
-            event_severity: _,
+            event_severity,
             resource_type,
             resource_id,
             resource_name,
@@ -204,12 +202,11 @@ impl Lines {
             previous_hash,
             xmin: _,
         } = &row.event;
-        let (severity, role) = row.severity();
         self.text("event_id", event_id);
         self.add("timestamp", Safe::from_untrusted(&timestamp.to_rfc3339()), Role::Text);
         let local = format!("{} · {}", setting.local.full(*timestamp), relative(*timestamp, setting.now));
         self.add("  local · age", Safe::from_untrusted(&local), Role::Muted);
-        self.add("event_severity", severity.clone(), role);
+        self.add("event_severity", Safe::from_untrusted(event_severity), row.severity());
         self.text("event_category", event_category);
         self.text("event_type", event_type);
         self.text("action", action);
@@ -272,7 +269,11 @@ impl Lines {
             None => self.add(label, Safe::literal("null"), Role::Muted),
             Some([line]) => self.add(label, line.clone(), Role::Text),
             Some(lines) => {
-                self.lines.push(Line { label: Safe::literal(label), text: Safe::default(), role: Role::Text });
+                self.lines.push(Line {
+                    label: Safe::literal(label),
+                    text: Safe::default(),
+                    role: Role::Text,
+                });
                 for line in lines {
                     for text in wrap(line, self.width.saturating_sub(2)) {
                         self.lines.push(Line { label: Safe::default(), text, role: Role::Text });
@@ -286,7 +287,8 @@ impl Lines {
         let mut label = Safe::literal(label);
         for text in wrap(&text, self.width.saturating_sub(LABEL + 2)) {
             let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
-            let text = if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
+            let text =
+                if indent.is_empty() { text } else { Safe::from_untrusted(&format!("{indent}{text}")) };
             self.lines.push(Line { label: std::mem::take(&mut label), text, role });
         }
     }
@@ -296,47 +298,12 @@ impl Lines {
     }
 }
 
-/// Breaks text into lines of at most `columns`, at least one; continued lines keep the indentation of the first.
-fn wrap(text: &Safe, columns: usize) -> Vec<Safe> {
-    if text.width() <= columns {
-        return vec![text.clone()];
-    }
-    let indent = text.as_str().len() - text.as_str().trim_start_matches(' ').len();
-    let indent = " ".repeat((indent + 2).min(columns / 2));
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    for grapheme in text.as_str().graphemes(true) {
-        let width = grapheme.width();
-        if used + width > columns && used > indent.len() {
-            lines.push(Safe::from_untrusted(&line));
-            line.clone_from(&indent);
-            used = indent.len();
-        }
-        line.push_str(grapheme);
-        used += width;
-    }
-    lines.push(Safe::from_untrusted(&line));
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::console::fixtures::row_at;
 
     const SETTING: Setting = Setting { local: Zone::Utc, now: Timestamp::from_micros(0) };
-
-    #[test]
-    fn wrapped_text_is_complete_and_indented() {
-        let text = Safe::from_untrusted("    \"key\": \"0123456789012345678901234567890123456789\"");
-        let lines = wrap(&text, 20);
-        assert!(lines.iter().all(|l| l.width() <= 20));
-        assert!(lines[1..].iter().all(|l| l.as_str().starts_with("      ") && !l.as_str().starts_with("       ")));
-        let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
-        assert_eq!(joined, text.as_str().trim_start());
-        assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);
-    }
 
     #[test]
     fn a_resting_selection_is_fetched_once() {

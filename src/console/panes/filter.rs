@@ -1,9 +1,9 @@
 //! The filter line: what the view shows, and the editor for it.
 
+use crate::config::Span;
 use crate::console::editor::Editor;
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
-use crate::config::Span;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Filter, FilterError};
 
@@ -185,7 +185,8 @@ impl Shown<'_> {
             (Safe::from_untrusted(self.text), Role::Text)
         };
         let room = painter.width().saturating_sub(x + 1);
-        let window = self.windows().into_iter().find(|w| w.width() + 2 + filter.0.width().min(room / 2) <= room);
+        let window =
+            self.windows().into_iter().find(|w| w.width() + 2 + filter.0.width().min(room / 2) <= room);
         let right = painter.width().saturating_sub(1);
         let end = match window {
             Some(window) => painter.put_right(right, 0, &window, Role::Muted).saturating_sub(2),
@@ -197,7 +198,8 @@ impl Shown<'_> {
     /// The window in words, the longest form first.
     fn windows(&self) -> Vec<Safe> {
         let Some(range) = self.range else { return Vec::new() };
-        let day = |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
+        let day =
+            |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
         let short = |t: Timestamp| match t.to_utc() {
             Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
             None => t.to_rfc3339(),

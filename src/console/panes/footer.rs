@@ -12,6 +12,7 @@ fn actions(model: &Model) -> Vec<Action> {
     use Action as A;
     match model.context() {
         Context::Confirm => return vec![A::Yes, A::No],
+        Context::Editor if model.overlay.is_some() => return vec![A::Submit, A::Leave, A::Clear],
         Context::Editor => return vec![A::Submit, A::Leave, A::Clear, A::HistoryBack],
         Context::Chooser => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}

@@ -57,7 +57,12 @@ impl Organizations {
             match &self.trouble {
                 Some(text) => painter.put(1, 0, text, Role::Error),
                 None if loading => painter.say(1, 0, "loading…", Role::Muted),
-                None => painter.say(1, 0, "The table has no events: `agenttrace ingest FILE` loads some.", Role::Notice),
+                None => painter.say(
+                    1,
+                    0,
+                    "The table has no events: `agenttrace ingest FILE` loads some.",
+                    Role::Notice,
+                ),
             };
             return;
         }
@@ -71,10 +76,9 @@ impl Organizations {
         for (y, (index, organization)) in self.list.iter().enumerate().skip(top).take(lines).enumerate() {
             let y = y + 1;
             let events = organization.events.map_or_else(|| "–".to_owned(), grouped);
-            let newest = organization.newest.map_or_else(
-                || "–".to_owned(),
-                |t| format!("{} {}", zone.day_name(t), zone.clock(t)),
-            );
+            let newest = organization
+                .newest
+                .map_or_else(|| "–".to_owned(), |t| format!("{} {}", zone.day_name(t), zone.clock(t)));
             let id = Safe::from_untrusted(organization.id.as_str());
             painter.put(3, y, &id.cut_middle(time_at.saturating_sub(16)), Role::Text);
             painter.put_right(time_at.saturating_sub(2), y, &Safe::from_untrusted(&events), Role::Text);

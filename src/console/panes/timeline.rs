@@ -286,7 +286,11 @@ impl Timeline {
             y += 1;
         }
         if !self.window.is_empty() {
-            let end = if self.window.has_older() { "   … older events follow" } else { "   ─ no older event in this view ─" };
+            let end = if self.window.has_older() {
+                "   … older events follow"
+            } else {
+                "   ─ no older event in this view ─"
+            };
             painter.say(0, y, end, Role::Muted);
         }
     }
@@ -300,6 +304,7 @@ impl Timeline {
         if day.complete {
             name.push_str(" · ");
             name.push_str(&grouped(day.rows as u64));
+            name.push_str(if day.rows == 1 { " event" } else { " events" });
         }
         let x = painter.say(0, y, "── ", Role::Rule);
         let x = painter.put(x, y, &Safe::from_untrusted(&name), Role::Day);
@@ -361,10 +366,16 @@ mod tests {
         let mut timeline = timeline(500, 20, true);
         for height in [20, 1, 3, 2, 50, 7, 0, 4] {
             timeline.set_height(height);
-            for step in [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder] {
+            for step in
+                [Step::PageOlder, Step::Older, Step::HalfOlder, Step::PageNewer, Step::Newer, Step::HalfOlder]
+            {
                 timeline.step(step);
                 let visible = timeline.top..timeline.top + timeline.rows_on_screen().max(1);
-                assert!(visible.contains(&timeline.selected), "height {height}: {} in {visible:?}", timeline.selected);
+                assert!(
+                    visible.contains(&timeline.selected),
+                    "height {height}: {} in {visible:?}",
+                    timeline.selected
+                );
             }
         }
     }

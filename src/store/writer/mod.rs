@@ -5,12 +5,14 @@
 //! between, also to the program, either all of it is in the table or nothing.
 
 mod batch;
+mod bulk;
 mod copy;
 mod head;
 mod prepare;
 mod rehearsal;
 mod stored;
 
+pub use bulk::BulkWriter;
 pub use rehearsal::Rehearsal;
 
 use super::{StoreError, WriteDb};
@@ -102,12 +104,14 @@ pub struct Writer {
     json: Canonicaliser,
     /// The heads this writer left.
     known: HashMap<OrgId, Head>,
+    /// The heads this writer left are not looked up again: there are no indexes for that yet.
+    trusting: bool,
 }
 
 impl Writer {
     /// A writer on a migrated database.
     pub fn new(db: WriteDb, settings: WriterSettings) -> Self {
-        Self { db, settings, json: Canonicaliser::new(Limits::WRITE), known: HashMap::new() }
+        Self { db, settings, json: Canonicaliser::new(Limits::WRITE), known: HashMap::new(), trusting: false }
     }
 
     /// Chains and stores events, in the order given within each organisation; the fates are in that order too.

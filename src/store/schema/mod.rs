@@ -1,13 +1,21 @@
 //! Migrations and the state of the schema.
 
+mod indexes;
+mod status;
+
+pub use indexes::ensure_indexes;
+pub(super) use indexes::{build_indexes, drop_indexes, lock_indexes, settle};
+pub use status::{Guard, Index, Layout, Origin, Status, Table, status};
+
 use super::{StoreError, WriteDb};
 use sqlx::PgConnection;
-use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
+use sqlx::migrate::{Migrate as _, MigrateError, Migration, Migrator};
 
 static MIGRATOR: Migrator = sqlx::migrate!("assets/migrations");
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
-/// Brings the database to the newest schema. Returns the migrations applied now, as `version description`.
+/// Brings the database to the newest schema. Returns what was done now: the migrations, as `version description`, and
+/// the indexes that were missing, as `index name`.
 ///
 /// Several programs may call it at once: the first one works, the others wait and find nothing left to do.
 ///
@@ -22,14 +30,17 @@ pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
     if before.is_empty() {
         refuse_unfit(&mut connection).await?;
     }
-    MIGRATOR.run(&mut connection).await.map_err(migrate_error)?;
-    let done = MIGRATOR
-        .iter()
-        .filter(|m| !before.contains(&m.version))
-        .map(|m| format!("{:04} {}", m.version, m.description))
-        .collect();
+    // Not `run`, whose future the compiler cannot prove to be `Send`.
+    MIGRATOR.run_direct(None, &mut connection, false).await.map_err(migrate_error)?;
     sqlx::Connection::close(connection).await?;
+    let mut done: Vec<String> = MIGRATOR.iter().filter(|m| !before.contains(&m.version)).map(title).collect();
+    done.extend(ensure_indexes(db).await?.into_iter().map(|name| format!("index {name}")));
     Ok(done)
+}
+
+/// A migration as people see it.
+fn title(migration: &Migration) -> String {
+    format!("{:04} {}", migration.version, migration.description)
 }
 
 /// Versions of our migrations that the database has.

@@ -1,0 +1,119 @@
+//! Findings that somebody has understood: one JSON object a line, only ever appended to.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Name of the file in [`super::folder`].
+pub const FILE: &str = "accepted.ndjson";
+
+/// One acceptance: who, when and why, bound to the event as it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names say what they hold; the hashes are those of the event")]
+pub struct Record {
+    pub organization_id: String,
+    pub class: String,
+    pub event_id: String,
+    pub hash: String,
+    pub previous_hash: String,
+    /// Hash of the content as it was found, where that was computed.
+    pub computed_hash: Option<String>,
+    pub database_identity: String,
+    pub accepted_by: String,
+    /// RFC 3339.
+    pub accepted_at: String,
+    pub note: String,
+}
+
+/// All acceptances; none when there is no file yet.
+///
+/// # Errors
+/// When the file cannot be read, or a line is none of ours; the error names it.
+pub fn load(path: &Path) -> Result<Vec<Record>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(cannot("read", path, e)),
+    };
+    let mut records = Vec::new();
+    for (n, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(|e| cannot("read", path, e))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        records.push(serde_json::from_str(&line).map_err(|e| {
+            Error::could_not_run(format!("{}:{}: this is no accepted finding", path.display(), n + 1))
+                .hint("remove or repair that line; the others are not affected")
+                .because(e)
+        })?);
+    }
+    Ok(records)
+}
+
+/// Appends one acceptance and makes sure it is on disk. The file is made for its owner only.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn append(path: &Path, record: &Record) -> Result<()> {
+    let mut line = serde_json::to_vec(record).map_err(|e| cannot("write", path, e.into()))?;
+    line.push(b'\n');
+    let write = || {
+        if let Some(folder) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        file.write_all(&line)?;
+        file.sync_all()
+    };
+    write().map_err(|e| cannot("write", path, e))
+}
+
+fn cannot(what: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::could_not_run(format!("cannot {what} '{}'", path.display())).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn record(event_id: &str) -> Record {
+        Record {
+            organization_id: "org-1".to_owned(),
+            class: "fork".to_owned(),
+            event_id: event_id.to_owned(),
+            hash: "ab".to_owned(),
+            previous_hash: String::new(),
+            computed_hash: None,
+            database_identity: "1/2/3".to_owned(),
+            accepted_by: "eve".to_owned(),
+            accepted_at: "2026-01-01T00:00:00Z".to_owned(),
+            note: "known\nrestart".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_appended_is_loaded_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deeper").join(FILE);
+        assert_eq!(load(&path).unwrap(), []);
+        append(&path, &record("a")).unwrap();
+        append(&path, &record("b")).unwrap();
+        assert_eq!(load(&path).unwrap(), [record("a"), record("b")]);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        append(&path, &record("a")).unwrap();
+        std::fs::write(&path, [std::fs::read(&path).unwrap(), b"{}\n".to_vec()].concat()).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(error.contains("accepted.ndjson:2: this is no accepted finding"), "{error}");
+    }
+}

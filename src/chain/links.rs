@@ -1,0 +1,502 @@
+//! Who follows whom, without any order: each hash is produced by one event and wanted by the next one, so the two
+//! cancel out wherever they are met. What is left over at the end is what a chain shows besides its middle: heads,
+//! forks, missing predecessors. Neighbours in time are never compared: equal times have no chain order.
+//!
+//! Addition commutes, so rows may come in any order, and halves read by two readers are added up. Memory grows with the
+//! disorder of the rows, not with their number.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A hash as bytes.
+pub type Hash = [u8; 32];
+
+/// Entries a [`Links`] holds before it gives up following (about 300 MB).
+pub const MAX_PENDING: usize = 4_000_000;
+/// Events earlier than their predecessor, genesis events and malformed hashes that are remembered one by one; beyond
+/// that they are only counted.
+pub const MAX_NOTED: usize = 100_000;
+
+/// Reads 64 lower-case hexadecimal digits; anything else is no hash.
+pub fn parse_hash(text: &str) -> Option<Hash> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 64 {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (to, pair) in hash.iter_mut().zip(bytes.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        let (high, low) = (digit(*high), digit(*low));
+        // Both are at most 15 unless one was no digit.
+        if (high | low) > 15 {
+            return None;
+        }
+        *to = (high << 4) | low;
+    }
+    Some(hash)
+}
+
+const fn digit(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        _ => 0xff,
+    }
+}
+
+/// Which of an event's two hashes is no hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Malformed {
+    /// `hash`.
+    Own,
+    /// `previous_hash`: neither empty nor 64 lower-case hexadecimal digits.
+    Previous,
+}
+
+/// What one hash is short of or has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    /// Times produced less times wanted.
+    net: i32,
+    /// Claimed time in microseconds of the one event behind `net` when that is ±1.
+    time: Option<i64>,
+}
+
+/// An event that is listed with its time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Claimed time, microseconds since 1970.
+    pub time: i64,
+    /// Its id.
+    pub event_id: String,
+}
+
+/// The link map of the events seen so far.
+#[derive(Debug, Clone, Default)]
+pub struct Links {
+    // The standard hasher is keyed at random: `previous_hash` is text that an attacker may choose.
+    pending: HashMap<Hash, Entry>,
+    genesis: BTreeSet<Listed>,
+    genesis_count: u64,
+    malformed: BTreeSet<(Listed, Malformed)>,
+    malformed_count: u64,
+    /// Hashes of events that have a successor with an earlier time.
+    backwards: BTreeSet<Hash>,
+    backwards_count: u64,
+    overflowed: bool,
+}
+
+impl Links {
+    /// An empty map.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one event: its time in microseconds, id and both hashes as stored.
+    pub fn add(&mut self, time: i64, event_id: &str, hash: &str, previous_hash: &str) {
+        let listed = || Listed { time, event_id: event_id.to_owned() };
+        if previous_hash.is_empty() {
+            self.genesis_count += 1;
+            if self.genesis.len() < MAX_NOTED {
+                self.genesis.insert(listed());
+            }
+        } else if let Some(previous) = parse_hash(previous_hash) {
+            self.count(previous, -1, Some(time));
+        } else {
+            self.malformed_count += 1;
+            if self.malformed.len() < MAX_NOTED {
+                self.malformed.insert((listed(), Malformed::Previous));
+            }
+        }
+        if let Some(own) = parse_hash(hash) {
+            self.count(own, 1, Some(time));
+        } else {
+            self.malformed_count += 1;
+            if self.malformed.len() < MAX_NOTED {
+                self.malformed.insert((listed(), Malformed::Own));
+            }
+        }
+    }
+
+    /// Adds the map of another reader of the same chain.
+    pub fn merge(&mut self, other: Self) {
+        self.overflowed |= other.overflowed;
+        self.genesis_count += other.genesis_count;
+        self.malformed_count += other.malformed_count;
+        self.backwards_count += other.backwards_count;
+        self.genesis.extend(other.genesis);
+        self.malformed.extend(other.malformed);
+        self.backwards.extend(other.backwards);
+        for (hash, entry) in other.pending {
+            self.count(hash, entry.net, entry.time);
+        }
+    }
+
+    /// Whether the map grew beyond its bound: the links of this trail cannot be judged.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Entries that have not cancelled out.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    fn count(&mut self, hash: Hash, net: i32, time: Option<i64>) {
+        use std::collections::hash_map::Entry as Slot;
+        if self.overflowed {
+            return;
+        }
+        match self.pending.entry(hash) {
+            Slot::Vacant(slot) => {
+                slot.insert(Entry { net, time });
+                if self.pending.len() > MAX_PENDING {
+                    self.overflowed = true;
+                    self.pending = HashMap::new();
+                }
+            }
+            Slot::Occupied(mut slot) => {
+                let before = *slot.get();
+                let after = before.net + net;
+                if after == 0 {
+                    slot.remove();
+                    // One against one: the common case, in which both times are known.
+                    if let (Some(a), Some(b)) = (before.time, time) {
+                        let (produced, wanted) = if net < 0 { (a, b) } else { (b, a) };
+                        if wanted < produced {
+                            self.backwards_count += 1;
+                            if self.backwards.len() < MAX_NOTED {
+                                self.backwards.insert(hash);
+                            }
+                        }
+                    }
+                } else {
+                    // More than one event is behind it; they are looked up when the map is closed.
+                    *slot.get_mut() = Entry { net: after, time: None };
+                }
+            }
+        }
+    }
+
+    /// Ends the counting: what must be looked up, and what is known already.
+    pub fn close(self) -> Open {
+        let mut look_up: BTreeSet<Hash> = self.pending.into_keys().collect();
+        look_up.extend(&self.backwards);
+        Open {
+            look_up: look_up.into_iter().collect(),
+            genesis: self.genesis.into_iter().collect(),
+            genesis_count: self.genesis_count,
+            malformed: self.malformed.into_iter().collect(),
+            malformed_count: self.malformed_count,
+            backwards_count: self.backwards_count,
+            overflowed: self.overflowed,
+        }
+    }
+}
+
+/// A counted chain whose left-overs have not been looked up yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Hashes whose events must be found: all rows of the organisation that have one of these as `hash` or as
+    /// `previous_hash`, inside the scope or not.
+    pub look_up: Vec<Hash>,
+    /// Events without predecessor, by time and id, at most [`MAX_NOTED`].
+    pub genesis: Vec<Listed>,
+    /// How many there are.
+    pub genesis_count: u64,
+    /// Events with a malformed hash, at most [`MAX_NOTED`].
+    pub malformed: Vec<(Listed, Malformed)>,
+    /// How many there are.
+    pub malformed_count: u64,
+    /// How many events were seen to be earlier than their predecessor; at most [`MAX_NOTED`] of them can be named.
+    pub backwards_count: u64,
+    /// Too many left-overs: `look_up` is empty and says nothing.
+    pub overflowed: bool,
+}
+
+/// A row that was looked up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Node {
+    /// Claimed time in microseconds.
+    pub time: i64,
+    /// Its id.
+    pub event_id: String,
+    /// Its hash as stored.
+    pub hash: String,
+    /// Its predecessor's hash as stored.
+    pub previous_hash: String,
+    /// Whether it lies in the scope that is being verified.
+    pub in_scope: bool,
+}
+
+/// An event whose predecessor is not in its organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPredecessor {
+    /// The event.
+    pub event: Node,
+    /// Other organisations that have an event with that hash; filled by whoever can look.
+    pub found_in_org: Vec<String>,
+}
+
+/// Several events with one predecessor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// The predecessor's hash.
+    pub previous_hash: String,
+    /// The events, by time and id.
+    pub children: Vec<Node>,
+}
+
+/// The shape of a chain. Every list is sorted by time and event id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// Events in scope whose predecessor no row of the organisation is.
+    pub missing_predecessor: Vec<MissingPredecessor>,
+    /// Predecessors with several children, at least one of them in scope.
+    pub forks: Vec<Fork>,
+    /// Events in scope that no event of the organisation follows.
+    pub heads: Vec<Node>,
+    /// Events in scope that claim a time before their predecessor's.
+    pub time_before_predecessor: Vec<Node>,
+    /// Events in scope whose predecessor lies outside: the seam of a range.
+    pub seams: Vec<Node>,
+}
+
+/// Names what was left over, from the rows that were found for [`Open::look_up`]. A row may be given twice when it was
+/// found by both of its hashes; it counts once.
+pub fn classify(look_up: &[Hash], found: impl IntoIterator<Item = Node>) -> Shape {
+    let mut produced: BTreeMap<String, BTreeSet<Node>> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, BTreeSet<Node>> = BTreeMap::new();
+    for node in found {
+        produced.entry(node.hash.clone()).or_default().insert(node.clone());
+        wanted.entry(node.previous_hash.clone()).or_default().insert(node);
+    }
+    let none = BTreeSet::new();
+    let mut shape = Shape::default();
+    for hash in look_up {
+        let text = super::to_hex(hash);
+        let parents = produced.get(&text).unwrap_or(&none);
+        let children = wanted.get(&text).unwrap_or(&none);
+        let in_scope = || children.iter().filter(|child| child.in_scope);
+        if children.is_empty() {
+            shape.heads.extend(parents.iter().filter(|head| head.in_scope).cloned());
+        }
+        match parents.iter().map(|parent| parent.time).min() {
+            None => shape.missing_predecessor.extend(
+                in_scope().map(|event| MissingPredecessor { event: event.clone(), found_in_org: Vec::new() }),
+            ),
+            Some(time) => {
+                shape.time_before_predecessor.extend(in_scope().filter(|child| child.time < time).cloned());
+                if !parents.iter().any(|parent| parent.in_scope) {
+                    shape.seams.extend(in_scope().cloned());
+                }
+            }
+        }
+        if children.len() > 1 && in_scope().next().is_some() {
+            shape.forks.push(Fork { previous_hash: text, children: children.iter().cloned().collect() });
+        }
+    }
+    shape.missing_predecessor.sort_by(|a, b| a.event.cmp(&b.event));
+    shape.forks.sort_by(|a, b| a.children.cmp(&b.children));
+    shape.heads.sort();
+    shape.time_before_predecessor.sort();
+    shape.seams.sort();
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An event `eN` with hash `N` behind `previous`, `None` for a genesis.
+    #[derive(Debug, Clone)]
+    struct Ev {
+        n: u8,
+        previous: Option<u8>,
+        time: i64,
+    }
+
+    fn hex(n: u8) -> String {
+        format!("{n:02x}").repeat(32)
+    }
+
+    fn chain(length: u8) -> Vec<Ev> {
+        (1..=length).map(|n| Ev { n, previous: (n > 1).then(|| n - 1), time: i64::from(n) }).collect()
+    }
+
+    fn links(events: &[Ev]) -> Links {
+        let mut links = Links::new();
+        for e in events {
+            links.add(e.time, &format!("e{}", e.n), &hex(e.n), &e.previous.map(hex).unwrap_or_default());
+        }
+        links
+    }
+
+    /// Looks up as the database does.
+    fn shape_of(open: &Open, all: &[Ev]) -> Shape {
+        let texts: Vec<String> = open.look_up.iter().map(crate::chain::to_hex).collect();
+        let rows = all.iter().map(|e| Node {
+            time: e.time,
+            event_id: format!("e{}", e.n),
+            hash: hex(e.n),
+            previous_hash: e.previous.map(hex).unwrap_or_default(),
+            in_scope: true,
+        });
+        let found = rows.filter(|r| texts.contains(&r.hash) || texts.contains(&r.previous_hash));
+        classify(&open.look_up, found)
+    }
+
+    fn shape(events: &[Ev]) -> Shape {
+        shape_of(&links(events).close(), events)
+    }
+
+    fn ids(nodes: &[Node]) -> Vec<&str> {
+        nodes.iter().map(|n| n.event_id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_whole_chain_has_one_head_and_nothing_else() {
+        let shape = shape(&chain(10));
+        assert_eq!(ids(&shape.heads), ["e10"]);
+        assert_eq!(Shape { heads: Vec::new(), ..shape }, Shape::default());
+    }
+
+    #[test]
+    fn a_deleted_event_leaves_a_missing_predecessor_and_a_head() {
+        let mut events = chain(10);
+        events.remove(4);
+        let shape = shape(&events);
+        assert_eq!(ids(&shape.heads), ["e4", "e10"]);
+        assert_eq!(shape.missing_predecessor.len(), 1);
+        assert_eq!(shape.missing_predecessor[0].event.event_id, "e6");
+        assert_eq!(shape.missing_predecessor[0].event.previous_hash, hex(5));
+        assert!(shape.forks.is_empty());
+    }
+
+    #[test]
+    fn a_fork_names_all_children() {
+        let mut events = chain(10);
+        events.push(Ev { n: 99, previous: Some(4), time: 5 });
+        let shape = shape(&events);
+        assert_eq!(shape.forks.len(), 1);
+        assert_eq!(shape.forks[0].previous_hash, hex(4));
+        assert_eq!(ids(&shape.forks[0].children), ["e5", "e99"]);
+        assert_eq!(ids(&shape.heads), ["e99", "e10"]);
+        assert!(shape.missing_predecessor.is_empty());
+    }
+
+    #[test]
+    fn a_missing_predecessor_with_two_children_is_both() {
+        let mut events = chain(6);
+        events.push(Ev { n: 99, previous: Some(2), time: 9 });
+        events.remove(1);
+        let shape = shape(&events);
+        assert_eq!(shape.missing_predecessor.len(), 2);
+        assert_eq!(ids(&shape.forks[0].children), ["e3", "e99"]);
+    }
+
+    #[test]
+    fn a_truncated_tail_leaves_no_trace() {
+        assert_eq!(ids(&shape(&chain(7)).heads), ["e7"]);
+    }
+
+    #[test]
+    fn an_event_before_its_predecessor_is_named_whichever_comes_first() {
+        let mut events = chain(5);
+        events[2].time = 1;
+        for events in [events.clone(), events.iter().rev().cloned().collect()] {
+            let shape = shape(&events);
+            assert_eq!(ids(&shape.time_before_predecessor), ["e3"]);
+        }
+        events[2].time = 2;
+        assert!(shape(&events).time_before_predecessor.is_empty(), "equal times are in order");
+    }
+
+    #[test]
+    fn an_exact_copy_of_a_row_is_left_over() {
+        let mut events = chain(6);
+        events.push(events[3].clone());
+        assert_eq!(links(&events).close().look_up, [[3; 32], [4; 32], [6; 32]]);
+    }
+
+    #[test]
+    fn malformed_hashes_are_no_genesis_and_no_link() {
+        let mut links = Links::new();
+        links.add(1, "a", &hex(1), "");
+        links.add(2, "b", "XYZ", &hex(1));
+        links.add(3, "c", &hex(3), &hex(0xab).to_uppercase());
+        let open = links.close();
+        assert_eq!(open.genesis, [Listed { time: 1, event_id: "a".into() }]);
+        let named: Vec<(&str, Malformed)> =
+            open.malformed.iter().map(|(l, m)| (l.event_id.as_str(), *m)).collect();
+        assert_eq!(named, [("b", Malformed::Own), ("c", Malformed::Previous)]);
+    }
+
+    #[test]
+    fn only_64_lower_case_digits_are_a_hash() {
+        assert_eq!(parse_hash(&hex(0xaf)), Some([0xaf; 32]));
+        for text in
+            ["", "ab", &hex(1)[1..], &format!("{}0", hex(1)), &hex(0xaf).to_uppercase(), &"g".repeat(64)]
+        {
+            assert_eq!(parse_hash(text), None, "{text}");
+        }
+        assert_eq!(parse_hash(&"é".repeat(32)), None);
+    }
+
+    fn damaged() -> impl Strategy<Value = Vec<Ev>> {
+        let extra = (100u8..200, prop::option::of(0u8..40), 0i64..40);
+        (
+            1u8..40,
+            prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+            prop::collection::vec(extra, 0..4),
+            prop::collection::vec((any::<prop::sample::Index>(), 0i64..40), 0..4),
+        )
+            .prop_map(|(length, deleted, extra, moved)| {
+                let mut events = chain(length);
+                for (at, time) in moved {
+                    let at = at.index(events.len());
+                    events[at].time = time;
+                }
+                for at in deleted {
+                    if events.len() > 1 {
+                        events.remove(at.index(events.len()));
+                    }
+                }
+                let mut used = BTreeSet::new();
+                events.extend(extra.into_iter().filter(|e| used.insert(e.0)).map(|(n, previous, time)| Ev {
+                    n,
+                    previous,
+                    time,
+                }));
+                events
+            })
+    }
+
+    /// The shape by definition, from all rows at once.
+    fn by_definition(events: &[Ev]) -> Shape {
+        let mut hashes: BTreeSet<Hash> = BTreeSet::new();
+        for e in events {
+            hashes.insert([e.n; 32]);
+            hashes.extend(e.previous.map(|p| [p; 32]));
+        }
+        let open = Open { look_up: hashes.into_iter().collect(), ..Links::new().close() };
+        shape_of(&open, events)
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_any_split_give_what_the_definition_says(
+            (events, shuffled, cut) in damaged().prop_flat_map(|events| {
+                let n = events.len();
+                (Just(events.clone()), Just(events).prop_shuffle(), 0..=n)
+            })
+        ) {
+            let expected = by_definition(&events);
+            prop_assert_eq!(&shape(&shuffled), &expected);
+            let mut whole = links(&shuffled[..cut]);
+            whole.merge(links(&shuffled[cut..]));
+            prop_assert_eq!(whole.genesis_count, events.iter().filter(|e| e.previous.is_none()).count() as u64);
+            prop_assert_eq!(&shape_of(&whole.close(), &shuffled), &expected);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The screen as it is drawn, at the sizes people have, with the data that hurts.
+
+use super::*;
+use crate::console::fixtures::{Desk, event_row, organization};
+use crate::console::json;
+use crate::console::msg::{Detail, Opened, Outcome, Output, What, Work};
+use crate::domain::{Event, EventRow, Json};
+use crate::store::timeline::Count;
+use crossterm::event::KeyCode;
+use std::fmt::Write as _;
+
+fn draw(desk: &Desk) -> Buffer {
+    let (width, height) = desk.model.size;
+    let mut buffer = Buffer::empty(Rect { x: 0, y: 0, width, height });
+    render(&desk.model, &mut buffer);
+    buffer
+}
+
+fn text(buffer: &Buffer) -> String {
+    let width = usize::from(buffer.area.width).max(1);
+    buffer.content().chunks(width).fold(String::new(), |mut out, line| {
+        let mut skip = 0;
+        for cell in line {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            out.push_str(cell.symbol());
+            skip = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
+        }
+        out.truncate(out.trim_end_matches(' ').len());
+        out.push('\n');
+        out
+    })
+}
+
+fn screen(desk: &Desk) -> String {
+    text(&draw(desk))
+}
+
+/// A trail over two days with all severities, kinds of actors, and names that have to be cut.
+fn trail() -> Vec<EventRow> {
+    let mut rows: Vec<EventRow> =
+        (0..80).map(|i| event_row(&format!("evt-{:06}", 900_000 - i), -i64::from(i) * 1_250)).collect();
+    for (i, row) in rows.iter_mut().enumerate() {
+        row.event_severity = ["info", "info", "warning", "info", "critical"][i % 5].to_owned();
+        row.actor_type = ["user", "service", "user", "system"][i % 4].to_owned();
+        if i % 4 % 2 == 1 {
+            row.actor_email = None;
+            row.actor_id = format!("worker-{i}");
+        }
+        if i % 7 == 2 {
+            row.actor_email = Some("maximiliana.featherstonehaugh.the.third@acme.example".to_owned());
+            row.event_type = "retention_policy.minimum_period_lowered".to_owned();
+            row.resource_id = "ret-0123456789abcdef0123456789abcdef".to_owned();
+        }
+        row.previous_hash = "7ab0".repeat(16);
+    }
+    rows
+}
+
+/// What an attacker would write.
+fn hostile() -> Vec<EventRow> {
+    let attack = "\u{1b}]52;c;AAAA\u{7}\u{202e}gpj.exe\u{200b}\n\u{9b}2J";
+    let mut row = event_row("evil", 0);
+    row.actor_email = Some(format!("a{attack}@x"));
+    row.actor_user_agent = Some(attack.to_owned());
+    row.event_type = attack.to_owned();
+    row.event_severity = attack.to_owned();
+    row.action = attack.to_owned();
+    row.resource_id = format!("{}日本語👩‍👩‍👧", "e\u{301}\u{301}".repeat(40));
+    row.session_id = Some(attack.to_owned());
+    row.organization_id = attack.to_owned();
+    let mut end = event_row("at-the-end-of-time", -1);
+    end.timestamp = Timestamp::NEG_INFINITY;
+    vec![row, end]
+}
+
+fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
+    let mut desk = Desk::sized(width, height, Some("acme"));
+    desk.connect();
+    let (ticket, work) = desk.begun(Slot::View);
+    let Work::Open(ask, land) = work else { panic!("{work:?}") };
+    let newest = rows.first().map(|r| r.timestamp);
+    let range = ask.filter.range(ask.now, newest, ask.window).unwrap();
+    let opened =
+        Opened { land, range, rows, has_newer: false, has_older, selected: 0, newest, nearest_older: None };
+    desk.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))));
+    if has_older {
+        desk.finish(Slot::Count, Output::Estimated(Count::Estimate(104_000)));
+    }
+    desk
+}
+
+fn with_states(desk: &mut Desk, previous: Option<&str>, new: Option<&str>) {
+    desk.wait(100);
+    let row = desk.model.timeline.row().unwrap().event.clone();
+    let event = Event {
+        row,
+        previous_state: previous.map(Json::from_trusted),
+        new_state: new.map(Json::from_trusted),
+    };
+    let lines = |state: Option<&str>| state.map(json::pretty);
+    let detail = Detail { event, previous_state: lines(previous), new_state: lines(new) };
+    desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));
+}
+
+const BEFORE: &str = r#"{"role": "viewer", "quota": 100.10, "roles": ["viewer"]}"#;
+const AFTER: &str =
+    r#"{"role": "admin", "quota": 12345678901234567890.5, "roles": ["viewer", "admin"], "tags": {}}"#;
+
+#[test]
+fn eighty_by_twenty_four() {
+    let mut desk = desk(80, 24, trail(), true);
+    desk.keys("jj");
+    insta::assert_snapshot!("timeline_80x24", screen(&desk));
+    desk.key(KeyCode::Enter);
+    with_states(&mut desk, Some(BEFORE), Some(AFTER));
+    insta::assert_snapshot!("event_80x24", screen(&desk));
+}
+
+#[test]
+fn hundred_and_twenty_by_forty() {
+    let mut desk = desk(120, 40, trail(), true);
+    desk.keys("jj");
+    with_states(&mut desk, Some(BEFORE), Some(AFTER));
+    insta::assert_snapshot!("panes_120x40", screen(&desk));
+    desk.keys("zt");
+    insta::assert_snapshot!("zoomed_local_120x40", screen(&desk));
+}
+
+#[test]
+fn two_hundred_by_sixty() {
+    let mut desk = desk(200, 60, trail(), false);
+    desk.keys("G");
+    with_states(&mut desk, None, Some(AFTER));
+    insta::assert_snapshot!("panes_200x60", screen(&desk));
+    desk.keys("z");
+    insta::assert_snapshot!("zoomed_200x60", screen(&desk));
+}
+
+#[test]
+fn hostile_text_is_visible_and_harmless() {
+    let mut desk = desk(120, 40, hostile(), false);
+    with_states(&mut desk, None, Some("{\"k\": \"\u{1b}[31m\u{202e}\"}"));
+    insta::assert_snapshot!("hostile_120x40", screen(&desk));
+}
+
+#[test]
+fn waiting_failing_and_finding_nothing() {
+    let mut desk = Desk::sized(80, 24, Some("acme"));
+    insta::assert_snapshot!("connecting_80x24", screen(&desk));
+    desk.connect().wait(400);
+    insta::assert_snapshot!("loading_80x24", screen(&desk));
+
+    let mut desk = self::desk(80, 24, trail(), false);
+    desk.keys("fsev:critical").key(KeyCode::Enter);
+    let (ticket, _) = desk.begun(Slot::View);
+    desk.fail(
+        ticket,
+        "the query took longer than its limit of 30 s and was stopped · narrow the filter",
+        false,
+    );
+    insta::assert_snapshot!("failed_80x24", screen(&desk));
+
+    let mut desk = self::desk(80, 24, trail(), false);
+    desk.keys("ftype:login.failed").key(KeyCode::Enter);
+    let (ticket, work) = desk.begun(Slot::View);
+    let Work::Open(ask, land) = work else { panic!() };
+    let opened = Opened {
+        land,
+        range: ask.filter.range(ask.now, desk.model.timeline.newest, ask.window).unwrap(),
+        rows: Vec::new(),
+        has_newer: false,
+        has_older: false,
+        selected: 0,
+        newest: desk.model.timeline.newest,
+        nearest_older: Some(Timestamp::parse("2025-08-01T12:00:00Z").unwrap()),
+    };
+    desk.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))));
+    insta::assert_snapshot!("empty_80x24", screen(&desk));
+}
+
+#[test]
+fn a_lost_connection_leaves_the_rows() {
+    let mut desk = desk(80, 24, trail(), false);
+    desk.wait(5_000);
+    let (pulse, _) = desk.begun(Slot::Pulse);
+    desk.fail(pulse, "cannot reach the database: connection refused", true);
+    insta::assert_snapshot!("lost_80x24", screen(&desk));
+}
+
+#[test]
+fn what_lies_on_top() {
+    let mut desk = desk(80, 24, trail(), false);
+    desk.keys("?");
+    insta::assert_snapshot!("help_80x24", screen(&desk));
+    desk.key(KeyCode::Esc).keys("s");
+    let list = vec![organization("acme"), organization("globex")];
+    desk.finish(Slot::Organizations, Output::Organizations(list));
+    insta::assert_snapshot!("organizations_80x24", screen(&desk));
+    desk.key(KeyCode::Esc).keys(":event");
+    insta::assert_snapshot!("palette_80x24", screen(&desk));
+    desk.key(KeyCode::Esc).keys("q");
+    insta::assert_snapshot!("leave_80x24", screen(&desk));
+}
+
+#[test]
+fn a_filter_error_points_at_its_place() {
+    let mut desk = desk(80, 24, trail(), false);
+    desk.keys("fcat:auth actr:eve");
+    let shown = screen(&desk);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[1], " filter cat:auth actr:eve");
+    assert_eq!(lines[2], "                 ^ unknown field 'actr' · did you mean 'actor'?");
+    let mut buffer = draw(&desk);
+    assert_eq!(render(&desk.model, &mut buffer), Some(Position { x: 25, y: 1 }));
+}
+
+#[test]
+fn production_is_a_word() {
+    let mut desk = desk(80, 24, trail(), false);
+    desk.model.setup.production = true;
+    assert!(screen(&desk).starts_with("  PRODUCTION  "));
+}
+
+/// Styles as runs: columns, then what is set on them.
+fn styles(buffer: &Buffer) -> String {
+    let width = usize::from(buffer.area.width);
+    let mut out = String::new();
+    for (y, line) in buffer.content().chunks(width).enumerate() {
+        for run in line.chunk_by(|a, b| a.style() == b.style()) {
+            let from = (run.as_ptr() as usize - line.as_ptr() as usize) / size_of_val(&line[0]);
+            let style = run[0].style();
+            let plain = run.iter().all(|c| c.symbol() == " ") && style.add_modifier.is_empty();
+            if !plain {
+                let shown: String = run.iter().map(ratatui::buffer::Cell::symbol).collect();
+                let _ = writeln!(
+                    out,
+                    "{y:2}:{from:02}..{:02} {:?}/{:?} {:?} {}",
+                    from + run.len(),
+                    style.fg.unwrap_or_default(),
+                    style.bg.unwrap_or_default(),
+                    style.add_modifier,
+                    shown.trim_end()
+                );
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn styles_go_by_meaning() {
+    let mut desk = desk(80, 12, trail(), true);
+    desk.keys("j");
+    insta::assert_snapshot!("styles_80x12", styles(&draw(&desk)));
+}
+
+#[test]
+fn every_size_is_drawn_and_nothing_hidden_gets_out() {
+    for rows in [Vec::new(), trail(), hostile()] {
+        let mut desk = desk(80, 24, rows, true);
+        if desk.model.timeline.row().is_some() {
+            with_states(&mut desk, Some(BEFORE), Some("\"\u{202e}\u{1b}\""));
+        }
+        let steps: [&[KeyCode]; 7] = [
+            &[],
+            &[KeyCode::Enter],
+            &[KeyCode::Char('z')],
+            &[KeyCode::Char('?')],
+            &[KeyCode::Esc, KeyCode::Char(':')],
+            &[KeyCode::Esc, KeyCode::Char('s')],
+            &[KeyCode::Esc, KeyCode::Char('f'), KeyCode::Char('(')],
+        ];
+        for keys in steps {
+            for key in keys {
+                desk.key(*key);
+            }
+            for (width, height) in (0..8).flat_map(|w| (0..8).map(move |h| (w, h))).chain([
+                (20, 5),
+                (300, 3),
+                (111, 90),
+                (80, 24),
+            ]) {
+                desk.say(What::Resize(width, height));
+                for cell in draw(&desk).content() {
+                    let hidden = |c: char| {
+                        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+                    };
+                    let clean = !cell.symbol().chars().any(|c| hidden(c) && c != '\u{200d}');
+                    assert!(clean, "{:?}", cell.symbol());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Columns of a binary COPY as the parts of an event, borrowed.
+
+use super::super::row::from_postgres;
+use crate::chain::{Fields, Inet};
+use crate::domain::Timestamp;
+use std::fmt::Write as _;
+
+/// `hash`, then the 21 columns it may cover, in the order of their names.
+pub(super) const COLUMNS: [&str; 22] = [
+    "hash",
+    "action",
+    "actor_email",
+    "actor_id",
+    "actor_ip",
+    "actor_type",
+    "actor_user_agent",
+    "event_category",
+    "event_id",
+    "event_severity",
+    "event_type",
+    "new_state",
+    "organization_id",
+    "previous_hash",
+    "previous_state",
+    "project_id",
+    "request_id",
+    "resource_id",
+    "resource_name",
+    "resource_type",
+    "session_id",
+    "timestamp",
+];
+
+/// What links need.
+pub(super) const LINK_COLUMNS: [&str; 4] = ["event_id", "hash", "previous_hash", "timestamp"];
+
+/// How a column comes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As its own text.
+    Text,
+    /// Of another type, which the server is asked to turn into text.
+    Cast,
+    Inet,
+    Jsonb,
+    Timestamp,
+}
+
+impl Form {
+    /// By the type's fixed object id in `pg_type`.
+    pub(super) fn of_type(oid: i64) -> Self {
+        match oid {
+            // text, json, bpchar, varchar
+            25 | 114 | 1042 | 1043 => Self::Text,
+            869 => Self::Inet,
+            3802 => Self::Jsonb,
+            1184 => Self::Timestamp,
+            _ => Self::Cast,
+        }
+    }
+}
+
+/// A row as it was read: its place in the chain, and what the hash covers unless only links were asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Scanned<'a> {
+    /// Claimed time.
+    pub timestamp: Timestamp,
+    /// Id of the event.
+    pub event_id: &'a str,
+    /// Stored hash.
+    pub hash: &'a str,
+    /// Stored hash of the predecessor.
+    pub previous_hash: &'a str,
+    /// The columns, when they were read.
+    pub fields: Option<Fields<'a>>,
+}
+
+/// A value that is not what its type says; the text names the column.
+pub(super) type Bad = String;
+
+/// Reads the 22 columns. `address` is the buffer in which the address is spelled.
+pub(super) fn whole<'a>(
+    forms: &[Form; 22],
+    columns: &[Option<&'a [u8]>; 22],
+    address: &'a mut String,
+) -> Result<Scanned<'a>, Bad> {
+    let optional = |at: usize| -> Result<Option<&'a str>, Bad> {
+        let Some(bytes) = columns.get(at).copied().flatten() else { return Ok(None) };
+        let bytes = match forms.get(at) {
+            // Version 1 is the only one there is: the text follows.
+            Some(Form::Jsonb) => {
+                bytes.strip_prefix(&[1]).ok_or_else(|| bad(at, "an unknown version of jsonb"))?
+            }
+            _ => bytes,
+        };
+        std::str::from_utf8(bytes).map(Some).map_err(|_| bad(at, "not UTF-8"))
+    };
+    let required = |at: usize| optional(at)?.ok_or_else(|| bad(at, "NULL"));
+    let actor_ip = match (columns[4], forms[4]) {
+        (Some(bytes), Form::Inet) => {
+            let inet = Inet::from_binary(bytes).ok_or_else(|| bad(4, "not an address"))?;
+            address.clear();
+            write!(address, "{inet}").map_err(|_| bad(4, "not an address"))?;
+            Some(address.as_str())
+        }
+        _ => optional(4)?,
+    };
+    let timestamp = instant(columns[21]).ok_or_else(|| bad(21, "not an instant"))?;
+    let (event_id, hash, previous_hash) = (required(8)?, required(0)?, required(13)?);
+    let fields = Fields {
+        action: required(1)?,
+        actor_email: optional(2)?,
+        actor_id: required(3)?,
+        actor_ip,
+        actor_type: required(5)?,
+        actor_user_agent: optional(6)?,
+        event_category: required(7)?,
+        event_id,
+        event_severity: required(9)?,
+        event_type: required(10)?,
+        new_state: optional(11)?,
+        organization_id: required(12)?,
+        previous_state: optional(14)?,
+        project_id: optional(15)?,
+        request_id: required(16)?,
+        resource_id: required(17)?,
+        resource_name: optional(18)?,
+        resource_type: required(19)?,
+        session_id: optional(20)?,
+        timestamp,
+    };
+    Ok(Scanned { timestamp, event_id, hash, previous_hash, fields: Some(fields) })
+}
+
+/// Reads the four columns of links.
+pub(super) fn link<'a>(columns: &[Option<&'a [u8]>; 4]) -> Result<Scanned<'a>, Bad> {
+    let [event_id, hash, previous_hash, timestamp] = *columns;
+    let text = |name: &str, bytes: Option<&'a [u8]>| {
+        let bytes = bytes.ok_or_else(|| format!("{name} is NULL"))?;
+        std::str::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))
+    };
+    Ok(Scanned {
+        timestamp: instant(timestamp).ok_or("timestamp is not an instant")?,
+        event_id: text("event_id", event_id)?,
+        hash: text("hash", hash)?,
+        previous_hash: text("previous_hash", previous_hash)?,
+        fields: None,
+    })
+}
+
+fn instant(bytes: Option<&[u8]>) -> Option<Timestamp> {
+    Some(from_postgres(i64::from_be_bytes(bytes?.try_into().ok()?)))
+}
+
+fn bad(at: usize, what: &str) -> Bad {
+    format!("{} is {what}", COLUMNS.get(at).unwrap_or(&"a column"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FORMS: [Form; 22] = {
+        let mut forms = [Form::Text; 22];
+        forms[4] = Form::Inet;
+        forms[11] = Form::Jsonb;
+        forms[14] = Form::Jsonb;
+        forms[21] = Form::Timestamp;
+        forms
+    };
+
+    fn good() -> [Option<&'static [u8]>; 22] {
+        let mut columns: [Option<&'static [u8]>; 22] = [Some(b"x"); 22];
+        columns[4] = Some(&[2, 32, 0, 4, 10, 0, 0, 1]);
+        columns[11] = Some(b"\x01{\"a\": 1}");
+        columns[14] = None;
+        columns[21] = Some(&[0; 8]);
+        columns
+    }
+
+    #[test]
+    fn columns_find_their_fields() {
+        let mut address = String::new();
+        let row = whole(&FORMS, &good(), &mut address).unwrap();
+        let fields = row.fields.unwrap();
+        assert_eq!(fields.actor_ip, Some("10.0.0.1"));
+        assert_eq!(fields.new_state, Some("{\"a\": 1}"));
+        assert_eq!(fields.previous_state, None);
+        assert_eq!(row.timestamp.to_rfc3339(), "2000-01-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_named() {
+        let cases: [(usize, Option<&'static [u8]>, &str); 6] = [
+            (0, None, "hash is NULL"),
+            (3, Some(b"\xff"), "actor_id is not UTF-8"),
+            (4, Some(&[9, 32, 0, 4, 10, 0, 0, 1]), "actor_ip is not an address"),
+            (11, Some(b"\x02{}"), "new_state is an unknown version of jsonb"),
+            (11, Some(b""), "new_state is an unknown version of jsonb"),
+            (21, Some(&[0; 7]), "timestamp is not an instant"),
+        ];
+        for (at, value, message) in cases {
+            let mut columns = good();
+            columns[at] = value;
+            assert_eq!(whole(&FORMS, &columns, &mut String::new()).unwrap_err(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_give_a_row_or_an_error(values in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..24)), 22)) {
+            let mut columns = [None; 22];
+            for (to, from) in columns.iter_mut().zip(&values) {
+                *to = from.as_deref();
+            }
+            let _ = whole(&FORMS, &columns, &mut String::new());
+            let _ = link(&[columns[0], columns[1], columns[2], columns[3]]);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What to read and in which pieces.
+//!
+//! A piece is a range of blocks of one table or partition (read as a TID range), or a list of row addresses. Both are
+//! read in the order of the addresses, so that after an error the row that caused it is known: the one behind those
+//! that arrived. Row addresses are valid for the length of the snapshot only and are never kept.
+
+use super::super::StoreError;
+use super::super::row::SqlTime;
+use super::decode::{COLUMNS, Form, LINK_COLUMNS};
+use crate::domain::{OrgScope, TimeRange};
+use futures_util::TryStreamExt as _;
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Blocks of a piece: 16 MB, some twenty thousand rows.
+const BLOCKS: u32 = 2048;
+/// Rows of a piece that is a list.
+const ROWS: usize = 4096;
+/// Tables of fewer blocks are read whole.
+const SMALL: i64 = 4096;
+/// When the scope is expected to hold less than this part of the table, its rows are looked up first.
+const SHARE: u64 = 8;
+
+/// The address of a row: block and place in it.
+pub(super) type Tid = (u32, u16);
+
+/// The table, as this reader sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// Qualified and quoted by the server.
+    pub(super) name: String,
+    oid: i64,
+    leaves: Vec<Leaf>,
+    pub(super) forms: [Form; 22],
+    /// The condition of the scope, its values quoted by the server: COPY takes no parameters.
+    condition: String,
+    /// Rows that the planner expects in the scope.
+    pub(super) estimate: u64,
+    links_only: bool,
+    /// Whether a valid constraint keeps event ids apart within an organisation.
+    pub(super) unique_ids: bool,
+}
+
+/// A table that has rows of its own.
+#[derive(Debug, Clone)]
+struct Leaf {
+    oid: i64,
+    name: String,
+    blocks: i64,
+    rows: f32,
+}
+
+/// A piece of the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Rows behind `after` and before block `end`.
+    Blocks { leaf: usize, after: Tid, end: Option<u32> },
+    /// These rows, ascending.
+    Rows { leaf: usize, tids: Vec<Tid> },
+}
+
+impl Table {
+    /// Looks at the catalogue, in the transaction that will read.
+    pub(super) async fn look_at(
+        c: &mut PgConnection,
+        scope: &OrgScope,
+        range: TimeRange,
+        links_only: bool,
+    ) -> Result<Self, StoreError> {
+        let table = sqlx::query(
+            "SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname), c.relkind::text
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.oid = to_regclass('audit_events')",
+        )
+        .fetch_optional(&mut *c)
+        .await?
+        .ok_or(StoreError::NoTable)?;
+        let (oid, name, kind): (i64, String, String) =
+            (table.try_get(0)?, table.try_get(1)?, table.try_get(2)?);
+        if kind != "r" && kind != "p" {
+            return Err(StoreError::Other(
+                "audit_events is no table here but a view or a foreign table; verification reads the table itself"
+                    .to_owned(),
+            ));
+        }
+        let forms = forms(c, oid).await?;
+        let leaves = leaves(c, oid).await?;
+        let condition = condition(c, scope, range).await?;
+        let unique_ids = unique_ids(c, oid).await?;
+        let estimate = estimate(c, &name, &condition).await?;
+        Ok(Self { name, oid, leaves, forms, condition, estimate, links_only, unique_ids })
+    }
+
+    /// Cuts the scope into pieces, and says how many rows there are when that had to be counted.
+    pub(super) async fn units(&self, c: &mut PgConnection) -> Result<(Vec<Unit>, Option<u64>), StoreError> {
+        let blocks: i64 = self.leaves.iter().map(|leaf| leaf.blocks).sum();
+        let rows: f32 = self.leaves.iter().map(|leaf| leaf.rows).sum();
+        if blocks > SMALL && self.estimate.saturating_mul(SHARE) < rows as u64 {
+            let tids = self.addresses(c).await?;
+            let count = tids.values().map(|tids| tids.len() as u64).sum();
+            let units = tids.iter().flat_map(|(leaf, tids)| {
+                tids.chunks(ROWS).map(|tids| Unit::Rows { leaf: *leaf, tids: tids.to_vec() })
+            });
+            return Ok((units.collect(), Some(count)));
+        }
+        let mut units = Vec::new();
+        for (i, leaf) in self.leaves.iter().enumerate() {
+            let mut from = 0;
+            // The last piece has no end: rows that the snapshot sees may lie behind the size that was read.
+            while i64::from(from) + i64::from(BLOCKS) < leaf.blocks {
+                units.push(Unit::Blocks { leaf: i, after: (from, 0), end: Some(from + BLOCKS) });
+                from += BLOCKS;
+            }
+            units.push(Unit::Blocks { leaf: i, after: (from, 0), end: None });
+        }
+        Ok((units, None))
+    }
+
+    async fn addresses(&self, c: &mut PgConnection) -> Result<BTreeMap<usize, Vec<Tid>>, StoreError> {
+        let mut sql = QueryBuilder::<Postgres>::new("SELECT tableoid::int8, ctid::text FROM ");
+        sql.push(&self.name).push(" WHERE ").push(&self.condition);
+        let mut found: BTreeMap<usize, Vec<Tid>> = BTreeMap::new();
+        {
+            let mut rows = sql.build().persistent(false).fetch(&mut *c);
+            while let Some(row) = rows.try_next().await? {
+                let oid: i64 = row.try_get(0)?;
+                let leaf = self.leaves.iter().position(|leaf| leaf.oid == oid);
+                let leaf =
+                    leaf.ok_or_else(|| StoreError::Other("a partition was attached just now".to_owned()))?;
+                found.entry(leaf).or_default().push(parse_tid(row.try_get(1)?)?);
+            }
+        }
+        found.values_mut().for_each(|tids| tids.sort_unstable());
+        Ok(found)
+    }
+
+    /// COPY of a piece.
+    pub(super) fn copy(&self, unit: &Unit) -> String {
+        let mut columns = String::new();
+        if self.links_only {
+            for (i, name) in LINK_COLUMNS.iter().enumerate() {
+                let cast = if *name == "timestamp" { "" } else { "::text" };
+                let _ = write!(columns, "{}{name}{cast}", if i == 0 { "" } else { ", " });
+            }
+        } else {
+            for (i, (name, form)) in COLUMNS.iter().zip(self.forms).enumerate() {
+                let cast = if form == Form::Cast { "::text" } else { "" };
+                let _ = write!(columns, "{}{name}{cast}", if i == 0 { "" } else { ", " });
+            }
+        }
+        format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT binary)", self.from(unit))
+    }
+
+    /// What is behind FROM for a piece.
+    pub(super) fn from(&self, unit: &Unit) -> String {
+        let (leaf, place) = match unit {
+            Unit::Blocks { leaf, after: (block, place), end } => {
+                let end = end.map(|end| format!(" AND ctid < '({end},0)'")).unwrap_or_default();
+                (leaf, format!("ctid > '({block},{place})'{end}"))
+            }
+            Unit::Rows { leaf, tids } => {
+                let mut list = String::with_capacity(tids.len() * 14);
+                for (i, (block, place)) in tids.iter().enumerate() {
+                    let _ = write!(list, "{}\"({block},{place})\"", if i == 0 { "" } else { "," });
+                }
+                (leaf, format!("ctid = ANY ('{{{list}}}'::tid[])"))
+            }
+        };
+        let name = self.leaves.get(*leaf).map_or(self.name.as_str(), |leaf| leaf.name.as_str());
+        format!("ONLY {name} WHERE {place} AND {}", self.condition)
+    }
+
+    /// A sample of the scope, as COPY.
+    pub(super) fn sample(&self, limit: u32) -> String {
+        let columns: Vec<String> = COLUMNS
+            .iter()
+            .zip(self.forms)
+            .map(|(name, form)| format!("{name}{}", if form == Form::Cast { "::text" } else { "" }))
+            .collect();
+        let columns = columns.join(", ");
+        format!(
+            "COPY (SELECT {columns} FROM {} WHERE {} LIMIT {limit}) TO STDOUT (FORMAT binary)",
+            self.name, self.condition
+        )
+    }
+
+    /// Whether only ids, times and hashes are read.
+    pub(super) fn links_only(&self) -> bool {
+        self.links_only
+    }
+
+    /// The condition of the scope.
+    pub(super) fn condition(&self) -> &str {
+        &self.condition
+    }
+
+    /// The identity of the table in its database.
+    pub(super) fn oid(&self) -> i64 {
+        self.oid
+    }
+}
+
+impl Unit {
+    /// The piece that is left behind a row.
+    pub(super) fn behind(&self, tid: Tid) -> Option<Self> {
+        match self {
+            Self::Blocks { leaf, end, .. } => Some(Self::Blocks { leaf: *leaf, after: tid, end: *end }),
+            Self::Rows { leaf, tids } => {
+                let rest: Vec<Tid> = tids.iter().copied().filter(|t| *t > tid).collect();
+                (!rest.is_empty()).then_some(Self::Rows { leaf: *leaf, tids: rest })
+            }
+        }
+    }
+
+    /// One row of the piece.
+    pub(super) fn only(&self, tid: Tid) -> Self {
+        let (Self::Blocks { leaf, .. } | Self::Rows { leaf, .. }) = self;
+        Self::Rows { leaf: *leaf, tids: vec![tid] }
+    }
+}
+
+/// Reads `(block,place)`.
+pub(super) fn parse_tid(text: &str) -> Result<Tid, StoreError> {
+    let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+    inner
+        .and_then(|t| t.split_once(','))
+        .and_then(|(block, place)| Some((block.parse().ok()?, place.parse().ok()?)))
+        .ok_or_else(|| StoreError::Decode(format!("'{}' is no row address", text.escape_debug())))
+}
+
+async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError> {
+    let rows = sqlx::query(
+        "SELECT attname::text, atttypid::int8, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
+         WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped",
+    )
+    .bind(oid)
+    .fetch_all(c)
+    .await?;
+    let mut types: BTreeMap<String, (i64, String)> = BTreeMap::new();
+    for row in rows {
+        types.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
+    }
+    let mut forms = [Form::Text; 22];
+    for (form, name) in forms.iter_mut().zip(COLUMNS) {
+        let Some((oid, type_name)) = types.get(name) else {
+            return Err(StoreError::Other(format!(
+                "the table audit_events has no column {name}; verification needs it"
+            )));
+        };
+        *form = Form::of_type(*oid);
+        if (name == "timestamp") != (*form == Form::Timestamp) {
+            return Err(StoreError::Other(format!(
+                "the column {name} of audit_events is of type {type_name}"
+            )));
+        }
+    }
+    Ok(forms)
+}
+
+async fn leaves(c: &mut PgConnection, oid: i64) -> Result<Vec<Leaf>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname),
+                pg_relation_size(c.oid) / current_setting('block_size')::int8, greatest(c.reltuples, 0)
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'r'
+           AND (c.oid = $1::int8::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::int8::oid) WHERE isleaf))
+         ORDER BY c.oid",
+    )
+    .bind(oid)
+    .fetch_all(c)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Leaf {
+                oid: row.try_get(0)?,
+                name: row.try_get(1)?,
+                blocks: row.try_get(2)?,
+                rows: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+async fn condition(c: &mut PgConnection, scope: &OrgScope, range: TimeRange) -> Result<String, StoreError> {
+    let row = sqlx::query(
+        "SELECT quote_literal($1::text), quote_literal($2::timestamptz), quote_literal($3::timestamptz)",
+    )
+    .bind(scope.organization().as_str())
+    .bind(range.since.map(SqlTime))
+    .bind(range.until.map(SqlTime))
+    .fetch_one(c)
+    .await?;
+    let mut condition = format!("organization_id = {}", row.try_get::<String, _>(0)?);
+    for (at, operator) in [(1, ">="), (2, "<")] {
+        if let Some(bound) = row.try_get::<Option<String>, _>(at)? {
+            let _ = write!(condition, " AND timestamp {operator} {bound}::timestamptz");
+        }
+    }
+    Ok(condition)
+}
+
+async fn unique_ids(c: &mut PgConnection, oid: i64) -> Result<bool, StoreError> {
+    let row = sqlx::query(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i
+             WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+               AND NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k
+                   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k
+                   WHERE a.attname IS NULL OR a.attname NOT IN ('event_id', 'organization_id')))",
+    )
+    .bind(oid)
+    .fetch_one(c)
+    .await?;
+    Ok(row.try_get(0)?)
+}
+
+async fn estimate(c: &mut PgConnection, name: &str, condition: &str) -> Result<u64, StoreError> {
+    let mut sql = QueryBuilder::<Postgres>::new("EXPLAIN SELECT FROM ");
+    sql.push(name).push(" WHERE ").push(condition);
+    let row = sql.build().persistent(false).fetch_one(c).await?;
+    let line: String = row.try_get(0)?;
+    let rows = line.split_once("rows=").map_or("", |(_, after)| after);
+    let digits: String = rows.chars().take_while(char::is_ascii_digit).collect();
+    Ok(digits.parse().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_go_on_behind_a_row() {
+        let blocks = Unit::Blocks { leaf: 1, after: (0, 0), end: Some(9) };
+        assert_eq!(blocks.behind((4, 2)), Some(Unit::Blocks { leaf: 1, after: (4, 2), end: Some(9) }));
+        let rows = Unit::Rows { leaf: 0, tids: vec![(1, 1), (1, 2), (3, 1)] };
+        assert_eq!(rows.behind((1, 1)), Some(Unit::Rows { leaf: 0, tids: vec![(1, 2), (3, 1)] }));
+        assert_eq!(rows.behind((3, 1)), None);
+        assert_eq!(rows.only((1, 2)), Unit::Rows { leaf: 0, tids: vec![(1, 2)] });
+    }
+
+    #[test]
+    fn row_addresses_are_read_strictly() {
+        assert_eq!(parse_tid("(12,3)").unwrap(), (12, 3));
+        for text in ["", "(12)", "12,3", "(12,3", "(-1,3)", "(1,70000)", "(1,2,3)"] {
+            assert!(parse_tid(text).is_err(), "{text}");
+        }
+    }
+}

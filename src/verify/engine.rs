@@ -1,0 +1,363 @@
+//! From rows to a report.
+
+use super::detect;
+use super::finding::{Class, Finding};
+use super::progress::Gauge;
+use super::report::{
+    Content, Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, Pins, Report, SchemeUsed,
+    Scope, Verdict,
+};
+use crate::chain::links::{self, Links, Listed, MAX_NOTED, Open, Shape, parse_hash};
+use crate::chain::{Judge, Judgement, Row, Scheme, protected_columns};
+use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::store::scan::{self, Link, Scanned, Sink, Snapshot, Unreadable};
+use crate::store::{ReadDb, StoreError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Rows after which a reader tells the gauge.
+const REPORT_EVERY: u64 = 256;
+/// From this many rows on, a table of which not one fits the guessed scheme is taken to have another scheme.
+const FOREIGN: u64 = 10;
+
+/// What to verify.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The organisation.
+    pub scope: OrgScope,
+    /// Only events of this time; the two seams are looked up.
+    pub range: TimeRange,
+    /// Only the links, not the content.
+    pub links_only: bool,
+    /// Readers, each with a connection of its own.
+    pub jobs: usize,
+}
+
+/// Verifies an organisation or a range of it as it is now; what is written meanwhile is not seen.
+///
+/// # Errors
+/// [`StoreError::Cancelled`] when `cancel` fired, and whatever keeps the database from being read. Rows that cannot be
+/// read are findings, not errors.
+pub async fn verify(
+    db: &ReadDb,
+    request: &Request,
+    gauge: &Arc<Gauge>,
+    cancel: &CancellationToken,
+) -> Result<Report, StoreError> {
+    let reading =
+        scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
+    scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
+        let (scheme, used) = detect::scheme(snapshot).await?;
+        let readers = (0..request.jobs.max(1)).map(|_| Reader::new(scheme, gauge.clone())).collect();
+        let readers = snapshot.read(readers, |total| gauge.expect(total)).await?;
+        let mut whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
+        let open = std::mem::take(&mut whole.links).close();
+        let shape = shape(snapshot, &open).await?;
+        let chain = chain_findings(snapshot, request, &whole, &open, &shape).await?;
+        Ok(report(snapshot, request, used, scheme, whole, &open, shape, chain, gauge))
+    })
+    .await
+}
+
+/// One reader's sink.
+struct Reader {
+    judge: Judge,
+    gauge: Arc<Gauge>,
+    untold: u64,
+    readings: Readings,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Readings {
+    events: u64,
+    content: Content,
+    links: Links,
+    findings: Vec<Finding>,
+    findings_cut: u64,
+    cut_classes: Vec<Class>,
+    alternatives: Vec<(String, String)>,
+}
+
+impl Reader {
+    fn new(scheme: Scheme, gauge: Arc<Gauge>) -> Self {
+        Self { judge: Judge::new(scheme), gauge, untold: 0, readings: Readings::default() }
+    }
+
+    fn count(&mut self) {
+        self.readings.events += 1;
+        self.untold += 1;
+        if self.untold == REPORT_EVERY {
+            self.gauge.add(self.untold);
+            self.untold = 0;
+        }
+    }
+
+    fn end(self) -> Readings {
+        self.gauge.add(self.untold);
+        self.readings
+    }
+}
+
+impl Sink for Reader {
+    fn row(&mut self, row: &Scanned<'_>) {
+        self.count();
+        let readings = &mut self.readings;
+        readings.links.add(row.timestamp.as_micros(), row.event_id, row.hash, row.previous_hash);
+        let Some(fields) = row.fields else { return };
+        let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
+        match self.judge.judge(&stored) {
+            Judgement::Verified => readings.content.verified += 1,
+            Judgement::VerifiedAlternative(reading) => {
+                readings.content.verified_alternative += 1;
+                if readings.alternatives.len() < MAX_NOTED {
+                    readings.alternatives.push((row.event_id.to_owned(), reading));
+                }
+            }
+            Judgement::Undecided(why) => {
+                readings.content.undecided += 1;
+                readings.note(Finding::undecided(row, why));
+            }
+            Judgement::Mismatch(mismatch) => {
+                readings.content.mismatch += 1;
+                // A malformed hash is a finding of its own.
+                if parse_hash(row.hash).is_some() {
+                    readings.note(Finding::content(&stored, mismatch));
+                }
+            }
+        }
+    }
+
+    fn unreadable(&mut self, row: Unreadable) {
+        self.count();
+        self.readings.content.unreadable += 1;
+        if let Some(Link { timestamp, event_id, hash, previous_hash }) = &row.link {
+            self.readings.links.add(timestamp.as_micros(), event_id, hash, previous_hash);
+        }
+        self.readings.note(Finding::unreadable(&row));
+    }
+}
+
+impl Readings {
+    fn note(&mut self, finding: Finding) {
+        if self.findings.len() < MAX_NOTED {
+            self.findings.push(finding);
+        } else {
+            self.findings_cut += 1;
+            if !self.cut_classes.contains(&finding.class) {
+                self.cut_classes.push(finding.class);
+            }
+        }
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.events += other.events;
+        self.content.verified += other.content.verified;
+        self.content.verified_alternative += other.content.verified_alternative;
+        self.content.mismatch += other.content.mismatch;
+        self.content.undecided += other.content.undecided;
+        self.content.unreadable += other.content.unreadable;
+        self.links.merge(other.links);
+        self.findings_cut += other.findings_cut;
+        self.cut_classes.extend(other.cut_classes);
+        other.findings.into_iter().for_each(|finding| self.note(finding));
+        self.alternatives.extend(other.alternatives);
+        self
+    }
+}
+
+/// Looks up what the links left over.
+async fn shape(snapshot: &mut Snapshot<'_>, open: &Open) -> Result<Shape, StoreError> {
+    let nodes = snapshot.nodes(&open.look_up).await?;
+    let mut shape = links::classify(&open.look_up, nodes);
+    let missing: Vec<String> =
+        shape.missing_predecessor.iter().map(|m| m.event.previous_hash.clone()).collect();
+    for (hash, organization) in snapshot.found_elsewhere(&missing).await? {
+        for missing in shape.missing_predecessor.iter_mut().filter(|m| m.event.previous_hash == hash) {
+            missing.found_in_org.push(organization.clone());
+        }
+    }
+    Ok(shape)
+}
+
+/// Findings about the chain.
+async fn chain_findings(
+    snapshot: &mut Snapshot<'_>,
+    request: &Request,
+    whole: &Readings,
+    open: &Open,
+    shape: &Shape,
+) -> Result<Vec<Finding>, StoreError> {
+    let mut findings: Vec<Finding> =
+        shape.missing_predecessor.iter().map(Finding::missing_predecessor).collect();
+    findings.extend(shape.forks.iter().filter_map(Finding::fork));
+    findings.extend(shape.time_before_predecessor.iter().map(Finding::time_before));
+
+    let ids = |listed: &[Listed]| listed.iter().map(|l| l.event_id.clone()).collect::<Vec<_>>();
+    let additional = additional_genesis(snapshot, request, open).await?;
+    let hashes: BTreeMap<String, String> =
+        snapshot.links_of(&ids(&additional)).await?.into_iter().map(|l| (l.event_id, l.hash)).collect();
+    findings.extend(additional.iter().map(|genesis| {
+        Finding::additional_genesis(genesis, hashes.get(&genesis.event_id).cloned().unwrap_or_default())
+    }));
+    let whole_trail = request.range == TimeRange::default();
+    if whole_trail && whole.events > 0 && open.genesis_count == 0 && !open.overflowed {
+        findings.push(Finding::missing_genesis(shape.missing_predecessor.first().map(|m| &m.event)));
+    }
+
+    let malformed: Vec<Listed> = open.malformed.iter().map(|(listed, _)| listed.clone()).collect();
+    let links = snapshot.links_of(&ids(&malformed)).await?;
+    findings.extend(open.malformed.iter().map(|(listed, which)| {
+        Finding::malformed(listed, *which, links.iter().find(|link| link.event_id == listed.event_id))
+    }));
+    let duplicates = snapshot.duplicate_ids(MAX_NOTED as i64).await?;
+    findings.extend(duplicates.iter().map(|(id, first, rows)| Finding::duplicate(id, *first, *rows)));
+    Ok(findings)
+}
+
+/// Beginnings but for the organisation's first one, which for a range may lie before it.
+async fn additional_genesis(
+    snapshot: &mut Snapshot<'_>,
+    request: &Request,
+    open: &Open,
+) -> Result<Vec<Listed>, StoreError> {
+    let Some(oldest) = open.genesis.first() else { return Ok(Vec::new()) };
+    let first = if request.range == TimeRange::default() {
+        Some(oldest.event_id.clone())
+    } else {
+        snapshot.first_genesis().await?.map(|link| link.event_id)
+    };
+    Ok(open.genesis.iter().filter(|genesis| Some(&genesis.event_id) != first.as_ref()).cloned().collect())
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where all results of a run come together")]
+fn report(
+    snapshot: &Snapshot<'_>,
+    request: &Request,
+    used: SchemeUsed,
+    scheme: Scheme,
+    mut whole: Readings,
+    open: &Open,
+    shape: Shape,
+    chain: Vec<Finding>,
+    gauge: &Gauge,
+) -> Report {
+    let foreign = used.guessed
+        && whole.content.mismatch >= FOREIGN
+        && whole.content.verified + whole.content.verified_alternative == 0;
+    if foreign {
+        whole.reclassify_as_foreign();
+    }
+    let mut findings = whole.findings;
+    findings.extend(chain);
+    findings.sort_by(|a, b| {
+        (a.class, &a.timestamp, &a.event_id, &a.detail).cmp(&(b.class, &b.timestamp, &b.event_id, &b.detail))
+    });
+    let elapsed = gauge.progress().elapsed;
+    let event_hash =
+        |node: &links::Node| EventHash { event_id: node.event_id.clone(), hash: node.hash.clone() };
+    let mut report = Report {
+        schema_version: 1,
+        organization_id: request.scope.organization().as_str().to_owned(),
+        verdict: Verdict::Intact,
+        scheme: used,
+        snapshot_at: snapshot.at.to_rfc3339(),
+        database_identity: snapshot.identity.clone(),
+        scope: Scope {
+            since: request.range.since.map(Timestamp::to_rfc3339),
+            until: request.range.until.map(Timestamp::to_rfc3339),
+            links_only: request.links_only,
+        },
+        events: whole.events,
+        content: whole.content,
+        head: shape.heads.last().map(event_hash),
+        links: LinksPart {
+            genesis: open.genesis.iter().map(|genesis| genesis.event_id.clone()).collect(),
+            missing_predecessor: shape
+                .missing_predecessor
+                .iter()
+                .map(|missing| MissingShape {
+                    event_id: missing.event.event_id.clone(),
+                    previous_hash: missing.event.previous_hash.clone(),
+                    found_in_org: missing.found_in_org.clone(),
+                })
+                .collect(),
+            forks: shape
+                .forks
+                .iter()
+                .map(|fork| ForkShape {
+                    previous_hash: fork.previous_hash.clone(),
+                    children: fork.children.iter().map(|child| child.event_id.clone()).collect(),
+                })
+                .collect(),
+            heads: shape.heads.iter().map(event_hash).collect(),
+            time_before_predecessor: shape
+                .time_before_predecessor
+                .iter()
+                .map(|n| n.event_id.clone())
+                .collect(),
+        },
+        pins: Pins::default(),
+        findings,
+        findings_cut: whole.findings_cut,
+        accepted: Vec::new(),
+        coverage: Coverage {
+            unprotected_columns: protected_columns(scheme).1,
+            not_checked: not_checked(request, open, foreign),
+        },
+        elapsed_ms: elapsed.as_millis() as u64,
+        events_per_second: (whole.events as f64 / elapsed.as_secs_f64().max(1e-6)) as u64,
+        alternatives: whole.alternatives,
+        cut_classes: whole.cut_classes,
+        links_followed: !open.overflowed,
+    };
+    report.judge();
+    report
+}
+
+impl Readings {
+    /// Not one row fits: that says something about the scheme, and nothing about the rows.
+    fn reclassify_as_foreign(&mut self) {
+        self.content.undecided += std::mem::take(&mut self.content.mismatch);
+        let undecided = |class: &mut Class| {
+            if *class == Class::ContentMismatch {
+                *class = Class::Undecided;
+            }
+        };
+        self.cut_classes.iter_mut().for_each(undecided);
+        for finding in self.findings.iter_mut().filter(|f| f.class == Class::ContentMismatch) {
+            undecided(&mut finding.class);
+            "the scheme is not known: of no event does the hash fit a scheme of this program"
+                .clone_into(&mut finding.detail);
+            finding.consistent_with = vec!["a writer that hashes another text".to_owned()];
+        }
+    }
+}
+
+fn not_checked(request: &Request, open: &Open, foreign: bool) -> Vec<String> {
+    let mut said = vec![
+        "whether events are missing at the newest end, or the whole trail was replaced: rows alone cannot tell, only a \
+         head remembered elsewhere can",
+    ];
+    if request.range != TimeRange::default() {
+        said.push("events outside of the time range, but for the neighbours at its two ends");
+        said.push("whether an event of the range has a second successor outside of it");
+    }
+    if request.links_only {
+        said.push("the content of the events");
+    }
+    if open.overflowed {
+        said.push("the links: the chain is in too many pieces to be followed");
+    }
+    if foreign {
+        said.push("the content of the events: their scheme is not known");
+    }
+    let most = MAX_NOTED as u64;
+    if open.genesis_count > most || open.malformed_count > most || open.backwards_count > most {
+        said.push(
+            "beginnings, malformed hashes and times out of order beyond the first hundred thousand of each",
+        );
+    }
+    said.into_iter().map(str::to_owned).collect()
+}

@@ -1,0 +1,142 @@
+//! One event: its content, its predecessor, its successors.
+
+use super::report::{SchemeUsed, Verdict};
+use crate::chain::{Judge, Judgement, Row, Scheme};
+use crate::domain::{Event, EventRow, OrgScope};
+use crate::store::{ReadDb, StoreError, links, timeline};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+/// What is known of one event. Serialised, it is the output of `verify --event ID --format json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are the keys of the output, described in docs/verify.md")]
+pub struct EventReport {
+    pub schema_version: u32,
+    pub organization_id: String,
+    pub event_id: String,
+    pub timestamp: String,
+    pub verdict: Verdict,
+    /// `verified`, `verified_alternative`, `undecided` or `mismatch`.
+    pub content: &'static str,
+    /// In words: the other spelling, or what does not fit.
+    pub detail: Option<String>,
+    pub consistent_with: Vec<String>,
+    pub scheme: SchemeUsed,
+    pub stored_hash: String,
+    /// Of the row as it is; absent when the scheme cannot write it.
+    pub computed_hash: Option<String>,
+    pub previous_hash: String,
+    pub predecessor: Predecessor,
+    pub successors: Vec<Neighbour>,
+    /// The text whose SHA-256 is `computed_hash`.
+    pub canonical_text: Option<String>,
+}
+
+/// Where the predecessor is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Predecessor {
+    /// The event is the beginning of a chain.
+    Genesis,
+    /// It is in the organisation.
+    Found {
+        /// The event; several when rows share a hash.
+        events: Vec<Neighbour>,
+    },
+    /// No row of the organisation has that hash.
+    Missing,
+}
+
+/// An event next to another one in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are the keys of the output")]
+pub struct Neighbour {
+    pub event_id: String,
+    pub timestamp: String,
+    pub hash: String,
+}
+
+impl From<&EventRow> for Neighbour {
+    fn from(row: &EventRow) -> Self {
+        Self { event_id: row.event_id.clone(), timestamp: row.timestamp.to_rfc3339(), hash: row.hash.clone() }
+    }
+}
+
+/// Judges the content of one event that was read with its states.
+pub fn verify_row(event: &Event, judge: &mut Judge) -> Judgement {
+    judge.judge(&Row::from(event))
+}
+
+/// Verifies one event by its id; `None` when the organisation has no such event.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn verify_event(
+    db: &ReadDb,
+    scope: &OrgScope,
+    event_id: &str,
+    cancel: &CancellationToken,
+) -> Result<Option<EventReport>, StoreError> {
+    let Some(event) = timeline::event(db, scope, event_id, None, cancel).await? else { return Ok(None) };
+    let row = &event.row;
+    let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
+    let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
+    Ok(Some(report(&event, &predecessors, &successors)))
+}
+
+fn report(event: &Event, predecessors: &[EventRow], successors: &[EventRow]) -> EventReport {
+    let row = &event.row;
+    // The scheme under which it fits, else the first one, as a guess.
+    let fits = |scheme: &&Scheme| {
+        matches!(
+            verify_row(event, &mut Judge::new(**scheme)),
+            Judgement::Verified | Judgement::VerifiedAlternative(_)
+        )
+    };
+    let found = Scheme::ALL.iter().find(fits);
+    let scheme = found.copied().unwrap_or(Scheme::V1);
+    let mut judge = Judge::new(scheme);
+    let stored = Row::from(event);
+    let canonical_text = judge.preimage(&stored).ok();
+    let computed_hash = judge.hash(&stored).ok().map(|hash| crate::chain::to_hex(&hash));
+    let (content, detail, consistent_with) = match judge.judge(&stored) {
+        Judgement::Verified => ("verified", None, Vec::new()),
+        Judgement::VerifiedAlternative(reading) => ("verified_alternative", Some(reading), Vec::new()),
+        Judgement::Undecided(why) => ("undecided", Some(why), Vec::new()),
+        Judgement::Mismatch(mismatch) => ("mismatch", Some(mismatch.detail), mismatch.consistent_with),
+    };
+    let predecessor = if row.previous_hash.is_empty() {
+        Predecessor::Genesis
+    } else if predecessors.is_empty() {
+        Predecessor::Missing
+    } else {
+        Predecessor::Found { events: predecessors.iter().map(Neighbour::from).collect() }
+    };
+    let verdict = match content {
+        "mismatch" => Verdict::Broken,
+        _ if predecessor == Predecessor::Missing || successors.len() > 1 => Verdict::Anomalous,
+        "undecided" => Verdict::Incomplete,
+        _ => Verdict::Intact,
+    };
+    EventReport {
+        schema_version: 1,
+        organization_id: row.organization_id.clone(),
+        event_id: row.event_id.clone(),
+        timestamp: row.timestamp.to_rfc3339(),
+        verdict,
+        content,
+        detail,
+        consistent_with,
+        scheme: SchemeUsed {
+            name: scheme.name(),
+            guessed: found.is_none(),
+            confidence: if found.is_some() { 1.0 } else { 0.0 },
+        },
+        stored_hash: row.hash.clone(),
+        computed_hash,
+        previous_hash: row.previous_hash.clone(),
+        predecessor,
+        successors: successors.iter().map(Neighbour::from).collect(),
+        canonical_text,
+    }
+}
