@@ -211,7 +211,7 @@ struct Pass<'a> {
     work: &'a mut Canonicaliser,
 }
 
-impl<'a> Pass<'a> {
+impl Pass<'_> {
     fn document(&mut self) -> Result<(), Reason> {
         loop {
             self.skip_blanks();

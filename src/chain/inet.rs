@@ -132,7 +132,7 @@ fn parse_v6(text: &[u8]) -> Option<Inet> {
                 (value, digits) = (0, 0);
             }
             b'.' if used <= 12 => {
-                bits = embedded_v4(text.get(group..)?, bytes.get_mut(used..used + 4)?)?.unwrap_or(bits);
+                bits = embedded_v4(text.get(group..)?, bytes.get_mut(used..used + 4)?)?;
                 used += 4;
                 digits = 0;
                 at = text.len();
@@ -164,8 +164,8 @@ fn put(bytes: &mut [u8; 16], used: &mut usize, value: u16) -> Option<()> {
     Some(())
 }
 
-/// IPv4 at the end of IPv6: at most four octets without leading zeros, and perhaps a prefix length.
-fn embedded_v4(text: &[u8], octets: &mut [u8]) -> Option<Option<u8>> {
+/// IPv4 at the end of IPv6: at most four octets without leading zeros, and perhaps a prefix length. Returns that.
+fn embedded_v4(text: &[u8], octets: &mut [u8]) -> Option<u8> {
     let (mut at, mut n) = (0, 0);
     loop {
         let (value, digits) = decimal(text.get(at..)?);
@@ -181,9 +181,9 @@ fn embedded_v4(text: &[u8], octets: &mut [u8]) -> Option<Option<u8>> {
         n += 1;
         at += digits + 1;
         match end {
-            None => return Some(None),
+            None => return Some(128),
             Some(b'.') => {}
-            Some(b'/') => return prefix_length(text.get(at..)?).map(Some),
+            Some(b'/') => return prefix_length(text.get(at..)?),
             Some(_) => return None,
         }
     }

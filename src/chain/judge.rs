@@ -468,11 +468,11 @@ mod tests {
         to_hex(&Sha256::digest(text).into())
     }
 
-    fn row<'a>(fields: Fields<'a>, hash: &'a str) -> Row<'a> {
-        Row { fields, hash, previous_hash: "" }
+    fn row<'a>(fields: &Fields<'a>, hash: &'a str) -> Row<'a> {
+        Row { fields: *fields, hash, previous_hash: "" }
     }
 
-    fn judged(fields: Fields<'_>, replaced: &[(&str, &str)]) -> Judgement {
+    fn judged(fields: &Fields<'_>, replaced: &[(&str, &str)]) -> Judgement {
         let hash = written(&row(fields, ""), replaced);
         Judge::new(Scheme::V1).judge(&row(fields, &hash))
     }
@@ -487,11 +487,11 @@ mod tests {
     #[test]
     fn other_spellings_of_equal_values_are_proof() {
         let fields = Fields { actor_ip: Some("2001:db8::1:0:0:1"), ..triage::sample() };
-        assert_eq!(judged(fields, &[]), Judgement::Verified);
-        let by_address = judged(fields, &[("2001:db8::1:0:0:1", "2001:db8:0:0:1:0:0:1")]);
+        assert_eq!(judged(&fields, &[]), Judgement::Verified);
+        let by_address = judged(&fields, &[("2001:db8::1:0:0:1", "2001:db8:0:0:1:0:0:1")]);
         assert_eq!(reading(&by_address), "the address was spelled 2001:db8:0:0:1:0:0:1");
         let by_both = judged(
-            fields,
+            &fields,
             &[
                 ("2001:db8::1:0:0:1", "2001:DB8::1:0:0:1"),
                 ("T08:01:01.147504+00:00", "T10:01:01.147504+02:00"),
@@ -509,16 +509,16 @@ mod tests {
             r#"{"9": {"10": 1, "9": 2}, "a": 10000000000000000, "b": [0.0, 0.0], "c": 10000000000000000}"#;
         let fields = Fields { new_state: Some(state), ..triage::sample() };
         let float = (r#""a": 10000000000000000"#, r#""a": 1e+16"#);
-        let judgement = judged(fields, &[float, ("[0.0, 0.0]", "[0.0, -0.0]")]);
+        let judgement = judged(&fields, &[float, ("[0.0, 0.0]", "[0.0, -0.0]")]);
         assert!(reading(&judgement).starts_with("integers had been floats"));
-        let judgement = judged(fields, &[(r#"{"10": 1, "9": 2}"#, r#"{"9": 2, "10": 1}"#), float]);
+        let judgement = judged(&fields, &[(r#"{"10": 1, "9": 2}"#, r#"{"9": 2, "10": 1}"#), float]);
         assert!(reading(&judgement).starts_with("keys that are numbers"));
     }
 
     #[test]
     fn an_edit_is_a_mismatch_even_with_ambiguous_numbers() {
         let fields = Fields { new_state: Some(r#"{"a": 10000000000000000}"#), ..triage::sample() };
-        let judgement = judged(fields, &[(r#""a": 10000000000000000"#, r#""a": 10000000000000001"#)]);
+        let judgement = judged(&fields, &[(r#""a": 10000000000000000"#, r#""a": 10000000000000001"#)]);
         assert!(matches!(judgement, Judgement::Mismatch(_)), "{judgement:?}");
     }
 
@@ -531,9 +531,9 @@ mod tests {
         let state = many(&|_| "10000000000000000");
         let fields = Fields { new_state: Some(&state), ..triage::sample() };
         let mixed = many(&|i| if i % 2 == 0 { "1e+16" } else { "10000000000000000" });
-        assert!(matches!(judged(fields, &[(&state, &mixed)]), Judgement::Undecided(_)));
+        assert!(matches!(judged(&fields, &[(&state, &mixed)]), Judgement::Undecided(_)));
         for floats in [many(&|_| "1e+16"), many(&|i| if i == 3 { "1e+16" } else { "10000000000000000" })] {
-            assert!(reading(&judged(fields, &[(&state, &floats)])).starts_with("integers had been"));
+            assert!(reading(&judged(&fields, &[(&state, &floats)])).starts_with("integers had been"));
         }
     }
 
@@ -541,8 +541,8 @@ mod tests {
     fn what_helped_once_is_tried_first_and_the_budget_ends() {
         let mut judge = Judge::new(Scheme::V1);
         let hash =
-            written(&row(triage::sample(), ""), &[("T08:01:01.147504+00:00", "T13:31:01.147504+05:30")]);
-        let elsewhere = row(triage::sample(), &hash);
+            written(&row(&triage::sample(), ""), &[("T08:01:01.147504+00:00", "T13:31:01.147504+05:30")]);
+        let elsewhere = row(&triage::sample(), &hash);
         assert!(matches!(judge.judge(&elsewhere), Judgement::VerifiedAlternative(_)));
         let before = judge.budget;
         assert!(matches!(judge.judge(&elsewhere), Judgement::VerifiedAlternative(_)));
@@ -550,15 +550,15 @@ mod tests {
         judge.budget = 0;
         assert!(matches!(judge.judge(&elsewhere), Judgement::Undecided(_)));
         let hash = written(&elsewhere, &[]);
-        assert_eq!(judge.judge(&row(triage::sample(), &hash)), Judgement::Verified);
+        assert_eq!(judge.judge(&row(&triage::sample(), &hash)), Judgement::Verified);
     }
 
     #[test]
     fn rows_that_the_scheme_cannot_write_and_malformed_hashes_are_mismatches() {
         let fields = Fields { timestamp: Timestamp::INFINITY, ..triage::sample() };
-        let judgement = Judge::new(Scheme::V1).judge(&row(fields, &"0".repeat(64)));
+        let judgement = Judge::new(Scheme::V1).judge(&row(&fields, &"0".repeat(64)));
         assert!(matches!(judgement, Judgement::Mismatch(Mismatch { computed: None, .. })));
-        let judgement = Judge::new(Scheme::V1).judge(&row(triage::sample(), "XYZ"));
+        let judgement = Judge::new(Scheme::V1).judge(&row(&triage::sample(), "XYZ"));
         let Judgement::Mismatch(mismatch) = judgement else { panic!("{judgement:?}") };
         assert!(mismatch.detail.contains("64 lower-case"));
     }

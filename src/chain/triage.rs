@@ -236,17 +236,17 @@ mod tests {
     };
 
     /// The first explanation of `row` when the stored hash is that of `hashed`, whose text was edited by `edit`.
-    fn explained(row: Row<'_>, hashed: Row<'_>, edit: impl Fn(String) -> String) -> String {
-        let text = edit(Judge::new(Scheme::V1).preimage(&hashed).unwrap());
+    fn explained(row: &Row<'_>, hashed: &Row<'_>, edit: impl Fn(String) -> String) -> String {
+        let text = edit(Judge::new(Scheme::V1).preimage(hashed).unwrap());
         let hash = to_hex(&Sha256::digest(text).into());
-        match Judge::new(Scheme::V1).judge(&Row { hash: &hash, ..row }) {
+        match Judge::new(Scheme::V1).judge(&Row { hash: &hash, ..*row }) {
             Judgement::Mismatch(Mismatch { consistent_with, .. }) => consistent_with[0].clone(),
             other => panic!("{other:?}"),
         }
     }
 
-    fn with(fields: Fields<'_>) -> Row<'_> {
-        Row { fields, hash: "", previous_hash: "ab" }
+    fn with<'a>(fields: &Fields<'a>) -> Row<'a> {
+        Row { fields: *fields, hash: "", previous_hash: "ab" }
     }
 
     #[test]
@@ -255,20 +255,20 @@ mod tests {
         let enriched = Fields { new_state: Some(r#"{"a": 2, "geo": "NL"}"#), ..FIELDS };
         let moved = Timestamp::from_micros(FIELDS.timestamp.as_micros() - 1);
         for (row, hashed, end) in [
-            (with(enriched), ROW, r#"without "geo" in new_state"#),
+            (with(&enriched), ROW, r#"without "geo" in new_state"#),
             (ROW, Row { previous_hash: "", ..ROW }, "with an empty previous_hash"),
-            (ROW, with(Fields { session_id: None, ..FIELDS }), "that of the row without it"),
-            (ROW, with(Fields { event_severity: "critical", ..FIELDS }), "event_severity = critical"),
-            (ROW, with(Fields { timestamp: moved, ..FIELDS }), "timestamp = 2026-01-05T08:01:01.147503Z"),
+            (ROW, with(&Fields { session_id: None, ..FIELDS }), "that of the row without it"),
+            (ROW, with(&Fields { event_severity: "critical", ..FIELDS }), "event_severity = critical"),
+            (ROW, with(&Fields { timestamp: moved, ..FIELDS }), "timestamp = 2026-01-05T08:01:01.147503Z"),
         ] {
-            let said = explained(row, hashed, same);
+            let said = explained(&row, &hashed, same);
             assert!(said.ends_with(end), "{said}");
         }
         for nanos in [".147504321+", ".147503987+"] {
-            let said = explained(ROW, ROW, |text| text.replace(".147504+", nanos));
+            let said = explained(&ROW, &ROW, |text| text.replace(".147504+", nanos));
             assert!(said.contains("nanoseconds"), "{said}");
         }
-        let said = explained(ROW, ROW, |text| text.replace("curl", "wget"));
+        let said = explained(&ROW, &ROW, |text| text.replace("curl", "wget"));
         assert_eq!(said, "an edit of the row after it was written");
     }
 

@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
             let config = Config::load(explicit)?;
             match path.filter(|p| p.exists()) {
                 Some(path) => {
-                    writeln!(out, "{}: correct, {} profiles", path.display(), config.profiles.len())?
+                    writeln!(out, "{}: correct, {} profiles", path.display(), config.profiles.len())?;
                 }
                 None => writeln!(out, "no configuration file; the built-in values are in force")?,
             }

@@ -169,7 +169,7 @@ fn bytes(n: i64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let digits = if unit > 0 && value < 9.95 { 1 } else { 0 };
+    let digits = usize::from(unit > 0 && value < 9.95);
     format!("{value:.digits$} {}", UNITS.get(unit).unwrap_or(&""))
 }
 

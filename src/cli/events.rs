@@ -9,6 +9,7 @@ use crate::store::ReadDb;
 use crate::store::cursor::{Cursor, Order};
 use crate::store::timeline::{self, Count, Page, Query, Seek};
 use clap::ValueEnum;
+use std::ffi::OsString;
 use std::io::Write as _;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +30,7 @@ A listing without events is exit 0 with a remark on stderr.";
 #[command(after_help = FILTER_HELP)]
 pub struct EventsArgs {
     /// What to list; the words are joined by blanks
-    #[arg(value_name = "FILTER", allow_hyphen_values = true)]
+    #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
     /// Events from this time on; the same as since: in the filter
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -143,9 +144,26 @@ impl From<OrderArg> for Order {
     }
 }
 
+/// Puts a blank before a negated term such as `-action:read`, which would otherwise be read as a row of short options.
+/// (clap's `allow_hyphen_values` is no help: it takes every option behind the first term for another term.)
+pub(super) fn mark_negation(argument: OsString) -> OsString {
+    let is_negation = argument.to_str().and_then(|a| a.strip_prefix('-')).is_some_and(|term| {
+        let name =
+            term.len() - term.trim_start_matches(|c: char| c.is_alphanumeric() || "_.".contains(c)).len();
+        name > 1 && term[name..].starts_with([':', '=', '!', '<', '>', '~'])
+    });
+    if !is_negation {
+        return argument;
+    }
+    let mut marked = OsString::from(" ");
+    marked.push(argument);
+    marked
+}
+
 /// The filter of the arguments and flags.
 fn read_filter(global: &Global, args: &EventsArgs) -> Result<Filter> {
-    let text = args.filter.join(" ");
+    let words: Vec<&str> = args.filter.iter().map(|word| word.trim()).collect();
+    let text = words.join(" ");
     let usage = |flag: &str, text: &str, e: &FilterError| Error::usage(format!("{flag}{}", e.render(text)));
     let mut filter = Filter::parse(&text).map_err(|e| usage("", &text, &e))?;
     if let Some(text) = &args.since {
@@ -228,7 +246,7 @@ async fn write<T>(
     match format {
         Format::Table | Format::Source(_) | Format::Patch(_) if listing.events.is_empty() => {}
         Format::Table | Format::Source(_) | Format::Patch(_) => {
-            table::write_list(&mut results, records().map(Record::row), out.style())?
+            table::write_list(&mut results, records().map(Record::row), out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(listing, records()))?,
         Format::Ndjson => {
@@ -334,5 +352,20 @@ fn document<'a, T>(
             Order::Desc => "desc",
             Order::Asc => "asc",
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_negated_terms_are_marked() {
+        for term in ["-action:read", "-ip=::1", "-type!=x", "-new.roles:admin", "-größe>1"] {
+            assert_eq!(mark_negation(term.into()), OsString::from(format!(" {term}")));
+        }
+        for other in ["-q", "-o=x", "-7d", "--org=x", "--", "-", "action:read", "-x y:z", "-abc"] {
+            assert_eq!(mark_negation(other.into()), other);
+        }
     }
 }

@@ -112,12 +112,12 @@ pub enum Command {
     Events(events::EventsArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
+    /// Verify hashes and links: of the trail, a time range, or one event
+    Verify(verify::VerifyArgs),
     /// What an event changed, or what differs between two events
     Diff(diff::DiffArgs),
     /// The life of one resource: versions, state at a time, who set what
     Resource(resource::ResourceArgs),
-    /// Verify hashes and links: of the trail, a time range, or one event
-    Verify(verify::VerifyArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -135,7 +135,7 @@ pub enum Command {
 
 /// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
 pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(std::env::args_os().map(events::mark_negation)) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; clap knows to which stream each belongs.
@@ -161,9 +161,9 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
+        Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
         Some(Command::Resource(args)) => resource::run(context, args).await,
-        Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

@@ -72,7 +72,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     let around = around(db, &scope, event.row.key(), args.context as usize, &cancel).await?;
     match context.global.format.unwrap_or(Format::Table) {
         Format::Table | Format::Source(_) | Format::Patch(_) => {
-            write_table(&mut results, &event, &verification, &around, context.out.style())?
+            write_table(&mut results, &event, &verification, &around, context.out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(&scope, &event, &verification, &around))?,
         Format::Ndjson => {
@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
             }
         }
         Format::Csv if args.context == 0 => {
-            csv::write(&mut results, &export::COLUMNS, [Record::from(&event)])?
+            csv::write(&mut results, &export::COLUMNS, [Record::from(&event)])?;
         }
         Format::Csv => {
             let columns = export::COLUMNS.into_iter().filter(|c| !export::STATE_COLUMNS.contains(c));

@@ -5,7 +5,7 @@ use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Wo
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
 use crate::config::Target;
-use crate::domain::{EventKey, OrgScope, Safe};
+use crate::domain::{EventKey, OrgScope};
 use crate::store::timeline::{self, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, organizations};
 use std::collections::HashMap;
@@ -135,7 +135,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
     if let (true, Some(server)) = (revive, target.server.clone()) {
         let revived = tokio::task::spawn_blocking(move || server.revive().map_err(|e| e.to_string())).await;
         if let Ok(Err(reason)) = revived {
-            return Err(Failure { text: Safe::from_untrusted(&reason), lost: true, cancelled: false });
+            return Err(Failure { lost: true, ..Failure::because(&reason) });
         }
     }
     let db = ReadDb::connect(target.options, settings).await?;
@@ -178,17 +178,12 @@ async fn open(
         let row = timeline::newest(db, &ask.scope, None, cancel).await?;
         Ok::<_, StoreError>(row.map(|r| r.timestamp))
     };
-    let (range, mut newest_event) = match ask.range {
-        Some(range) => (range, None),
-        None => {
-            let newest = newest().await?;
-            let range = ask.filter.range(ask.now, newest, ask.window).map_err(|e| Failure {
-                text: Safe::from_untrusted(&e.to_string()),
-                lost: false,
-                cancelled: false,
-            })?;
-            (range, newest)
-        }
+    let (range, mut newest_event) = if let Some(range) = ask.range {
+        (range, None)
+    } else {
+        let newest = newest().await?;
+        let range = ask.filter.range(ask.now, newest, ask.window);
+        (range.map_err(|e| Failure::because(&e.to_string()))?, newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
     let (Page { rows, has_older, has_newer }, selected) = match &land {

@@ -16,6 +16,7 @@ mod fixtures;
 mod history;
 mod json;
 pub mod keymap;
+mod keys;
 mod layout;
 mod log;
 mod model;
@@ -118,8 +119,7 @@ fn signals() -> Result<impl Stream<Item = Signal> + Unpin> {
     Ok(stream::poll_fn(move |context| {
         let came = |s: &mut tokio::signal::unix::Signal, context: &mut _| s.poll_recv(context).is_ready();
         // Each is asked, so that each wakes the loop.
-        let leave = leave.iter_mut().fold(false, |any, s| came(s, context) || any);
-        if leave {
+        if leave.iter_mut().filter_map(|s| came(s, context).then_some(())).count() > 0 {
             std::task::Poll::Ready(Some(Signal::Leave))
         } else if came(&mut interrupt, context) {
             std::task::Poll::Ready(Some(Signal::Interrupt))

@@ -80,7 +80,7 @@ pub(crate) enum Overlay {
     /// The chooser of organisations.
     Organizations,
     /// The palette.
-    Palette(Palette),
+    Palette(Box<Palette>),
     /// Leave?
     Quit,
 }
@@ -248,6 +248,6 @@ impl Model {
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
             .min()
-            .unwrap_or(clock + Duration::from_secs(3_600))
+            .unwrap_or(clock + Duration::from_hours(1))
     }
 }

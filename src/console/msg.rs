@@ -68,6 +68,13 @@ pub(crate) struct Failure {
     pub(crate) cancelled: bool,
 }
 
+impl Failure {
+    /// A failure of which nothing is known but its text.
+    pub(crate) fn because(text: &str) -> Self {
+        Self { text: Safe::from_untrusted(text), ..Self::default() }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let remedy = match &error {

@@ -3,7 +3,7 @@
 use super::paint::Painter;
 use super::theme::Role;
 use super::zone::Zone;
-use crate::domain::{EventKey, EventRow, Safe};
+use crate::domain::{EventRow, Safe};
 use chrono::NaiveDate;
 
 /// An event with the texts that the timeline shows of it.
@@ -85,24 +85,9 @@ impl Row {
         self.clock = Safe::from_untrusted(&zone.clock(self.event.timestamp));
     }
 
-    /// Whether it is the event of a key.
-    pub(crate) fn is(&self, key: &EventKey) -> bool {
-        self.event.timestamp == key.timestamp && self.event.event_id == key.event_id
-    }
-
-    /// Whether it stands above the key's event.
-    pub(crate) fn key_is_newer_than(&self, key: &EventKey) -> bool {
-        (self.event.timestamp, self.event.event_id.as_bytes()) > (key.timestamp, key.event_id.as_bytes())
-    }
-
     /// How its severity looks.
     pub(crate) fn severity(&self) -> Role {
         self.severity.1
-    }
-
-    /// The actor in `columns`.
-    pub(crate) fn actor(&self, columns: usize) -> Safe {
-        self.actor.cut(columns)
     }
 
     /// Draws it on line `y`.
@@ -183,10 +168,10 @@ mod tests {
         let mut event = event_row("e1", 0);
         event.actor_email = Some("a.very.long.name.of.somebody@corp.example".to_owned());
         let row = Row::new(event, Zone::Utc);
-        assert_eq!(row.actor(60).as_str(), "a.very.long.name.of.somebody@corp.example");
-        assert_eq!(row.actor(24).as_str(), "a.ver…ebody@corp.example");
-        assert_eq!(row.actor(24).width(), 24);
-        assert!(row.actor(12).width() <= 12);
+        assert_eq!(row.actor.cut(60).as_str(), "a.very.long.name.of.somebody@corp.example");
+        assert_eq!(row.actor.cut(24).as_str(), "a.ver…ebody@corp.example");
+        assert_eq!(row.actor.cut(24).width(), 24);
+        assert!(row.actor.cut(12).width() <= 12);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::console::fixtures::{Desk, event_row, moment, organization};
 use crate::domain::EventKey;
+use crate::filter::Filter;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -210,11 +211,8 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.finish(Slot::Count, Output::Estimated(Count::Exact(200)));
     desk.wait(100);
     desk.finish(Slot::Event, Output::Event(None));
-    let (older, _) = {
-        desk.model.timeline.paused = true;
-        (desk.model.slots.abandon(Slot::Older), ())
-    };
-    assert!(older);
+    desk.model.timeline.paused = true;
+    assert!(desk.model.slots.abandon(Slot::Older));
     desk.wait(3_000);
     let wake = desk.model.next_wake();
     assert_eq!(wake, desk.model.pulse_at);

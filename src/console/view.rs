@@ -98,7 +98,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     if let Some(trouble) = &model.timeline.trouble {
         return vec![(trouble.clone(), Role::Error)];
     }
-    let (Some(nearest_older), Some(place)) = (model.timeline.empty, model.history.current()) else {
+    let (Some(_), Some(place)) = (&model.timeline.query, model.history.current()) else {
         return match (&model.connection, model.history.current()) {
             (Connection::Connecting, _) => vec![line("connecting…", Role::Muted)],
             (_, Some(_)) => vec![line("loading…", Role::Muted)],
@@ -128,7 +128,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ),
         None => line("No event matches.", Role::Notice),
     }];
-    if let Some(older) = nearest_older {
+    if let Some(older) = model.timeline.nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
             &format!("The nearest older event is of {} ({}).", minute(older), relative(older, model.at.wall)),
@@ -193,7 +193,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             model.organizations.paint(&mut painter, model.zone, loading);
         }
         Overlay::Palette(palette) => {
-            return palette.paint(&mut painter, &model.setup.keymap).and_then(|at| place(inner, at));
+            return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);

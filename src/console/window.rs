@@ -3,7 +3,6 @@
 
 use super::row::Row;
 use super::zone::Zone;
-use crate::domain::EventKey;
 use std::collections::VecDeque;
 
 /// Rows of a page.
@@ -76,13 +75,6 @@ impl Window {
     /// How many rows the whole result has, if all are here or counted off.
     pub(crate) fn total(&self) -> Option<u64> {
         if self.has_older { None } else { self.newer_than_first.map(|n| n + self.rows.len() as u64) }
-    }
-
-    /// Where an event is, if it is here.
-    pub(crate) fn find(&self, key: &EventKey) -> Option<usize> {
-        // Newest first: descending by key.
-        let at = self.rows.partition_point(|row| row.key_is_newer_than(key));
-        self.rows.get(at).filter(|row| row.is(key)).map(|_| at)
     }
 
     /// Appends older rows. Returns how many rows were dropped at the newer end: indices sink by as many.
@@ -222,8 +214,6 @@ mod tests {
                 if let Some(position) = window.position(0) {
                     prop_assert_eq!(position, low as u64 + 1);
                 }
-                let key = window.rows()[place].event.key();
-                prop_assert_eq!(window.find(&key), Some(place));
             }
         }
     }

@@ -58,10 +58,7 @@ impl Zone {
     }
 
     fn name_at(self, t: &DateTime<FixedOffset>) -> String {
-        match self {
-            Self::Utc => "UTC".to_owned(),
-            _ => format!("local (UTC{})", t.format("%:z")),
-        }
+        if self == Self::Utc { "UTC".to_owned() } else { format!("local (UTC{})", t.format("%:z")) }
     }
 }
 

@@ -331,7 +331,7 @@ mod tests {
             containers in any::<bool>(),
         ) {
             let write = |v: &[u8]| {
-                let wrap = |n: &u8| if containers && n % 2 == 0 { format!("{{\"v\":{n}}}") } else { n.to_string() };
+                let wrap = |n: &u8| if containers && n.is_multiple_of(2) { format!("{{\"v\":{n}}}") } else { n.to_string() };
                 format!("[{}]", v.iter().map(wrap).collect::<Vec<_>>().join(","))
             };
             let found = run(&write(&old), &write(&new), false);

@@ -33,7 +33,7 @@ impl Safe {
                 if c != '\u{200d}' && unicode_width::UnicodeWidthChar::width(c) == Some(0) && !is_hidden(c) {
                     marks += 1;
                 }
-                if (is_hidden(c) && !joiner) || (marks > MAX_COMBINING && !joiner) {
+                if !joiner && (is_hidden(c) || marks > MAX_COMBINING) {
                     push_escape(&mut out, c);
                 } else {
                     out.push(c);

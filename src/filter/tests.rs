@@ -264,7 +264,7 @@ proptest! {
         since in proptest::option::of(whens()), until in proptest::option::of(whens()), all_time: bool,
         all_of in proptest::collection::vec(conditions(), 0..4),
     ) {
-        let mut filter = Filter { all_of, all_time, ..Filter::default() };
+        let mut filter = Filter { all_time, all_of, ..Filter::default() };
         if let Some(t) = since && filter.set_since(&t).is_err() { filter.since = None; }
         if let Some(t) = until && filter.set_until(&t).is_err() { filter.until = None; }
         let printed = filter.canonical();

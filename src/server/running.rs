@@ -3,7 +3,7 @@
 use super::cluster::{self, Data};
 use super::find::Binaries;
 use super::privilege::Identity;
-use super::sys::{self, Signal};
+use super::sys::{self, Ids, Signal};
 use super::{Purpose, Result, ServerError};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -137,11 +137,12 @@ pub(super) fn ensure(
 }
 
 /// PostgreSQL refuses to start while the process of an old `postmaster.pid` *or* socket lock exists, and that number may
-/// be anybody's by now. Only where it is certain that nothing runs in the data folder are both removed; else PostgreSQL
+/// be anybody's by now. Both are removed only where it is certain that nothing runs in the data folder; else PostgreSQL
 /// judges.
 fn remove_stale(data: &Path, sockets: &Path) {
     let processes = Processes::of(data);
-    if cfg!(target_os = "linux") && processes.certain.is_empty() && processes.suspected.is_empty() {
+    if Path::new("/proc/self/cwd").exists() && processes.certain.is_empty() && processes.suspected.is_empty()
+    {
         let _ = fs::remove_file(data.join("postmaster.pid"));
         let _ = fs::remove_file(sockets.join(format!("{SOCKET}.lock")));
     }
@@ -249,15 +250,25 @@ impl PidFile {
 #[derive(Default)]
 struct Processes {
     certain: Vec<i32>,
-    /// Of the folder's owner, but we may not look (root in a container): of this server or of another one.
+    /// Of the folder's owner, but we may not look: of this server or of another one.
     suspected: Vec<i32>,
 }
 
 impl Processes {
     fn of(data: &Path) -> Self {
+        let Ok(owner) = fs::metadata(data).map(|m| Ids { uid: m.uid(), gid: m.gid() }) else {
+            return Self::default();
+        };
+        if sys::effective().uid == 0 && owner.uid != 0 {
+            sys::as_seen_by(owner, || Self::look(data, owner)).unwrap_or_else(|| Self::look(data, owner))
+        } else {
+            Self::look(data, owner)
+        }
+    }
+
+    fn look(data: &Path, owner: Ids) -> Self {
         let mut found = Self::default();
         let Ok(processes) = fs::read_dir("/proc") else { return found };
-        let uid = fs::metadata(data).map(|m| m.uid()).ok();
         for entry in processes.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             // A shell may stand in the folder, too.
@@ -267,7 +278,7 @@ impl Processes {
             match fs::read_link(entry.path().join("cwd")) {
                 Ok(cwd) if cwd == data => found.certain.push(pid),
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                    if entry.metadata().map(|m| m.uid()).ok() == uid {
+                    if entry.metadata().is_ok_and(|m| m.uid() == owner.uid) {
                         found.suspected.push(pid);
                     }
                 }

@@ -140,6 +140,34 @@ pub(super) fn is_writable(folder: &Path) -> bool {
     code == 0
 }
 
+/// Looks at files as another user does, in a thread of its own; needs root. None when that is not possible.
+///
+/// Root in a container often lacks the right to inspect other users' processes, which those users have.
+#[cfg(target_os = "linux")]
+pub(super) fn as_seen_by<T: Send>(user: Ids, look: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let looking = move || {
+            #[expect(
+                unsafe_code,
+                reason = "the calls take numbers and change this thread only, which ends with `look`"
+            )]
+            unsafe {
+                libc::setfsgid(user.gid);
+                libc::setfsuid(user.uid);
+            }
+            look()
+        };
+        let thread = std::thread::Builder::new().spawn_scoped(scope, looking).ok()?;
+        thread.join().ok()
+    })
+}
+
+/// There is no /proc to look at here.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn as_seen_by<T: Send>(_: Ids, look: impl FnOnce() -> T + Send) -> Option<T> {
+    Some(look())
+}
+
 /// Runs the command in a user namespace of its own, in which our user has the uid and gid of `inside`. Outside, and for
 /// the owners of files, it stays our user.
 #[cfg(target_os = "linux")]

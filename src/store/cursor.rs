@@ -141,7 +141,9 @@ impl<'a> Reader<'a> {
             4 => Seek::AtOrBefore(self.time()?),
             _ => return None,
         };
-        let range = TimeRange { since: self.bound()?, until: self.bound()? };
+        let mut range = TimeRange::default();
+        self.bound(&mut range.since)?;
+        self.bound(&mut range.until)?;
         self.0.is_empty().then_some(Cursor { seek, range, order })
     }
 
@@ -159,12 +161,13 @@ impl<'a> Reader<'a> {
         Some(Timestamp::from_micros(i64::from_be_bytes(self.take(8)?.try_into().ok()?)))
     }
 
-    fn bound(&mut self) -> Option<Option<Timestamp>> {
+    fn bound(&mut self, bound: &mut Option<Timestamp>) -> Option<()> {
         match self.byte()? {
-            0 => Some(None),
-            1 => Some(Some(self.time()?)),
-            _ => None,
+            0 => {}
+            1 => *bound = Some(self.time()?),
+            _ => return None,
         }
+        Some(())
     }
 
     fn key(&mut self) -> Option<EventKey> {

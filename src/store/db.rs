@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 const CANCEL_REPEAT: Duration = Duration::from_millis(50);
 /// What the server may exceed its own time-out by before the client takes it for dead.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+/// How long an idle connection may take to prove that it is alive.
+const PING_LIMIT: Duration = Duration::from_secs(2);
 /// How long [`ReadDb::close`] waits for the server's farewell.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Greatest number of a writer's connections: two load, one watches.
@@ -178,11 +180,23 @@ impl ReadDb {
         F: AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     {
         let inner = &*self.inner;
-        let (_permit, mut session) = tokio::select! {
+        let _permit = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(StoreError::Cancelled),
-            taken = inner.take() => taken?,
+            permit = inner.permit() => permit?,
         };
+        let mut session = match inner.idle_session().await {
+            Some(session) => session,
+            None => tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(StoreError::Cancelled),
+                session = inner.open() => session?,
+            },
+        };
+        if cancel.is_cancelled() {
+            inner.give_back(session);
+            return Err(StoreError::Cancelled);
+        }
         let begun = Instant::now();
         let silent = async {
             match limit {
@@ -242,22 +256,24 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session that answers: an idle one, else a new one.
-    async fn take(&self) -> Result<(tokio::sync::SemaphorePermit<'_>, Session), StoreError> {
-        let limit = self.settings.connect_timeout;
-        let permit = timeout(limit, self.permits.acquire())
+    /// Permission to use one connection.
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        timeout(self.settings.connect_timeout, self.permits.acquire())
             .await
             .map_err(|_| {
                 StoreError::Other("all connections are busy; try again when something has finished".into())
             })?
-            .map_err(|_| StoreError::Other("the database connection has been closed".into()))?;
+            .map_err(|_| StoreError::Other("the database connection has been closed".into()))
+    }
+
+    /// An idle session that answers. Not to be dropped half-way: its session would be lost.
+    async fn idle_session(&self) -> Option<Session> {
         loop {
-            let Some(mut session) = self.idle().pop() else { break };
-            if let Ok(Ok(())) = timeout(limit, session.connection.ping()).await {
-                return Ok((permit, session));
+            let mut session = self.idle().pop()?;
+            if let Ok(Ok(())) = timeout(PING_LIMIT, session.connection.ping()).await {
+                return Some(session);
             }
         }
-        Ok((permit, self.open().await?))
     }
 
     fn give_back(&self, session: Session) {

@@ -74,7 +74,7 @@ fn push_match(sql: &mut QueryBuilder<Postgres>, found: &Match) {
         }
         Kind::Email => push_text(&mut any_of, Subject::Folded(column(found.field)), &found.any_of),
         Kind::Text | Kind::Word => {
-            push_text(&mut any_of, Subject::Column(column(found.field)), &found.any_of)
+            push_text(&mut any_of, Subject::Column(column(found.field)), &found.any_of);
         }
         Kind::Address => push_addresses(&mut any_of, column(found.field), &found.any_of),
         Kind::Resource => push_resources(&mut any_of, &found.any_of),

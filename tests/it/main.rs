@@ -21,4 +21,5 @@ mod oracle;
 mod pty;
 mod server;
 mod timeline;
+mod verify;
 mod writer;

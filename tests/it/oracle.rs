@@ -9,8 +9,13 @@ use rand_core::{Rng as _, SeedableRng as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+#[expect(
+    clippy::disallowed_types,
+    reason = "a function is made for each expression, of this file's own texts"
+)]
+use sqlx::AssertSqlSafe;
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -112,7 +117,7 @@ impl Texts {
             6 | 7 => {
                 let items: Vec<_> = (0..self.below(5)).map(|_| self.value(depth - 1)).collect();
                 let blank = self.blank();
-                text.push_str(&format!("[{blank}{}]", items.join(",")));
+                text = text + "[" + blank + &items.join(",") + "]";
             }
             _ => {
                 let member = |texts: &mut Self| {
@@ -121,7 +126,7 @@ impl Texts {
                 };
                 let members: Vec<_> = (0..self.below(7)).map(|_| member(self)).collect();
                 let blank = self.blank();
-                text.push_str(&format!("{{{blank}{}}}", members.join(",")));
+                text = text + "{" + blank + &members.join(",") + "}";
             }
         }
         text + self.blank()
@@ -186,7 +191,7 @@ async fn what_postgresql_refuses_is_refused_and_the_reverse() {
             (Err(_), None) => {}
             // The one difference, on purpose.
             (Err(reason), Some(stored)) => {
-                assert!(reason.contains("more than 4096 digits") && stored.len() > 4096, "{input}")
+                assert!(reason.contains("more than 4096 digits") && stored.len() > 4096, "{input}");
             }
             (Ok(text), None) => panic!("PostgreSQL refuses {input:?}, which became {text}"),
         }
@@ -206,7 +211,7 @@ async fn addresses_are_taken_and_printed_as_postgresql_does() {
                 let bound = if texts.below(8) == 0 { 400 } else { 256 };
                 let value = texts.below(bound);
                 text += if octet == 0 { "" } else { "." };
-                text += &format!("{}{value}", texts.pick(&["", "", "", "0"]));
+                text = text + texts.pick(&["", "", "", "0"]) + &value.to_string();
             }
         } else {
             for _ in 0..=texts.below(9) {
@@ -220,7 +225,7 @@ async fn addresses_are_taken_and_printed_as_postgresql_does() {
             }
         }
         if texts.below(4) == 0 {
-            text += &format!("/{}{}", texts.pick(&["", "", "0"]), texts.below(140));
+            text = text + "/" + texts.pick(&["", "", "0"]) + &texts.below(140).to_string();
         }
         text += texts.pick(&["", "", "", "", "", "", "", " ", ".", "/", "%eth0", "x"]);
         inputs.push(text);
@@ -235,6 +240,11 @@ async fn addresses_are_taken_and_printed_as_postgresql_does() {
 }
 
 // ---------------------------------------------------------------- Python
+
+/// One document a line.
+fn joined(lines: &[Value]) -> String {
+    lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n")
+}
 
 /// Runs the oracle on one document a line. `None` where there is no python3.
 fn python(mode: &str, lines: &[Value]) -> Option<Vec<Value>> {
@@ -253,7 +263,7 @@ fn python(mode: &str, lines: &[Value]) -> Option<Vec<Value>> {
         }
         Err(e) => panic!("{e}"),
     };
-    let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let input = joined(lines);
     let mut stdin = child.stdin.take().unwrap();
     let feeder = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
     let output = child.wait_with_output().unwrap();
@@ -275,8 +285,7 @@ fn vectors(name: &str) -> PathBuf {
 /// Keeps what the oracle said for machines without Python, when `AGENTTRACE_WRITE_VECTORS` is set.
 fn keep(name: &str, lines: &[Value]) {
     if std::env::var_os("AGENTTRACE_WRITE_VECTORS").is_some() {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        std::fs::write(vectors(name), text).unwrap();
+        std::fs::write(vectors(name), joined(lines)).unwrap();
     }
 }
 

@@ -1,1 +1,330 @@
-//! pty
+//! The real program in a real terminal: what is on the screen, what was sent to it, and what is left behind.
+//! Nothing here waits for a time; every step waits for what the screen shows.
+
+use super::support::{self, TestDatabase};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _};
+use std::io::{Read as _, Write};
+use std::num::NonZeroU16;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything; reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A terminal with the program in it.
+struct Terminal {
+    master: Box<dyn MasterPty + Send>,
+    keyboard: Box<dyn Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    output: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    /// Every byte the program has sent.
+    raw: Vec<u8>,
+    _home: tempfile::TempDir,
+}
+
+impl Terminal {
+    fn open(columns: u16, lines: u16, arguments: &[&str]) -> Self {
+        let size = PtySize { rows: lines, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_agenttrace"));
+        command.args(arguments);
+        command.cwd(home.path());
+        command.env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", home.path());
+        command.env("TERM", "xterm-256color");
+        command.env("TZ", "UTC");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 8_192];
+            while let Ok(n) = reader.read(&mut buffer) {
+                if n == 0 || sender.send(buffer[..n].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            keyboard: pair.master.take_writer().unwrap(),
+            master: pair.master,
+            child,
+            output,
+            screen: vt100::Parser::new(nonzero(lines), nonzero(columns), 0),
+            raw: Vec::new(),
+            _home: home,
+        }
+    }
+
+    fn contents(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// Whether the last frame has come whole.
+    fn is_whole(&self) -> bool {
+        const SYNCHRONIZED: &[u8] = b"\x1b[?2026";
+        let last = self.raw.windows(SYNCHRONIZED.len() + 1).rev().find(|w| w.starts_with(SYNCHRONIZED));
+        last.is_some_and(|w| w.ends_with(b"l"))
+    }
+
+    /// Reads until the screen is as wanted.
+    fn wait(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_whole() || !wanted(&self.contents()) {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => {
+                    self.screen.process(&bytes);
+                    self.raw.extend(bytes);
+                }
+                Err(e) => panic!("waiting for {what} ({e}); the screen:\n{}", self.contents()),
+            }
+        }
+        self.contents()
+    }
+
+    fn wait_for(&mut self, text: &str) -> String {
+        self.wait(text, |screen| screen.contains(text))
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.keyboard.flush().unwrap();
+    }
+
+    fn resize(&mut self, columns: u16, lines: u16) {
+        self.screen.screen_mut().set_size(nonzero(lines), nonzero(columns));
+        self.master.resize(PtySize { rows: lines, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    fn signal(&self, signal: libc::c_int) {
+        let pid = self.child.process_id().unwrap();
+        let status =
+            std::process::Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Reads to the end of the program, and checks that the terminal is as it was.
+    fn wait_for_end(&mut self) -> portable_pty::ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            match self.output.recv_timeout(Duration::from_millis(50)) {
+                Ok(bytes) => {
+                    self.screen.process(&bytes);
+                    self.raw.extend(bytes);
+                }
+                Err(RecvTimeoutError::Disconnected | RecvTimeoutError::Timeout) => {}
+            }
+            assert!(Instant::now() < deadline, "the program does not end; the screen:\n{}", self.contents());
+        };
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+            self.screen.process(&bytes);
+            self.raw.extend(bytes);
+        }
+        let screen = self.screen.screen();
+        assert!(!screen.alternate_screen(), "the alternate screen is left");
+        assert!(!screen.hide_cursor(), "the cursor is shown");
+        assert!(!screen.bracketed_paste(), "bracketed paste is off");
+        #[cfg(unix)]
+        if let Some(modes) = self.master.get_termios() {
+            use nix_flags::{ECHO, ICANON};
+            let local = modes.local_flags.bits();
+            assert!(local & ECHO != 0 && local & ICANON != 0, "raw mode is off");
+        }
+        status
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // Gone already, if the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The two flags that tell raw mode, as the C library numbers them.
+#[cfg(unix)]
+mod nix_flags {
+    pub(super) const ECHO: libc::tcflag_t = libc::ECHO;
+    pub(super) const ICANON: libc::tcflag_t = libc::ICANON;
+}
+
+fn nonzero(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).unwrap()
+}
+
+const PAGE_DOWN: &str = "\x1b[6~";
+const ESCAPE: &str = "\x1b";
+
+/// `acme` with `events` events, a minute apart, the newest at noon of 2026-06-30; `globex` with three. The newest event
+/// of `acme` has a hostile user agent, the one before a large state.
+async fn trail(events: u32) -> TestDatabase {
+    const SQL: &str = "
+        INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, actor_email,
+            actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, action,
+            new_state, request_id, hash)
+        SELECT org || '-' || lpad(i::text, 6, '0'), timestamptz '2026-06-30 12:00Z' - (n - i) * interval '1 minute', org,
+            'user', 'user-' || i % 7, CASE WHEN i % 10 = 0 THEN 'eve' ELSE 'alice' END || '@corp.example',
+            CASE WHEN i = n THEN E'\\x1b]52;c;RVZJTA==\\x07 \\u202E\\u2066 \\u009B2J' END,
+            'data', 'dataset.read', CASE WHEN i % 50 = 0 THEN 'critical' ELSE 'info' END, 'dataset', 'ds-' || i, 'read',
+            CASE WHEN i = n - 1 THEN jsonb_build_object('blob', repeat('x', 300000), 'n', 1.10) END, 'req-' || i,
+            md5(i::text)
+        FROM (VALUES ('acme', $1), ('globex', 3)) AS o (org, n), generate_series(1, n) AS i";
+    let db = support::database().await;
+    let mut c = PgConnection::connect_with(&db.options).await.unwrap();
+    sqlx::query(SQL).bind(i32::try_from(events).unwrap()).execute(&mut c).await.unwrap();
+    c.execute("ANALYZE audit_events").await.unwrap();
+    c.close().await.unwrap();
+    db
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_investigation_from_start_to_quit() {
+    let db = trail(5_000).await;
+    let mut t = Terminal::open(120, 40, &["--database-url", &db.url()]);
+
+    t.wait_for("globex");
+    t.press("\r");
+    let first = t.wait_for("1 of 5 000");
+    assert!(first.contains("Tue 2026-06-30 UTC"), "{first}");
+    assert!(first.contains("▸· 12:00:00 CRIT read"), "{first}");
+    t.wait_for("acme-005000");
+
+    // Holding the page key goes through everything, without a gap and to the very end.
+    for _ in 0..200 {
+        t.press(PAGE_DOWN);
+    }
+    t.wait("paging", |s| s.contains("of 5 000") && !s.contains("▸· 12:00:00"));
+    t.press("G");
+    t.wait_for("5 000 of 5 000");
+    t.wait_for("acme-000001");
+    t.press("g");
+    t.wait_for("1 of 5 000");
+
+    // An event, with the states and every digit of its numbers.
+    t.press("j\r");
+    t.wait_for("acme-004999");
+    t.wait_for("\"n\": 1.10");
+    // A key that follows at once would be taken for one with Alt.
+    t.press(ESCAPE);
+    t.wait_for("Enter open");
+
+    // A mistake is pointed at; the corrected filter runs; the selection stays on its event where it matches.
+    t.press("factr:eve");
+    t.wait_for("did you mean 'actor'?");
+    t.press("\r\x15");
+    t.press("actor:eve@corp.example\r");
+    t.wait_for("of 500");
+    t.wait_for("acme-004990");
+    t.press("<");
+    t.wait_for("acme-004990");
+    t.wait_for("of 5 000");
+
+    // Nothing matches: it is said, and how to go on.
+    t.press("funtil:2026-06-01\r");
+    t.wait_for("No event from");
+    t.wait_for("The organisation has no older event");
+    t.press("q");
+    t.wait_for("of 5 000");
+
+    t.press("s");
+    t.wait_for("Organisations");
+    t.wait_for("globex");
+    t.press("j\r");
+    t.wait("globex", |s| s.contains("1 of 3") && s.contains("globex-000003"));
+
+    for (columns, lines) in [(1, 1), (3, 2), (80, 24), (200, 60), (7, 50), (120, 40)] {
+        t.resize(columns, lines);
+    }
+    t.wait("the old size", |s| s.contains("1 of 3") && s.contains("globex-000003"));
+
+    t.press("?");
+    t.wait_for("next line: an older event");
+    t.press(ESCAPE);
+    t.wait("help closed", |s| !s.contains("next line: an older event"));
+    // Back through the views, then the question.
+    t.press("qq");
+    t.wait_for("Leave the console?");
+    t.press("y");
+    assert!(t.wait_for_end().success());
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_hostile_reaches_the_terminal() {
+    let db = trail(10).await;
+    let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
+    t.wait_for("1 of 10");
+    t.press("\r");
+    t.wait_for("\\x1B]52;c;RVZJTA==\\x07 \\u{202E}\\u{2066} \\x9B2J");
+    // Pasted back into the filter it is shown just as harmlessly.
+    t.press("f\x1b[200~ua:\u{202e}x\x1b[201~");
+    t.wait_for("ua:\\u{202E}x");
+    t.press("\x03\x03");
+    t.wait_for_end();
+    let sent = String::from_utf8_lossy(&t.raw);
+    assert!(!sent.contains("\x1b]52"), "an OSC 52 was sent");
+    let hidden = |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert!(!sent.contains(hidden), "a bidi or C1 character was sent");
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_leave_the_terminal_as_it_was() {
+    let db = trail(10).await;
+    for signal in [libc::SIGTERM, libc::SIGHUP] {
+        let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
+        t.wait_for("1 of 10");
+        assert!(t.screen.screen().alternate_screen() && t.screen.screen().bracketed_paste());
+        t.signal(signal);
+        t.wait_for_end();
+    }
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_said_and_the_place_is_kept() {
+    let db = trail(1_000).await;
+    let mut t = Terminal::open(100, 30, &["--database-url", &db.url(), "--org", "acme"]);
+    t.wait_for("1 of 1 000");
+    t.press("jjjj");
+    t.wait_for("5 of 1 000");
+    // Nobody may connect any more, and who is connected is thrown out.
+    let mut admin = PgConnection::connect_with(&support::server()).await.unwrap();
+    let name = &db.name;
+    let forbid = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false");
+    admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(forbid))).await.unwrap();
+    let kick = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+    sqlx::query(kick).bind(name).execute(&mut admin).await.unwrap();
+    let lost = t.wait_for("LOST since");
+    assert!(lost.contains("5 of 1 000"), "the rows stay: {lost}");
+    let allow = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true");
+    admin.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(allow))).await.unwrap();
+    t.wait("the connection", |s| s.contains("connected") && !s.contains("LOST") && s.contains("5 of 1 000"));
+    t.press("\x03\x03");
+    t.wait_for_end();
+    admin.close().await.unwrap();
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_terminal_it_says_what_to_use() {
+    let db = support::bare_database().await;
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_agenttrace"))
+        .args(["--database-url", &db.url()])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the console needs a terminal") && said.contains("agenttrace events"), "{said}");
+    db.drop_now().await;
+}

@@ -217,7 +217,7 @@ fn a_stale_pid_that_belongs_to_somebody_else_by_now_does_not_keep_it_from_starti
     let data = data_folder(folder.path()).unwrap();
     let owner = fs::metadata(&data).unwrap();
     let mut command = Command::new("sleep");
-    command.arg("600");
+    command.arg("60").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     if is_root() {
         // PostgreSQL looks for a process of its own user.
         command.uid(owner.uid()).gid(owner.gid());

@@ -6,6 +6,7 @@ use agenttrace::store::WriteDb;
 use agenttrace::store::writer::{Fate, PreservedEvent, WriteError, Writer, WriterSettings};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
+use std::task::Poll;
 
 pub(crate) fn event(organization: &str, id: &str) -> NewEvent {
     NewEvent {
@@ -458,19 +459,28 @@ async fn a_batch_that_is_cut_off_leaves_nothing_and_the_next_one_goes_on() {
     let database = support::database().await;
     let mut first = writer(&database).await;
     first.append(events("a", 0..2)).await.unwrap();
-    // Dropped at its first, second, … wait for the server: wherever that is, all or nothing is there.
-    for step in 0..12 {
+    // Dropped at its first, second, … wait for the server, until it gets through: all or nothing is there.
+    for waits in 0.. {
         let mut cut = writer(&database).await;
         let mut append = Box::pin(cut.append(events("a", 2..50)));
-        for _ in 0..step {
-            if futures_util::poll!(append.as_mut()).is_ready() {
-                break;
+        let mut left = waits;
+        let done = std::future::poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(None);
             }
-            tokio::task::yield_now().await;
-        }
+            left -= 1;
+            append.as_mut().poll(context).map(Some)
+        })
+        .await;
         drop(append);
         let count = chain(&mut connect(&database).await, "a").await.len();
-        assert!(count == 2 || count == 50, "{count}");
+        if count == 50 {
+            // Through, or cut off while it waited for the answer to its commit.
+            assert!(done.is_none_or(|fates| fates.unwrap() == vec![Fate::Stored; 48]));
+            assert!(waits > 10, "the server was waited for {waits} times only");
+            break;
+        }
+        assert_eq!((count, done.is_none()), (2, true), "after {waits} waits");
     }
     let fates = first.append(events("a", 2..60)).await.unwrap();
     assert!(fates.iter().all(|f| matches!(f, Fate::Stored | Fate::Duplicate)));

@@ -54,23 +54,19 @@ impl FilterLine {
     /// The text and what it means; `None` when it means nothing yet: the reason is on the screen.
     pub(crate) fn submit(&mut self) -> Option<(String, Filter)> {
         let editing = self.editing.take()?;
-        match editing.parsed {
-            Ok(filter) => {
-                let text = editing.editor.text().trim().to_owned();
-                self.history.retain(|t| *t != text);
-                if !text.is_empty() {
-                    self.history.push(text.clone());
-                }
-                if self.history.len() > REMEMBERED {
-                    self.history.remove(0);
-                }
-                Some((text, filter))
-            }
-            Err(_) => {
-                self.editing = Some(editing);
-                None
-            }
+        let Ok(filter) = editing.parsed else {
+            self.editing = Some(editing);
+            return None;
+        };
+        let text = editing.editor.text().trim().to_owned();
+        self.history.retain(|t| *t != text);
+        if !text.is_empty() {
+            self.history.push(text.clone());
         }
+        if self.history.len() > REMEMBERED {
+            self.history.remove(0);
+        }
+        Some((text, filter))
     }
 
     /// A key that is typed.

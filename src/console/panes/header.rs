@@ -3,7 +3,6 @@
 use crate::console::model::{Connection, Model};
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
-use crate::console::zone::Zone;
 use crate::domain::Safe;
 
 /// Draws it.
@@ -43,10 +42,7 @@ fn parts(model: &Model) -> Vec<Safe> {
     }
     // Times are in this zone: it outlives the name of the database on a narrow screen.
     let instant = model.timeline.row().map_or(model.at.wall, |r| r.event.timestamp);
-    parts.push(match model.zone {
-        Zone::Utc => Safe::literal("UTC"),
-        zone => Safe::from_untrusted(&zone.name(instant)),
-    });
+    parts.push(Safe::from_untrusted(&model.zone.name(instant)));
     parts.push(model.setup.label.clone());
     if let Some(server) = &model.server {
         parts.push(Safe::from_untrusted(&format!("pg {} {}", server.major, server.database)));

@@ -43,7 +43,7 @@ impl Palette {
     }
 
     /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> Option<(usize, usize)> {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> (usize, usize) {
         let x = painter.say(1, 0, ": ", Role::Key);
         let (cursor, _) = self.editor.paint(painter, x, 0, None);
         let matches = self.matches();
@@ -64,7 +64,7 @@ impl Palette {
                 painter.mark_line(y, Role::Selected);
             }
         }
-        Some((cursor, 0))
+        (cursor, 0)
     }
 }
 

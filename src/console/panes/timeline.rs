@@ -29,8 +29,8 @@ pub(crate) struct Timeline {
     pub(crate) count: Option<Count>,
     /// What stands in the place of the rows, or the last failure.
     pub(crate) trouble: Option<Safe>,
-    /// For an empty view: the newest event before its window, if any.
-    pub(crate) empty: Option<Option<Timestamp>>,
+    /// For an empty view: time of the newest event before its window.
+    pub(crate) nearest_older: Option<Timestamp>,
     /// Time of the organisation's newest event when the view was opened.
     pub(crate) newest: Option<Timestamp>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
@@ -85,7 +85,7 @@ impl Timeline {
         let offset = self.selected.saturating_sub(self.top);
         let stood_at_newest = self.top == 0 && !self.window.has_newer();
         let rows: Vec<Row> = opened.rows.into_iter().map(|r| Row::new(r, zone)).collect();
-        self.empty = rows.is_empty().then_some(opened.nearest_older);
+        self.nearest_older = opened.nearest_older;
         self.newest = opened.newest.or(self.newest);
         self.selected = opened.selected.min(rows.len().saturating_sub(1));
         self.window = Window::new(rows, opened.has_newer, opened.has_older);

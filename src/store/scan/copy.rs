@@ -11,7 +11,7 @@ const MAX_EXTENSION: usize = 1 << 16;
 
 /// What is wrong with the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
+pub(super) enum FrameError {
     /// The stream does not begin with the signature.
     #[error("the server's answer is not in the binary COPY format")]
     Signature,
@@ -46,7 +46,7 @@ enum State {
 
 /// Cuts a stream of bytes, in pieces of any size, into rows of `N` columns.
 #[derive(Debug)]
-pub struct Frames<const N: usize> {
+pub(super) struct Frames<const N: usize> {
     state: State,
     /// The beginning of a row whose end has not come yet.
     carry: Vec<u8>,
@@ -60,7 +60,7 @@ impl<const N: usize> Default for Frames<N> {
 
 impl<const N: usize> Frames<N> {
     /// At the start of a stream.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
@@ -68,7 +68,7 @@ impl<const N: usize> Frames<N> {
     ///
     /// # Errors
     /// When the piece cannot be part of such a stream. The rows before the place were given.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         piece: &[u8],
         mut on_row: impl FnMut(&[Option<&[u8]>; N]),
@@ -91,7 +91,7 @@ impl<const N: usize> Frames<N> {
     ///
     /// # Errors
     /// When something is missing.
-    pub fn finish(self) -> Result<(), FrameError> {
+    pub(super) fn finish(self) -> Result<(), FrameError> {
         if self.state == State::Ended && self.carry.is_empty() { Ok(()) } else { Err(FrameError::Truncated) }
     }
 

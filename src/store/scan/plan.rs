@@ -13,12 +13,12 @@ use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Blocks of a piece: 16 MB, some twenty thousand rows.
-const BLOCKS: u32 = 2048;
+/// Blocks of a piece: 8 MB, some ten thousand rows.
+const BLOCKS: u32 = 1024;
 /// Rows of a piece that is a list.
 const ROWS: usize = 4096;
 /// Tables of fewer blocks are read whole.
-const SMALL: i64 = 4096;
+const SMALL: i64 = 1024;
 /// When the scope is expected to hold less than this part of the table, its rows are looked up first.
 const SHARE: u64 = 8;
 
@@ -131,7 +131,9 @@ impl Table {
                 found.entry(leaf).or_default().push(parse_tid(row.try_get(1)?)?);
             }
         }
-        found.values_mut().for_each(|tids| tids.sort_unstable());
+        for tids in found.values_mut() {
+            tids.sort_unstable();
+        }
         Ok(found)
     }
 

@@ -2,6 +2,8 @@
 //! Their one definition is the migration that makes them.
 
 use crate::store::{StoreError, WriteDb};
+#[expect(clippy::disallowed_types, reason = "DROP INDEX with the names of our own migration")]
+use sqlx::AssertSqlSafe;
 use sqlx::{Connection as _, PgConnection};
 use std::sync::{Mutex, PoisonError};
 
@@ -48,8 +50,7 @@ pub async fn ensure_indexes(db: &WriteDb) -> Result<Vec<&'static str>, StoreErro
 pub(in crate::store) async fn drop_indexes(db: &WriteDb) -> Result<(), StoreError> {
     let names: Vec<_> = definitions().map(|(name, _)| name).collect();
     let statement = format!("DROP INDEX IF EXISTS {}", names.join(", "));
-    #[expect(clippy::disallowed_types, reason = "the names are those of our own migration")]
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(db.pool()).await?;
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(db.pool()).await?;
     Ok(())
 }
 

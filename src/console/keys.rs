@@ -1,0 +1,286 @@
+//! What keys do, in each context.
+
+use super::history::{History, Place};
+use super::keymap::{Action, Context};
+use super::layout::Focus;
+use super::model::{Connection, Model, Overlay, TWICE};
+use super::msg::{Effect, Effects, Land, Work};
+use super::panes::help;
+use super::panes::palette::Palette;
+use super::panes::timeline::Step;
+use super::slots::Slot;
+use super::update::{begin, enter_first, open, open_at, remember, retry, travel, visit};
+use super::zone::Zone;
+use crate::domain::{OrgId, Safe};
+use crate::filter::Filter;
+use crossterm::event::KeyEvent;
+
+/// A key was pressed.
+pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
+    let context = model.context();
+    match model.setup.keymap.action(context, key) {
+        Some(action) => act(model, action, effects),
+        None if context == Context::Editor => match &mut model.overlay {
+            Some(Overlay::Palette(palette)) => {
+                palette.editor.input(key);
+            }
+            _ => model.filter.input(key),
+        },
+        None => {}
+    }
+}
+
+/// Does what a key, or the palette, asks for.
+fn act(model: &mut Model, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Interrupt => return interrupt(model, effects),
+        Action::Suspend => return effects.push(Effect::Suspend),
+        Action::Redraw => return effects.push(Effect::Redraw),
+        _ => {}
+    }
+    match model.overlay.take() {
+        Some(Overlay::Quit) => {
+            if action == Action::Yes {
+                effects.push(Effect::Quit);
+            } else if model.history.current().is_none() {
+                model.overlay = Some(Overlay::Organizations);
+            }
+        }
+        Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
+        Some(Overlay::Organizations) => in_chooser(model, action, effects),
+        Some(Overlay::Help(top)) => in_help(model, top, action),
+        None if model.filter.is_editing() => in_filter(model, action, effects),
+        None => in_panes(model, action, effects),
+    }
+}
+
+fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Leave => return,
+        Action::Submit => {
+            if let Some(chosen) = palette.chosen() {
+                return act(model, chosen, effects);
+            }
+        }
+        Action::Clear => palette = Box::default(),
+        Action::HistoryBack => palette.step(-1),
+        Action::HistoryForward => palette.step(1),
+        _ => {}
+    }
+    model.overlay = Some(Overlay::Palette(palette));
+}
+
+fn in_chooser(model: &mut Model, action: Action, effects: &mut Effects) {
+    let by = match action {
+        Action::Open => {
+            if let Some(id) = model.organizations.selected().cloned() {
+                return choose(model, id, effects);
+            }
+            0
+        }
+        Action::Cancel => {
+            // Without an organisation there is nothing behind the chooser.
+            if model.history.current().is_none() {
+                model.overlay = Some(Overlay::Quit);
+            }
+            return;
+        }
+        other => lines_of(other, 10).unwrap_or(0),
+    };
+    model.organizations.step(by);
+    model.overlay = Some(Overlay::Organizations);
+}
+
+fn choose(model: &mut Model, id: OrgId, effects: &mut Effects) {
+    match model.history.current() {
+        None => enter_first(model, id, effects),
+        Some(place) if place.organization == id => {}
+        // A filter names actors and objects of one organisation: another one is entered without it.
+        Some(_) => visit(model, Place::new(id, String::new(), Filter::default()), effects),
+    }
+}
+
+fn in_help(model: &mut Model, top: usize, action: Action) {
+    let lines = usize::from(model.size.1.saturating_sub(4)).max(1);
+    let last = help::height(&model.setup.keymap).saturating_sub(lines);
+    if let Some(by) = lines_of(action, lines) {
+        model.overlay = Some(Overlay::Help(top.saturating_add_signed(by).min(last)));
+    }
+    // Any other key closes help.
+}
+
+fn in_filter(model: &mut Model, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Submit => {
+            if let Some((text, filter)) = model.filter.submit()
+                && let Some(place) = model.history.current()
+            {
+                let mut next = Place::new(place.organization.clone(), text, filter);
+                next.selected = model.timeline.key().or_else(|| place.selected.clone());
+                visit(model, next, effects);
+            }
+        }
+        Action::Leave => model.filter.leave(),
+        Action::Clear => model.filter.clear(),
+        Action::HistoryBack => model.filter.recall(false),
+        Action::HistoryForward => model.filter.recall(true),
+        _ => {}
+    }
+}
+
+fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Help => model.overlay = Some(Overlay::Help(0)),
+        Action::Palette => model.overlay = Some(Overlay::Palette(Box::default())),
+        Action::Filter => {
+            if let Some(place) = model.history.current() {
+                model.filter.edit(&place.text);
+            }
+        }
+        Action::Organization => {
+            if let Some(place) = model.history.current() {
+                model.organizations.select(&place.organization);
+            }
+            model.overlay = Some(Overlay::Organizations);
+            if model.connection == Connection::Up {
+                begin(model, Slot::Organizations, Work::Organizations, effects);
+            }
+        }
+        Action::Refresh => refresh(model, effects),
+        Action::Back => {
+            travel(model, History::back, effects);
+        }
+        Action::Forward => {
+            travel(model, History::forward, effects);
+        }
+        Action::Timeline => model.focus = Focus::Timeline,
+        Action::Event => {
+            model.focus = Focus::Event;
+            model.event.hurry(model.at.clock);
+        }
+        Action::NextPane | Action::PreviousPane => {
+            model.focus = if model.focus == Focus::Timeline { Focus::Event } else { Focus::Timeline };
+        }
+        Action::Zoom => model.zoomed = !model.zoomed,
+        Action::Zone => {
+            model.zone = if model.zone == Zone::Utc { model.setup.local } else { Zone::Utc };
+            model.timeline.window.set_zone(model.zone);
+        }
+        Action::NextEvent => {
+            model.timeline.step(Step::Older);
+        }
+        Action::PreviousEvent => {
+            model.timeline.step(Step::Newer);
+        }
+        Action::Quit => {
+            let reading = model.focus == Focus::Event && model.areas().timeline.is_none();
+            if reading {
+                model.focus = Focus::Timeline;
+            } else if !travel(model, History::pop, effects) {
+                model.overlay = Some(Overlay::Quit);
+            }
+        }
+        Action::Cancel => {
+            if !stop(model, &[Slot::View], effects) {
+                if model.focus == Focus::Event {
+                    model.focus = Focus::Timeline;
+                } else {
+                    travel(model, History::back, effects);
+                }
+            }
+        }
+        Action::Open => {
+            if model.timeline.row().is_some() {
+                model.focus = Focus::Event;
+                model.event.hurry(model.at.clock);
+            }
+        }
+        other => move_focused(model, other, effects),
+    }
+}
+
+fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
+    if model.focus == Focus::Event {
+        if let Some(by) = lines_of(action, model.event.height()) {
+            model.event.scroll(by);
+        }
+        return;
+    }
+    let step = match action {
+        Action::Down => Step::Older,
+        Action::Up => Step::Newer,
+        Action::PageDown => Step::PageOlder,
+        Action::PageUp => Step::PageNewer,
+        Action::HalfDown => Step::HalfOlder,
+        Action::HalfUp => Step::HalfNewer,
+        Action::First | Action::Last => {
+            let oldest = action == Action::Last;
+            if !model.timeline.jump(oldest) && model.connection == Connection::Up {
+                if let Some(place) = model.history.current_mut() {
+                    place.selected = None;
+                }
+                open_at(model, if oldest { Land::Oldest } else { Land::Newest }, effects);
+            }
+            return;
+        }
+        _ => return,
+    };
+    model.timeline.step(step);
+}
+
+/// Lines that a movement scrolls; `None` for other actions.
+fn lines_of(action: Action, height: usize) -> Option<isize> {
+    let page = height.max(1) as isize;
+    Some(match action {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::PageDown => page,
+        Action::PageUp => -page,
+        Action::HalfDown => (page / 2).max(1),
+        Action::HalfUp => -(page / 2).max(1),
+        Action::First => isize::MIN,
+        Action::Last => isize::MAX,
+        _ => return None,
+    })
+}
+
+fn refresh(model: &mut Model, effects: &mut Effects) {
+    match model.connection {
+        Connection::Up => {
+            if model.history.current().is_none() {
+                return begin(model, Slot::Organizations, Work::Organizations, effects);
+            }
+            remember(model);
+            if let Some(place) = model.history.current_mut() {
+                // New bounds: the trail may have grown.
+                place.range = None;
+            }
+            open(model, effects);
+            model.event.hurry(model.at.clock);
+        }
+        Connection::Lost { .. } if model.slots.running(Slot::Connection).is_none() => retry(model, effects),
+        _ => {}
+    }
+}
+
+/// Stops what is running in some slots. Whether there was anything.
+fn stop(model: &Model, slots: &[Slot], effects: &mut Effects) -> bool {
+    let before = effects.len();
+    let running = slots.iter().filter(|s| s.activity().is_some() && model.slots.running(**s).is_some());
+    effects.extend(running.map(|s| Effect::Cancel(*s)));
+    effects.len() > before
+}
+
+/// The first time: stop what is running. The second time, soon after: leave.
+pub(super) fn interrupt(model: &mut Model, effects: &mut Effects) {
+    if model.leave_until.is_some_and(|until| model.at.clock < until) {
+        return effects.push(Effect::Quit);
+    }
+    model.leave_until = Some(model.at.clock + TWICE);
+    let text = if stop(model, &Slot::ALL, effects) {
+        "stopping · Ctrl-c again leaves"
+    } else {
+        "Ctrl-c again leaves"
+    };
+    model.notify(Safe::literal(text));
+}
