@@ -9,6 +9,7 @@ use crate::export::{json, table};
 use crate::store::{ReadDb, timeline};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -77,7 +78,7 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 }
 
 /// Nobody waits for a frame here: everything up to the size that PostgreSQL itself sends in one piece.
-const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_secs(60) };
+const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_mins(1) };
 
 /// Columns of the layouts where there is no terminal: a line is as long as it needs to be.
 const UNCUT: usize = 1_000_000;
@@ -144,13 +145,22 @@ struct Document<'a> {
     changes: Vec<ChangeJson<'a>>,
 }
 
+/// A JSON value that is written as it is stored, digit by digit.
+pub(super) struct Stored<'a>(pub(super) &'a str);
+
+impl Serialize for Stored<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(self.0).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
 /// A change; an absent value is null, and `kind` says that it is absent.
 #[derive(serde::Serialize)]
 struct ChangeJson<'a> {
     path: &'a str,
     kind: &'static str,
-    old: Option<&'a RawValue>,
-    new: Option<&'a RawValue>,
+    old: Option<Stored<'a>>,
+    new: Option<Stored<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     significance: &'static str,
@@ -159,13 +169,11 @@ struct ChangeJson<'a> {
 
 impl<'a> From<&'a Change<'_>> for ChangeJson<'a> {
     fn from(change: &'a Change<'_>) -> Self {
-        // Values are parts of a text that our reader has accepted.
-        let raw = |text: Option<&'a str>| text.and_then(|t| serde_json::from_str(t).ok());
         Self {
             path: &change.path,
             kind: change.kind.as_str(),
-            old: raw(change.old),
-            new: raw(change.new),
+            old: change.old.map(Stored),
+            new: change.new.map(Stored),
             from: change.from.as_deref(),
             significance: change.rank.as_str(),
             secret: change.secret,

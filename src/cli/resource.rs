@@ -1,5 +1,6 @@
 //! `agenttrace resource`
 
+use super::diff::Stored;
 use super::{Context, Format};
 use crate::diff::history::{self, At, Blame, BlameError, Known, Origin, Version};
 use crate::diff::json::Limits;
@@ -8,7 +9,6 @@ use crate::domain::{Event, Json, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::store;
-use serde_json::value::RawValue;
 use std::io::{self, Write};
 
 /// Arguments of `resource`.
@@ -45,10 +45,10 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         Some(text) => Some(Timestamp::parse(text).map_err(|e| Error::usage(format!("--at: {e}")))?),
         None => None,
     };
-    let format = match context.global.format.unwrap_or(Format::Table) {
-        format @ (Format::Table | Format::Json) => format,
-        _ => return Err(Error::usage("resource writes --format table or json")),
-    };
+    let format = context.global.format.unwrap_or(Format::Table);
+    if !matches!(format, Format::Table | Format::Json) {
+        return Err(Error::usage("resource writes --format table or json"));
+    }
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
@@ -68,12 +68,13 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     }
     let versions: Vec<Version<'_>> = events.iter().map(version).collect();
     let at = moment.map(|m| (m, history::state_at(&versions, m, LIMITS)));
+    // With a time: of the state at that time.
+    let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
     let blame = if args.blame {
-        let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
         let stop = || cancel.is_cancelled();
         Some(history::blame(&versions[..end], LIMITS, &stop).map_err(|e| match e {
             BlameError::Stopped => Error::new(Kind::Interrupted, "stopped"),
-            e => Error::could_not_run(e.to_string()),
+            BlameError::State { .. } => Error::could_not_run(e.to_string()),
         })?)
     } else {
         None
@@ -131,7 +132,7 @@ struct AtJson<'a> {
     event_id: Option<&'a str>,
     /// `known`, `absent` or `unknown`.
     known: &'static str,
-    state: Option<&'a RawValue>,
+    state: Option<Stored<'a>>,
     unknown: &'a [String],
     confirmed: bool,
 }
@@ -139,7 +140,7 @@ struct AtJson<'a> {
 #[derive(serde::Serialize)]
 struct BlameJson<'a> {
     path: &'a str,
-    value: Option<&'a RawValue>,
+    value: Option<Stored<'a>>,
     /// Null when it is unknown; then it was after `unknown_after` and not later than `unknown_until`.
     event_id: Option<&'a str>,
     timestamp: Option<String>,
@@ -148,10 +149,6 @@ struct BlameJson<'a> {
     unknown_after: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unknown_until: Option<&'a str>,
-}
-
-fn raw(text: &str) -> Option<&RawValue> {
-    serde_json::from_str(text).ok()
 }
 
 fn changes(version: &Version<'_>) -> Option<usize> {
@@ -171,7 +168,7 @@ fn document<'a>(
     let by_place = |place: usize| versions.get(place).copied();
     let at = at.map(|(moment, at)| {
         let (known, state) = match at.state {
-            Known::State(text) => ("known", raw(text)),
+            Known::State(text) => ("known", Some(Stored(text))),
             Known::Absent => ("absent", None),
             Known::Unknown => ("unknown", None),
         };
@@ -192,7 +189,7 @@ fn document<'a>(
             };
             BlameJson {
                 path: &line.path,
-                value: raw(line.value),
+                value: Some(Stored(line.value)),
                 event_id: set.map(|v| v.event_id),
                 timestamp: set.map(|v| v.timestamp.to_rfc3339()),
                 actor_id: set.map(|v| v.actor_id),

@@ -320,7 +320,7 @@ mod tests {
             run(r#"[0,{"a":1},9]"#, r#"[0,{"a":2},9]"#, false).steps,
             [Both(0, 0), Both(1, 1), Both(2, 2)]
         );
-        assert_eq!(run(r#"[{"a":1},[1]]"#, r"[[2]]", false).steps, [Old(0), Both(1, 0)]);
+        assert_eq!(run(r#"[{"a":1},[1]]"#, "[[2]]", false).steps, [Old(0), Both(1, 0)]);
     }
 
     proptest! {

@@ -253,7 +253,9 @@ pub(super) mod tests {
                     if shape == 4 {
                         value(random, depth - 1, out);
                     } else {
-                        out.push_str(&format!("{{\"id\":{},\"v\":", below(random, 9)));
+                        out.push_str("{\"id\":");
+                        out.push_str(&below(random, 9).to_string());
+                        out.push_str(",\"v\":");
                         value(random, depth - 1, out);
                         out.push('}');
                     }

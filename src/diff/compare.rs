@@ -3,7 +3,7 @@
 use super::align::{self, Step};
 use super::json::{Doc, NodeId, NodeKind};
 use super::label::{Label, LabelStep};
-use super::rules::{Rank, Rules};
+use super::rules::{Judge, Rank, Rules};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -147,14 +147,23 @@ impl<'a> Structure<'a> {
         self.root.relation == Relation::Same
     }
 
-    /// The differences in the order of the document.
-    pub fn changes(&self, rules: &Rules) -> Vec<Change<'a>> {
+    /// The differences in the order of the document. `stop` is asked now and then.
+    ///
+    /// # Errors
+    /// When `stop` said so.
+    pub fn changes(&self, rules: &Rules, stop: &dyn Fn() -> bool) -> Result<Vec<Change<'a>>, Stopped> {
         let mut out = Vec::new();
-        self.collect(&self.root, rules, &mut out);
-        out
+        self.collect(&self.root, &mut Judge::new(rules), stop, &mut out)?;
+        Ok(out)
     }
 
-    fn collect(&self, pair: &Pair, rules: &Rules, out: &mut Vec<Change<'a>>) {
+    fn collect(
+        &self,
+        pair: &Pair,
+        judge: &mut Judge<'_>,
+        stop: &dyn Fn() -> bool,
+        out: &mut Vec<Change<'a>>,
+    ) -> Result<(), Stopped> {
         let kind = match pair.relation {
             Relation::Same | Relation::Inside if pair.moved => Some(ChangeKind::Moved),
             // A scalar cannot be another value and still be known as the same element.
@@ -165,16 +174,20 @@ impl<'a> Structure<'a> {
             Relation::TypeChanged => Some(ChangeKind::TypeChanged),
         };
         if let Some(kind) = kind {
-            out.push(self.change(kind, pair, rules));
+            out.push(self.change(kind, pair, judge));
+            if out.len().is_multiple_of(256) && stop() {
+                return Err(Stopped);
+            }
         }
         if pair.relation == Relation::Inside {
             for child in self.children(pair) {
-                self.collect(child, rules, out);
+                self.collect(child, judge, stop, out)?;
             }
         }
+        Ok(())
     }
 
-    fn change(&self, kind: ChangeKind, pair: &Pair, rules: &Rules) -> Change<'a> {
+    fn change(&self, kind: ChangeKind, pair: &Pair, judge: &mut Judge<'_>) -> Change<'a> {
         let old_path = pair.old.map(|id| self.old.pointer(id));
         let new_path = pair.new.map(|id| self.new.pointer(id));
         let path = new_path.or_else(|| old_path.clone()).unwrap_or_default();
@@ -182,8 +195,7 @@ impl<'a> Structure<'a> {
         let label = self.label(pair);
         let old = pair.old.map(|id| self.old.text(id));
         let new = pair.new.map(|id| self.new.text(id));
-        let secret = [old, new].into_iter().flatten().any(|v| rules.is_secret(&label, v));
-        let rank = rules.rank(&label, &path, secret, [old, new]);
+        let (rank, secret) = judge.judge(&label, &path, [old, new]);
         Change { path, from, kind, old, new, rank, secret, label, old_node: pair.old, new_node: pair.new }
     }
 
@@ -284,17 +296,17 @@ impl Comparer<'_, '_> {
         }
         let mut out = Vec::with_capacity(found.steps.len());
         for step in found.steps {
-            let (i, j) = match step {
-                Step::Both(i, j) | Step::Moved(i, j) => (Some(i), Some(j)),
-                Step::Old(i) => (Some(i), None),
-                Step::New(j) => (None, Some(j)),
+            let (from, to) = match step {
+                Step::Both(from, to) | Step::Moved(from, to) => (Some(from), Some(to)),
+                Step::Old(from) => (Some(from), None),
+                Step::New(to) => (None, Some(to)),
             };
-            let x = i.and_then(|i| self.old.child(a, i));
-            let y = j.and_then(|j| self.new.child(b, j));
-            out.push(match (x, y) {
+            let from = from.and_then(|place| self.old.child(a, place));
+            let to = to.and_then(|place| self.new.child(b, place));
+            out.push(match (from, to) {
                 (Some(x), Some(y)) => Pair { moved: matches!(step, Step::Moved(..)), ..self.pair(x, y)? },
-                (x, None) => one(Relation::Removed, x, None),
-                (None, y) => one(Relation::Added, None, y),
+                (from, None) => one(Relation::Removed, from, None),
+                (None, to) => one(Relation::Added, None, to),
             });
         }
         Ok(out)

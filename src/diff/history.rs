@@ -273,13 +273,16 @@ pub(super) fn paths_between(old: &str, new: &str, limits: Limits) -> Vec<String>
     if old == new {
         return Vec::new();
     }
-    let structure = match (Doc::parse(old, limits), Doc::parse(new, limits)) {
-        (Ok(old), Ok(new)) => Structure::new(old, new, false, &|| false),
+    let changes = match (Doc::parse(old, limits), Doc::parse(new, limits)) {
+        (Ok(old), Ok(new)) => {
+            let never = || false;
+            Structure::new(old, new, false, &never).and_then(|s| s.changes(&Rules::default(), &never))
+        }
         _ => Err(Stopped),
     };
-    structure.map_or_else(
+    changes.map_or_else(
         |_| vec![WHOLE.to_owned()],
-        |s| s.changes(&Rules::default()).into_iter().flat_map(|c| [Some(c.path), c.from]).flatten().collect(),
+        |changes| changes.into_iter().flat_map(|c| [Some(c.path), c.from]).flatten().collect(),
     )
 }
 

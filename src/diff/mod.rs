@@ -50,8 +50,9 @@ impl Default for Budget {
     }
 }
 
-/// A path list, which needs no whole document in memory for display, may be this many times larger than a tree.
-const PATHS_FACTOR: usize = 32;
+/// A path list shows only what differs, so it may be made of states this many times larger: 16 MB and a million values,
+/// which take a quarter of a second and 64 bytes of memory a value.
+const PATHS: (usize, usize) = (16, 50);
 
 /// What to compare and how.
 #[derive(Debug, Clone, Default)]
@@ -176,10 +177,8 @@ fn structural<'a>(
     stop: &dyn Fn() -> bool,
 ) -> Result<(Structure<'a>, Vec<Change<'a>>), String> {
     let budget = options.budget;
-    let limits = Limits {
-        bytes: budget.bytes.saturating_mul(PATHS_FACTOR),
-        nodes: budget.nodes.saturating_mul(PATHS_FACTOR),
-    };
+    let limits =
+        Limits { bytes: budget.bytes.saturating_mul(PATHS.0), nodes: budget.nodes.saturating_mul(PATHS.1) };
     let read = |text: Option<&'a str>, name: &str| {
         let doc = Doc::parse(text.unwrap_or("{}"), limits).map_err(|e| match e {
             JsonError::TooLong(_) => format!("the {name} state is too long to be compared by structure"),
@@ -190,7 +189,7 @@ fn structural<'a>(
     let (old, new) = (read(old, "previous")?, read(new, "new")?);
     let over = |_| "the time for the comparison is over".to_owned();
     let structure = Structure::new(old, new, options.as_sets, stop).map_err(over)?;
-    let mut changes = structure.changes(&options.rules);
+    let mut changes = structure.changes(&options.rules, stop).map_err(over)?;
     // Stable: within a rank the order of the document stays.
     changes.sort_by_key(|c| c.rank);
     Ok((structure, changes))

@@ -54,7 +54,9 @@ impl Patch<'_, '_> {
         self.out.push('"');
         for (name, path) in [("from", from), ("path", Some(path))] {
             if let Some(path) = path {
-                self.out.push_str(&format!(",\"{name}\":"));
+                self.out.push_str(",\"");
+                self.out.push_str(name);
+                self.out.push_str("\":");
                 push_quoted(&mut self.out, path);
             }
         }

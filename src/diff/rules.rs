@@ -1,6 +1,7 @@
 //! What matters, what is noise, and what must not be shown.
 
 use super::label::Label;
+use std::collections::HashMap;
 
 /// How much a change matters, most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,43 +90,87 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
-    /// How much a change matters.
-    pub(super) fn rank(&self, label: &Label, pointer: &str, secret: bool, values: [Option<&str>; 2]) -> Rank {
-        if self.is_noise(label, pointer) {
-            return Rank::Noise;
-        }
-        let keys: Vec<Vec<String>> = label.keys().map(parts).collect();
-        let about = |words: &[String]| keys.iter().any(|k| words.iter().any(|w| has(k, w)));
-        let opens =
-            values.into_iter().flatten().filter_map(inner).any(|v| self.open_to_all.iter().any(|w| w == v));
-        if about(&self.privilege) {
+/// What a key says about all that is below it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Facts {
+    privilege: bool,
+    secret: bool,
+    owner: bool,
+    network: bool,
+    noise: bool,
+}
+
+/// The rules at work. Keys come again and again, so what was found out about each is remembered.
+#[derive(Debug)]
+pub(super) struct Judge<'r> {
+    rules: &'r Rules,
+    known: HashMap<String, Facts>,
+}
+
+impl<'r> Judge<'r> {
+    pub(super) fn new(rules: &'r Rules) -> Self {
+        Self { rules, known: HashMap::new() }
+    }
+
+    /// How much a change matters, and whether one of its values (as JSON) is a secret. Of containers only what is
+    /// inside can be one.
+    pub(super) fn judge(&mut self, label: &Label, pointer: &str, values: [Option<&str>; 2]) -> (Rank, bool) {
+        let facts = self.about(label);
+        let values = values.into_iter().flatten();
+        let scalar = |v: &str| v.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
+        let secret = values.clone().any(|v| (facts.secret && scalar(v)) || self.rules.is_secret_value(v));
+        let opens = |v| self.rules.open_to_all.iter().any(|w| w == v);
+        let rank = if facts.noise || self.rules.is_noise_pointer(pointer) {
+            Rank::Noise
+        } else if facts.privilege {
             Rank::Privilege
         } else if secret {
             Rank::Secret
-        } else if about(&self.owner) {
+        } else if facts.owner {
             Rank::Owner
-        } else if opens || about(&self.network) {
+        } else if facts.network || values.filter_map(inner).any(opens) {
             Rank::Network
         } else {
             Rank::Ordinary
+        };
+        (rank, secret)
+    }
+
+    fn about(&mut self, label: &Label) -> Facts {
+        let mut all = Facts::default();
+        for key in label.keys() {
+            let facts = self.known.get(key).copied().unwrap_or_else(|| self.rules.facts(key));
+            if !self.known.contains_key(key) {
+                self.known.insert(key.to_owned(), facts);
+            }
+            all.privilege |= facts.privilege;
+            all.secret |= facts.secret;
+            all.owner |= facts.owner;
+            all.network |= facts.network;
+            all.noise |= facts.noise;
+        }
+        all
+    }
+}
+
+impl Rules {
+    fn facts(&self, key: &str) -> Facts {
+        let parts = parts(key);
+        let any = |words: &[String]| words.iter().any(|w| has(&parts, w));
+        Facts {
+            privilege: any(&self.privilege),
+            secret: self.is_secret_key(key),
+            owner: any(&self.owner),
+            network: any(&self.network),
+            noise: self.noise.iter().any(|n| n == key),
         }
     }
 
-    fn is_noise(&self, label: &Label, pointer: &str) -> bool {
-        self.noise.iter().any(|pattern| {
-            if pattern.starts_with('/') {
-                let mut steps = pointer.split('/').skip(1);
-                return pattern.split('/').skip(1).all(|p| steps.next().is_some_and(|s| p == "*" || p == s));
-            }
-            label.keys().any(|k| k == pattern)
+    fn is_noise_pointer(&self, pointer: &str) -> bool {
+        self.noise.iter().filter(|p| p.starts_with('/')).any(|pattern| {
+            let mut steps = pointer.split('/').skip(1);
+            pattern.split('/').skip(1).all(|p| steps.next().is_some_and(|s| p == "*" || p == s))
         })
-    }
-
-    /// Whether a value (as JSON) at a path is a secret. Of containers only what is inside can be one.
-    pub(super) fn is_secret(&self, label: &Label, value: &str) -> bool {
-        let hideable = value.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
-        hideable && (self.is_secret_value(value) || label.keys().any(|k| self.is_secret_key(k)))
     }
 
     /// Whether the strings and numbers under a key are secrets.
@@ -199,8 +244,7 @@ mod tests {
     fn what_a_change_is_about_decides_its_rank() {
         let rules = Rules::default();
         let rank = |keys: &[&str], value: &str| {
-            let secret = rules.is_secret(&label(keys), value);
-            rules.rank(&label(keys), &format!("/{}", keys.join("/")), secret, [None, Some(value)])
+            Judge::new(&rules).judge(&label(keys), &format!("/{}", keys.join("/")), [None, Some(value)]).0
         };
         assert_eq!(rank(&["user", "roleName"], "1"), Rank::Privilege);
         assert_eq!(rank(&["apiKey"], "\"x\""), Rank::Secret);
@@ -215,7 +259,8 @@ mod tests {
     #[test]
     fn secrets_by_key_and_by_looks() {
         let rules = Rules::default();
-        let secret = |key: &str, value: &str| rules.is_secret(&label(&[key]), value);
+        let secret =
+            |key: &str, value: &str| Judge::new(&rules).judge(&label(&[key]), "", [Some(value), None]).1;
         assert!(secret("password", "\"hunter2\""));
         assert!(secret("accessKey", "\"x\""));
         assert!(secret("note", "\"AKIAIOSFODNN7EXAMPLE\""));
@@ -230,8 +275,13 @@ mod tests {
     #[test]
     fn noise_by_key_and_by_pointer() {
         let rules = Rules { noise: vec!["/a/*/seen".to_owned(), "etag".to_owned()], ..Rules::default() };
-        assert!(rules.is_noise(&label(&["x", "etag", "y"]), "/x/etag/y"));
-        assert!(rules.is_noise(&label(&["a", "b", "seen", "at"]), "/a/b/seen/at"));
-        assert!(!rules.is_noise(&label(&["a", "seen"]), "/a/seen"));
+        let mut judge = Judge::new(&rules);
+        let mut noise = |keys: &[&str]| {
+            let pointer = format!("/{}", keys.join("/"));
+            judge.judge(&label(keys), &pointer, [None, None]).0 == Rank::Noise
+        };
+        assert!(noise(&["x", "etag", "y"]));
+        assert!(noise(&["a", "b", "seen", "at"]));
+        assert!(!noise(&["a", "seen"]));
     }
 }

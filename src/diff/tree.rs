@@ -123,7 +123,7 @@ impl Tree<'_, '_> {
         let object = new.kind(id) == NodeKind::Object;
         let pointer = new.pointer(id);
         let open = self.view.unfold_all || self.view.unfolded.contains(&pointer);
-        let mut row = self.row(new, id, ' ', indent).at(pointer.clone());
+        let mut row = Self::row(new, id, ' ', indent).at(pointer.clone());
         row.push(Role::Plain, if object { "{" } else { "[" });
         self.lines.push(Line::Both(row));
         let children = self.structure.children(pair);
@@ -156,7 +156,7 @@ impl Tree<'_, '_> {
     }
 
     /// A row that begins with the key, if the value has one.
-    fn row(&self, doc: &Doc<'_>, id: NodeId, mark: char, indent: u16) -> Row {
+    fn row(doc: &Doc<'_>, id: NodeId, mark: char, indent: u16) -> Row {
         let mut row = Row::new(mark, indent);
         if doc.parent(id).is_some_and(|p| doc.kind(p) == NodeKind::Object) {
             let mut key = String::new();
@@ -182,7 +182,7 @@ impl Tree<'_, '_> {
             Side::Old => ('-', Role::Removed),
             Side::New => ('+', Role::Added),
         };
-        let mut row = self.row(doc, id, mark, indent).at(doc.pointer(id));
+        let mut row = Self::row(doc, id, mark, indent).at(doc.pointer(id));
         if !doc.kind(id).is_container() || doc.child_count(id) == 0 {
             let (text, is_masked) = self.scalar(doc, id, secret);
             row.push(if is_masked { Role::Masked } else { role }, &text);
@@ -216,8 +216,8 @@ impl Tree<'_, '_> {
     fn changed(&mut self, a: NodeId, b: NodeId, indent: u16, secret: bool) {
         let (old, new) = (&self.structure.old, &self.structure.new);
         let secret = secret || self.hides(new, b);
-        let mut left = self.row(old, a, '-', indent).at(old.pointer(a));
-        let mut right = self.row(new, b, '+', indent).at(new.pointer(b));
+        let mut left = Self::row(old, a, '-', indent).at(old.pointer(a));
+        let mut right = Self::row(new, b, '+', indent).at(new.pointer(b));
         let (x, x_masked) = self.scalar(old, a, secret);
         let (y, y_masked) = self.scalar(new, b, secret);
         if x_masked || y_masked {

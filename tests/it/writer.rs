@@ -407,6 +407,8 @@ async fn evidence_keeps_its_hashes_and_is_gone_on_from_only_when_it_has_one_head
     loader.preserve(shuffled).await.unwrap();
     loader.preserve(evidence("forked", &[("h1", ""), ("h2", "h1"), ("h3", "h1")])).await.unwrap();
 
+    loader.preserve(evidence("hashless", &[("", ""), ("", "")])).await.unwrap();
+
     let mut c = connect(&database).await;
     assert_eq!(recorded_head(&mut c, "single").await, (Some("single-00002".to_owned()), "h3".to_owned(), 3));
     assert_eq!(
@@ -421,6 +423,8 @@ async fn evidence_keeps_its_hashes_and_is_gone_on_from_only_when_it_has_one_head
     let error = writer.append(events("forked", 3..4)).await.unwrap_err();
     let WriteError::ForeignHead { heads, .. } = error else { panic!("{error}") };
     assert_eq!(heads, ["h3", "h2"]);
+    let error = writer.append(events("hashless", 2..3)).await.unwrap_err();
+    assert!(error.to_string().contains("the table holds no event that ends a chain"), "{error}");
     let too_long = evidence("single", &[("x".repeat(65).as_str(), "")]);
     assert!(
         matches!(loader.preserve(too_long).await.unwrap().as_slice(), [Fate::Rejected(e)] if e.column == "hash")

@@ -182,8 +182,11 @@ fn links(events: &[(&Ready, &Link)], head: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether each event refers to the one before it, and the first one to the head.
+/// Whether each event refers to the one before it, and the first one to the head. (An empty hash is no head: it would
+/// look like the record of an organisation without events.)
 fn is_chain(hashes: &[(String, String)], head: &str) -> bool {
     let mut expected = head;
-    hashes.iter().all(|(hash, previous)| std::mem::replace(&mut expected, hash) == previous)
+    hashes
+        .iter()
+        .all(|(hash, previous)| !hash.is_empty() && std::mem::replace(&mut expected, hash) == previous)
 }
