@@ -8,7 +8,7 @@ use super::ambiguity::{self, Number, Zone};
 use super::links::{Hash, parse_hash};
 use super::scheme::{Spelling, append_text};
 use super::{Canonicaliser, Fields, Limits, Scheme, to_hex, triage};
-use crate::domain::{ColumnError, Event, Json};
+use crate::domain::{ColumnError, Event};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
@@ -36,30 +36,7 @@ pub struct Row<'a> {
 
 impl<'a> From<&'a Event> for Row<'a> {
     fn from(event: &'a Event) -> Self {
-        let row = &event.row;
-        let fields = Fields {
-            event_id: &row.event_id,
-            timestamp: row.timestamp,
-            organization_id: &row.organization_id,
-            project_id: row.project_id.as_deref(),
-            actor_type: &row.actor_type,
-            actor_id: &row.actor_id,
-            actor_email: row.actor_email.as_deref(),
-            actor_ip: row.actor_ip.as_deref(),
-            actor_user_agent: row.actor_user_agent.as_deref(),
-            event_category: &row.event_category,
-            event_type: &row.event_type,
-            event_severity: &row.event_severity,
-            resource_type: &row.resource_type,
-            resource_id: &row.resource_id,
-            resource_name: row.resource_name.as_deref(),
-            action: &row.action,
-            previous_state: event.previous_state.as_ref().map(Json::as_str),
-            new_state: event.new_state.as_ref().map(Json::as_str),
-            request_id: &row.request_id,
-            session_id: row.session_id.as_deref(),
-        };
-        Self { fields, hash: &row.hash, previous_hash: &row.previous_hash }
+        Self { fields: event.into(), hash: &event.row.hash, previous_hash: &event.row.previous_hash }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `agenttrace events`
 
 use super::{Context, Format, Global, Out};
-use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
+use crate::domain::{self, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Result};
 use crate::export::{self, Record, csv, json, table};
 use crate::filter::{Filter, FilterError};
@@ -257,7 +257,7 @@ async fn write<T>(
         Format::Csv => {
             let has_states = listing.events.first().map(record).is_some_and(Record::has_states);
             let columns =
-                export::COLUMNS.into_iter().filter(|c| has_states || !export::STATE_COLUMNS.contains(c));
+                domain::COLUMNS.into_iter().filter(|c| has_states || !export::STATE_COLUMNS.contains(c));
             csv::write(&mut results, &columns.collect::<Vec<_>>(), records())?;
         }
     }

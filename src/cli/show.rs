@@ -2,7 +2,7 @@
 
 use super::{Context, Format};
 use crate::chain::{Canonicaliser, Content, Fields, Limits, SCHEME, to_hex};
-use crate::domain::{Event, EventKey, EventRow, Json, OrgScope, Safe, TimeRange};
+use crate::domain::{self, Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, Record, csv, json, table};
 use crate::filter::Filter;
@@ -81,10 +81,10 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
             }
         }
         Format::Csv if args.context == 0 => {
-            csv::write(&mut results, &export::COLUMNS, [Record::from(&event)])?;
+            csv::write(&mut results, &domain::COLUMNS, [Record::from(&event)])?;
         }
         Format::Csv => {
-            let columns = export::COLUMNS.into_iter().filter(|c| !export::STATE_COLUMNS.contains(c));
+            let columns = domain::COLUMNS.into_iter().filter(|c| !export::STATE_COLUMNS.contains(c));
             let rows = around.newer.iter().chain([&event.row]).chain(&around.older);
             csv::write(&mut results, &columns.collect::<Vec<_>>(), rows.map(Record::from))?;
         }
@@ -100,30 +100,7 @@ fn all<'a>(event: &'a Event, around: &'a Around) -> impl Iterator<Item = Record<
 
 /// The canonical text, or why there is none.
 fn content(event: &Event) -> Result<Content, String> {
-    let row = &event.row;
-    let fields = Fields {
-        event_id: &row.event_id,
-        timestamp: row.timestamp,
-        organization_id: &row.organization_id,
-        project_id: row.project_id.as_deref(),
-        actor_type: &row.actor_type,
-        actor_id: &row.actor_id,
-        actor_email: row.actor_email.as_deref(),
-        actor_ip: row.actor_ip.as_deref(),
-        actor_user_agent: row.actor_user_agent.as_deref(),
-        event_category: &row.event_category,
-        event_type: &row.event_type,
-        event_severity: &row.event_severity,
-        resource_type: &row.resource_type,
-        resource_id: &row.resource_id,
-        resource_name: row.resource_name.as_deref(),
-        action: &row.action,
-        previous_state: event.previous_state.as_ref().map(Json::as_str),
-        new_state: event.new_state.as_ref().map(Json::as_str),
-        request_id: &row.request_id,
-        session_id: row.session_id.as_deref(),
-    };
-    Content::of(&fields, &mut Canonicaliser::new(Limits::READ)).map_err(|e| e.to_string())
+    Content::of(&Fields::from(event), &mut Canonicaliser::new(Limits::READ)).map_err(|e| e.to_string())
 }
 
 async fn verify(

@@ -89,6 +89,32 @@ pub const LIMITS: &[(&str, usize)] = &[
     ("session_id", 64),
 ];
 
+/// The 22 columns of the seed in their order.
+pub const COLUMNS: [&str; 22] = [
+    "event_id",
+    "timestamp",
+    "organization_id",
+    "project_id",
+    "actor_type",
+    "actor_id",
+    "actor_email",
+    "actor_ip",
+    "actor_user_agent",
+    "event_category",
+    "event_type",
+    "event_severity",
+    "resource_type",
+    "resource_id",
+    "resource_name",
+    "action",
+    "previous_state",
+    "new_state",
+    "request_id",
+    "session_id",
+    "hash",
+    "previous_hash",
+];
+
 /// JSON text of a state, kept as text so that no digit of a number passes through a float.
 ///
 /// Holding one says that the text was valid JSON for whoever made it (PostgreSQL or our own reader).

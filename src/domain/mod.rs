@@ -6,7 +6,8 @@ mod text;
 mod time;
 
 pub use event::{
-    Action, ActorType, Category, ColumnError, Event, EventKey, EventRow, Json, LIMITS, NewEvent, Severity,
+    Action, ActorType, COLUMNS, Category, ColumnError, Event, EventKey, EventRow, Json, LIMITS, NewEvent,
+    Severity,
 };
 pub use scope::{OrgId, OrgIdError, OrgScope};
 pub use text::{Safe, is_hidden};

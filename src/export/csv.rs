@@ -40,8 +40,8 @@ fn cell(value: &Value<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::COLUMNS;
     use crate::domain::EventRow;
-    use crate::export::COLUMNS;
     use crate::export::record::tests::row;
 
     #[test]

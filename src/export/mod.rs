@@ -6,4 +6,4 @@ pub mod json;
 mod record;
 pub mod table;
 
-pub use record::{COLUMNS, Record, STATE_COLUMNS, Value};
+pub use record::{Record, STATE_COLUMNS, Value};

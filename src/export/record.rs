@@ -1,33 +1,7 @@
 //! An event as a list of named values: what all formats but the table write.
 
-use crate::domain::{Event, EventRow, Json};
+use crate::domain::{COLUMNS, Event, EventRow, Json};
 use std::borrow::Cow;
-
-/// The 22 columns of the seed in their order.
-pub const COLUMNS: [&str; 22] = [
-    "event_id",
-    "timestamp",
-    "organization_id",
-    "project_id",
-    "actor_type",
-    "actor_id",
-    "actor_email",
-    "actor_ip",
-    "actor_user_agent",
-    "event_category",
-    "event_type",
-    "event_severity",
-    "resource_type",
-    "resource_id",
-    "resource_name",
-    "action",
-    "previous_state",
-    "new_state",
-    "request_id",
-    "session_id",
-    "hash",
-    "previous_hash",
-];
 
 /// Those of them that a [`Record`] may be without.
 pub const STATE_COLUMNS: [&str; 2] = ["previous_state", "new_state"];

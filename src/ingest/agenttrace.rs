@@ -2,35 +2,9 @@
 
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
-use crate::domain::{Json, NewEvent, OrgId, Timestamp};
+use crate::domain::{COLUMNS, Json, NewEvent, OrgId, Timestamp};
 use crate::store::writer::PreservedEvent;
 use serde_json::value::RawValue;
-
-/// The columns, in the order of the schema.
-const COLUMNS: [&str; 22] = [
-    "event_id",
-    "timestamp",
-    "organization_id",
-    "project_id",
-    "actor_type",
-    "actor_id",
-    "actor_email",
-    "actor_ip",
-    "actor_user_agent",
-    "event_category",
-    "event_type",
-    "event_severity",
-    "resource_type",
-    "resource_id",
-    "resource_name",
-    "action",
-    "previous_state",
-    "new_state",
-    "request_id",
-    "session_id",
-    "hash",
-    "previous_hash",
-];
 
 /// One record as an event. Absent keys are as good as `null`; unknown ones are refused, because what they say would
 /// be lost without a word.
