@@ -215,7 +215,11 @@ async fn listing<T>(
     let count = if has_older || has_newer {
         match args.count {
             CountArg::None => Count::Unknown,
-            CountArg::Estimate => timeline::estimate(db, &query, cancel).await?,
+            // An estimate may be less than what stands here already.
+            CountArg::Estimate => match timeline::estimate(db, &query, cancel).await? {
+                Count::Estimate(n) if n <= events.len() as u64 => Count::AtLeast(events.len() as u64 + 1),
+                count => count,
+            },
             CountArg::Exact => timeline::count(db, &query, db.settings().statement_timeout, cancel).await?,
         }
     } else {
