@@ -5,7 +5,8 @@ use crate::config::{self, Choice, Config, Flags, Place, Span, Target};
 use crate::domain::{OrgId, OrgScope, Safe};
 use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
-use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, organizations, schema};
+use crate::store::organizations::{self, Organization};
+use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, schema};
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -145,16 +146,31 @@ impl Context {
             0 => Err(Error::new(Kind::Incomplete, "this database holds no events yet")
                 .hint("agenttrace ingest FILE loads some; agenttrace demo makes a trail to look at")),
             1 => Ok(OrgScope::enter(found.remove(0).id)),
-            n => {
-                let shown: Vec<String> =
-                    found.iter().take(20).map(|o| Safe::from_untrusted(o.id.as_str()).to_string()).collect();
-                let more =
-                    if n > shown.len() { format!(" and {} more", n - shown.len()) } else { String::new() };
-                Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
-                    .hint(format!("organisations: {}{more}", shown.join(", "))))
-            }
+            n => Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
+                .hint(in_a_hint(&found))),
         }
     }
+}
+
+/// What to say of an organisation without a single event: most likely its name is misspelt.
+pub(super) async fn no_such_organization(
+    db: &ReadDb,
+    scope: &OrgScope,
+    cancel: &CancellationToken,
+) -> Result<Error> {
+    let found = organizations::list(db, cancel).await?;
+    let organization = Safe::from_untrusted(scope.organization().as_str());
+    let error = Error::new(Kind::Incomplete, format!("this database has no events of '{organization}'"));
+    Ok(if found.is_empty() { error } else { error.hint(in_a_hint(&found)) })
+}
+
+fn in_a_hint(organizations: &[Organization]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<String> =
+        organizations.iter().take(SHOWN).map(|o| Safe::from_untrusted(o.id.as_str()).to_string()).collect();
+    let more = organizations.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("organisations: {}{more}", shown.join(", "))
 }
 
 /// A connected reader; while it lives, so does the private server under it.

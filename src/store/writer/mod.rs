@@ -153,9 +153,10 @@ impl Writer {
     /// When the server refuses. A role that does not own the table gets a warning from it, no error.
     pub async fn analyze_after(&self, stored: u64) -> Result<(), StoreError> {
         // Before the first ANALYZE the number of rows is -1.
-        let rows: f32 = sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'audit_events'::regclass")
-            .fetch_one(self.db.pool())
-            .await?;
+        let rows: f32 =
+            sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'audit_events'::regclass")
+                .fetch_one(self.db.pool())
+                .await?;
         if stored > 0 && stored as f32 >= rows / 10.0 {
             sqlx::raw_sql("ANALYZE audit_events").execute(self.db.pool()).await?;
         }
