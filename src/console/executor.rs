@@ -1,6 +1,7 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
 use super::json;
+use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
@@ -164,6 +165,9 @@ async fn perform(
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
+        Work::Glance(scope, rows, detected) => {
+            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, cancel).await?))
+        }
         Work::Event(scope, key) => Output::Event(event(db, &scope, &key, cancel).await?.map(Box::new)),
     })
 }

@@ -19,7 +19,11 @@ use crossterm::event::KeyEvent;
 pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
     let context = model.context();
     match model.setup.keymap.action(context, key) {
-        Some(action) => act(model, action, effects),
+        Some(action) => {
+            // What failed is tried again when the user goes on.
+            model.marks.trouble = None;
+            act(model, action, effects);
+        }
         None if context == Context::Editor => match &mut model.overlay {
             Some(Overlay::Palette(palette)) => {
                 palette.editor.input(key);
@@ -251,6 +255,7 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
                 return begin(model, Slot::Organizations, Work::Organizations, effects);
             }
             remember(model);
+            model.marks.retry();
             if let Some(place) = model.history.current_mut() {
                 // New bounds: the trail may have grown.
                 place.range = None;

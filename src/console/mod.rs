@@ -19,6 +19,7 @@ pub mod keymap;
 mod keys;
 mod layout;
 mod log;
+mod marks;
 mod model;
 mod msg;
 mod paint;

@@ -3,6 +3,7 @@
 use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, areas, below_title};
+use super::marks::Marks;
 use super::msg::Moment;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
@@ -13,7 +14,7 @@ use super::slots::{Slot, Slots};
 use super::theme::Theme;
 use super::zone::Zone;
 use crate::config::Span;
-use crate::domain::{OrgId, Safe, Timestamp};
+use crate::domain::{EventRow, OrgId, Safe, Timestamp};
 use crate::filter::Filter;
 use crate::store::ServerFacts;
 use std::time::Duration;
@@ -117,6 +118,8 @@ pub(crate) struct Model {
     pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
     pub(crate) timeline: Timeline,
+    /// What is known of its rows.
+    pub(crate) marks: Marks,
     /// The event.
     pub(crate) event: EventPane,
     /// The filter line.
@@ -153,6 +156,7 @@ impl Model {
             history: History::default(),
             wanted,
             timeline: Timeline::default(),
+            marks: Marks::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
             organizations: Organizations::default(),
@@ -216,6 +220,15 @@ impl Model {
         }
     }
 
+    /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
+    /// after a failure, until the next movement.
+    pub(crate) fn unmarked(&self) -> impl Iterator<Item = &EventRow> {
+        let looking =
+            self.marks.trouble.is_none() && self.areas().timeline.is_some() && self.shows_current_place();
+        let rows = self.timeline.visible().map(|row| &row.event);
+        rows.filter(move |row| looking && self.marks.of(row).is_none())
+    }
+
     /// The work worth mentioning, with its picture of the spinner.
     pub(crate) fn activity(&self) -> Option<(&'static str, &'static str)> {
         const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -247,6 +260,7 @@ impl Model {
             .chain(self.notice.as_ref().map(|n| n.until))
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
+            .chain(self.marks.due().filter(|_| connected))
             .min()
             .unwrap_or(clock + Duration::from_hours(1))
     }

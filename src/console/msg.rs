@@ -1,11 +1,13 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
+use super::marks::Glances;
 use super::slots::{Slot, Ticket};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
+use crate::verify::Detected;
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -109,6 +111,8 @@ pub(crate) enum Output {
     Counted(Count),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
+    /// What was learnt of the rows on the screen.
+    Glanced(Box<Glances>),
 }
 
 /// A view as it is opened.
@@ -191,6 +195,8 @@ pub(crate) enum Work {
     Count(Query),
     /// An event with its states.
     Event(OrgScope, EventKey),
+    /// What can be learnt of rows by reading their states.
+    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
 }
 
 /// What `update` wants done.

@@ -21,11 +21,13 @@ pub(crate) enum Slot {
     Count,
     /// Fetching an event.
     Event,
+    /// Checking the rows on the screen.
+    Marks,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -34,6 +36,7 @@ impl Slot {
         Self::Newer,
         Self::Count,
         Self::Event,
+        Self::Marks,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -46,6 +49,7 @@ impl Slot {
             Self::Newer => Some("loading newer"),
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
+            Self::Marks => Some("checking rows"),
         }
     }
 }

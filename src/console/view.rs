@@ -80,7 +80,7 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
         return;
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
-    model.timeline.paint(&mut painter, model.zone, focused, stale);
+    model.timeline.paint(&mut painter, &model.marks, model.zone, focused, stale);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);
         let width = painter.width();
