@@ -52,6 +52,8 @@ actions! {
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
         Timeline "timeline" "timeline" "go to the timeline";
+        Change "change" "change" "go to what the event changed";
+        Integrity "integrity" "integrity" "go to what is known of the event's integrity";
         Event "event" "event" "go to the event";
         NextPane "next-pane" "next pane" "go to the next pane";
         PreviousPane "previous-pane" "previous pane" "go to the previous pane";

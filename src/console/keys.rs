@@ -157,14 +157,12 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Forward => {
             travel(model, History::forward, effects);
         }
-        Action::Timeline => model.focus = Focus::Timeline,
-        Action::Event => {
-            model.focus = Focus::Event;
-            model.event.hurry(model.at.clock);
-        }
-        Action::NextPane | Action::PreviousPane => {
-            model.focus = if model.focus == Focus::Timeline { Focus::Event } else { Focus::Timeline };
-        }
+        Action::Timeline => model.focus_on(Focus::Timeline),
+        Action::Change => model.focus_on(Focus::Change),
+        Action::Integrity => model.focus_on(Focus::Integrity),
+        Action::Event => model.focus_on(Focus::Event),
+        Action::NextPane => model.focus_on(model.focus.next(1)),
+        Action::PreviousPane => model.focus_on(model.focus.next(-1)),
         Action::Zoom => model.zoomed = !model.zoomed,
         Action::Zone => {
             model.zone = if model.zone == Zone::Utc { model.setup.local } else { Zone::Utc };
@@ -177,7 +175,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             model.timeline.step(Step::Newer);
         }
         Action::Quit => {
-            let reading = model.focus == Focus::Event && model.areas().timeline.is_none();
+            let reading = model.focus != Focus::Timeline && model.areas().timeline.is_none();
             if reading {
                 model.focus = Focus::Timeline;
             } else if !travel(model, History::pop, effects) {
@@ -186,7 +184,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Cancel => {
             if !stop(model, &[Slot::View], effects) {
-                if model.focus == Focus::Event {
+                if model.focus != Focus::Timeline {
                     model.focus = Focus::Timeline;
                 } else {
                     travel(model, History::back, effects);
@@ -195,8 +193,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Open => {
             if model.timeline.row().is_some() {
-                model.focus = Focus::Event;
-                model.event.hurry(model.at.clock);
+                model.focus_on(Focus::Event);
             }
         }
         other => move_focused(model, other, effects),
@@ -204,11 +201,16 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
 }
 
 fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
-    if model.focus == Focus::Event {
-        if let Some(by) = lines_of(action, model.event.height()) {
-            model.event.scroll(by);
+    match model.focus {
+        Focus::Timeline => {}
+        Focus::Event => {
+            if let Some(by) = lines_of(action, model.event.height()) {
+                model.event.scroll(by);
+            }
+            return;
         }
-        return;
+        // Both show all they have.
+        Focus::Change | Focus::Integrity => return,
     }
     let step = match action {
         Action::Down => Step::Older,

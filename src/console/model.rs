@@ -2,7 +2,7 @@
 
 use super::history::History;
 use super::keymap::{Context, Keymap};
-use super::layout::{Areas, Focus, areas, below_title};
+use super::layout::{Areas, Focus, Wish, areas, below_title};
 use super::marks::Marks;
 use super::msg::Moment;
 use super::panes::event::{EventPane, Setting};
@@ -130,7 +130,9 @@ pub(crate) struct Model {
     pub(crate) overlay: Option<Overlay>,
     /// The pane with the keys.
     pub(crate) focus: Focus,
-    /// That pane has the whole screen.
+    /// The pane about the event that had them last.
+    pub(crate) detail: Focus,
+    /// The pane with the keys has the whole screen.
     pub(crate) zoomed: bool,
     /// A remark.
     pub(crate) notice: Option<Notice>,
@@ -162,6 +164,7 @@ impl Model {
             organizations: Organizations::default(),
             overlay: None,
             focus: Focus::default(),
+            detail: Focus::Event,
             zoomed: false,
             notice: None,
             leave_until: None,
@@ -172,7 +175,22 @@ impl Model {
 
     /// Where everything is on the screen.
     pub(crate) fn areas(&self) -> Areas {
-        areas(self.size.0, self.size.1, self.filter.height(), self.focus, self.zoomed)
+        let wish = Wish {
+            filter_height: self.filter.height(),
+            focus: self.focus,
+            detail: self.detail,
+            zoomed: self.zoomed,
+        };
+        areas(self.size.0, self.size.1, wish)
+    }
+
+    /// Gives a pane the keys. A pane about the event fetches what it shows without waiting.
+    pub(crate) fn focus_on(&mut self, pane: Focus) {
+        self.focus = pane;
+        if pane != Focus::Timeline {
+            self.detail = pane;
+            self.event.hurry(self.at.clock);
+        }
     }
 
     /// Tells the panes their sizes. To be called whenever [`Self::areas`] may have changed.

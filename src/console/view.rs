@@ -22,6 +22,12 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     if let Some(area) = areas.timeline {
         timeline(&mut painter, area, model);
     }
+    if let Some(area) = areas.change {
+        change(&mut painter, area, model);
+    }
+    if let Some(area) = areas.integrity {
+        integrity(&mut painter, area, model);
+    }
     if let Some(area) = areas.event {
         event(&mut painter, area, model);
     }
@@ -148,6 +154,18 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ));
     }
     lines
+}
+
+fn change(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    title(painter, area, " 3 Change ", &Safe::default(), model.focus == Focus::Change);
+    let text = Safe::literal("agenttrace diff EVENT shows what an event changed.");
+    painter.on(below_title(area)).put_wrapped(1, 0, &text, Role::Muted);
+}
+
+fn integrity(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    title(painter, area, " 4 Integrity ", &Safe::default(), model.focus == Focus::Integrity);
+    let text = Safe::literal("· not checked: agenttrace verify --event ID checks one event.");
+    painter.on(below_title(area)).put_wrapped(1, 0, &text, Role::Muted);
 }
 
 fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {
