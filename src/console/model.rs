@@ -4,6 +4,7 @@ use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
 use super::msg::Moment;
+use super::panes::change::ChangePane;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
 use super::panes::organizations::Organizations;
@@ -117,6 +118,8 @@ pub(crate) struct Model {
     pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
     pub(crate) timeline: Timeline,
+    /// What the event changed.
+    pub(crate) change: ChangePane,
     /// The event.
     pub(crate) event: EventPane,
     /// The filter line.
@@ -155,12 +158,13 @@ impl Model {
             history: History::default(),
             wanted,
             timeline: Timeline::default(),
+            change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
             organizations: Organizations::default(),
             overlay: None,
             focus: Focus::default(),
-            detail: Focus::Event,
+            detail: Focus::Change,
             zoomed: false,
             notice: None,
             leave_until: None,
@@ -195,6 +199,8 @@ impl Model {
         if let Some(area) = areas.timeline {
             self.timeline.set_height(usize::from(below_title(area).height));
         }
+        let change = areas.change.map(below_title).unwrap_or_default();
+        self.change.set_size(usize::from(change.width), usize::from(change.height));
         if let Some(area) = areas.event {
             let area = below_title(area);
             let setting = self.setting();

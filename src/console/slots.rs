@@ -21,11 +21,15 @@ pub(crate) enum Slot {
     Count,
     /// Fetching an event.
     Event,
+    /// Fetching the event that others are compared with.
+    Marked,
+    /// Comparing states.
+    Change,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -34,6 +38,8 @@ impl Slot {
         Self::Newer,
         Self::Count,
         Self::Event,
+        Self::Marked,
+        Self::Change,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -46,6 +52,8 @@ impl Slot {
             Self::Newer => Some("loading newer"),
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
+            Self::Marked => Some("loading the marked event"),
+            Self::Change => Some("comparing"),
         }
     }
 }

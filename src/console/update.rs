@@ -1,5 +1,6 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::change::CAP;
 use super::history::{History, Place};
 use super::keys::{interrupt, press};
 use super::layout::Focus;
@@ -62,8 +63,16 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
 fn follow(model: &mut Model, effects: &mut Effects) {
     model.lay_out();
     let setting = model.setting();
-    if model.event.show(model.timeline.row(), model.at.clock, setting) && model.slots.abandon(Slot::Event) {
-        effects.push(Effect::Cancel(Slot::Event));
+    if model.event.show(model.timeline.row(), model.at.clock, setting) {
+        model.change.show(model.timeline.row());
+        for slot in [Slot::Event, Slot::Change] {
+            if model.slots.abandon(slot) {
+                effects.push(Effect::Cancel(slot));
+            }
+        }
+    }
+    if let Some((states, form)) = model.change.wanted() {
+        begin(model, Slot::Change, Work::LayOut(states, form), effects);
     }
     if model.connection != Connection::Up || model.slots.running(Slot::View).is_some() {
         return;
@@ -105,7 +114,7 @@ fn tick(model: &mut Model, effects: &mut Effects) {
             }
             if let (Some(key), Some(place)) = (model.event.take_due(clock), model.history.current()) {
                 let scope = OrgScope::enter(place.organization.clone());
-                begin(model, Slot::Event, Work::Event(scope, key), effects);
+                begin(model, Slot::Event, Work::Event(scope, key, CAP), effects);
             }
         }
         Connection::Lost { retry_at, .. } => {
@@ -160,7 +169,11 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.timeline.paused = true;
             model.timeline.trouble = Some(failure.text);
         }
-        Slot::Event => model.event.fail(failure.text, setting),
+        Slot::Event => {
+            model.change.fail(failure.text.clone());
+            model.event.fail(failure.text, setting);
+        }
+        Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         Slot::Count | Slot::Connection | Slot::Pulse => {}
@@ -246,10 +259,16 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             }
         }
         Output::Counted(count) => model.timeline.set_count(count),
+        Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
+            match &detail {
+                Some(detail) => model.change.fill(detail),
+                None => model.change.fail(Safe::literal("the event is not in the table any more")),
+            }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::LaidOut(laid) => model.change.lay(laid),
     }
 }
 

@@ -261,7 +261,15 @@ impl Timeline {
 
     /// Draws the rows. `focused` says whether the keys go here.
     /// `stale` rows belong to the view before; they are dimmed until the new ones are there.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, zone: Zone, focused: bool, stale: bool) {
+    /// `marked` is the event that others are compared with.
+    pub(crate) fn paint(
+        &self,
+        painter: &mut Painter<'_>,
+        zone: Zone,
+        focused: bool,
+        stale: bool,
+        marked: Option<&EventKey>,
+    ) {
         let columns = Columns::for_width(painter.width());
         let mut y = 0;
         if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
@@ -276,6 +284,11 @@ impl Timeline {
                 return;
             }
             row.paint(painter, y, &columns);
+            if marked
+                .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
+            {
+                painter.say(2, y, "◆", Role::Notice);
+            }
             if stale {
                 painter.mark_line(y, Role::Muted);
             }
