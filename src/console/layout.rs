@@ -100,8 +100,7 @@ impl Areas {
         let change = (column.height - integrity) / 2;
         let event = column.height - integrity - change;
         let mut y = column.y;
-        for (pane, height) in
-            [(Focus::Change, change), (Focus::Integrity, integrity), (Focus::Event, event)]
+        for (pane, height) in [(Focus::Change, change), (Focus::Integrity, integrity), (Focus::Event, event)]
         {
             self.set(pane, Rect { y, height, ..column });
             y += height;

@@ -5,6 +5,7 @@ use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
 use super::marks::Marks;
 use super::msg::Moment;
+use super::panes::change::ChangePane;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
 use super::panes::organizations::Organizations;
@@ -120,6 +121,8 @@ pub(crate) struct Model {
     pub(crate) timeline: Timeline,
     /// What is known of its rows.
     pub(crate) marks: Marks,
+    /// What the event changed.
+    pub(crate) change: ChangePane,
     /// The event.
     pub(crate) event: EventPane,
     /// The filter line.
@@ -159,12 +162,13 @@ impl Model {
             wanted,
             timeline: Timeline::default(),
             marks: Marks::default(),
+            change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
             organizations: Organizations::default(),
             overlay: None,
             focus: Focus::default(),
-            detail: Focus::Event,
+            detail: Focus::Change,
             zoomed: false,
             notice: None,
             leave_until: None,
@@ -199,6 +203,8 @@ impl Model {
         if let Some(area) = areas.timeline {
             self.timeline.set_height(usize::from(below_title(area).height));
         }
+        let change = areas.change.map(below_title).unwrap_or_default();
+        self.change.set_size(usize::from(change.width), usize::from(change.height));
         if let Some(area) = areas.event {
             let area = below_title(area);
             let setting = self.setting();

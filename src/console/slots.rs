@@ -23,11 +23,15 @@ pub(crate) enum Slot {
     Event,
     /// Checking the rows on the screen.
     Marks,
+    /// Fetching the event that others are compared with.
+    Marked,
+    /// Comparing states.
+    Change,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -37,6 +41,8 @@ impl Slot {
         Self::Count,
         Self::Event,
         Self::Marks,
+        Self::Marked,
+        Self::Change,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -50,6 +56,8 @@ impl Slot {
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
             Self::Marks => Some("checking rows"),
+            Self::Marked => Some("loading the marked event"),
+            Self::Change => Some("comparing"),
         }
     }
 }

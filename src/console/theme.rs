@@ -60,6 +60,20 @@ roles! {
     Production "production",
     /// A key in the footer and in help.
     Key "key",
+    /// A value that came, and its mark.
+    Added "added",
+    /// A value that went, and its mark.
+    Removed "removed",
+    /// The part of a text that came.
+    AddedPart "added_part",
+    /// The part of a text that went.
+    RemovedPart "removed_part",
+    /// The mark of a value that became another.
+    Changed "changed",
+    /// A path about privileges, secrets, owners or network exposure.
+    Important "important",
+    /// What stands for a secret.
+    Masked "masked",
 }
 
 /// How many colours the terminal has.

@@ -1,5 +1,6 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::change::CAP;
 use super::history::{History, Place};
 use super::keys::{interrupt, press};
 use super::layout::Focus;
@@ -63,8 +64,16 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
 fn follow(model: &mut Model, effects: &mut Effects) {
     model.lay_out();
     let setting = model.setting();
-    if model.event.show(model.timeline.row(), model.at.clock, setting) && model.slots.abandon(Slot::Event) {
-        effects.push(Effect::Cancel(Slot::Event));
+    if model.event.show(model.timeline.row(), model.at.clock, setting) {
+        model.change.show(model.timeline.row());
+        for slot in [Slot::Event, Slot::Change] {
+            if model.slots.abandon(slot) {
+                effects.push(Effect::Cancel(slot));
+            }
+        }
+    }
+    if let Some((states, form)) = model.change.wanted() {
+        begin(model, Slot::Change, Work::LayOut(states, form), effects);
     }
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
@@ -110,7 +119,7 @@ fn tick(model: &mut Model, effects: &mut Effects) {
             }
             if let (Some(key), Some(place)) = (model.event.take_due(clock), model.history.current()) {
                 let scope = OrgScope::enter(place.organization.clone());
-                begin(model, Slot::Event, Work::Event(scope, key), effects);
+                begin(model, Slot::Event, Work::Event(scope, key, CAP), effects);
             }
             if model.marks.take_due(clock) {
                 look_at_rows(model, effects);
@@ -180,7 +189,11 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.timeline.paused = true;
             model.timeline.trouble = Some(failure.text);
         }
-        Slot::Event => model.event.fail(failure.text, setting),
+        Slot::Event => {
+            model.change.fail(failure.text.clone());
+            model.event.fail(failure.text, setting);
+        }
+        Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
@@ -273,10 +286,16 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.marks.note(glances.detected, glances.seen);
         }
         Output::Counted(count) => model.timeline.set_count(count),
+        Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
+            match &detail {
+                Some(detail) => model.change.fill(detail),
+                None => model.change.fail(Safe::literal("the event is not in the table any more")),
+            }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::LaidOut(laid) => model.change.lay(laid),
     }
 }
 

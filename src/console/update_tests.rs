@@ -137,13 +137,13 @@ fn states_are_fetched_when_the_selection_rests() {
     assert!(!desk.begins(Slot::Event));
     desk.wait(100);
     let (ticket, work) = desk.begun(Slot::Event);
-    assert!(matches!(work, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89997"));
+    assert!(matches!(work, Work::Event(_, EventKey { event_id, .. }, _) if event_id == "e89997"));
     desk.keys("j");
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Event)));
     desk.end(ticket, Outcome::Done(Output::Event(None)));
     desk.wait(100);
     assert!(
-        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996")
+        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }, _) if event_id == "e89996")
     );
 }
 

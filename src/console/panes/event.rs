@@ -111,7 +111,7 @@ impl EventPane {
     /// Adds the states of the event.
     pub(crate) fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
         match detail {
-            Some(detail) if Some(detail.event.row.key()) == self.key() => {
+            Some(detail) if Some(detail.row.key()) == self.key() => {
                 self.states = States::Ready(detail.previous_state, detail.new_state);
             }
             Some(_) => return,

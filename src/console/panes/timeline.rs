@@ -64,6 +64,21 @@ pub(crate) enum Step {
     HalfNewer,
 }
 
+/// What the rows look like besides what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// What is known of their content.
+    pub(crate) marks: &'a Marks,
+    /// The zone of their times.
+    pub(crate) zone: Zone,
+    /// The keys go here.
+    pub(crate) focused: bool,
+    /// They belong to the view before; they are dimmed until the new ones are there.
+    pub(crate) stale: bool,
+    /// The event that others are compared with.
+    pub(crate) marked: Option<&'a EventKey>,
+}
+
 impl Timeline {
     /// The selected row.
     pub(crate) fn row(&self) -> Option<&Row> {
@@ -270,16 +285,9 @@ impl Timeline {
         Safe::from_untrusted(&text)
     }
 
-    /// Draws the rows. `focused` says whether the keys go here.
-    /// `stale` rows belong to the view before; they are dimmed until the new ones are there.
-    pub(crate) fn paint(
-        &self,
-        painter: &mut Painter<'_>,
-        marks: &Marks,
-        zone: Zone,
-        focused: bool,
-        stale: bool,
-    ) {
+    /// Draws the rows.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
+        let Look { marks, zone, focused, stale, marked } = *look;
         let columns = Columns::for_width(painter.width());
         let mut y = 0;
         if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
@@ -294,6 +302,11 @@ impl Timeline {
                 return;
             }
             row.paint(painter, y, &columns, marks.mark(&row.event));
+            if marked
+                .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
+            {
+                painter.say(2, y, "◆", Role::Notice);
+            }
             if stale {
                 painter.mark_line(y, Role::Muted);
             }
