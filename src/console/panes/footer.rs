@@ -26,7 +26,8 @@ fn actions(model: &Model) -> Vec<Action> {
     let areas = model.areas();
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
-        Focus::Change | Focus::Integrity | Focus::Event => vec![A::Cancel, A::NextEvent],
+        Focus::Change => vec![A::Cancel, A::Layout, A::Mark, A::Compare, A::NextEvent],
+        Focus::Integrity | Focus::Event => vec![A::Cancel, A::NextEvent],
     };
     // The panes that are not on the screen are named, so that they can be found.
     let hidden = [A::Timeline, A::Change, A::Integrity, A::Event].into_iter().zip(Focus::ALL);
