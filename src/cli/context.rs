@@ -123,12 +123,9 @@ impl Context {
         self.out.remark(format_args!(
             "writing to database '{}' on {} as '{}' ({}{production})",
             Safe::from_untrusted(options.get_database().unwrap_or_else(|| options.get_username())),
-            options.get_socket().map_or_else(
-                || Safe::from_untrusted(&format!("{}:{}", options.get_host(), options.get_port())),
-                |folder| Safe::from_untrusted(&folder.display().to_string())
-            ),
+            Safe::from_untrusted(&config::listens_at(options)),
             Safe::from_untrusted(options.get_username()),
-            target.label,
+            choice.label,
         ));
         Ok((WriteDb::connect(target.options.clone()).await?, target))
     }
@@ -189,7 +186,8 @@ fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
             .hint("the form is postgres://USER@HOST:PORT/DATABASE")
             .because(e)
     })?;
-    Ok(Target { options, label: choice.label.clone(), production: choice.production, server: None })
+    let label = if choice.is_profile { choice.label.clone() } else { config::listens_at(&options) };
+    Ok(Target { options, label, production: choice.production, server: None })
 }
 
 /// Runs blocking work away from the runtime's own threads.

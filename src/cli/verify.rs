@@ -151,10 +151,10 @@ fn progress_bar(out: Out, scope: &OrgScope) -> ProgressBar {
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template(
-        "verifying {msg} {wide_bar} {human_pos}/{human_len} events, {per_sec}, {eta} left",
+        "verifying {msg} {wide_bar} {human_pos}/{human_len} events, {rate}, {eta} left",
     );
     if let Ok(style) = style {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", super::out::rate));
     }
     bar.set_message(Safe::from_untrusted(scope.organization().as_str()).to_string());
     bar
