@@ -19,6 +19,7 @@ mod ingest;
 mod layers;
 mod oracle;
 mod pty;
+mod roles;
 mod server;
 mod timeline;
 mod verify;
