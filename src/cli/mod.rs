@@ -7,6 +7,7 @@ mod db;
 mod demo;
 mod diff;
 mod events;
+mod filter;
 mod ingest;
 mod out;
 mod resource;
@@ -135,7 +136,7 @@ pub enum Command {
 
 /// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
 pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(std::env::args_os().map(events::mark_negation)) {
+    let cli = match Cli::try_parse_from(std::env::args_os().map(filter::mark_negation)) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; clap knows to which stream each belongs.

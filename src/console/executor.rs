@@ -7,7 +7,7 @@ use super::window::PAGE;
 use crate::config::Target;
 use crate::domain::{EventKey, OrgScope};
 use crate::store::timeline::{self, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, organizations};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::task::{Id, JoinSet};
@@ -174,16 +174,11 @@ async fn open(
     land: Land,
     cancel: &CancellationToken,
 ) -> std::result::Result<Opened, Failure> {
-    let newest = async || {
-        let row = timeline::newest(db, &ask.scope, None, cancel).await?;
-        Ok::<_, StoreError>(row.map(|r| r.timestamp))
-    };
     let (range, mut newest_event) = if let Some(range) = ask.range {
         (range, None)
     } else {
-        let newest = newest().await?;
-        let range = ask.filter.range(ask.now, newest, ask.window);
-        (range.map_err(|e| Failure::because(&e.to_string()))?, newest)
+        let frozen = bounds::freeze(db, &ask.scope, &ask.filter, ask.now, ask.window, cancel).await?;
+        (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
     let (Page { rows, has_older, has_newer }, selected) = match &land {
@@ -198,7 +193,7 @@ async fn open(
     let mut nearest_older = None;
     if rows.is_empty() {
         if newest_event.is_none() {
-            newest_event = newest().await?;
+            newest_event = timeline::newest(db, &ask.scope, None, cancel).await?.map(|r| r.timestamp);
         }
         if let Some(since) = range.since {
             nearest_older = timeline::newest(db, &ask.scope, Some(since), cancel).await?.map(|r| r.timestamp);

@@ -3,6 +3,7 @@
 use super::slots::{Slot, Ticket};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
+use crate::store::bounds::BoundsError;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
@@ -86,6 +87,15 @@ impl From<StoreError> for Failure {
             text: Safe::from_untrusted(&format!("{error}{remedy}")),
             lost: error.is_connection_loss(),
             cancelled: matches!(error, StoreError::Cancelled),
+        }
+    }
+}
+
+impl From<BoundsError> for Failure {
+    fn from(error: BoundsError) -> Self {
+        match error {
+            BoundsError::Store(error) => error.into(),
+            other => Self::because(&other.to_string()),
         }
     }
 }

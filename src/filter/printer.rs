@@ -171,6 +171,7 @@ pub(super) fn scalar(text: &str) -> String {
     let bare = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text.chars().all(plain)
         && !text.contains("..")
+        && !text.ends_with('.')
         && !["null", "missing"].iter().any(|word| text.eq_ignore_ascii_case(word));
     if bare { text.to_owned() } else { quoted(text) }
 }

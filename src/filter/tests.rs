@@ -243,6 +243,18 @@ fn what_cannot_be_read_is_shown_in_its_place() {
     ");
 }
 
+#[test]
+fn a_filter_can_be_said_in_words() {
+    let said = |text: &str| Filter::parse_with(text, &list).unwrap().explain("90 days");
+    insta::assert_snapshot!(said(""), @"events, last 90 days UTC");
+    insta::assert_snapshot!(said("action:update actor:user-1 changed:role since:-7d"), @"update events by user-1 that changed role, since 7 days ago UTC");
+    insta::assert_snapshot!(said("action:update,delete -actor:svc-* res:dataset/* ip:10.0.0.0/8 at:yesterday zone:Europe/Berlin"), @"update and delete events but not by svc-… on any dataset from 10.0.0.0/8, during yesterday Europe/Berlin");
+    insta::assert_snapshot!(said("new.roles:admin -old.roles:admin old.quota>100 since:-7d@d until:now"), @r#"events whose new roles is or holds "admin", but not those whose old roles is or holds "admin", whose old quota is above the number 100, from the start of the day 7 days ago to before now UTC"#);
+    insta::assert_snapshot!(said("(type:a OR \"exact phrase\") role:viewer->admin tod:22:00..06:00 dow:sat,sun all-time"), @r#"events either with type a or with the words "exact phrase", where role went from viewer to admin between 22:00 and 06:00 on sat or sun, all time"#);
+    insta::assert_snapshot!(said("around:evt-1 -integrity:broken proj:null new.x:null,5 any.y:\"5\""), @r#"events but not those whose integrity is broken without project, whose new x is null or missing or is or holds the number 5, whose old or new y is or holds "5", the 50 before and the 50 after event evt-1"#);
+    insta::assert_snapshot!(said("actor:a,b,c,d,e,f,g until:2026-01-01"), @"events by a, b, c, d, e or 2 others, 90 days before 2026-01-01 00:00:00 UTC");
+}
+
 /// Every refusal with its place and a word of its message.
 #[test]
 fn what_cannot_be_meant_is_refused_and_never_misread() {

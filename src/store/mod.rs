@@ -4,6 +4,7 @@
 //! every value goes as a bind parameter. Readers hold a [`ReadDb`], whose sessions the server itself keeps read-only;
 //! only the writing commands hold a [`WriteDb`].
 
+pub mod bounds;
 pub mod cursor;
 pub mod databases;
 mod db;
