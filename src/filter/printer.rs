@@ -114,10 +114,15 @@ impl fmt::Display for Test {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) if matches!(Self::of_bare(text), Self::Text(_)) && !looks_numeric(text) => {
-                f.write_str(&scalar(text))
+            // A point at the end would become part of the `..` of a range.
+            Self::Text(text)
+                if !matches!(Self::of_bare(text), Self::Text(_))
+                    || looks_numeric(text)
+                    || text.ends_with('.') =>
+            {
+                f.write_str(&quoted(text))
             }
-            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::Text(text) => f.write_str(&scalar(text)),
             Self::Number(number) => f.write_str(number.as_str()),
             Self::Bool(truth) => truth.fmt(f),
         }
@@ -171,7 +176,6 @@ pub(super) fn scalar(text: &str) -> String {
     let bare = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && text.chars().all(plain)
         && !text.contains("..")
-        && !text.ends_with('.')
         && !["null", "missing"].iter().any(|word| text.eq_ignore_ascii_case(word));
     if bare { text.to_owned() } else { quoted(text) }
 }

@@ -610,6 +610,7 @@ fn times() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 5_000, ..ProptestConfig::default() })]
     #[test]
     fn a_filter_survives_being_printed_and_read(
         times in times(), zone in zones(), all_time: bool, expr in proptest::option::of(conditions()),
