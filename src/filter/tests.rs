@@ -725,7 +725,7 @@ fn tokens() -> impl Strategy<Value = String> {
     proptest::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat())
 }
 
-/// A million of each; reads in about two minutes.
+/// A million of each: about four minutes of one core.
 #[test]
 #[ignore = "long: two million filters"]
 fn a_million_texts_and_a_million_tokens_are_read_or_refused() {
