@@ -1,15 +1,19 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
+use super::change::{self, States};
 use super::json;
+use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
 use crate::config::Target;
+use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
 use crate::store::timeline::{self, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -164,7 +168,20 @@ async fn perform(
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
-        Work::Event(scope, key) => Output::Event(event(db, &scope, &key, cancel).await?.map(Box::new)),
+        Work::Glance(scope, rows, detected) => {
+            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, cancel).await?))
+        }
+        Work::Event(scope, key, cap) => {
+            Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
+        }
+        Work::LayOut(states, form) => {
+            let (options, cancel, begun) = (Options::default(), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                change::lay_out(&states, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
     })
 }
 
@@ -223,12 +240,26 @@ async fn event(
     db: &ReadDb,
     scope: &OrgScope,
     key: &EventKey,
+    cap: u32,
     cancel: &CancellationToken,
-) -> std::result::Result<Option<Detail>, StoreError> {
-    let event = timeline::event(db, scope, &key.event_id, Some(key.timestamp), cancel).await?;
-    Ok(event.map(|event| Detail {
-        previous_state: event.previous_state.as_ref().map(|s| json::pretty(s.as_str())),
-        new_state: event.new_state.as_ref().map(|s| json::pretty(s.as_str())),
-        event,
-    }))
+) -> std::result::Result<Option<Detail>, Failure> {
+    let Some(event) = history::observe(db, scope, key, cap, cancel).await? else { return Ok(None) };
+    let work = move || Detail {
+        previous_state: event.previous.as_ref().map(|s| json::pretty(&s.text)),
+        new_state: event.new.as_ref().map(|s| json::pretty(&s.text)),
+        states: States { old: event.previous.map(Arc::new), new: event.new.map(Arc::new) },
+        row: event.row,
+    };
+    aside(work).await.map(Some)
+}
+
+/// Runs what takes the processor for a while, away from the loop of the screen.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| match e.try_into_panic() {
+        // Reported as every other defect is.
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => StoreError::Cancelled.into(),
+    })
 }

@@ -9,6 +9,7 @@
 //!
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
+mod change;
 mod editor;
 mod executor;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub mod keymap;
 mod keys;
 mod layout;
 mod log;
+mod marks;
 mod model;
 mod msg;
 mod paint;

@@ -1,12 +1,15 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
+use super::change::{Form, Laid, States};
+use super::marks::Glances;
 use super::slots::{Slot, Ticket};
-use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
+use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
+use crate::verify::Detected;
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -119,6 +122,10 @@ pub(crate) enum Output {
     Counted(Count),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
+    /// What was learnt of the rows on the screen.
+    Glanced(Box<Glances>),
+    /// A change as it is to be drawn.
+    LaidOut(Laid),
 }
 
 /// A view as it is opened.
@@ -146,7 +153,9 @@ pub(crate) struct Opened {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Detail {
     /// The event.
-    pub(crate) event: Event,
+    pub(crate) row: EventRow,
+    /// What was fetched of its states.
+    pub(crate) states: States,
     /// Lines of the state before.
     pub(crate) previous_state: Option<Vec<Safe>>,
     /// Lines of the state after.
@@ -199,8 +208,12 @@ pub(crate) enum Work {
     Estimate(Query),
     /// The number of events.
     Count(Query),
-    /// An event with its states.
-    Event(OrgScope, EventKey),
+    /// An event with its states, each whole up to this many bytes.
+    Event(OrgScope, EventKey, u32),
+    /// Two states compared.
+    LayOut(States, Form),
+    /// What can be learnt of rows by reading their states.
+    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
 }
 
 /// What `update` wants done.

@@ -1,5 +1,6 @@
 //! A row of the timeline, made fit for the screen once, when its page arrives.
 
+use super::marks::Mark;
 use super::paint::Painter;
 use super::theme::Role;
 use super::zone::Zone;
@@ -91,9 +92,8 @@ impl Row {
     }
 
     /// Draws it on line `y`.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, y: usize, columns: &Columns) {
-        // The gutter says that nothing has been verified: silence would look like a guarantee.
-        painter.say(1, y, "·", Role::Unchecked);
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, y: usize, columns: &Columns, mark: Mark) {
+        painter.say(1, y, mark.sign(), mark.role());
         painter.put(3, y, &self.clock, Role::Text);
         painter.put(12, y, &self.severity.0.cut_end(4), self.severity.1);
         painter.put(17, y, &self.action.cut_end(6), Role::Text);

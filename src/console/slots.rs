@@ -21,11 +21,17 @@ pub(crate) enum Slot {
     Count,
     /// Fetching an event.
     Event,
+    /// Checking the rows on the screen.
+    Marks,
+    /// Fetching the event that others are compared with.
+    Marked,
+    /// Comparing states.
+    Change,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -34,6 +40,9 @@ impl Slot {
         Self::Newer,
         Self::Count,
         Self::Event,
+        Self::Marks,
+        Self::Marked,
+        Self::Change,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -46,6 +55,9 @@ impl Slot {
             Self::Newer => Some("loading newer"),
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
+            Self::Marks => Some("checking rows"),
+            Self::Marked => Some("loading the marked event"),
+            Self::Change => Some("comparing"),
         }
     }
 }
