@@ -7,7 +7,7 @@ use crate::export::{self, Record, csv, json, table};
 use crate::filter::{Filter, FilterError};
 use crate::store::ReadDb;
 use crate::store::cursor::{Cursor, Order};
-use crate::store::timeline::{self, Count, Page, Query, Seek};
+use crate::store::timeline::{self, Count, Pace, Page, Query, Seek};
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -125,7 +125,7 @@ pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let limit = args.limit as usize;
     let db = &reader.db;
     if args.states {
-        let page = timeline::page_with_states(db, &query, &first.seek, limit, &cancel).await?;
+        let page = timeline::page_with_states(db, &query, &first.seek, limit, Pace::default(), &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| &e.row, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
@@ -205,7 +205,7 @@ async fn listing<T>(
     cancel: &CancellationToken,
 ) -> Result<Listing<T>> {
     let Cursor { order, range, .. } = *first;
-    let Page { rows: mut events, has_older, has_newer } = page;
+    let Page { rows: mut events, has_older, has_newer, .. } = page;
     let handle = |seek: fn(EventKey) -> Seek, event: Option<&T>, there: bool| {
         let seek = seek(row(event.filter(|_| there)?).key());
         Some(Cursor { seek, range, order }.encode(&query.scope, &query.filter))

@@ -186,7 +186,7 @@ async fn open(
         (range.map_err(|e| Failure::because(&e.to_string()))?, newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
-    let (Page { rows, has_older, has_newer }, selected) = match &land {
+    let (Page { rows, has_older, has_newer, .. }, selected) = match &land {
         Land::Newest => (timeline::page(db, &query, &Seek::Newest, PAGE, cancel).await?, 0),
         Land::Oldest => {
             let page = timeline::page(db, &query, &Seek::Oldest, PAGE, cancel).await?;
@@ -214,14 +214,11 @@ async fn around(
     key: &EventKey,
     cancel: &CancellationToken,
 ) -> std::result::Result<(Page, usize), StoreError> {
-    // Pages exclude their key. U+0001 is the least character that PostgreSQL holds, so that in byte order nothing
-    // stands between the key and this one: the page begins with the event itself.
-    let including = EventKey { timestamp: key.timestamp, event_id: format!("{}\u{1}", key.event_id) };
-    let mut older = timeline::page(db, query, &Seek::OlderThan(including), PAGE, cancel).await?;
+    let mut older = timeline::page(db, query, &Seek::AtOrOlderThan(key.clone()), PAGE, cancel).await?;
     let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
     let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
     newer.rows.append(&mut older.rows);
-    Ok((Page { rows: newer.rows, has_older: older.has_older, has_newer: newer.has_newer }, selected))
+    Ok((Page { rows: newer.rows, has_newer: newer.has_newer, ..older }, selected))
 }
 
 async fn event(

@@ -20,6 +20,7 @@ mod layers;
 mod oracle;
 mod pty;
 mod server;
+mod shapes;
 mod timeline;
 mod verify;
 mod writer;
