@@ -124,12 +124,14 @@ pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let query = Query { scope, filter, range: first.range };
     let limit = args.limit as usize;
     let db = &reader.db;
+    let announce = super::walk_announcer(context.out);
+    let pace = Pace { progress: Some(&announce), ..Pace::default() };
     if args.states {
-        let page = timeline::page_with_states(db, &query, &first.seek, limit, Pace::default(), &cancel).await?;
+        let page = timeline::page_with_states(db, &query, &first.seek, limit, pace, &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| &e.row, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
-        let page = timeline::page(db, &query, &first.seek, limit, &cancel).await?;
+        let page = timeline::page_at(db, &query, &first.seek, limit, pace, &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| e, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }

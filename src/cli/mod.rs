@@ -18,10 +18,13 @@ pub use out::Out;
 
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
+use crate::store::timeline::Looked;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Browse, search and verify a hash-chained audit trail in PostgreSQL.
@@ -189,6 +192,30 @@ fn cancel_on_interrupt() -> CancellationToken {
         }
     });
     cancel
+}
+
+/// Says once a second how far a walk past events that do not match has come, so that nobody waits in the dark.
+fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
+    const EVERY: Duration = Duration::from_secs(1);
+    let last = Mutex::new(Instant::now());
+    move |looked| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() < EVERY {
+            return;
+        }
+        *last = Instant::now();
+        let found = looked.found;
+        match (&looked.resume, looked.percent) {
+            (Some(to), _) => out.remark(format_args!(
+                "no index serves this filter: looked at {} events, back to {}, found {found}",
+                looked.events, to.timestamp
+            )),
+            (None, Some(percent)) => out.remark(format_args!(
+                "no index on time: the whole table is read, {percent} % so far, found {found}"
+            )),
+            (None, None) => {}
+        }
+    }
 }
 
 /// Whoever read our output has gone, as `head` does: no reason to complain.
