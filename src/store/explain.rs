@@ -148,6 +148,12 @@ impl Node {
         self.loops != Some(0.0)
     }
 
+    /// Whether it reads a table of some size from end to end.
+    pub fn reads_whole_table(&self) -> bool {
+        let rows = self.rows_real.unwrap_or(0.0) + self.rows_dropped.unwrap_or(0.0);
+        self.operation.ends_with("Seq Scan") && self.rows_estimated.max(rows) > SMALL
+    }
+
     /// Whether it reads the events themselves.
     fn is_scan(&self) -> bool {
         self.operation.contains("Scan") && (self.relation.is_some() || self.index.is_some())
@@ -284,13 +290,8 @@ fn findings(
             }
         }
     }
-    if nodes.iter().any(|node| node.operation.ends_with("Seq Scan")) && way != Way::Scan {
-        let small = capabilities.estimated_rows.is_none_or(|rows| rows < 10_000);
-        let text = "the planner reads the whole table";
-        match small {
-            true => say(Weight::Note, format!("{text}: it is small, or has not been analysed")),
-            false => say(Weight::Slow, format!("{text} (Seq Scan)")),
-        }
+    if nodes.iter().any(|node| node.reads_whole_table()) {
+        say(Weight::Slow, "the planner reads a whole table (Seq Scan); has it been analysed?".to_owned());
     }
     for node in &nodes {
         match node.operation.as_str() {

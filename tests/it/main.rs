@@ -18,6 +18,7 @@ mod diff;
 mod ingest;
 mod layers;
 mod oracle;
+mod plans;
 mod pty;
 mod server;
 mod shapes;
