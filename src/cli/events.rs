@@ -14,7 +14,7 @@ use std::io::Write as _;
 use tokio_util::sync::CancellationToken;
 
 /// What `--help` says about filters.
-const FILTER_HELP: &str = "\
+pub(super) const FILTER_HELP: &str = "\
 Filter: terms that must all hold, such as
   actor:alice@acme.example sev>=warning -action:read since:-7d
   field:value   field:a,b (any of)   field:pre*   field~part   -field:value   field:null   field:*   \"quoted value\"
@@ -93,7 +93,7 @@ struct Listing<T> {
 /// # Errors
 /// Exit 2 for a filter or cursor that cannot be used, exit 3 when the database cannot be read.
 pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
-    let filter = read_filter(&context.global, &args)?;
+    let filter = read_filter(&context.global, &args.filter, args.since.as_deref(), args.until.as_deref())?;
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
@@ -163,15 +163,20 @@ pub(super) fn mark_negation(argument: OsString) -> OsString {
 }
 
 /// The filter of the arguments and flags.
-fn read_filter(global: &Global, args: &EventsArgs) -> Result<Filter> {
-    let words: Vec<&str> = args.filter.iter().map(|word| word.trim()).collect();
+pub(super) fn read_filter(
+    global: &Global,
+    words: &[String],
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<Filter> {
+    let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
     let text = words.join(" ");
     let usage = |flag: &str, text: &str, e: &FilterError| Error::usage(format!("{flag}{}", e.render(text)));
     let mut filter = Filter::parse(&text).map_err(|e| usage("", &text, &e))?;
-    if let Some(text) = &args.since {
+    if let Some(text) = since {
         filter.set_since(text).map_err(|e| usage("--since: ", text, &e))?;
     }
-    if let Some(text) = &args.until {
+    if let Some(text) = until {
         filter.set_until(text).map_err(|e| usage("--until: ", text, &e))?;
     }
     if global.all_time {
@@ -181,7 +186,7 @@ fn read_filter(global: &Global, args: &EventsArgs) -> Result<Filter> {
 }
 
 /// The absolute bounds of the filter now. The newest event is only asked for where the default window needs it.
-async fn frozen_range(
+pub(super) async fn frozen_range(
     db: &ReadDb,
     scope: &OrgScope,
     filter: &Filter,

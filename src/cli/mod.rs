@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+mod actor;
+mod asked;
 mod config;
 mod console;
 mod context;
@@ -7,10 +9,13 @@ mod db;
 mod demo;
 mod diff;
 mod events;
+mod explain;
+mod histogram;
 mod ingest;
 mod out;
 mod resource;
 mod show;
+mod summary;
 mod verify;
 
 pub use context::{Context, Reader};
@@ -121,6 +126,14 @@ pub enum Command {
     Diff(diff::DiffArgs),
     /// The life of one resource: versions, state at a time, who set what
     Resource(resource::ResourceArgs),
+    /// What an actor did: counts by action, type, resource and address, and the newest events
+    Actor(actor::ActorArgs),
+    /// Events added up by category, actor, day and so on
+    Summary(summary::SummaryArgs),
+    /// How many events fall into each stretch of time
+    Histogram(histogram::HistogramArgs),
+    /// How the page of a filter is found: the statement, its plan, and what that means
+    Explain(explain::ExplainArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -167,6 +180,10 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
         Some(Command::Resource(args)) => resource::run(context, args).await,
+        Some(Command::Actor(args)) => actor::run(context, args).await,
+        Some(Command::Summary(args)) => summary::run(context, args).await,
+        Some(Command::Histogram(args)) => histogram::run(context, args).await,
+        Some(Command::Explain(args)) => explain::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

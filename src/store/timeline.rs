@@ -274,13 +274,8 @@ pub async fn count(
     budget: Duration,
     cancel: &CancellationToken,
 ) -> Result<Count, StoreError> {
-    let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, "count(*)", query);
     let stop = cancel.child_token();
-    let counting = async {
-        let row = db.run(&stop, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
-        Ok::<i64, StoreError>(row.try_get(0)?)
-    };
+    let counting = counted(db, query, &stop);
     let alarm = async {
         tokio::time::sleep(budget).await;
         stop.cancel();
@@ -291,12 +286,20 @@ pub async fn count(
         () = alarm => Err(StoreError::Cancelled),
     };
     match counted {
-        Ok(n) => Ok(Count::Exact(n.unsigned_abs())),
+        Ok(n) => Ok(Count::Exact(n)),
         Err(StoreError::Cancelled | StoreError::TimedOut { .. }) if !cancel.is_cancelled() => {
             estimate(db, query, cancel).await
         }
         Err(error) => Err(error),
     }
+}
+
+/// The number of events of a query, however long counting takes.
+pub(super) async fn counted(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<u64, StoreError> {
+    let mut sql = QueryBuilder::new("");
+    push_select(&mut sql, "count(*)", query);
+    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 
 /// The newest event older than `before` in the organisation regardless of any filter: what an empty result names.
