@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::export::{self, Record, csv, json, table};
 use crate::store::ReadDb;
 use crate::store::cursor::{Cursor, Order};
-use crate::store::timeline::{self, Count, Page, Query, Seek};
+use crate::store::timeline::{self, Count, Pace, Page, Query, Seek};
 use clap::ValueEnum;
 use std::io::Write as _;
 use tokio_util::sync::CancellationToken;
@@ -103,12 +103,14 @@ pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let query = Query { scope, filter, range: first.range };
     let limit = args.limit as usize;
     let db = &reader.db;
+    let announce = super::walk_announcer(context.out);
+    let pace = Pace { progress: Some(&announce), ..Pace::default() };
     if args.states {
-        let page = timeline::page_with_states(db, &query, &first.seek, limit, &cancel).await?;
+        let page = timeline::page_with_states(db, &query, &first.seek, limit, pace, &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| &e.row, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
-        let page = timeline::page(db, &query, &first.seek, limit, &cancel).await?;
+        let page = timeline::page_at(db, &query, &first.seek, limit, pace, &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| e, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
@@ -133,7 +135,7 @@ async fn listing<T>(
     cancel: &CancellationToken,
 ) -> Result<Listing<T>> {
     let Cursor { order, range, .. } = *first;
-    let Page { rows: mut events, has_older, has_newer } = page;
+    let Page { rows: mut events, has_older, has_newer, .. } = page;
     let handle = |seek: fn(EventKey) -> Seek, event: Option<&T>, there: bool| {
         let seek = seek(row(event.filter(|_| there)?).key());
         Some(Cursor { seek, range, order }.encode(&query.scope, &query.filter))

@@ -6,6 +6,7 @@ use crate::domain::{OrgScope, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Filter, FilterError};
 use crate::store::bounds::{self, BoundsError};
+use crate::store::timeline::Query;
 use std::ffi::OsString;
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,22 @@ impl FilterArgs {
             filter.set_all_time();
         }
         Ok(filter)
+    }
+
+    /// The query, its bounds frozen now.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`freeze`].
+    pub(super) async fn query(
+        &self,
+        context: &Context,
+        reader: &Reader,
+        scope: OrgScope,
+        cancel: &CancellationToken,
+    ) -> Result<Query> {
+        let filter = self.read(&context.global)?;
+        let range = freeze(context, reader, &scope, &filter, cancel).await?;
+        Ok(Query { scope, filter, range })
     }
 }
 

@@ -9,7 +9,7 @@ use super::window::PAGE;
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
-use crate::store::timeline::{self, Page, Query, Seek};
+use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long counting may take before the estimate has to do.
 const COUNT_BUDGET: Duration = Duration::from_secs(3);
+
+/// A walk past events that do not match shows what it has found after this time; then it goes on.
+const UNHURRIED: Pace<'static> = Pace { patience: Some(Duration::from_millis(300)), progress: None };
 
 /// How long leaving waits for the server to confirm that statements have ended.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
@@ -162,9 +165,10 @@ async fn perform(
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
         Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
         Work::More(query, seek) => {
-            let page = timeline::page(db, &query, &seek, PAGE, cancel).await?;
-            let more = if matches!(seek, Seek::NewerThan(_)) { page.has_newer } else { page.has_older };
-            Output::More(page.rows, more)
+            let older = !matches!(seek, Seek::NewerThan(_));
+            let pace = if older { UNHURRIED } else { Pace::default() };
+            let page = timeline::page_at(db, &query, &seek, PAGE, pace, cancel).await?;
+            Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
@@ -198,8 +202,8 @@ async fn open(
         (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
-    let (Page { rows, has_older, has_newer }, selected) = match &land {
-        Land::Newest => (timeline::page(db, &query, &Seek::Newest, PAGE, cancel).await?, 0),
+    let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
+        Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, UNHURRIED, cancel).await?, 0),
         Land::Oldest => {
             let page = timeline::page(db, &query, &Seek::Oldest, PAGE, cancel).await?;
             let last = page.rows.len().saturating_sub(1);
@@ -216,7 +220,17 @@ async fn open(
             nearest_older = timeline::newest(db, &ask.scope, Some(since), cancel).await?.map(|r| r.timestamp);
         }
     }
-    Ok(Opened { land, range, rows, has_newer, has_older, selected, newest: newest_event, nearest_older })
+    Ok(Opened {
+        land,
+        range,
+        rows,
+        has_newer,
+        has_older,
+        looked,
+        selected,
+        newest: newest_event,
+        nearest_older,
+    })
 }
 
 /// A page on either side of an event, and where it, or what comes next below it, stands.
@@ -226,14 +240,11 @@ async fn around(
     key: &EventKey,
     cancel: &CancellationToken,
 ) -> std::result::Result<(Page, usize), StoreError> {
-    // Pages exclude their key. U+0001 is the least character that PostgreSQL holds, so that in byte order nothing
-    // stands between the key and this one: the page begins with the event itself.
-    let including = EventKey { timestamp: key.timestamp, event_id: format!("{}\u{1}", key.event_id) };
-    let mut older = timeline::page(db, query, &Seek::OlderThan(including), PAGE, cancel).await?;
+    let mut older = timeline::page(db, query, &Seek::AtOrOlderThan(key.clone()), PAGE, cancel).await?;
     let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
     let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
     newer.rows.append(&mut older.rows);
-    Ok((Page { rows: newer.rows, has_older: older.has_older, has_newer: newer.has_newer }, selected))
+    Ok((Page { rows: newer.rows, has_newer: newer.has_newer, ..older }, selected))
 }
 
 async fn event(

@@ -7,7 +7,7 @@ use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
 use crate::store::organizations::Organization;
-use crate::store::timeline::{Count, Query, Seek};
+use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
 use crate::verify::Detected;
 use crossterm::event::KeyEvent;
@@ -114,8 +114,9 @@ pub(crate) enum Output {
     Organizations(Vec<Organization>),
     /// The beginning of a view.
     Opened(Box<Opened>),
-    /// More rows at one end of the view, newest first, and whether there are others behind them.
-    More(Vec<EventRow>, bool),
+    /// More rows at one end of the view, newest first, whether there are others behind them, and how far a walk past
+    /// events that do not match has come.
+    More(Vec<EventRow>, bool, Option<Looked>),
     /// A first guess of the number of events.
     Estimated(Count),
     /// The number of events.
@@ -141,6 +142,8 @@ pub(crate) struct Opened {
     pub(crate) has_newer: bool,
     /// Whether there are older rows than the last.
     pub(crate) has_older: bool,
+    /// How far a walk past events that do not match has come.
+    pub(crate) looked: Option<Looked>,
     /// The row to stand on.
     pub(crate) selected: usize,
     /// The organisation's newest event, filter or not; not looked up where the bounds were known and rows came.

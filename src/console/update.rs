@@ -266,10 +266,13 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 begin(model, Slot::Count, Work::Estimate(query), effects);
             }
         }
-        Output::More(rows, more) => {
+        Output::More(rows, more, looked) => {
             model.timeline.trouble = None;
             match slot {
-                Slot::Older => model.timeline.append(rows, more, zone),
+                Slot::Older => {
+                    model.timeline.append(rows, more, zone);
+                    model.timeline.note_walk(looked);
+                }
                 _ => model.timeline.prepend(rows, more, zone),
             }
         }

@@ -178,14 +178,6 @@ fn lists_come_from_the_shell() {
 }
 
 #[test]
-fn what_is_planted_in_the_demo_can_be_asked_for() {
-    for fact in crate::demo::planted() {
-        let filter = Filter::parse(&fact.filter).unwrap_or_else(|e| panic!("{}", e.render(&fact.filter)));
-        assert_eq!(Filter::parse(&filter.canonical()), Ok(filter));
-    }
-}
-
-#[test]
 fn what_cannot_be_read_is_shown_in_its_place() {
     insta::assert_snapshot!(refusal("since:-7d actr:alice"), @"
     unknown field 'actr'

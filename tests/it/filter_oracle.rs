@@ -8,7 +8,7 @@ use agenttrace::filter::{
     Change, Comparison, Expr, Facts, Field, Filter, Match, Matcher, Path, Question, Selection, Side,
     StateMatch, Step, Test, Value as Wanted, Words,
 };
-use agenttrace::store::timeline::{self, Query, Seek};
+use agenttrace::store::timeline::{self, Pace, Query, Seek};
 use agenttrace::store::writer::{BulkWriter, Fate};
 use agenttrace::store::{ReadDb, ReadSettings, WriteDb, bounds};
 use chrono::{Datelike as _, Timelike as _};
@@ -181,7 +181,8 @@ async fn world(events: u64, odd: usize) -> World {
         let scope = OrgScope::enter(OrgId::new(id).unwrap());
         let query = Query { scope: scope.clone(), filter: Filter::default(), range: TimeRange::default() };
         let cancel = CancellationToken::new();
-        let page = timeline::page_with_states(&db, &query, &Seek::Newest, 1_000_000, &cancel);
+        let page =
+            timeline::page_with_states(&db, &query, &Seek::Newest, 1_000_000, Pace::default(), &cancel);
         let parse = |json: &Option<Json>| json.as_ref().map(|j| serde_json::from_str(j.as_str()).unwrap());
         let seen = page.await.unwrap().rows.into_iter().map(|event| Seen {
             old: parse(&event.previous_state),
@@ -765,6 +766,7 @@ async fn what_is_planted_is_found() {
     let scope = OrgScope::enter(OrgId::new(PLANTED_IN).unwrap());
     for fact in demo::planted() {
         let filter = Filter::parse(&fact.filter).unwrap();
+        assert_eq!(Filter::parse(&filter.canonical()), Ok(filter.clone()));
         let query = Query { scope: scope.clone(), filter, range: TimeRange::default() };
         let page = timeline::page(&world.db, &query, &Seek::Newest, 10_000, &CancellationToken::new())
             .await
