@@ -2,6 +2,7 @@
 
 use super::change::{self, States};
 use super::json;
+use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
@@ -30,6 +31,7 @@ type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
+    options: Arc<Options>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -37,11 +39,12 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor for a target, not connected yet.
-    pub(crate) fn new(target: Target, settings: ReadSettings) -> Self {
+    /// An executor for a target, not connected yet. `options` say how states are compared.
+    pub(crate) fn new(target: Target, settings: ReadSettings, options: Options) -> Self {
         Self {
             target,
             settings,
+            options: Arc::new(options),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -73,7 +76,9 @@ impl Executor {
                         })
                     }
                     (work, Some(db)) => {
-                        self.tasks.spawn(async move { Ok((perform(&db, work, &token).await?, None)) })
+                        let options = Arc::clone(&self.options);
+                        self.tasks
+                            .spawn(async move { Ok((perform(&db, work, &options, &token).await?, None)) })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
                 };
@@ -149,6 +154,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
 async fn perform(
     db: &ReadDb,
     work: Work,
+    options: &Arc<Options>,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
     Ok(match work {
@@ -171,12 +177,15 @@ async fn perform(
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
         }
         Work::LayOut(states, form) => {
-            let (options, cancel, begun) = (Options::default(), cancel.clone(), Instant::now());
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
             let work = move || {
                 let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
                 change::lay_out(&states, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Glance(scope, rows, detected) => {
+            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, options, cancel).await?))
         }
     })
 }

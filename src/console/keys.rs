@@ -20,7 +20,11 @@ use crossterm::event::KeyEvent;
 pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
     let context = model.context();
     match model.setup.keymap.action(context, key) {
-        Some(action) => act(model, action, effects),
+        Some(action) => {
+            // What failed is tried again when the user goes on.
+            model.marks.trouble = None;
+            act(model, action, effects);
+        }
         None if context == Context::Editor => match &mut model.overlay {
             Some(Overlay::Palette(palette)) => {
                 palette.editor.input(key);
@@ -289,14 +293,14 @@ fn compare(model: &mut Model, effects: &mut Effects) {
         model.focus_on(Focus::Change);
     }
     if model.change.compare() {
-        fetch(model, Slot::Marked, key, CAP, effects);
+        fetch(model, Slot::Base, key, CAP, effects);
     }
 }
 
 /// Fetches the states of which only the beginning is here.
 fn fetch_whole(model: &mut Model, effects: &mut Effects) {
     let marked = model.history.current().and_then(|p| model.change.compared(&p.organization)).cloned();
-    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Marked, marked)] {
+    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Base, marked)] {
         if let Some(key) = key {
             fetch(model, slot, key, WHOLE, effects);
         }
@@ -318,6 +322,7 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
                 return begin(model, Slot::Organizations, Work::Organizations, effects);
             }
             remember(model);
+            model.marks.retry();
             if let Some(place) = model.history.current_mut() {
                 // New bounds: the trail may have grown.
                 place.range = None;

@@ -3,6 +3,7 @@
 use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
+use super::marks::Marks;
 use super::msg::Moment;
 use super::panes::change::ChangePane;
 use super::panes::event::{EventPane, Setting};
@@ -14,7 +15,7 @@ use super::slots::{Slot, Slots};
 use super::theme::Theme;
 use super::zone::Zone;
 use crate::config::Span;
-use crate::domain::{OrgId, Safe, Timestamp};
+use crate::domain::{EventRow, OrgId, Safe, Timestamp};
 use crate::filter::Filter;
 use crate::store::ServerFacts;
 use std::time::Duration;
@@ -120,6 +121,8 @@ pub(crate) struct Model {
     pub(crate) timeline: Timeline,
     /// What the event changed.
     pub(crate) change: ChangePane,
+    /// What is known of its rows.
+    pub(crate) marks: Marks,
     /// The event.
     pub(crate) event: EventPane,
     /// The filter line.
@@ -159,6 +162,7 @@ impl Model {
             wanted,
             timeline: Timeline::default(),
             change: ChangePane::default(),
+            marks: Marks::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
             organizations: Organizations::default(),
@@ -240,6 +244,15 @@ impl Model {
         }
     }
 
+    /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
+    /// after a failure, until the next movement.
+    pub(crate) fn unmarked(&self) -> impl Iterator<Item = &EventRow> {
+        let looking =
+            self.marks.trouble.is_none() && self.areas().timeline.is_some() && self.shows_current_place();
+        let rows = self.timeline.visible().map(|row| &row.event);
+        rows.filter(move |row| looking && self.marks.of(row).is_none())
+    }
+
     /// The work worth mentioning, with its picture of the spinner.
     pub(crate) fn activity(&self) -> Option<(&'static str, &'static str)> {
         const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -271,6 +284,7 @@ impl Model {
             .chain(self.notice.as_ref().map(|n| n.until))
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
+            .chain(self.marks.due().filter(|_| connected))
             .min()
             .unwrap_or(clock + Duration::from_hours(1))
     }

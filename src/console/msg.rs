@@ -1,12 +1,14 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
 use super::change::{Form, Laid, States};
+use super::marks::Glances;
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
+use crate::verify::Detected;
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -112,6 +114,8 @@ pub(crate) enum Output {
     Event(Option<Box<Detail>>),
     /// A change as it is to be drawn.
     LaidOut(Laid),
+    /// What was learnt of the rows on the screen.
+    Glanced(Box<Glances>),
 }
 
 /// A view as it is opened.
@@ -198,6 +202,8 @@ pub(crate) enum Work {
     Event(OrgScope, EventKey, u32),
     /// Two states compared.
     LayOut(States, Form),
+    /// What can be learnt of rows by reading their states.
+    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
 }
 
 /// What `update` wants done.

@@ -22,14 +22,16 @@ pub(crate) enum Slot {
     /// Fetching an event.
     Event,
     /// Fetching the event that others are compared with.
-    Marked,
+    Base,
     /// Comparing states.
     Change,
+    /// Checking the rows on the screen.
+    Marks,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -38,8 +40,9 @@ impl Slot {
         Self::Newer,
         Self::Count,
         Self::Event,
-        Self::Marked,
+        Self::Base,
         Self::Change,
+        Self::Marks,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -52,8 +55,9 @@ impl Slot {
             Self::Newer => Some("loading newer"),
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
-            Self::Marked => Some("loading the marked event"),
+            Self::Base => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Marks => Some("checking rows"),
         }
     }
 }

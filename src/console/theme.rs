@@ -44,8 +44,14 @@ roles! {
     Warning "warning",
     /// Severity info.
     Info "info",
+    /// The mark of an event that has been verified.
+    Verified "verified",
     /// The mark of an event that has not been verified.
     Unchecked "unchecked",
+    /// The mark of an event that can be neither verified nor refuted.
+    Unable "unable",
+    /// The mark of an event whose content differs from its hash.
+    Broken "broken",
     /// Something failed.
     Error "error",
     /// Something to know.

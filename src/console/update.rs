@@ -4,11 +4,12 @@ use super::change::CAP;
 use super::history::{History, Place};
 use super::keys::{interrupt, press};
 use super::layout::Focus;
+use super::marks::Marks;
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
-use crate::domain::{OrgId, OrgScope, Safe};
+use crate::domain::{EventRow, OrgId, OrgScope, Safe};
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
 use std::time::Duration;
@@ -74,9 +75,13 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     if let Some((states, form)) = model.change.wanted() {
         begin(model, Slot::Change, Work::LayOut(states, form), effects);
     }
+    let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
+    model.event.set_known(known, setting);
     if model.connection != Connection::Up || model.slots.running(Slot::View).is_some() {
         return;
     }
+    let wanted = model.slots.running(Slot::Marks).is_none() && model.unmarked().next().is_some();
+    model.marks.want(wanted, model.at.clock);
     let Some(query) = model.timeline.query.clone() else { return };
     for (slot, wanted) in
         [(Slot::Older, model.timeline.wanted_older()), (Slot::Newer, model.timeline.wanted_newer())]
@@ -116,6 +121,9 @@ fn tick(model: &mut Model, effects: &mut Effects) {
                 let scope = OrgScope::enter(place.organization.clone());
                 begin(model, Slot::Event, Work::Event(scope, key, CAP), effects);
             }
+            if model.marks.take_due(clock) {
+                look_at_rows(model, effects);
+            }
         }
         Connection::Lost { retry_at, .. } => {
             model.dirty = true;
@@ -124,6 +132,15 @@ fn tick(model: &mut Model, effects: &mut Effects) {
             }
         }
         Connection::Connecting => {}
+    }
+}
+
+/// Checks the rows on the screen of which nothing is known yet.
+fn look_at_rows(model: &mut Model, effects: &mut Effects) {
+    let rows: Vec<EventRow> = model.unmarked().cloned().collect();
+    if let (Some(query), false) = (&model.timeline.query, rows.is_empty()) {
+        let work = Work::Glance(query.scope.clone(), rows, model.marks.detected().cloned());
+        begin(model, Slot::Marks, work, effects);
     }
 }
 
@@ -144,6 +161,9 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
         Outcome::Done(output) => done(model, slot, output, effects),
         Outcome::Cancelled => {
             model.timeline.paused |= matches!(slot, Slot::Older | Slot::Newer);
+            if slot == Slot::Marks {
+                model.marks.trouble = Some(Safe::literal("stopped"));
+            }
             if slot == Slot::View {
                 view_failed(model, Safe::literal("stopped · R loads again"));
             }
@@ -173,8 +193,9 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.change.fail(failure.text.clone());
             model.event.fail(failure.text, setting);
         }
-        Slot::Marked | Slot::Change => model.change.fail(failure.text),
+        Slot::Base | Slot::Change => model.change.fail(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
+        Slot::Marks => model.marks.trouble = Some(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         Slot::Count | Slot::Connection | Slot::Pulse => {}
     }
@@ -258,8 +279,14 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 begin(model, Slot::Count, Work::Count(query), effects);
             }
         }
+        Output::Glanced(glances) => {
+            for row in glances.changed {
+                model.timeline.replace(row, zone);
+            }
+            model.marks.note(glances.detected, glances.seen);
+        }
         Output::Counted(count) => model.timeline.set_count(count),
-        Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
+        Output::Event(detail) if slot == Slot::Base => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
             match &detail {
@@ -337,6 +364,10 @@ fn show_other(model: &mut Model, elsewhere: bool, effects: &mut Effects) {
     if elsewhere {
         // Rows of one organisation must not stand under the name of another, not even for a moment.
         model.timeline.close();
+        model.marks = Marks::default();
+        if model.slots.abandon(Slot::Marks) {
+            effects.push(Effect::Cancel(Slot::Marks));
+        }
     }
     model.focus = Focus::Timeline;
     open(model, effects);

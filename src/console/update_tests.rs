@@ -1,7 +1,9 @@
 //! Message in, state and effects out.
 
 use super::*;
-use crate::console::fixtures::{Desk, event_row, moment, organization};
+use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
+use crate::console::marks::{Glances, Mark};
+use crate::console::zone::Zone;
 use crate::domain::EventKey;
 use crate::filter::Filter;
 use crossterm::event::KeyCode;
@@ -146,6 +148,74 @@ fn states_are_fetched_when_the_selection_rests() {
 }
 
 #[test]
+fn rows_on_the_screen_are_checked_once_and_again_when_they_have_changed() {
+    let mut desk = Desk::with_events(200);
+    assert!(!desk.begins(Slot::Marks), "what flies past is not checked");
+    desk.wait(100).look(Mark::Verified);
+    let on_screen = desk.model.timeline.visible().count();
+    let marks = |desk: &Desk, mark: Mark| {
+        desk.model.timeline.visible().filter(|row| desk.model.marks.mark(&row.event) == mark).count()
+    };
+    assert!(on_screen > 20 && marks(&desk, Mark::Verified) == on_screen);
+
+    desk.key(KeyCode::PageDown).wait(100).look(Mark::Broken);
+    assert_eq!(marks(&desk, Mark::Broken), on_screen);
+    desk.key(KeyCode::PageUp).wait(100);
+    assert!(!desk.begins(Slot::Marks));
+    assert_eq!(marks(&desk, Mark::Verified), on_screen, "marks survive scrolling");
+    desk.keys("fsev:info").key(KeyCode::Enter).opened(200, 0).wait(100);
+    assert_eq!(marks(&desk, Mark::Verified), on_screen, "and filtering");
+
+    let mut edited = desk.model.timeline.row().unwrap().event.clone();
+    edited.xmin += 1;
+    desk.model.timeline.replace(edited, Zone::Utc);
+    assert_eq!(marks(&desk, Mark::Verified), on_screen - 1, "a row that was written anew has no mark");
+    desk.wait(100).wait(100);
+    assert!(matches!(desk.begun(Slot::Marks).1, Work::Glance(_, rows, Some(_)) if rows.len() == 1));
+}
+
+#[test]
+fn rows_that_have_changed_under_the_screen_are_shown_as_they_are_now() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100);
+    let mut edited = desk.model.timeline.row().unwrap().event.clone();
+    edited.xmin += 1;
+    edited.actor_id = "mallory".to_owned();
+    let glances = Glances { changed: vec![edited.clone()], ..glances(&[edited], Mark::Broken) };
+    desk.finish(Slot::Marks, Output::Glanced(Box::new(glances)));
+    let row = desk.model.timeline.row().unwrap();
+    assert_eq!((row.event.actor_id.as_str(), desk.model.marks.mark(&row.event)), ("mallory", Mark::Broken));
+}
+
+#[test]
+fn a_check_that_failed_is_tried_again_with_the_next_movement_only() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100);
+    let (ticket, _) = desk.begun(Slot::Marks);
+    desk.fail(ticket, "permission denied", false).wait(1_000);
+    assert!(!desk.begins(Slot::Marks));
+    desk.keys("j").wait(100);
+    assert!(desk.begins(Slot::Marks));
+}
+
+#[test]
+fn marks_of_one_organisation_are_not_those_of_another() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100);
+    let (late, _) = desk.begun(Slot::Marks);
+    let rows: Vec<_> = desk.model.timeline.visible().map(|row| row.event.clone()).collect();
+    desk.keys("s");
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
+    desk.keys("j").key(KeyCode::Enter);
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Marks)));
+    desk.end(late, Outcome::Done(Output::Glanced(Box::new(glances(&rows, Mark::Verified)))));
+    assert_eq!(desk.model.marks.mark(&rows[0]), Mark::Unchecked);
+}
+
+#[test]
 fn a_lost_connection_is_tried_again_ever_more_slowly_and_the_place_is_kept() {
     let mut desk = Desk::with_events(50);
     desk.keys("jjjjj").wait(5_000);
@@ -210,7 +280,8 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     let mut desk = Desk::with_events(200);
     desk.finish(Slot::Count, Output::Estimated(Count::Exact(200)));
     desk.wait(100);
-    desk.finish(Slot::Event, Output::Event(None));
+    let (event, _) = desk.begun(Slot::Event);
+    desk.look(Mark::Verified).end(event, Outcome::Done(Output::Event(None)));
     desk.model.timeline.paused = true;
     assert!(desk.model.slots.abandon(Slot::Older));
     desk.wait(3_000);

@@ -4,6 +4,7 @@ use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
+use super::panes::timeline::Seen;
 use super::panes::{footer, header, help};
 use super::slots::Slot;
 use super::theme::Role;
@@ -86,8 +87,9 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
         return;
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
-    let marked = model.history.current().and_then(|p| model.change.marked(&p.organization));
-    model.timeline.paint(&mut painter, model.zone, focused, stale, marked);
+    let base = model.history.current().and_then(|p| model.change.marked(&p.organization));
+    let seen = Seen { marks: &model.marks, base, zone: model.zone, focused, stale };
+    model.timeline.paint(&mut painter, &seen);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);
         let width = painter.width();

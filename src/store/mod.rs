@@ -15,6 +15,7 @@ pub mod organizations;
 mod row;
 pub mod scan;
 pub mod schema;
+pub mod states;
 pub mod timeline;
 pub mod writer;
 

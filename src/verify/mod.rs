@@ -11,7 +11,8 @@ mod progress;
 mod report;
 
 pub use engine::{Request, verify};
-pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_row};
+pub use detect::{Detected, detect};
+pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use progress::{Gauge, Progress};
 pub use report::{

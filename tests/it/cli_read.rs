@@ -253,7 +253,8 @@ async fn an_event_comes_with_its_verification_and_its_neighbours() {
     .unwrap();
     c.close().await.unwrap();
     let changed = run(&test, &["--format", "json", "show", "e-2"]).json();
-    assert_eq!(changed["verification"]["content"], "undecided");
+    assert_eq!(changed["verification"]["content"], "mismatch");
+    assert!(changed["verification"]["consistent_with"].as_array().is_some_and(|fits| !fits.is_empty()));
     assert_ne!(changed["verification"]["stored_hash"], changed["verification"]["computed_hash"]);
 
     let missing = run(&test, &["show", "e-9"]);

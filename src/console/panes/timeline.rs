@@ -1,5 +1,6 @@
 //! The list of events: a cursor and a view port on a [`Window`].
 
+use crate::console::marks::Marks;
 use crate::console::msg::{Land, Opened};
 use crate::console::paint::Painter;
 use crate::console::row::{Columns, Row};
@@ -35,6 +36,21 @@ pub(crate) struct Timeline {
     pub(crate) newest: Option<Timestamp>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
+}
+
+/// In which light the rows are drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// What is known of them.
+    pub(crate) marks: &'a Marks,
+    /// The event that others are compared with.
+    pub(crate) base: Option<&'a EventKey>,
+    /// The zone of the times.
+    pub(crate) zone: Zone,
+    /// The keys go here.
+    pub(crate) focused: bool,
+    /// They belong to the view before, and are dimmed until the new ones are there.
+    pub(crate) stale: bool,
 }
 
 /// A direction in which rows are wanted.
@@ -217,6 +233,16 @@ impl Timeline {
         top
     }
 
+    /// The rows that are on the screen.
+    pub(crate) fn visible(&self) -> impl Iterator<Item = &Row> {
+        self.window.rows().iter().skip(self.top).take(self.rows_on_screen())
+    }
+
+    /// Puts a row that was read again in the place of the same event's.
+    pub(crate) fn replace(&mut self, event: EventRow, zone: Zone) {
+        self.window.replace(Row::new(event, zone));
+    }
+
     fn rows_on_screen(&self) -> usize {
         let mut rows = 0;
         while self.top + rows < self.window.len() && self.lines(self.top, self.top + rows) <= self.height {
@@ -259,17 +285,9 @@ impl Timeline {
         Safe::from_untrusted(&text)
     }
 
-    /// Draws the rows. `focused` says whether the keys go here.
-    /// `stale` rows belong to the view before; they are dimmed until the new ones are there.
-    /// `marked` is the event that others are compared with.
-    pub(crate) fn paint(
-        &self,
-        painter: &mut Painter<'_>,
-        zone: Zone,
-        focused: bool,
-        stale: bool,
-        marked: Option<&EventKey>,
-    ) {
+    /// Draws the rows.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, seen: &Seen<'_>) {
+        let Seen { marks, base, zone, focused, stale } = *seen;
         let columns = Columns::for_width(painter.width());
         let mut y = 0;
         if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
@@ -283,8 +301,8 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns);
-            if marked
+            row.paint(painter, y, &columns, marks);
+            if base
                 .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
             {
                 painter.say(2, y, "◆", Role::Notice);
