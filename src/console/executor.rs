@@ -1,7 +1,8 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
-use super::change::{self, States};
+use super::change::{self, CAP, States};
 use super::json;
+use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
 use super::slots::{Slot, Ticket};
@@ -183,6 +184,25 @@ async fn perform(
                 change::lay_out(&states, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Blame(life, form) => {
+            let events = life::events(db, &life, cancel).await?;
+            let (options, cancel) = (Arc::clone(options), cancel.clone());
+            let stop = move || cancel.is_cancelled();
+            Output::LaidOut(aside(move || life::blame(&events, life.now, &form, &options, &stop)).await??)
+        }
+        Work::State(life, form) => {
+            let moment = history::moment(db, &life.scope, &life.resource, &life.event, CAP, cancel).await?;
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                life::state(&moment, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Version { scope, resource, of, older } => {
+            let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
+            Output::Version(resource, found)
         }
         Work::Glance(scope, rows, detected) => {
             Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, options, cancel).await?))

@@ -19,6 +19,7 @@ mod json;
 pub mod keymap;
 mod keys;
 mod layout;
+mod life;
 mod log;
 mod marks;
 mod model;

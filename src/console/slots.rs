@@ -25,13 +25,15 @@ pub(crate) enum Slot {
     Base,
     /// Comparing states.
     Change,
+    /// Looking for the next version of a resource.
+    Version,
     /// Checking the rows on the screen.
     Marks,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -42,6 +44,7 @@ impl Slot {
         Self::Event,
         Self::Base,
         Self::Change,
+        Self::Version,
         Self::Marks,
     ];
 
@@ -57,6 +60,7 @@ impl Slot {
             Self::Event => Some("loading the event"),
             Self::Base => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Version => Some("looking for the version"),
             Self::Marks => Some("checking rows"),
         }
     }
