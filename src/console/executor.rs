@@ -10,8 +10,8 @@ use super::window::PAGE;
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
-use crate::store::timeline::{self, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, history, organizations};
+use crate::store::timeline::{self, Pace, Page, Query, Seek};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long counting may take before the estimate has to do.
 const COUNT_BUDGET: Duration = Duration::from_secs(3);
+
+/// A walk past events that do not match shows what it has found after this time; then it goes on.
+const UNHURRIED: Pace<'static> = Pace { patience: Some(Duration::from_millis(300)), progress: None };
 
 /// How long leaving waits for the server to confirm that statements have ended.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
@@ -168,9 +171,10 @@ async fn perform(
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
         Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
         Work::More(query, seek) => {
-            let page = timeline::page(db, &query, &seek, PAGE, cancel).await?;
-            let more = if matches!(seek, Seek::NewerThan(_)) { page.has_newer } else { page.has_older };
-            Output::More(page.rows, more)
+            let older = !matches!(seek, Seek::NewerThan(_));
+            let pace = if older { UNHURRIED } else { Pace::default() };
+            let page = timeline::page_at(db, &query, &seek, PAGE, pace, cancel).await?;
+            Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
@@ -216,20 +220,15 @@ async fn open(
     land: Land,
     cancel: &CancellationToken,
 ) -> std::result::Result<Opened, Failure> {
-    let newest = async || {
-        let row = timeline::newest(db, &ask.scope, None, cancel).await?;
-        Ok::<_, StoreError>(row.map(|r| r.timestamp))
-    };
     let (range, mut newest_event) = if let Some(range) = ask.range {
         (range, None)
     } else {
-        let newest = newest().await?;
-        let range = ask.filter.range(ask.now, newest, ask.window);
-        (range.map_err(|e| Failure::because(&e.to_string()))?, newest)
+        let frozen = bounds::freeze(db, &ask.scope, &ask.filter, ask.now, ask.window, cancel).await?;
+        (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
-    let (Page { rows, has_older, has_newer }, selected) = match &land {
-        Land::Newest => (timeline::page(db, &query, &Seek::Newest, PAGE, cancel).await?, 0),
+    let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
+        Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, UNHURRIED, cancel).await?, 0),
         Land::Oldest => {
             let page = timeline::page(db, &query, &Seek::Oldest, PAGE, cancel).await?;
             let last = page.rows.len().saturating_sub(1);
@@ -240,13 +239,23 @@ async fn open(
     let mut nearest_older = None;
     if rows.is_empty() {
         if newest_event.is_none() {
-            newest_event = newest().await?;
+            newest_event = timeline::newest(db, &ask.scope, None, cancel).await?.map(|r| r.timestamp);
         }
         if let Some(since) = range.since {
             nearest_older = timeline::newest(db, &ask.scope, Some(since), cancel).await?.map(|r| r.timestamp);
         }
     }
-    Ok(Opened { land, range, rows, has_newer, has_older, selected, newest: newest_event, nearest_older })
+    Ok(Opened {
+        land,
+        range,
+        rows,
+        has_newer,
+        has_older,
+        looked,
+        selected,
+        newest: newest_event,
+        nearest_older,
+    })
 }
 
 /// A page on either side of an event, and where it, or what comes next below it, stands.
@@ -256,14 +265,11 @@ async fn around(
     key: &EventKey,
     cancel: &CancellationToken,
 ) -> std::result::Result<(Page, usize), StoreError> {
-    // Pages exclude their key. U+0001 is the least character that PostgreSQL holds, so that in byte order nothing
-    // stands between the key and this one: the page begins with the event itself.
-    let including = EventKey { timestamp: key.timestamp, event_id: format!("{}\u{1}", key.event_id) };
-    let mut older = timeline::page(db, query, &Seek::OlderThan(including), PAGE, cancel).await?;
+    let mut older = timeline::page(db, query, &Seek::AtOrOlderThan(key.clone()), PAGE, cancel).await?;
     let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
     let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
     newer.rows.append(&mut older.rows);
-    Ok((Page { rows: newer.rows, has_older: older.has_older, has_newer: newer.has_newer }, selected))
+    Ok((Page { rows: newer.rows, has_newer: newer.has_newer, ..older }, selected))
 }
 
 async fn event(

@@ -319,14 +319,14 @@ fn compare(model: &mut Model, effects: &mut Effects) {
         model.focus_on(Focus::Change);
     }
     if model.change.compare() {
-        fetch(model, Slot::Base, key, CAP, effects);
+        fetch(model, Slot::Marked, key, CAP, effects);
     }
 }
 
 /// Fetches the states of which only the beginning is here.
 fn fetch_whole(model: &mut Model, effects: &mut Effects) {
     let marked = model.history.current().and_then(|p| model.change.compared(&p.organization)).cloned();
-    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Base, marked)] {
+    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Marked, marked)] {
         if let Some(key) = key {
             fetch(model, slot, key, WHOLE, effects);
         }

@@ -119,10 +119,10 @@ pub(crate) struct Model {
     pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
     pub(crate) timeline: Timeline,
-    /// What the event changed.
-    pub(crate) change: ChangePane,
     /// What is known of its rows.
     pub(crate) marks: Marks,
+    /// What the event changed.
+    pub(crate) change: ChangePane,
     /// The event.
     pub(crate) event: EventPane,
     /// The filter line.
@@ -161,8 +161,8 @@ impl Model {
             history: History::default(),
             wanted,
             timeline: Timeline::default(),
-            change: ChangePane::default(),
             marks: Marks::default(),
+            change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
             organizations: Organizations::default(),

@@ -7,8 +7,9 @@ use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::history::Resource;
+use crate::store::bounds::BoundsError;
 use crate::store::organizations::Organization;
-use crate::store::timeline::{Count, Query, Seek};
+use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
 use crate::verify::Detected;
 use crossterm::event::KeyEvent;
@@ -95,6 +96,15 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<BoundsError> for Failure {
+    fn from(error: BoundsError) -> Self {
+        match error {
+            BoundsError::Store(error) => error.into(),
+            other => Self::because(&other.to_string()),
+        }
+    }
+}
+
 /// What a task brings.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -106,8 +116,9 @@ pub(crate) enum Output {
     Organizations(Vec<Organization>),
     /// The beginning of a view.
     Opened(Box<Opened>),
-    /// More rows at one end of the view, newest first, and whether there are others behind them.
-    More(Vec<EventRow>, bool),
+    /// More rows at one end of the view, newest first, whether there are others behind them, and how far a walk past
+    /// events that do not match has come.
+    More(Vec<EventRow>, bool, Option<Looked>),
     /// A first guess of the number of events.
     Estimated(Count),
     /// The number of events.
@@ -135,6 +146,8 @@ pub(crate) struct Opened {
     pub(crate) has_newer: bool,
     /// Whether there are older rows than the last.
     pub(crate) has_older: bool,
+    /// How far a walk past events that do not match has come.
+    pub(crate) looked: Option<Looked>,
     /// The row to stand on.
     pub(crate) selected: usize,
     /// The organisation's newest event, filter or not; not looked up where the bounds were known and rows came.

@@ -21,14 +21,14 @@ pub(crate) enum Slot {
     Count,
     /// Fetching an event.
     Event,
+    /// Checking the rows on the screen.
+    Marks,
     /// Fetching the event that others are compared with.
-    Base,
+    Marked,
     /// Comparing states.
     Change,
     /// Looking for the next version of a resource.
     Version,
-    /// Checking the rows on the screen.
-    Marks,
 }
 
 impl Slot {
@@ -42,10 +42,10 @@ impl Slot {
         Self::Newer,
         Self::Count,
         Self::Event,
-        Self::Base,
+        Self::Marks,
+        Self::Marked,
         Self::Change,
         Self::Version,
-        Self::Marks,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -58,10 +58,10 @@ impl Slot {
             Self::Newer => Some("loading newer"),
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
-            Self::Base => Some("loading the marked event"),
+            Self::Marks => Some("checking rows"),
+            Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
-            Self::Marks => Some("checking rows"),
         }
     }
 }

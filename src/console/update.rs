@@ -212,7 +212,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.change.fail(failure.text.clone());
             model.event.fail(failure.text, setting);
         }
-        Slot::Base | Slot::Change => model.change.fail(failure.text),
+        Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version => model.notify(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
@@ -286,10 +286,13 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 begin(model, Slot::Count, Work::Estimate(query), effects);
             }
         }
-        Output::More(rows, more) => {
+        Output::More(rows, more, looked) => {
             model.timeline.trouble = None;
             match slot {
-                Slot::Older => model.timeline.append(rows, more, zone),
+                Slot::Older => {
+                    model.timeline.append(rows, more, zone);
+                    model.timeline.note_walk(looked);
+                }
                 _ => model.timeline.prepend(rows, more, zone),
             }
         }
@@ -306,7 +309,7 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.marks.note(glances.detected, glances.seen);
         }
         Output::Counted(count) => model.timeline.set_count(count),
-        Output::Event(detail) if slot == Slot::Base => model.change.fill_marked(detail.map(|d| *d)),
+        Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
             match &detail {

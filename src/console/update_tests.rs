@@ -50,7 +50,7 @@ fn rows_are_fetched_ahead_once() {
     desk.key(KeyCode::PageDown);
     assert!(!desk.begins(Slot::Older), "one page at a time");
     let rows = vec![event_row("a", -5_000)];
-    desk.end(ticket, Outcome::Done(Output::More(rows, false)));
+    desk.end(ticket, Outcome::Done(Output::More(rows, false, None)));
     assert_eq!(desk.model.timeline.window.len(), 201);
     assert!(!desk.begins(Slot::Older), "there is no older row");
 }

@@ -4,7 +4,7 @@ use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
-use super::panes::timeline::Seen;
+use super::panes::timeline::Look;
 use super::panes::{footer, header, help};
 use super::slots::Slot;
 use super::theme::Role;
@@ -87,9 +87,9 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
         return;
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
-    let base = model.history.current().and_then(|p| model.change.marked(&p.organization));
-    let seen = Seen { marks: &model.marks, base, zone: model.zone, focused, stale };
-    model.timeline.paint(&mut painter, &seen);
+    let marked = model.history.current().and_then(|p| model.change.marked(&p.organization));
+    let look = Look { marks: &model.marks, zone: model.zone, focused, stale, marked };
+    model.timeline.paint(&mut painter, &look);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);
         let width = painter.width();
@@ -114,6 +114,11 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
             (_, None) => Vec::new(),
         };
     };
+    if let Some(walk) = model.timeline.walk() {
+        let next = if model.timeline.paused { "Stopped. j goes on." } else { "Esc stops." };
+        let why = "Nothing found yet: no index serves this filter.";
+        return vec![line(why, Role::Notice), (walk, Role::Text), line(next, Role::Muted)];
+    }
     let minute = |t: Timestamp| match Zone::Utc.at(t) {
         Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
         None => t.to_rfc3339(),
