@@ -1,7 +1,8 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
-use super::change::{self, States};
+use super::change::{self, CAP, States};
 use super::json;
+use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
 use super::slots::{Slot, Ticket};
@@ -34,6 +35,7 @@ type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
+    options: Arc<Options>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -41,11 +43,12 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor for a target, not connected yet.
-    pub(crate) fn new(target: Target, settings: ReadSettings) -> Self {
+    /// An executor for a target, not connected yet. `options` say how states are compared.
+    pub(crate) fn new(target: Target, settings: ReadSettings, options: Options) -> Self {
         Self {
             target,
             settings,
+            options: Arc::new(options),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -77,7 +80,9 @@ impl Executor {
                         })
                     }
                     (work, Some(db)) => {
-                        self.tasks.spawn(async move { Ok((perform(&db, work, &token).await?, None)) })
+                        let options = Arc::clone(&self.options);
+                        self.tasks
+                            .spawn(async move { Ok((perform(&db, work, &options, &token).await?, None)) })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
                 };
@@ -153,6 +158,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
 async fn perform(
     db: &ReadDb,
     work: Work,
+    options: &Arc<Options>,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
     Ok(match work {
@@ -172,19 +178,38 @@ async fn perform(
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
-        Work::Glance(scope, rows, detected) => {
-            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, cancel).await?))
-        }
         Work::Event(scope, key, cap) => {
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
         }
         Work::LayOut(states, form) => {
-            let (options, cancel, begun) = (Options::default(), cancel.clone(), Instant::now());
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
             let work = move || {
                 let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
                 change::lay_out(&states, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Blame(life, form) => {
+            let events = life::events(db, &life, cancel).await?;
+            let (options, cancel) = (Arc::clone(options), cancel.clone());
+            let stop = move || cancel.is_cancelled();
+            Output::LaidOut(aside(move || life::blame(&events, life.now, &form, &options, &stop)).await??)
+        }
+        Work::State(life, form) => {
+            let moment = history::moment(db, &life.scope, &life.resource, &life.event, CAP, cancel).await?;
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                life::state(&moment, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Version { scope, resource, of, older } => {
+            let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
+            Output::Version(resource, found)
+        }
+        Work::Glance(scope, rows, detected) => {
+            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, options, cancel).await?))
         }
     })
 }

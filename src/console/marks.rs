@@ -5,7 +5,8 @@
 
 use super::theme::Role;
 use crate::chain::{Judge, Judgement};
-use crate::domain::{EventKey, EventRow, OrgScope, Safe};
+use crate::diff::{Count, Options, change_count, unhurried};
+use crate::domain::{Event, EventKey, EventRow, Json, OrgScope, Safe};
 use crate::store::states::{self, Seen};
 use crate::store::{ReadDb, StoreError};
 use crate::verify::{self, Detected};
@@ -68,11 +69,39 @@ impl Mark {
     }
 }
 
+/// How much an event changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delta {
+    /// It recorded no state.
+    NotRecorded,
+    /// Nothing, or only what changes by itself.
+    Noise,
+    /// `Δ3`: so many values, noise not counted.
+    Changes(Safe),
+    /// Its states are too large to be compared in passing, or cannot be read.
+    Uncounted,
+}
+
+impl Delta {
+    fn of(event: &Event, options: &Options) -> Self {
+        let [old, new] = [&event.previous_state, &event.new_state].map(|s| s.as_ref().map(Json::as_str));
+        match change_count(old, new, options, &unhurried) {
+            Count::NothingRecorded => Self::NotRecorded,
+            Count::Uncounted { .. } => Self::Uncounted,
+            Count::Exact { changes: 0, .. } => Self::Noise,
+            Count::Exact { changes: 100.., .. } => Self::Changes(Safe::literal("Δ99+")),
+            Count::Exact { changes, .. } => Self::Changes(Safe::from_untrusted(&format!("Δ{changes}"))),
+        }
+    }
+}
+
 /// What was learnt by reading one row with its states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glance {
     /// Of its content.
     pub(crate) mark: Mark,
+    /// How much it changed.
+    pub(crate) delta: Delta,
     /// More words: the other spelling, why it cannot be checked, what does not fit.
     pub(crate) why: Safe,
     hash: String,
@@ -82,12 +111,13 @@ pub(crate) struct Glance {
 impl Glance {
     /// Of a row as it was read.
     pub(crate) fn of(row: &EventRow, mark: Mark, why: &str) -> Self {
-        Self { mark, why: Safe::from_untrusted(why), hash: row.hash.clone(), xmin: row.xmin }
+        let why = Safe::from_untrusted(why);
+        Self { mark, delta: Delta::Uncounted, why, hash: row.hash.clone(), xmin: row.xmin }
     }
 
     /// What became of a row of the list.
-    fn new(asked: &EventRow, seen: &Seen, detected: &Detected, judge: &mut Judge) -> Self {
-        match seen {
+    fn new(asked: &EventRow, seen: &Seen, detected: &Detected, judge: &mut Judge, options: &Options) -> Self {
+        let mut glance = match seen {
             Seen::Whole(event) => match detected.judge(judge, event) {
                 Judgement::Verified => Self::of(&event.row, Mark::Verified, ""),
                 Judgement::VerifiedAlternative(reading) => Self::of(&event.row, Mark::Alternative, &reading),
@@ -97,7 +127,11 @@ impl Glance {
             Seen::Large(row) => Self::of(row, Mark::Unchecked, "too large to be checked in passing"),
             Seen::Unreadable(reason) => Self::of(asked, Mark::Unable, reason),
             Seen::Gone => Self::of(asked, Mark::Unable, "the event is not in the table any more"),
+        };
+        if let Seen::Whole(event) = seen {
+            glance.delta = Delta::of(event, options);
         }
+        glance
     }
 }
 
@@ -112,7 +146,7 @@ pub(crate) struct Glances {
     pub(crate) changed: Vec<EventRow>,
 }
 
-/// Reads rows again with their states, and judges them.
+/// Reads rows again with their states, judges them, and counts their changes.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -121,6 +155,7 @@ pub(crate) async fn look(
     scope: &OrgScope,
     rows: &[EventRow],
     detected: Option<Detected>,
+    options: &Options,
     cancel: &CancellationToken,
 ) -> Result<Glances, StoreError> {
     let detected = match detected {
@@ -132,7 +167,7 @@ pub(crate) async fn look(
     let mut judge = Judge::in_passing(detected.scheme);
     let mut glances = Glances { seen: Vec::with_capacity(rows.len()), changed: Vec::new(), detected };
     for (asked, seen) in rows.iter().zip(&seen) {
-        let glance = Glance::new(asked, seen, &glances.detected, &mut judge);
+        let glance = Glance::new(asked, seen, &glances.detected, &mut judge, options);
         if let Seen::Whole(event) = seen
             && event.row != *asked
         {
@@ -209,5 +244,28 @@ impl Marks {
             self.due = None;
         }
         is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::fixtures::event_row;
+
+    #[test]
+    fn changes_are_counted_without_noise() {
+        let delta = |old: Option<&str>, new: Option<&str>| {
+            let [previous_state, new_state] = [old, new].map(|s| s.map(Json::from_trusted));
+            Delta::of(&Event { row: event_row("e", 0), previous_state, new_state }, &Options::default())
+        };
+        assert_eq!(delta(None, None), Delta::NotRecorded);
+        let changes = |n: &'static str| Delta::Changes(Safe::literal(n));
+        assert_eq!(delta(None, Some(r#"{"a": 1, "b": 2}"#)), changes("Δ2"));
+        assert_eq!(delta(Some(r#"{"a": 1, "etag": 1}"#), Some(r#"{"a": 2, "etag": 2}"#)), changes("Δ1"));
+        assert_eq!(delta(Some(r#"{"etag": 1}"#), Some(r#"{"etag": 2}"#)), Delta::Noise);
+        let many = format!("[{}0]", "1, ".repeat(200));
+        assert_eq!(delta(Some("[]"), Some(&many)), changes("Δ99+"));
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        assert_eq!(delta(Some(&deep), Some("[]")), Delta::Uncounted);
     }
 }

@@ -1,10 +1,12 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
 use super::change::{Form, Laid, States};
+use super::life::Life;
 use super::marks::Glances;
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
+use crate::store::history::Resource;
 use crate::store::bounds::BoundsError;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
@@ -123,10 +125,12 @@ pub(crate) enum Output {
     Counted(Count),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
+    /// A change, a blame or a state as it is to be drawn.
+    LaidOut(Laid),
+    /// The event of a resource next to another, and the resource; `None` when there is none.
+    Version(Resource, Option<EventKey>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
-    /// A change as it is to be drawn.
-    LaidOut(Laid),
 }
 
 /// A view as it is opened.
@@ -215,6 +219,21 @@ pub(crate) enum Work {
     Event(OrgScope, EventKey, u32),
     /// Two states compared.
     LayOut(States, Form),
+    /// Who last set each value of a resource.
+    Blame(Life, Form),
+    /// The state of a resource after an event.
+    State(Life, Form),
+    /// The event of a resource before this one, or after it.
+    Version {
+        /// The organisation.
+        scope: OrgScope,
+        /// The resource.
+        resource: Resource,
+        /// The event.
+        of: EventKey,
+        /// Towards the past.
+        older: bool,
+    },
     /// What can be learnt of rows by reading their states.
     Glance(OrgScope, Vec<EventRow>, Option<Detected>),
 }

@@ -27,11 +27,13 @@ pub(crate) enum Slot {
     Marked,
     /// Comparing states.
     Change,
+    /// Looking for the next version of a resource.
+    Version,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -43,6 +45,7 @@ impl Slot {
         Self::Marks,
         Self::Marked,
         Self::Change,
+        Self::Version,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -58,6 +61,7 @@ impl Slot {
             Self::Marks => Some("checking rows"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Version => Some("looking for the version"),
         }
     }
 }

@@ -205,6 +205,16 @@ impl Timeline {
         self.selected != before
     }
 
+    /// Selects an event if it is at hand.
+    pub(crate) fn select(&mut self, key: &EventKey) -> bool {
+        let found = self.window.rows().iter().position(|r| r.event.key() == *key);
+        if let Some(index) = found {
+            self.selected = index;
+            self.show_selected();
+        }
+        found.is_some()
+    }
+
     /// Goes to the newest or oldest row if it is at hand. False when it has to be fetched.
     pub(crate) fn jump(&mut self, oldest: bool) -> bool {
         let beyond = if oldest { self.window.has_older() } else { self.window.has_newer() };
@@ -324,7 +334,7 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns, marks.mark(&row.event));
+            row.paint(painter, y, &columns, marks);
             if marked
                 .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
             {
