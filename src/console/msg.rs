@@ -1,14 +1,14 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
 use super::change::{Form, Laid, States};
-use super::marks::Glances;
+use super::marks::{Glances, Look};
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
-use crate::verify::Detected;
+use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(crate) enum What {
     Tick,
     /// SIGINT, from elsewhere than the keyboard.
     Interrupt,
+    /// A task says how far it has come.
+    Progress(Ticket, Progress),
     /// A task has ended. Every task ends once.
     Ended(Ticket, Outcome),
 }
@@ -114,6 +116,10 @@ pub(crate) enum Output {
     Event(Option<Box<Detail>>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
+    /// What was found out about one event; `None` when it is not there any more.
+    EventVerified(Option<Box<EventReport>>),
+    /// What was found out about a trail.
+    TrailVerified(Box<Report>),
     /// A change as it is to be drawn.
     LaidOut(Laid),
 }
@@ -203,7 +209,11 @@ pub(crate) enum Work {
     /// Two states compared.
     LayOut(States, Form),
     /// What can be learnt of rows by reading their states.
-    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
+    Glance(Look),
+    /// Whether one event is as it was written, and its place in the chain.
+    VerifyEvent(OrgScope, EventKey),
+    /// Whether a whole trail is.
+    VerifyTrail(OrgScope),
 }
 
 /// What `update` wants done.

@@ -198,6 +198,17 @@ impl Timeline {
         !beyond
     }
 
+    /// Goes to an event if it is at hand.
+    pub(crate) fn select(&mut self, key: &EventKey) -> bool {
+        let same = |row: &Row| row.event.timestamp == key.timestamp && row.event.event_id == key.event_id;
+        let found = self.window.rows().iter().position(same);
+        if let Some(index) = found {
+            self.selected = index;
+            self.show_selected();
+        }
+        found.is_some()
+    }
+
     /// Rows to fetch next.
     pub(crate) fn wanted_older(&self) -> Option<Wanted> {
         let near_end = self.window.len() - self.selected.min(self.window.len()) <= AHEAD + self.height;
