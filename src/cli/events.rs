@@ -1,5 +1,6 @@
 //! `agenttrace events`
 
+use super::context::no_such_organization;
 use super::{Context, Format, Global, Out};
 use crate::domain::{self, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Result};
@@ -215,7 +216,11 @@ async fn listing<T>(
     let count = if has_older || has_newer {
         match args.count {
             CountArg::None => Count::Unknown,
-            CountArg::Estimate => timeline::estimate(db, &query, cancel).await?,
+            // An estimate may be less than what stands here already.
+            CountArg::Estimate => match timeline::estimate(db, &query, cancel).await? {
+                Count::Estimate(n) if n <= events.len() as u64 => Count::AtLeast(events.len() as u64 + 1),
+                count => count,
+            },
             CountArg::Exact => timeline::count(db, &query, db.settings().statement_timeout, cancel).await?,
         }
     } else {
@@ -282,6 +287,9 @@ async fn remark_on_nothing<T>(
     listing: &Listing<T>,
     cancel: &CancellationToken,
 ) -> Result<()> {
+    if timeline::newest(db, &listing.scope, None, cancel).await?.is_none() {
+        return Err(no_such_organization(db, &listing.scope, cancel).await?);
+    }
     let organization = Safe::from_untrusted(listing.scope.organization().as_str());
     let Some(since) = listing.range.since else {
         out.remark(format_args!("no event of organisation '{organization}' matches"));

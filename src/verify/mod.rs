@@ -10,8 +10,8 @@ mod finding;
 mod progress;
 mod report;
 
-pub use engine::{Request, verify};
 pub use detect::{Detected, detect};
+pub use engine::{Request, verify};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use progress::{Gauge, Progress};

@@ -147,6 +147,15 @@ async fn the_default_window_ends_at_the_newest_event_and_is_said() {
     assert_eq!(ids(&reached.json()), ["outside"]);
     let quiet = run(&test, &["-q", "events", "actor:u-old"]);
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (0, "", ""));
+
+    // An organisation without any event is most likely misspelt: not to be taken for a calm one.
+    let misspelt = run(&test, &["--org", "no-such", "events"]);
+    assert_eq!((misspelt.code, misspelt.stdout.as_str()), (4, ""), "{}", misspelt.stderr);
+    assert!(
+        misspelt.stderr.contains("no events of 'no-such'\n  hint: organisations: "),
+        "{}",
+        misspelt.stderr
+    );
     test.drop_now().await;
 }
 

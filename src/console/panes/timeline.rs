@@ -6,8 +6,8 @@ use crate::console::paint::Painter;
 use crate::console::row::{Columns, Row};
 use crate::console::theme::Role;
 use crate::console::window::{PAGE, Window};
-use crate::console::zone::{Zone, grouped};
-use crate::domain::{EventKey, EventRow, Safe, Timestamp};
+use crate::console::zone::Zone;
+use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
 use crate::store::timeline::{Count, Query};
 
 /// Rows that are fetched before they are needed: five screens of ordinary size.
