@@ -271,8 +271,9 @@ impl Model {
     /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
     /// after a failure, until the next movement.
     pub(crate) fn unmarked(&self) -> impl Iterator<Item = &EventRow> {
-        let looking =
-            self.marks.trouble.is_none() && self.areas().timeline.is_some() && self.shows_current_place();
+        let areas = self.areas();
+        let seen = areas.timeline.is_some() || areas.integrity.is_some();
+        let looking = seen && self.marks.trouble.is_none() && self.shows_current_place();
         let rows = self.timeline.visible().map(|row| &row.event);
         rows.filter(move |row| looking && self.marks.of(row).is_none())
     }

@@ -1,8 +1,8 @@
 //! What is known of whole trails: the scan that is running, and the last report of each organisation.
 
 use super::marks::Mark;
-use super::zone::{Zone, grouped};
-use crate::domain::{EventKey, OrgId, Safe, Timestamp};
+use super::zone::Zone;
+use crate::domain::{EventKey, OrgId, Safe, Timestamp, grouped};
 use crate::verify::{Finding, Progress, Report, Verdict};
 use std::collections::HashMap;
 use std::time::Duration;

@@ -6,8 +6,7 @@ use crate::console::model::Model;
 use crate::console::paint::{Painter, wrap_words};
 use crate::console::theme::Role;
 use crate::console::trail::{self, Verified};
-use crate::console::zone::grouped;
-use crate::domain::{EventRow, Safe};
+use crate::domain::{EventRow, Safe, grouped};
 use crate::verify::{EventReport, Finding, Neighbour, Predecessor};
 use std::time::Duration;
 
