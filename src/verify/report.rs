@@ -1,7 +1,7 @@
 //! The result of a verification: the JSON of `verify --format json`, the verdict, the line for a ticket.
 
 use super::finding::{Class, Finding};
-use crate::domain::Safe;
+use crate::domain::{Safe, grouped};
 use crate::error::Kind;
 use serde::Serialize;
 use std::fmt;
@@ -289,24 +289,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// Digits in groups of three.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn finding(class: Class, event_id: &str) -> Finding {
+    /// A finding of no particular kind.
+    pub(crate) fn finding(class: Class, event_id: &str) -> Finding {
         Finding {
             class,
             event_id: event_id.to_owned(),
@@ -319,7 +307,8 @@ pub(super) mod tests {
         }
     }
 
-    fn report(classes: &[Class]) -> Report {
+    /// A report with a finding of each of these classes.
+    pub(crate) fn report(classes: &[Class]) -> Report {
         let mut report = Report {
             schema_version: 1,
             organization_id: "org\u{1b}-1".to_owned(),
@@ -403,7 +392,5 @@ pub(super) mod tests {
         report.links.time_before_predecessor.push("e".to_owned());
         let line = report.to_string();
         assert!(line.contains(", 0 findings, ") && line.contains(", out of time order 1, "), "{line}");
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999_999), "999 999");
     }
 }
