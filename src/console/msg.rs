@@ -87,6 +87,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
+            StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
         };

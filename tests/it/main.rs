@@ -11,6 +11,7 @@ mod support;
 
 mod cli_read;
 mod config;
+mod connections;
 mod console;
 mod db;
 mod demo;
