@@ -6,6 +6,7 @@ mod config;
 mod console;
 mod context;
 mod db;
+mod db_sql;
 mod demo;
 mod diff;
 mod events;
@@ -136,7 +137,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
-    /// The schema: migrate, status
+    /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),

@@ -17,6 +17,7 @@ mod demo;
 mod diff;
 mod ingest;
 mod layers;
+mod layouts;
 mod oracle;
 mod plans;
 mod pty;
