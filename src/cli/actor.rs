@@ -1,6 +1,7 @@
 //! `agenttrace actor`
 
-use super::asked::{Asked, Window, wants_json};
+use super::asked::{Window, wants_json};
+use super::filter::FilterArgs;
 use super::{Context, summary as summary_command};
 use crate::domain::{EventRow, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
@@ -70,7 +71,8 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
     let value = args.actor.replace('\\', "\\\\").replace('"', "\\\"");
-    let asked = Asked { filter: vec![format!("actor:\"{value}\"")], since: args.since, until: args.until };
+    let asked =
+        FilterArgs { filter: vec![format!("actor:\"{value}\"")], since: args.since, until: args.until };
     let query = asked.query(context, &reader, scope, &cancel).await?;
     let db = &reader.db;
     let mut parts = Vec::new();

@@ -1,28 +1,13 @@
 //! What the commands have in common that look at a part of the timeline as a whole.
 
-use super::events::{frozen_range, read_filter};
 use super::{Context, Format, Reader};
-use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::domain::{TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::store::timeline::{self, Count, Query};
 use tokio_util::sync::CancellationToken;
 
 /// Events that may be gone through to add something up, by the planner's estimate: five seconds or so.
 const MAX_EVENTS: u64 = 5_000_000;
-
-/// A filter and bounds, as arguments.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Asked {
-    /// What is looked at; the words are joined by blanks
-    #[arg(value_name = "FILTER")]
-    pub filter: Vec<String>,
-    /// Events from this time on; the same as since: in the filter
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub since: Option<String>,
-    /// Events before this time; the same as until: in the filter
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub until: Option<String>,
-}
 
 /// The bounds of a query in a document.
 #[derive(Debug, serde::Serialize)]
@@ -34,31 +19,6 @@ pub(super) struct Window {
 impl From<TimeRange> for Window {
     fn from(range: TimeRange) -> Self {
         Self { since: range.since.map(Timestamp::to_rfc3339), until: range.until.map(Timestamp::to_rfc3339) }
-    }
-}
-
-impl Asked {
-    /// The query, its bounds frozen now; the default window is said on stderr.
-    ///
-    /// # Errors
-    /// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be.
-    pub(super) async fn query(
-        &self,
-        context: &Context,
-        reader: &Reader,
-        scope: OrgScope,
-        cancel: &CancellationToken,
-    ) -> Result<Query> {
-        let filter =
-            read_filter(&context.global, &self.filter, self.since.as_deref(), self.until.as_deref())?;
-        let window = reader.choice.window;
-        let range = frozen_range(&reader.db, &scope, &filter, window.as_duration(), cancel).await?;
-        if let (Some(since), false) = (range.since, filter.has_window()) {
-            context.out.remark(format_args!(
-                "window: events since {since}, {window} before the newest one; since: or all-time choose another"
-            ));
-        }
-        Ok(Query { scope, filter, range })
     }
 }
 

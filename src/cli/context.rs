@@ -5,7 +5,8 @@ use crate::config::{self, Choice, Config, Flags, Place, Span, Target};
 use crate::domain::{OrgId, OrgScope, Safe};
 use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
-use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, organizations, schema};
+use crate::store::organizations::{self, Organization};
+use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, schema};
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -122,12 +123,9 @@ impl Context {
         self.out.remark(format_args!(
             "writing to database '{}' on {} as '{}' ({}{production})",
             Safe::from_untrusted(options.get_database().unwrap_or_else(|| options.get_username())),
-            options.get_socket().map_or_else(
-                || Safe::from_untrusted(&format!("{}:{}", options.get_host(), options.get_port())),
-                |folder| Safe::from_untrusted(&folder.display().to_string())
-            ),
+            Safe::from_untrusted(&config::listens_at(options)),
             Safe::from_untrusted(options.get_username()),
-            target.label,
+            choice.label,
         ));
         Ok((WriteDb::connect(target.options.clone()).await?, target))
     }
@@ -145,16 +143,31 @@ impl Context {
             0 => Err(Error::new(Kind::Incomplete, "this database holds no events yet")
                 .hint("agenttrace ingest FILE loads some; agenttrace demo makes a trail to look at")),
             1 => Ok(OrgScope::enter(found.remove(0).id)),
-            n => {
-                let shown: Vec<String> =
-                    found.iter().take(20).map(|o| Safe::from_untrusted(o.id.as_str()).to_string()).collect();
-                let more =
-                    if n > shown.len() { format!(" and {} more", n - shown.len()) } else { String::new() };
-                Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
-                    .hint(format!("organisations: {}{more}", shown.join(", "))))
-            }
+            n => Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
+                .hint(in_a_hint(&found))),
         }
     }
+}
+
+/// What to say of an organisation without a single event: most likely its name is misspelt.
+pub(super) async fn no_such_organization(
+    db: &ReadDb,
+    scope: &OrgScope,
+    cancel: &CancellationToken,
+) -> Result<Error> {
+    let found = organizations::list(db, cancel).await?;
+    let organization = Safe::from_untrusted(scope.organization().as_str());
+    let error = Error::new(Kind::Incomplete, format!("this database has no events of '{organization}'"));
+    Ok(if found.is_empty() { error } else { error.hint(in_a_hint(&found)) })
+}
+
+fn in_a_hint(organizations: &[Organization]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<String> =
+        organizations.iter().take(SHOWN).map(|o| Safe::from_untrusted(o.id.as_str()).to_string()).collect();
+    let more = organizations.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("organisations: {}{more}", shown.join(", "))
 }
 
 /// A connected reader; while it lives, so does the private server under it.
@@ -173,7 +186,8 @@ fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
             .hint("the form is postgres://USER@HOST:PORT/DATABASE")
             .because(e)
     })?;
-    Ok(Target { options, label: choice.label.clone(), production: choice.production, server: None })
+    let label = if choice.is_profile { choice.label.clone() } else { config::listens_at(&options) };
+    Ok(Target { options, label, production: choice.production, server: None })
 }
 
 /// Runs blocking work away from the runtime's own threads.

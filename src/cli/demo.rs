@@ -279,9 +279,10 @@ fn progress(context: &Context, events: u64) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template(
-        "demo {bar:24} {percent:>3}%  {human_pos} events  {per_sec}  ETA {eta}{msg}",
+        "demo {bar:24} {percent:>3}%  {human_pos} events  {rate}  ETA {eta}{msg}",
     )
-    .unwrap_or_else(|_| ProgressStyle::default_bar());
+    .unwrap_or_else(|_| ProgressStyle::default_bar())
+    .with_key("rate", super::out::rate);
     let bar = ProgressBar::with_draw_target(Some(events), ProgressDrawTarget::stderr()).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

@@ -1,7 +1,7 @@
 //! `agenttrace explain`
 
-use super::asked::{Asked, Window, wants_json};
-use super::events::FILTER_HELP;
+use super::asked::{Window, wants_json};
+use super::filter::{FilterArgs, HELP};
 use super::{Context, Out};
 use crate::domain::Safe;
 use crate::error::Result;
@@ -12,11 +12,11 @@ use std::io::{self, Write};
 
 /// Arguments of `explain`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = FILTER_HELP)]
+#[command(after_help = HELP)]
 pub struct ExplainArgs {
     /// What is to be explained
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: FilterArgs,
     /// Run the statement too, to tell real rows, blocks and times
     #[arg(long)]
     pub analyze: bool,

@@ -1,8 +1,8 @@
 //! `agenttrace histogram`
 
 use super::Context;
-use super::asked::{Asked, Window, refuse_the_immense, wants_json};
-use super::events::FILTER_HELP;
+use super::asked::{Window, refuse_the_immense, wants_json};
+use super::filter::{FilterArgs, HELP};
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::export::json;
@@ -15,11 +15,11 @@ const BAR: usize = 60;
 
 /// Arguments of `histogram`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = FILTER_HELP)]
+#[command(after_help = HELP)]
 pub struct HistogramArgs {
     /// What is counted
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: FilterArgs,
     /// Greatest number of stretches
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub buckets: u32,

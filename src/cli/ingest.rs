@@ -123,6 +123,12 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     let mut watcher = Watcher::new(context.out, &inputs);
     let outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
     watcher.finish(&rejects);
+    if let Sink::Database(writer) = &sink
+        && let Err(error) = writer.analyze_after(outcome.report.stored).await
+    {
+        // What was stored is stored; only estimates are worse without it.
+        tracing::warn!(%error, "the statistics were not renewed");
+    }
     if json {
         print_json(context.out, &outcome.report, &sink).await?;
     } else {

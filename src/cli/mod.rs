@@ -11,6 +11,7 @@ mod demo;
 mod diff;
 mod events;
 mod explain;
+mod filter;
 mod histogram;
 mod ingest;
 mod out;
@@ -152,7 +153,7 @@ pub enum Command {
 
 /// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
 pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(std::env::args_os().map(events::mark_negation)) {
+    let cli = match Cli::try_parse_from(std::env::args_os().map(filter::mark_negation)) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; clap knows to which stream each belongs.

@@ -1,6 +1,8 @@
 //! Results to stdout; remarks and progress to stderr. The only place that prints.
 
 use crate::export::table;
+use indicatif::ProgressState;
+use std::fmt;
 use std::io::{self, Write};
 
 /// Where a command's output goes.
@@ -36,4 +38,10 @@ impl Out {
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
+}
+
+/// A progress bar's rate in whole events a second, for `{rate}` in its template.
+pub(super) fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
+    // A bar that cannot be drawn is no reason to fail.
+    let _ = write!(to, "{:.0}/s", state.per_sec());
 }

@@ -1,13 +1,14 @@
 //! `agenttrace show`
 
 use super::{Context, Format};
-use crate::chain::{Canonicaliser, Content, Fields, Limits, SCHEME, to_hex};
+use crate::chain::{Judge, Row};
 use crate::domain::{self, Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, Record, csv, json, table};
 use crate::filter::Filter;
+use crate::store::ReadDb;
 use crate::store::timeline::{self, Query, Seek};
-use crate::store::{ReadDb, links};
+use crate::verify::{self, EventReport, Neighbour, Predecessor};
 use std::io::{self, Write};
 use tokio_util::sync::CancellationToken;
 
@@ -24,17 +25,6 @@ pub struct ShowArgs {
     /// Only the text that the event's hash is made of
     #[arg(long, conflicts_with = "context")]
     pub preimage: bool,
-}
-
-/// What is known about an event's place in the chain.
-struct Verification {
-    content: &'static str,
-    /// Why the content is undecided.
-    detail: Option<String>,
-    stored_hash: String,
-    computed_hash: Option<String>,
-    predecessors: Vec<EventRow>,
-    successors: Vec<EventRow>,
 }
 
 /// The timeline around an event, newest first.
@@ -61,14 +51,14 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         );
         return Err(Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation"));
     };
-    let content = content(&event);
     let mut results = context.out.results();
     if args.preimage {
-        let content = content.map_err(|e| Error::new(Kind::Incomplete, e))?;
-        writeln!(results, "{}", content.preimage(&event.row.previous_hash))?;
+        let scheme = verify::detect(db, &scope, &cancel).await?.scheme;
+        let text = Judge::new(scheme).preimage(&Row::from(&event));
+        writeln!(results, "{}", text.map_err(|e| Error::new(Kind::Incomplete, e.to_string()))?)?;
         return Ok(results.flush()?);
     }
-    let verification = verify(db, &scope, &event, content, &cancel).await?;
+    let verification = verify::verify_read(db, &scope, &event, &cancel).await?;
     let around = around(db, &scope, event.row.key(), args.context as usize, &cancel).await?;
     match context.global.format.unwrap_or(Format::Table) {
         Format::Table | Format::Source(_) | Format::Patch(_) => {
@@ -98,42 +88,6 @@ fn all<'a>(event: &'a Event, around: &'a Around) -> impl Iterator<Item = Record<
     newer.chain([Record::from(event)]).chain(around.older.iter().map(Record::from))
 }
 
-/// The canonical text, or why there is none.
-fn content(event: &Event) -> Result<Content, String> {
-    Content::of(&Fields::from(event), &mut Canonicaliser::new(Limits::READ)).map_err(|e| e.to_string())
-}
-
-async fn verify(
-    db: &ReadDb,
-    scope: &OrgScope,
-    event: &Event,
-    content: Result<Content, String>,
-    cancel: &CancellationToken,
-) -> Result<Verification> {
-    let row = &event.row;
-    let (computed_hash, mut detail) = match content {
-        Ok(content) => (Some(to_hex(&content.hash(&row.previous_hash))), None),
-        Err(reason) => (None, Some(reason)),
-    };
-    let content = if computed_hash.as_ref() == Some(&row.hash) {
-        "verified"
-    } else {
-        // Equal values can have had other spellings when they were hashed, so this alone proves nothing yet.
-        detail.get_or_insert_with(|| {
-            format!("the row does not have its stored hash under {SCHEME}; other spellings were not tried")
-        });
-        "undecided"
-    };
-    Ok(Verification {
-        content,
-        detail,
-        stored_hash: row.hash.clone(),
-        computed_hash,
-        predecessors: links::with_hash(db, scope, &row.previous_hash, cancel).await?,
-        successors: links::behind_hash(db, scope, &row.hash, cancel).await?,
-    })
-}
-
 async fn around(
     db: &ReadDb,
     scope: &OrgScope,
@@ -153,26 +107,30 @@ async fn around(
 fn write_table(
     out: &mut impl Write,
     event: &Event,
-    verification: &Verification,
+    verification: &EventReport,
     around: &Around,
     style: table::Style,
 ) -> io::Result<()> {
     table::write_event(out, Record::from(event), style)?;
-    let ids = |rows: &[EventRow], none: &str| {
-        let ids: Vec<String> = rows.iter().map(|r| Safe::from_untrusted(&r.event_id).to_string()).collect();
+    let ids = |events: &[Neighbour], none: &str| {
+        let ids: Vec<String> = events.iter().map(|e| Safe::from_untrusted(&e.event_id).to_string()).collect();
         if ids.is_empty() { none.to_owned() } else { ids.join(", ") }
     };
-    let before = if event.row.previous_hash.is_empty() {
-        "none: the chain begins here"
-    } else {
-        "not in the organisation"
-    };
-    writeln!(out, "\ncontent           {} ({SCHEME})", verification.content)?;
+    let guessed = if verification.scheme.guessed { ", guessed" } else { "" };
+    writeln!(out, "\ncontent           {} ({}{guessed})", verification.content, verification.scheme.name)?;
     if let Some(detail) = &verification.detail {
         writeln!(out, "                  {}", Safe::from_untrusted(detail))?;
     }
+    for explanation in &verification.consistent_with {
+        writeln!(out, "                  consistent with: {}", Safe::from_untrusted(explanation))?;
+    }
     writeln!(out, "computed hash     {}", verification.computed_hash.as_deref().unwrap_or("-"))?;
-    writeln!(out, "predecessor       {}", ids(&verification.predecessors, before))?;
+    let predecessor = match &verification.predecessor {
+        Predecessor::Genesis => "none: the chain begins here".to_owned(),
+        Predecessor::Missing => "not in the organisation".to_owned(),
+        Predecessor::Found { events } => ids(events, "-"),
+    };
+    writeln!(out, "predecessor       {predecessor}")?;
     writeln!(out, "successors        {}", ids(&verification.successors, "none: the chain ends here"))?;
     if !(around.newer.is_empty() && around.older.is_empty()) {
         writeln!(out)?;
@@ -186,7 +144,7 @@ fn write_table(
 fn document<'a>(
     scope: &'a OrgScope,
     event: &'a Event,
-    verification: &'a Verification,
+    verification: &'a EventReport,
     around: &'a Around,
 ) -> impl serde::Serialize + 'a {
     #[derive(serde::Serialize)]
@@ -201,24 +159,22 @@ fn document<'a>(
     struct Verified<'a> {
         content: &'static str,
         detail: Option<&'a str>,
+        consistent_with: &'a [String],
         scheme: &'static str,
         stored_hash: &'a str,
         computed_hash: Option<&'a str>,
-        predecessor: Option<Neighbour<'a>>,
-        successors: Vec<Neighbour<'a>>,
-    }
-    #[derive(serde::Serialize)]
-    struct Neighbour<'a> {
-        event_id: &'a str,
-        timestamp: String,
+        predecessor: Option<&'a Neighbour>,
+        successors: &'a [Neighbour],
     }
     #[derive(serde::Serialize)]
     struct Surroundings<'a> {
         newer: Vec<Record<'a>>,
         older: Vec<Record<'a>>,
     }
-    let neighbour =
-        |row: &'a EventRow| Neighbour { event_id: &row.event_id, timestamp: row.timestamp.to_rfc3339() };
+    let predecessor = match &verification.predecessor {
+        Predecessor::Found { events } => events.first(),
+        Predecessor::Genesis | Predecessor::Missing => None,
+    };
     Document {
         schema_version: json::SCHEMA_VERSION,
         organization_id: scope.organization().as_str(),
@@ -226,11 +182,12 @@ fn document<'a>(
         verification: Verified {
             content: verification.content,
             detail: verification.detail.as_deref(),
-            scheme: SCHEME,
+            consistent_with: &verification.consistent_with,
+            scheme: verification.scheme.name,
             stored_hash: &verification.stored_hash,
             computed_hash: verification.computed_hash.as_deref(),
-            predecessor: verification.predecessors.first().map(neighbour),
-            successors: verification.successors.iter().map(neighbour).collect(),
+            predecessor,
+            successors: &verification.successors,
         },
         context: Surroundings {
             newer: around.newer.iter().map(Record::from).collect(),

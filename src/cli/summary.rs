@@ -1,8 +1,8 @@
 //! `agenttrace summary`
 
 use super::Context;
-use super::asked::{Asked, Window, refuse_the_immense, wants_json};
-use super::events::FILTER_HELP;
+use super::asked::{Window, refuse_the_immense, wants_json};
+use super::filter::{FilterArgs, HELP};
 use crate::domain::{Safe, Timestamp};
 use crate::error::{Error, Result};
 use crate::export::json;
@@ -14,11 +14,11 @@ use std::io::{self, Write};
 
 /// Arguments of `summary`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = FILTER_HELP)]
+#[command(after_help = HELP)]
 pub struct SummaryArgs {
     /// What is added up
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: FilterArgs,
     /// What events are told apart by; several with commas
     #[arg(long, value_name = "COLUMN", value_parser = by_parser(), value_delimiter = ',', default_value = "category")]
     pub by: Vec<By>,

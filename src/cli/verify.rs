@@ -6,7 +6,7 @@ use crate::domain::{OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Filter, FilterError};
 use crate::store::organizations;
-use crate::verify::{self, Acceptance, EventReport, Finding, Gauge, Predecessor, Report, Request};
+use crate::verify::{self, Acceptance, Class, EventReport, Finding, Gauge, Predecessor, Report, Request};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::io::Write;
@@ -151,10 +151,10 @@ fn progress_bar(out: Out, scope: &OrgScope) -> ProgressBar {
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template(
-        "verifying {msg} {wide_bar} {human_pos}/{human_len} events, {per_sec}, {eta} left",
+        "verifying {msg} {wide_bar} {human_pos}/{human_len} events, {rate}, {eta} left",
     );
     if let Ok(style) = style {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", super::out::rate));
     }
     bar.set_message(Safe::from_untrusted(scope.organization().as_str()).to_string());
     bar
@@ -220,12 +220,25 @@ fn print(out: &mut impl Write, args: &VerifyArgs, report: &Report) -> Result<()>
         report.snapshot_at
     )?;
     let shown = args.max_findings.unwrap_or(SHOWN);
-    for finding in report.findings.iter().take(shown) {
+    let told = |finding: &&Finding| finding.class != Class::TimeBeforePredecessor;
+    for finding in report.findings.iter().filter(told).take(shown) {
         print_finding(out, "", finding)?;
     }
-    let left_out = report.findings.len().saturating_sub(shown) as u64 + report.findings_cut;
+    let left_out = report.open_findings().saturating_sub(shown as u64);
     if left_out > 0 {
         writeln!(out, "… and {left_out} more findings (--max-findings, --format json)")?;
+    }
+    // One line for all of them: an honest trail may hold thousands, and they must not bury what matters.
+    let number = report.out_of_time_order();
+    if number > 0 {
+        writeln!(
+            out,
+            "information: {number} events claim a time before their predecessor's (--format json)"
+        )?;
+        let like = report.findings.iter().find(|finding| !told(finding));
+        for explanation in like.into_iter().flat_map(|finding| &finding.consistent_with) {
+            writeln!(out, "    consistent with: {}", Safe::from_untrusted(explanation))?;
+        }
     }
     for accepted in &report.accepted {
         print_finding(out, "accepted ", &accepted.finding)?;

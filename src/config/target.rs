@@ -19,12 +19,20 @@ pub const PRIVATE_DATABASE: &str = "agenttrace";
 pub struct Target {
     /// How to connect.
     pub options: PgConnectOptions,
-    /// What people call it, such as `demo` or `prod`; no password in it.
+    /// What people call it, such as `demo`, `prod` or `db.example.com:5432`; no password in it.
     pub label: String,
     /// Marked as production in the profile.
     pub production: bool,
     /// The private server it lives on; holding it keeps the server running.
     pub server: Option<Arc<PrivateServer>>,
+}
+
+/// Where the server listens: host and port, or the folder of its socket.
+pub fn listens_at(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(folder) => folder.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
 }
 
 impl fmt::Debug for Target {
@@ -70,8 +78,10 @@ pub enum Place {
 pub struct Choice {
     /// Where it is.
     pub place: Place,
-    /// What people call it.
+    /// The profile, flag or variable that names it.
     pub label: String,
+    /// It is a profile, whose name says more than that of a server.
+    pub is_profile: bool,
     /// The profile's organisation.
     pub organization: Option<OrgId>,
     /// The default time window in force.
@@ -125,6 +135,7 @@ fn remote(config: &Config, url: Secret, label: &str) -> Choice {
     Choice {
         place: Place::Remote { writer_url: url.clone(), url },
         label: label.to_owned(),
+        is_profile: false,
         organization: None,
         window: config.window,
         production: false,
@@ -137,6 +148,7 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
         return Ok(Choice {
             place: Place::Private { database },
             label: name.to_owned(),
+            is_profile: true,
             organization: None,
             window: config.window,
             production: false,
@@ -154,6 +166,7 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
             writer_url: p.writer_url.clone().unwrap_or_else(|| p.database_url.clone()),
         },
         label: name.to_owned(),
+        is_profile: true,
         organization: p.organization.clone(),
         window: p.window.unwrap_or(config.window),
         production: p.production,

@@ -1,15 +1,20 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
+use super::change::{self, CAP, States};
 use super::json;
+use super::life;
+use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
 use crate::config::Target;
+use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +35,7 @@ type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
+    options: Arc<Options>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -37,11 +43,12 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor for a target, not connected yet.
-    pub(crate) fn new(target: Target, settings: ReadSettings) -> Self {
+    /// An executor for a target, not connected yet. `options` say how states are compared.
+    pub(crate) fn new(target: Target, settings: ReadSettings, options: Options) -> Self {
         Self {
             target,
             settings,
+            options: Arc::new(options),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -73,7 +80,9 @@ impl Executor {
                         })
                     }
                     (work, Some(db)) => {
-                        self.tasks.spawn(async move { Ok((perform(&db, work, &token).await?, None)) })
+                        let options = Arc::clone(&self.options);
+                        self.tasks
+                            .spawn(async move { Ok((perform(&db, work, &options, &token).await?, None)) })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
                 };
@@ -149,6 +158,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
 async fn perform(
     db: &ReadDb,
     work: Work,
+    options: &Arc<Options>,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
     Ok(match work {
@@ -168,7 +178,39 @@ async fn perform(
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
-        Work::Event(scope, key) => Output::Event(event(db, &scope, &key, cancel).await?.map(Box::new)),
+        Work::Event(scope, key, cap) => {
+            Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
+        }
+        Work::LayOut(states, form) => {
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                change::lay_out(&states, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Blame(life, form) => {
+            let events = life::events(db, &life, cancel).await?;
+            let (options, cancel) = (Arc::clone(options), cancel.clone());
+            let stop = move || cancel.is_cancelled();
+            Output::LaidOut(aside(move || life::blame(&events, life.now, &form, &options, &stop)).await??)
+        }
+        Work::State(life, form) => {
+            let moment = history::moment(db, &life.scope, &life.resource, &life.event, CAP, cancel).await?;
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                life::state(&moment, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Version { scope, resource, of, older } => {
+            let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
+            Output::Version(resource, found)
+        }
+        Work::Glance(scope, rows, detected) => {
+            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, options, cancel).await?))
+        }
     })
 }
 
@@ -178,16 +220,11 @@ async fn open(
     land: Land,
     cancel: &CancellationToken,
 ) -> std::result::Result<Opened, Failure> {
-    let newest = async || {
-        let row = timeline::newest(db, &ask.scope, None, cancel).await?;
-        Ok::<_, StoreError>(row.map(|r| r.timestamp))
-    };
     let (range, mut newest_event) = if let Some(range) = ask.range {
         (range, None)
     } else {
-        let newest = newest().await?;
-        let range = ask.filter.range(ask.now, newest, ask.window);
-        (range.map_err(|e| Failure::because(&e.to_string()))?, newest)
+        let frozen = bounds::freeze(db, &ask.scope, &ask.filter, ask.now, ask.window, cancel).await?;
+        (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
     let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
@@ -202,7 +239,7 @@ async fn open(
     let mut nearest_older = None;
     if rows.is_empty() {
         if newest_event.is_none() {
-            newest_event = newest().await?;
+            newest_event = timeline::newest(db, &ask.scope, None, cancel).await?.map(|r| r.timestamp);
         }
         if let Some(since) = range.since {
             nearest_older = timeline::newest(db, &ask.scope, Some(since), cancel).await?.map(|r| r.timestamp);
@@ -239,12 +276,26 @@ async fn event(
     db: &ReadDb,
     scope: &OrgScope,
     key: &EventKey,
+    cap: u32,
     cancel: &CancellationToken,
-) -> std::result::Result<Option<Detail>, StoreError> {
-    let event = timeline::event(db, scope, &key.event_id, Some(key.timestamp), cancel).await?;
-    Ok(event.map(|event| Detail {
-        previous_state: event.previous_state.as_ref().map(|s| json::pretty(s.as_str())),
-        new_state: event.new_state.as_ref().map(|s| json::pretty(s.as_str())),
-        event,
-    }))
+) -> std::result::Result<Option<Detail>, Failure> {
+    let Some(event) = history::observe(db, scope, key, cap, cancel).await? else { return Ok(None) };
+    let work = move || Detail {
+        previous_state: event.previous.as_ref().map(|s| json::pretty(&s.text)),
+        new_state: event.new.as_ref().map(|s| json::pretty(&s.text)),
+        states: States { old: event.previous.map(Arc::new), new: event.new.map(Arc::new) },
+        row: event.row,
+    };
+    aside(work).await.map(Some)
+}
+
+/// Runs what takes the processor for a while, away from the loop of the screen.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::result::Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| match e.try_into_panic() {
+        // Reported as every other defect is.
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => StoreError::Cancelled.into(),
+    })
 }

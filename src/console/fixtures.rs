@@ -1,6 +1,7 @@
 //! Events and models for the tests of the console.
 
 use super::keymap::Keymap;
+use super::marks::{Glance, Glances, Mark};
 use super::model::{Model, Setup};
 use super::msg::{Effect, Effects, Failure, Moment, Msg, Opened, Outcome, Output, What, Work};
 use super::row::Row;
@@ -8,11 +9,13 @@ use super::slots::{Slot, Ticket};
 use super::theme::{Depth, Theme};
 use super::update::{start, update};
 use super::zone::Zone;
+use crate::chain::Scheme;
 use crate::config::Span;
 use crate::domain::{EventRow, OrgId, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::ServerFacts;
 use crate::store::organizations::Organization;
+use crate::verify::{Detected, SchemeUsed};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
 
@@ -80,6 +83,17 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
 /// An organisation of the chooser.
 pub(crate) fn organization(id: &str) -> Organization {
     Organization { id: OrgId::new(id).unwrap(), newest: None, events: Some(7) }
+}
+
+/// What a look at rows brings, when each gets the same mark.
+pub(crate) fn glances(rows: &[EventRow], mark: Mark) -> Glances {
+    let scheme = Scheme::V1;
+    let used = SchemeUsed { name: scheme.name(), guessed: false, confidence: 1.0 };
+    Glances {
+        detected: Detected { scheme, used, rows: 100 },
+        seen: rows.iter().map(|row| (row.event_id.clone(), Glance::of(row, mark, ""))).collect(),
+        changed: Vec::new(),
+    }
 }
 
 /// A console and its clock; remembers the effects of the last message.
@@ -154,6 +168,13 @@ impl Desk {
     pub(crate) fn finish(&mut self, slot: Slot, output: Output) -> &mut Self {
         let (ticket, _) = self.begun(slot);
         self.end(ticket, Outcome::Done(output))
+    }
+
+    /// Ends the check of rows that was begun by the last message; each gets the mark.
+    pub(crate) fn look(&mut self, mark: Mark) -> &mut Self {
+        let (ticket, work) = self.begun(Slot::Marks);
+        let Work::Glance(_, rows, _) = work else { panic!("{work:?}") };
+        self.end(ticket, Outcome::Done(Output::Glanced(Box::new(glances(&rows, mark)))))
     }
 
     pub(crate) fn connect(&mut self) -> &mut Self {

@@ -52,7 +52,16 @@ actions! {
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
         Timeline "timeline" "timeline" "go to the timeline";
+        Change "change" "change" "go to what the event changed";
+        Integrity "integrity" "integrity" "go to what is known of the event's integrity";
         Event "event" "event" "go to the event";
+        Layout "layout" "layout" "show the change as paths, unified, side by side, raw";
+        Mark "mark" "mark" "mark the event, to compare others with it";
+        Compare "compare" "compare" "compare with the marked event; again: with the state before";
+        PreviousVersion "previous-version" "version before" "the version of this resource before, in a view of its history";
+        NextVersion "next-version" "version after" "the version of this resource after, in a view of its history";
+        Blame "blame" "blame" "who last set each value of this resource; Enter goes to the event";
+        State "state" "state" "the state of this resource after the event";
         NextPane "next-pane" "next pane" "go to the next pane";
         PreviousPane "previous-pane" "previous pane" "go to the previous pane";
         Zoom "zoom" "zoom" "give this pane the whole screen, and back";

@@ -1,25 +1,32 @@
 //! What keys do, in each context.
 
+use super::change::{CAP, WHOLE};
 use super::history::{History, Place};
 use super::keymap::{Action, Context};
 use super::layout::Focus;
 use super::model::{Connection, Model, Overlay, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
+use super::panes::change::Lens;
 use super::panes::help;
 use super::panes::palette::Palette;
 use super::panes::timeline::Step;
 use super::slots::Slot;
-use super::update::{begin, enter_first, open, open_at, remember, retry, travel, visit};
+use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
 use super::zone::Zone;
-use crate::domain::{OrgId, Safe};
+use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::filter::Filter;
+use crate::store::history::Resource;
 use crossterm::event::KeyEvent;
 
 /// A key was pressed.
 pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
     let context = model.context();
     match model.setup.keymap.action(context, key) {
-        Some(action) => act(model, action, effects),
+        Some(action) => {
+            // What failed is tried again when the user goes on.
+            model.marks.trouble = None;
+            act(model, action, effects);
+        }
         None if context == Context::Editor => match &mut model.overlay {
             Some(Overlay::Palette(palette)) => {
                 palette.editor.input(key);
@@ -153,14 +160,12 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Forward => {
             travel(model, History::forward, effects);
         }
-        Action::Timeline => model.focus = Focus::Timeline,
-        Action::Event => {
-            model.focus = Focus::Event;
-            model.event.hurry(model.at.clock);
-        }
-        Action::NextPane | Action::PreviousPane => {
-            model.focus = if model.focus == Focus::Timeline { Focus::Event } else { Focus::Timeline };
-        }
+        Action::Timeline => model.focus_on(Focus::Timeline),
+        Action::Change => model.focus_on(Focus::Change),
+        Action::Integrity => model.focus_on(Focus::Integrity),
+        Action::Event => model.focus_on(Focus::Event),
+        Action::NextPane => model.focus_on(model.focus.next(1)),
+        Action::PreviousPane => model.focus_on(model.focus.next(-1)),
         Action::Zoom => model.zoomed = !model.zoomed,
         Action::Zone => {
             model.zone = if model.zone == Zone::Utc { model.setup.local } else { Zone::Utc };
@@ -173,7 +178,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             model.timeline.step(Step::Newer);
         }
         Action::Quit => {
-            let reading = model.focus == Focus::Event && model.areas().timeline.is_none();
+            let reading = model.focus != Focus::Timeline && model.areas().timeline.is_none();
             if reading {
                 model.focus = Focus::Timeline;
             } else if !travel(model, History::pop, effects) {
@@ -182,17 +187,39 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Cancel => {
             if !stop(model, &[Slot::View], effects) {
-                if model.focus == Focus::Event {
+                if model.focus != Focus::Timeline {
                     model.focus = Focus::Timeline;
                 } else {
                     travel(model, History::back, effects);
                 }
             }
         }
+        Action::Layout => {
+            if model.areas().change.is_some() {
+                model.change.cycle();
+            } else {
+                model.focus_on(Focus::Change);
+            }
+        }
+        Action::Mark => mark(model),
+        Action::Blame => look(model, Lens::Blame),
+        Action::State => look(model, Lens::State),
+        Action::PreviousVersion => version(model, true, effects),
+        Action::NextVersion => version(model, false, effects),
+        Action::Compare => compare(model, effects),
+        Action::Open if model.focus == Focus::Change => {
+            let resource = model.timeline.row().map(|r| Resource::of(&r.event));
+            if let (Some(resource), Some(key)) = (resource, model.change.event_at_cursor().cloned()) {
+                go_to_version(model, &resource, key, effects);
+            } else if model.change.is_in_part() {
+                fetch_whole(model, effects);
+            } else {
+                model.change.toggle_fold();
+            }
+        }
         Action::Open => {
             if model.timeline.row().is_some() {
-                model.focus = Focus::Event;
-                model.event.hurry(model.at.clock);
+                model.focus_on(Focus::Event);
             }
         }
         other => move_focused(model, other, effects),
@@ -200,11 +227,21 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
 }
 
 fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
-    if model.focus == Focus::Event {
-        if let Some(by) = lines_of(action, model.event.height()) {
-            model.event.scroll(by);
+    match model.focus {
+        Focus::Timeline => {}
+        Focus::Event => {
+            if let Some(by) = lines_of(action, model.event.height()) {
+                model.event.scroll(by);
+            }
+            return;
         }
-        return;
+        Focus::Change => {
+            if let Some(by) = lines_of(action, model.change.body_height()) {
+                model.change.scroll(by);
+            }
+            return;
+        }
+        Focus::Integrity => return,
     }
     let step = match action {
         Action::Down => Step::Older,
@@ -244,6 +281,66 @@ fn lines_of(action: Action, height: usize) -> Option<isize> {
     })
 }
 
+/// Looks at the life of the resource, or at the event again.
+fn look(model: &mut Model, lens: Lens) {
+    if model.areas().change.is_none() {
+        model.focus_on(Focus::Change);
+    }
+    model.change.toggle(lens);
+}
+
+/// Goes to the version of the resource before or after the selected event.
+fn version(model: &mut Model, older: bool, effects: &mut Effects) {
+    if let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) {
+        let scope = OrgScope::enter(place.organization.clone());
+        let (resource, of) = (Resource::of(&row.event), row.event.key());
+        begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
+    }
+}
+
+/// Marks the selected event, to compare others with it.
+fn mark(model: &mut Model) {
+    let Some(place) = model.history.current() else { return };
+    let text = if model.change.mark(&place.organization) {
+        "marked: D compares the selected event with it"
+    } else {
+        "no event is marked"
+    };
+    model.notify(Safe::literal(text));
+}
+
+/// Compares with the marked event, or with the state before again.
+fn compare(model: &mut Model, effects: &mut Effects) {
+    let marked = model.history.current().and_then(|p| model.change.marked(&p.organization)).cloned();
+    let Some(key) = marked else {
+        return model.notify(Safe::literal("no event is marked here: Space marks one"));
+    };
+    if model.areas().change.is_none() {
+        model.focus_on(Focus::Change);
+    }
+    if model.change.compare() {
+        fetch(model, Slot::Marked, key, CAP, effects);
+    }
+}
+
+/// Fetches the states of which only the beginning is here.
+fn fetch_whole(model: &mut Model, effects: &mut Effects) {
+    let marked = model.history.current().and_then(|p| model.change.compared(&p.organization)).cloned();
+    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Marked, marked)] {
+        if let Some(key) = key {
+            fetch(model, slot, key, WHOLE, effects);
+        }
+    }
+}
+
+/// Fetches an event of the current organisation with its states.
+fn fetch(model: &mut Model, slot: Slot, key: EventKey, cap: u32, effects: &mut Effects) {
+    if let Some(place) = model.history.current() {
+        let scope = OrgScope::enter(place.organization.clone());
+        begin(model, slot, Work::Event(scope, key, cap), effects);
+    }
+}
+
 fn refresh(model: &mut Model, effects: &mut Effects) {
     match model.connection {
         Connection::Up => {
@@ -251,6 +348,7 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
                 return begin(model, Slot::Organizations, Work::Organizations, effects);
             }
             remember(model);
+            model.marks.retry();
             if let Some(place) = model.history.current_mut() {
                 // New bounds: the trail may have grown.
                 place.range = None;

@@ -2,17 +2,52 @@
 
 use ratatui::layout::Rect;
 
-/// From this many columns on, timeline and event stand side by side.
+/// From this many columns on, the timeline and one pane about the selected event stand side by side.
 const TWO_PANES: u16 = 110;
 
-/// The pane that has the keys.
+/// From this many columns on, all panes about the selected event stand beside the timeline.
+const ALL_PANES: u16 = 160;
+
+/// With fewer lines than this between them, three panes one above the other show nothing of use.
+const ALL_PANES_HEIGHT: u16 = 20;
+
+/// A pane, or the one that has the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Focus {
     /// The list of events.
     #[default]
     Timeline,
+    /// What the event changed.
+    Change,
+    /// What is known of the event's integrity.
+    Integrity,
     /// The event.
     Event,
+}
+
+impl Focus {
+    /// All panes, in the order of their numbers and of Tab.
+    pub(crate) const ALL: [Self; 4] = [Self::Timeline, Self::Change, Self::Integrity, Self::Event];
+
+    /// The pane `by` places further round.
+    pub(crate) fn next(self, by: isize) -> Self {
+        let count = Self::ALL.len() as isize;
+        let at = (self as isize + by).rem_euclid(count);
+        Self::ALL.get(at as usize).copied().unwrap_or_default()
+    }
+}
+
+/// What the layout depends on besides the size of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Lines of the filter; more than one while it is edited.
+    pub(crate) filter_height: u16,
+    /// The pane that has the keys.
+    pub(crate) focus: Focus,
+    /// The pane about the event that had them last.
+    pub(crate) detail: Focus,
+    /// The pane that has the keys has the whole screen.
+    pub(crate) zoomed: bool,
 }
 
 /// Areas of the screen; those without room are empty.
@@ -24,8 +59,12 @@ pub(crate) struct Areas {
     pub(crate) filter: Rect,
     /// Title line and rows of the timeline.
     pub(crate) timeline: Option<Rect>,
-    /// The line between two panes.
+    /// The line between the timeline and what is beside it.
     pub(crate) divider: Option<Rect>,
+    /// Title line and text of the change.
+    pub(crate) change: Option<Rect>,
+    /// Title line and text about the integrity.
+    pub(crate) integrity: Option<Rect>,
     /// Title line and fields of the event.
     pub(crate) event: Option<Rect>,
     /// Breadcrumbs and what is going on.
@@ -34,9 +73,46 @@ pub(crate) struct Areas {
     pub(crate) footer: Rect,
 }
 
+impl Areas {
+    /// Where a pane is, if it is on the screen.
+    pub(crate) fn of(&self, pane: Focus) -> Option<Rect> {
+        match pane {
+            Focus::Timeline => self.timeline,
+            Focus::Change => self.change,
+            Focus::Integrity => self.integrity,
+            Focus::Event => self.event,
+        }
+    }
+
+    fn set(&mut self, pane: Focus, area: Rect) {
+        let place = match pane {
+            Focus::Timeline => &mut self.timeline,
+            Focus::Change => &mut self.change,
+            Focus::Integrity => &mut self.integrity,
+            Focus::Event => &mut self.event,
+        };
+        *place = Some(area);
+    }
+
+    /// Stacks the panes about the event: integrity needs a few lines only, the others share the rest.
+    fn stack(&mut self, column: Rect) {
+        let integrity = (column.height / 5).clamp(4, 12);
+        let change = (column.height - integrity) / 2;
+        let event = column.height - integrity - change;
+        let mut y = column.y;
+        for (pane, height) in [(Focus::Change, change), (Focus::Integrity, integrity), (Focus::Event, event)]
+        {
+            self.set(pane, Rect { y, height, ..column });
+            y += height;
+        }
+    }
+}
+
 /// Lays out a screen of `width` × `height`. Rows of events come first; on small screens header, footer, filter and
-/// status line give way in the reverse of this order.
-pub(crate) fn areas(width: u16, height: u16, filter_height: u16, focus: Focus, zoomed: bool) -> Areas {
+/// status line give way in the reverse of this order. Where there is no room for all panes, the one with the keys is
+/// there, and beside the timeline the last one that had them.
+pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
+    let Wish { filter_height, focus, detail, zoomed } = wish;
     let mut rest = height;
     let mut take = |wanted: u16, leave: u16| {
         let taken = if rest >= wanted + leave { wanted } else { 0 };
@@ -52,26 +128,27 @@ pub(crate) fn areas(width: u16, height: u16, filter_height: u16, focus: Focus, z
     let status = take(1, 4);
     let line = |y: u16, lines: u16| Rect { x: 0, y, width, height: lines };
     let body = line(header + filter, rest);
-    let (mut timeline, mut divider, mut event) = (None, None, None);
-    if width >= TWO_PANES && !zoomed {
-        let left = width * 3 / 5;
-        timeline = Some(Rect { width: left, ..body });
-        divider = Some(Rect { x: left, width: 1, ..body });
-        event = Some(Rect { x: left + 1, width: width - left - 1, ..body });
-    } else if focus == Focus::Event {
-        event = Some(body);
-    } else {
-        timeline = Some(body);
-    }
-    Areas {
+    let mut areas = Areas {
         header: line(0, header),
         filter: line(header, filter),
-        timeline,
-        divider,
-        event,
         status: line(header + filter + rest, status),
         footer: line(header + filter + rest + status, footer),
+        ..Areas::default()
+    };
+    if width < TWO_PANES || zoomed {
+        areas.set(focus, body);
+        return areas;
     }
+    let left = width * 3 / 5;
+    areas.timeline = Some(Rect { width: left, ..body });
+    areas.divider = Some(Rect { x: left, width: 1, ..body });
+    let column = Rect { x: left + 1, width: width - left - 1, ..body };
+    if width >= ALL_PANES && body.height >= ALL_PANES_HEIGHT {
+        areas.stack(column);
+    } else {
+        areas.set(detail, column);
+    }
+    areas
 }
 
 /// The part of a pane below its title; without a title where there is one line only.
@@ -91,24 +168,53 @@ mod tests {
 
     #[test]
     fn areas_tile_every_screen() {
+        let wish = |filter_height, focus, zoomed| Wish { filter_height, focus, detail: Focus::Event, zoomed };
         for width in 0..250 {
             for height in 0..70 {
-                for (filter, focus, zoomed) in
-                    [(1, Focus::Timeline, false), (3, Focus::Event, false), (1, Focus::Event, true)]
-                {
-                    let a = areas(width, height, filter, focus, zoomed);
-                    let body = a.timeline.or(a.event).unwrap();
+                for wish in [
+                    wish(1, Focus::Timeline, false),
+                    wish(3, Focus::Event, false),
+                    wish(1, Focus::Event, true),
+                ] {
+                    let a = areas(width, height, wish);
+                    let body = a.of(wish.focus).unwrap();
+                    let body = Rect { height: a.timeline.unwrap_or(body).height, ..body };
                     let lines =
                         a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
                     assert_eq!(lines, height);
                     assert_eq!(a.footer.y + a.footer.height, height);
-                    if let (Some(t), Some(d), Some(e)) = (a.timeline, a.divider, a.event) {
-                        assert_eq!(t.width + d.width + e.width, width);
-                        assert_eq!((d.x, e.x), (t.width, t.width + 1));
+                    if let (Some(t), Some(d)) = (a.timeline, a.divider) {
+                        let beside: Vec<Rect> = Focus::ALL[1..].iter().filter_map(|p| a.of(*p)).collect();
+                        assert!(beside.iter().all(|b| t.width + d.width + b.width == width));
+                        assert!(beside.iter().all(|b| (d.x, b.x) == (t.width, t.width + 1)));
+                        assert_eq!(beside.iter().map(|b| b.height).sum::<u16>(), t.height);
+                        assert!(beside.windows(2).all(|w| w[0].y + w[0].height == w[1].y));
                     }
-                    assert!(body.height > 0 || height == 0 || filter == 3);
+                    assert!(body.height > 0 || height == 0 || wish.filter_height == 3);
                 }
             }
         }
+    }
+
+    #[test]
+    fn as_many_panes_as_there_is_room_for() {
+        let shown = |width, height, focus, zoomed| {
+            let a = areas(width, height, Wish { filter_height: 1, focus, detail: Focus::Change, zoomed });
+            Focus::ALL.map(|pane| a.of(pane).is_some())
+        };
+        assert_eq!(shown(80, 24, Focus::Timeline, false), [true, false, false, false]);
+        assert_eq!(shown(80, 24, Focus::Integrity, false), [false, false, true, false]);
+        assert_eq!(shown(120, 40, Focus::Timeline, false), [true, true, false, false]);
+        assert_eq!(shown(160, 40, Focus::Timeline, false), [true; 4]);
+        assert_eq!(shown(200, 20, Focus::Timeline, false), [true, true, false, false]);
+        assert_eq!(shown(200, 60, Focus::Change, true), [false, true, false, false]);
+    }
+
+    #[test]
+    fn tab_goes_round() {
+        let way: Vec<Focus> = (0..5).map(|n| Focus::Timeline.next(n)).collect();
+        assert_eq!(way[..4], Focus::ALL);
+        assert_eq!(way[4], Focus::Timeline);
+        assert_eq!(Focus::Timeline.next(-1), Focus::Event);
     }
 }

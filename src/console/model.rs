@@ -2,8 +2,10 @@
 
 use super::history::History;
 use super::keymap::{Context, Keymap};
-use super::layout::{Areas, Focus, areas, below_title};
+use super::layout::{Areas, Focus, Wish, areas, below_title};
+use super::marks::Marks;
 use super::msg::Moment;
+use super::panes::change::ChangePane;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
 use super::panes::organizations::Organizations;
@@ -13,7 +15,7 @@ use super::slots::{Slot, Slots};
 use super::theme::Theme;
 use super::zone::Zone;
 use crate::config::Span;
-use crate::domain::{OrgId, Safe, Timestamp};
+use crate::domain::{EventRow, OrgId, Safe, Timestamp};
 use crate::filter::Filter;
 use crate::store::ServerFacts;
 use std::time::Duration;
@@ -117,6 +119,10 @@ pub(crate) struct Model {
     pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
     pub(crate) timeline: Timeline,
+    /// What is known of its rows.
+    pub(crate) marks: Marks,
+    /// What the event changed.
+    pub(crate) change: ChangePane,
     /// The event.
     pub(crate) event: EventPane,
     /// The filter line.
@@ -127,7 +133,9 @@ pub(crate) struct Model {
     pub(crate) overlay: Option<Overlay>,
     /// The pane with the keys.
     pub(crate) focus: Focus,
-    /// That pane has the whole screen.
+    /// The pane about the event that had them last.
+    pub(crate) detail: Focus,
+    /// The pane with the keys has the whole screen.
     pub(crate) zoomed: bool,
     /// A remark.
     pub(crate) notice: Option<Notice>,
@@ -153,11 +161,14 @@ impl Model {
             history: History::default(),
             wanted,
             timeline: Timeline::default(),
+            marks: Marks::default(),
+            change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
             organizations: Organizations::default(),
             overlay: None,
             focus: Focus::default(),
+            detail: Focus::Change,
             zoomed: false,
             notice: None,
             leave_until: None,
@@ -168,7 +179,22 @@ impl Model {
 
     /// Where everything is on the screen.
     pub(crate) fn areas(&self) -> Areas {
-        areas(self.size.0, self.size.1, self.filter.height(), self.focus, self.zoomed)
+        let wish = Wish {
+            filter_height: self.filter.height(),
+            focus: self.focus,
+            detail: self.detail,
+            zoomed: self.zoomed,
+        };
+        areas(self.size.0, self.size.1, wish)
+    }
+
+    /// Gives a pane the keys. A pane about the event fetches what it shows without waiting.
+    pub(crate) fn focus_on(&mut self, pane: Focus) {
+        self.focus = pane;
+        if pane != Focus::Timeline {
+            self.detail = pane;
+            self.event.hurry(self.at.clock);
+        }
     }
 
     /// Tells the panes their sizes. To be called whenever [`Self::areas`] may have changed.
@@ -177,6 +203,8 @@ impl Model {
         if let Some(area) = areas.timeline {
             self.timeline.set_height(usize::from(below_title(area).height));
         }
+        let change = areas.change.map(below_title).unwrap_or_default();
+        self.change.set_size(usize::from(change.width), usize::from(change.height));
         if let Some(area) = areas.event {
             let area = below_title(area);
             let setting = self.setting();
@@ -216,6 +244,15 @@ impl Model {
         }
     }
 
+    /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
+    /// after a failure, until the next movement.
+    pub(crate) fn unmarked(&self) -> impl Iterator<Item = &EventRow> {
+        let looking =
+            self.marks.trouble.is_none() && self.areas().timeline.is_some() && self.shows_current_place();
+        let rows = self.timeline.visible().map(|row| &row.event);
+        rows.filter(move |row| looking && self.marks.of(row).is_none())
+    }
+
     /// The work worth mentioning, with its picture of the spinner.
     pub(crate) fn activity(&self) -> Option<(&'static str, &'static str)> {
         const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -247,6 +284,7 @@ impl Model {
             .chain(self.notice.as_ref().map(|n| n.until))
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
+            .chain(self.marks.due().filter(|_| connected))
             .min()
             .unwrap_or(clock + Duration::from_hours(1))
     }

@@ -1,11 +1,17 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
+use super::change::{Form, Laid, States};
+use super::life::Life;
+use super::marks::Glances;
 use super::slots::{Slot, Ticket};
-use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
+use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
+use crate::store::history::Resource;
+use crate::store::bounds::BoundsError;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
+use crate::verify::Detected;
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -90,6 +96,15 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<BoundsError> for Failure {
+    fn from(error: BoundsError) -> Self {
+        match error {
+            BoundsError::Store(error) => error.into(),
+            other => Self::because(&other.to_string()),
+        }
+    }
+}
+
 /// What a task brings.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -110,6 +125,12 @@ pub(crate) enum Output {
     Counted(Count),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
+    /// A change, a blame or a state as it is to be drawn.
+    LaidOut(Laid),
+    /// The event of a resource next to another, and the resource; `None` when there is none.
+    Version(Resource, Option<EventKey>),
+    /// What was learnt of the rows on the screen.
+    Glanced(Box<Glances>),
 }
 
 /// A view as it is opened.
@@ -139,7 +160,9 @@ pub(crate) struct Opened {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Detail {
     /// The event.
-    pub(crate) event: Event,
+    pub(crate) row: EventRow,
+    /// What was fetched of its states.
+    pub(crate) states: States,
     /// Lines of the state before.
     pub(crate) previous_state: Option<Vec<Safe>>,
     /// Lines of the state after.
@@ -192,8 +215,27 @@ pub(crate) enum Work {
     Estimate(Query),
     /// The number of events.
     Count(Query),
-    /// An event with its states.
-    Event(OrgScope, EventKey),
+    /// An event with its states, each whole up to this many bytes.
+    Event(OrgScope, EventKey, u32),
+    /// Two states compared.
+    LayOut(States, Form),
+    /// Who last set each value of a resource.
+    Blame(Life, Form),
+    /// The state of a resource after an event.
+    State(Life, Form),
+    /// The event of a resource before this one, or after it.
+    Version {
+        /// The organisation.
+        scope: OrgScope,
+        /// The resource.
+        resource: Resource,
+        /// The event.
+        of: EventKey,
+        /// Towards the past.
+        older: bool,
+    },
+    /// What can be learnt of rows by reading their states.
+    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
 }
 
 /// What `update` wants done.

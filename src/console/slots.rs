@@ -21,11 +21,19 @@ pub(crate) enum Slot {
     Count,
     /// Fetching an event.
     Event,
+    /// Checking the rows on the screen.
+    Marks,
+    /// Fetching the event that others are compared with.
+    Marked,
+    /// Comparing states.
+    Change,
+    /// Looking for the next version of a resource.
+    Version,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -34,6 +42,10 @@ impl Slot {
         Self::Newer,
         Self::Count,
         Self::Event,
+        Self::Marks,
+        Self::Marked,
+        Self::Change,
+        Self::Version,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -46,6 +58,10 @@ impl Slot {
             Self::Newer => Some("loading newer"),
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
+            Self::Marks => Some("checking rows"),
+            Self::Marked => Some("loading the marked event"),
+            Self::Change => Some("comparing"),
+            Self::Version => Some("looking for the version"),
         }
     }
 }

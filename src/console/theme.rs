@@ -44,8 +44,14 @@ roles! {
     Warning "warning",
     /// Severity info.
     Info "info",
+    /// The mark of an event that has been verified.
+    Verified "verified",
     /// The mark of an event that has not been verified.
     Unchecked "unchecked",
+    /// The mark of an event that can be neither verified nor refuted.
+    Unable "unable",
+    /// The mark of an event whose content differs from its hash.
+    Broken "broken",
     /// Something failed.
     Error "error",
     /// Something to know.
@@ -54,6 +60,26 @@ roles! {
     Production "production",
     /// A key in the footer and in help.
     Key "key",
+    /// A value that came, and its mark.
+    Added "added",
+    /// A value that went, and its mark.
+    Removed "removed",
+    /// The part of a text that came.
+    AddedPart "added_part",
+    /// The part of a text that went.
+    RemovedPart "removed_part",
+    /// The mark of a value that became another.
+    Changed "changed",
+    /// A path about privileges, secrets, owners or network exposure.
+    Important "important",
+    /// Set within a day.
+    AgeNew "age_new",
+    /// Set within a month.
+    AgeRecent "age_recent",
+    /// Set long ago.
+    AgeOld "age_old",
+    /// What stands for a secret.
+    Masked "masked",
 }
 
 /// How many colours the terminal has.

@@ -1,13 +1,19 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::change::CAP;
 use super::history::{History, Place};
 use super::keys::{interrupt, press};
 use super::layout::Focus;
+use super::life::Life;
+use super::marks::Marks;
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
+use super::panes::change;
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
-use crate::domain::{OrgId, OrgScope, Safe};
+use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe};
+use crate::filter::Filter;
+use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
 use std::time::Duration;
@@ -62,12 +68,24 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
 fn follow(model: &mut Model, effects: &mut Effects) {
     model.lay_out();
     let setting = model.setting();
-    if model.event.show(model.timeline.row(), model.at.clock, setting) && model.slots.abandon(Slot::Event) {
-        effects.push(Effect::Cancel(Slot::Event));
+    if model.event.show(model.timeline.row(), model.at.clock, setting) {
+        model.change.show(model.timeline.row());
+        for slot in [Slot::Event, Slot::Change] {
+            if model.slots.abandon(slot) {
+                effects.push(Effect::Cancel(slot));
+            }
+        }
     }
+    if let Some(work) = change_work(model) {
+        begin(model, Slot::Change, work, effects);
+    }
+    let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
+    model.event.set_known(known, setting);
     if model.connection != Connection::Up || model.slots.running(Slot::View).is_some() {
         return;
     }
+    let wanted = model.slots.running(Slot::Marks).is_none() && model.unmarked().next().is_some();
+    model.marks.want(wanted, model.at.clock);
     let Some(query) = model.timeline.query.clone() else { return };
     for (slot, wanted) in
         [(Slot::Older, model.timeline.wanted_older()), (Slot::Newer, model.timeline.wanted_newer())]
@@ -79,6 +97,21 @@ fn follow(model: &mut Model, effects: &mut Effects) {
         };
         begin(model, slot, Work::More(query.clone(), seek), effects);
     }
+}
+
+/// What the change pane wants done.
+fn change_work(model: &mut Model) -> Option<Work> {
+    let scope = OrgScope::enter(model.history.current()?.organization.clone());
+    let now = model.at.wall;
+    Some(match model.change.wanted()? {
+        change::Wanted::Compared(states, form) => Work::LayOut(states, form),
+        change::Wanted::Blame(resource, event, form) => {
+            Work::Blame(Life { scope, resource, event, now }, form)
+        }
+        change::Wanted::State(resource, event, form) => {
+            Work::State(Life { scope, resource, event, now }, form)
+        }
+    })
 }
 
 pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Effects) {
@@ -105,7 +138,10 @@ fn tick(model: &mut Model, effects: &mut Effects) {
             }
             if let (Some(key), Some(place)) = (model.event.take_due(clock), model.history.current()) {
                 let scope = OrgScope::enter(place.organization.clone());
-                begin(model, Slot::Event, Work::Event(scope, key), effects);
+                begin(model, Slot::Event, Work::Event(scope, key, CAP), effects);
+            }
+            if model.marks.take_due(clock) {
+                look_at_rows(model, effects);
             }
         }
         Connection::Lost { retry_at, .. } => {
@@ -115,6 +151,15 @@ fn tick(model: &mut Model, effects: &mut Effects) {
             }
         }
         Connection::Connecting => {}
+    }
+}
+
+/// Checks the rows on the screen of which nothing is known yet.
+fn look_at_rows(model: &mut Model, effects: &mut Effects) {
+    let rows: Vec<EventRow> = model.unmarked().cloned().collect();
+    if let (Some(query), false) = (&model.timeline.query, rows.is_empty()) {
+        let work = Work::Glance(query.scope.clone(), rows, model.marks.detected().cloned());
+        begin(model, Slot::Marks, work, effects);
     }
 }
 
@@ -135,6 +180,9 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
         Outcome::Done(output) => done(model, slot, output, effects),
         Outcome::Cancelled => {
             model.timeline.paused |= matches!(slot, Slot::Older | Slot::Newer);
+            if slot == Slot::Marks {
+                model.marks.trouble = Some(Safe::literal("stopped"));
+            }
             if slot == Slot::View {
                 view_failed(model, Safe::literal("stopped · R loads again"));
             }
@@ -160,8 +208,14 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.timeline.paused = true;
             model.timeline.trouble = Some(failure.text);
         }
-        Slot::Event => model.event.fail(failure.text, setting),
+        Slot::Event => {
+            model.change.fail(failure.text.clone());
+            model.event.fail(failure.text, setting);
+        }
+        Slot::Marked | Slot::Change => model.change.fail(failure.text),
+        Slot::Version => model.notify(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
+        Slot::Marks => model.marks.trouble = Some(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         Slot::Count | Slot::Connection | Slot::Pulse => {}
     }
@@ -248,11 +302,53 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 begin(model, Slot::Count, Work::Count(query), effects);
             }
         }
+        Output::Glanced(glances) => {
+            for row in glances.changed {
+                model.timeline.replace(row, zone);
+            }
+            model.marks.note(glances.detected, glances.seen);
+        }
         Output::Counted(count) => model.timeline.set_count(count),
+        Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
+            match &detail {
+                Some(detail) => model.change.fill(detail),
+                None => model.change.fail(Safe::literal("the event is not in the table any more")),
+            }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::LaidOut(laid) => model.change.lay(laid),
+        Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
+        Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
+    }
+}
+
+/// Selects an event in the history of its resource: in the view that is that history, or in a new one.
+pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKey, effects: &mut Effects) {
+    let Some(place) = model.history.current() else { return };
+    let Ok(filter) = Filter::parse(&history_of(resource)) else { return };
+    if place.filter != filter {
+        let mut next = Place::new(place.organization.clone(), filter.to_string(), filter);
+        next.selected = Some(key);
+        let focus = model.focus;
+        visit(model, next, effects);
+        // Whoever reads on from version to version stays where they read.
+        model.focus = focus;
+    } else if !model.timeline.select(&key) {
+        open_at(model, Land::At(key), effects);
+    }
+}
+
+/// The filter for all events of a resource.
+fn history_of(resource: &Resource) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let Resource { kind, id } = resource;
+    if kind.contains('/') {
+        // A reference to a resource ends its type at the first slash.
+        format!("all-time resource_type:{} resource_id:{}", quoted(kind), quoted(id))
+    } else {
+        format!("all-time res:{}", quoted(&format!("{kind}/{id}")))
     }
 }
 
@@ -321,6 +417,10 @@ fn show_other(model: &mut Model, elsewhere: bool, effects: &mut Effects) {
     if elsewhere {
         // Rows of one organisation must not stand under the name of another, not even for a moment.
         model.timeline.close();
+        model.marks = Marks::default();
+        if model.slots.abandon(Slot::Marks) {
+            effects.push(Effect::Cancel(Slot::Marks));
+        }
     }
     model.focus = Focus::Timeline;
     open(model, effects);

@@ -1,9 +1,11 @@
 //! Message in, state and effects out.
 
 use super::*;
-use crate::console::fixtures::{Desk, event_row, moment, organization};
-use crate::domain::EventKey;
-use crate::filter::Filter;
+use crate::console::change::States;
+use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
+use crate::console::marks::{Glances, Mark};
+use crate::console::msg::Detail;
+use crate::console::zone::Zone;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -135,14 +137,82 @@ fn states_are_fetched_when_the_selection_rests() {
     assert!(!desk.begins(Slot::Event));
     desk.wait(100);
     let (ticket, work) = desk.begun(Slot::Event);
-    assert!(matches!(work, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89997"));
+    assert!(matches!(work, Work::Event(_, EventKey { event_id, .. }, _) if event_id == "e89997"));
     desk.keys("j");
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Event)));
     desk.end(ticket, Outcome::Done(Output::Event(None)));
     desk.wait(100);
     assert!(
-        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }) if event_id == "e89996")
+        matches!(desk.begun(Slot::Event).1, Work::Event(_, EventKey { event_id, .. }, _) if event_id == "e89996")
     );
+}
+
+#[test]
+fn rows_on_the_screen_are_checked_once_and_again_when_they_have_changed() {
+    let mut desk = Desk::with_events(200);
+    assert!(!desk.begins(Slot::Marks), "what flies past is not checked");
+    desk.wait(100).look(Mark::Verified);
+    let on_screen = desk.model.timeline.visible().count();
+    let marks = |desk: &Desk, mark: Mark| {
+        desk.model.timeline.visible().filter(|row| desk.model.marks.mark(&row.event) == mark).count()
+    };
+    assert!(on_screen > 20 && marks(&desk, Mark::Verified) == on_screen);
+
+    desk.key(KeyCode::PageDown).wait(100).look(Mark::Broken);
+    assert_eq!(marks(&desk, Mark::Broken), on_screen);
+    desk.key(KeyCode::PageUp).wait(100);
+    assert!(!desk.begins(Slot::Marks));
+    assert_eq!(marks(&desk, Mark::Verified), on_screen, "marks survive scrolling");
+    desk.keys("fsev:info").key(KeyCode::Enter).opened(200, 0).wait(100);
+    assert_eq!(marks(&desk, Mark::Verified), on_screen, "and filtering");
+
+    let mut edited = desk.model.timeline.row().unwrap().event.clone();
+    edited.xmin += 1;
+    desk.model.timeline.replace(edited, Zone::Utc);
+    assert_eq!(marks(&desk, Mark::Verified), on_screen - 1, "a row that was written anew has no mark");
+    desk.wait(100).wait(100);
+    assert!(matches!(desk.begun(Slot::Marks).1, Work::Glance(_, rows, Some(_)) if rows.len() == 1));
+}
+
+#[test]
+fn rows_that_have_changed_under_the_screen_are_shown_as_they_are_now() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100);
+    let mut edited = desk.model.timeline.row().unwrap().event.clone();
+    edited.xmin += 1;
+    edited.actor_id = "mallory".to_owned();
+    let glances = Glances { changed: vec![edited.clone()], ..glances(&[edited], Mark::Broken) };
+    desk.finish(Slot::Marks, Output::Glanced(Box::new(glances)));
+    let row = desk.model.timeline.row().unwrap();
+    assert_eq!((row.event.actor_id.as_str(), desk.model.marks.mark(&row.event)), ("mallory", Mark::Broken));
+}
+
+#[test]
+fn a_check_that_failed_is_tried_again_with_the_next_movement_only() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100);
+    let (ticket, _) = desk.begun(Slot::Marks);
+    desk.fail(ticket, "permission denied", false).wait(1_000);
+    assert!(!desk.begins(Slot::Marks));
+    desk.keys("j").wait(100);
+    assert!(desk.begins(Slot::Marks));
+}
+
+#[test]
+fn marks_of_one_organisation_are_not_those_of_another() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100);
+    let (late, _) = desk.begun(Slot::Marks);
+    let rows: Vec<_> = desk.model.timeline.visible().map(|row| row.event.clone()).collect();
+    desk.keys("s");
+    desk.finish(
+        Slot::Organizations,
+        Output::Organizations(vec![organization("acme"), organization("globex")]),
+    );
+    desk.keys("j").key(KeyCode::Enter);
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Marks)));
+    desk.end(late, Outcome::Done(Output::Glanced(Box::new(glances(&rows, Mark::Verified)))));
+    assert_eq!(desk.model.marks.mark(&rows[0]), Mark::Unchecked);
 }
 
 #[test]
@@ -210,7 +280,8 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     let mut desk = Desk::with_events(200);
     desk.finish(Slot::Count, Output::Estimated(Count::Exact(200)));
     desk.wait(100);
-    desk.finish(Slot::Event, Output::Event(None));
+    let (event, _) = desk.begun(Slot::Event);
+    desk.look(Mark::Verified).end(event, Outcome::Done(Output::Event(None)));
     desk.model.timeline.paused = true;
     assert!(desk.model.slots.abandon(Slot::Older));
     desk.wait(3_000);
@@ -223,4 +294,47 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.finish(Slot::Pulse, Output::Alive);
     assert!(!desk.model.dirty);
     assert!(desk.model.next_wake() >= Duration::from_millis(desk.millis + 4_000));
+}
+
+#[test]
+fn versions_are_gone_through_in_the_history_of_the_resource() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("j").keys("[");
+    let (ticket, work) = desk.begun(Slot::Version);
+    let Work::Version { resource, of, older, .. } = work else { panic!("{work:?}") };
+    assert_eq!((of.event_id.as_str(), older), ("e89999", true));
+    let key = event_row("e89997", -3).key();
+    desk.end(ticket, Outcome::Done(Output::Version(resource.clone(), Some(key.clone()))));
+    let (_, work) = desk.begun(Slot::View);
+    let Work::Open(ask, land) = work else { panic!("{work:?}") };
+    assert_eq!((ask.filter.to_string().as_str(), land), ("all-time res:role_binding/rb-7", Land::At(key)));
+    desk.opened(5, 3);
+    assert_eq!(desk.selected(), "e89997");
+    // In that view the next one is at hand: nothing is opened.
+    desk.keys("]");
+    let (ticket, _) = desk.begun(Slot::Version);
+    desk.end(ticket, Outcome::Done(Output::Version(resource.clone(), Some(event_row("e89998", -2).key()))));
+    assert!(!desk.begins(Slot::View));
+    assert_eq!(desk.selected(), "e89998");
+    desk.keys("[");
+    let (ticket, _) = desk.begun(Slot::Version);
+    desk.end(ticket, Outcome::Done(Output::Version(resource, None)));
+    assert_eq!(desk.selected(), "e89998");
+}
+
+#[test]
+fn the_life_of_the_resource_is_fetched_once_the_event_is_there() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("b");
+    assert!(!desk.begins(Slot::Change));
+    desk.wait(100);
+    let row = desk.model.timeline.row().unwrap().event.clone();
+    let states = States { old: None, new: None };
+    let detail = Detail { row, states, previous_state: None, new_state: None };
+    desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));
+    assert!(matches!(desk.begun(Slot::Change).1, Work::Blame(life, _) if life.event.event_id == "e90000"));
+    desk.keys("@");
+    assert!(matches!(desk.begun(Slot::Change).1, Work::State(..)));
+    desk.keys("@");
+    assert!(matches!(desk.begun(Slot::Change).1, Work::LayOut(..)));
 }

@@ -4,6 +4,7 @@ use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
+use super::panes::timeline::Look;
 use super::panes::{footer, header, help};
 use super::slots::Slot;
 use super::theme::Role;
@@ -21,6 +22,12 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let typing = filter(&mut painter.on(areas.filter), model);
     if let Some(area) = areas.timeline {
         timeline(&mut painter, area, model);
+    }
+    if let Some(area) = areas.change {
+        change(&mut painter, area, model);
+    }
+    if let Some(area) = areas.integrity {
+        integrity(&mut painter, area, model);
     }
     if let Some(area) = areas.event {
         event(&mut painter, area, model);
@@ -80,7 +87,9 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
         return;
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
-    model.timeline.paint(&mut painter, model.zone, focused, stale);
+    let marked = model.history.current().and_then(|p| model.change.marked(&p.organization));
+    let look = Look { marks: &model.marks, zone: model.zone, focused, stale, marked };
+    model.timeline.paint(&mut painter, &look);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);
         let width = painter.width();
@@ -153,6 +162,18 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ));
     }
     lines
+}
+
+fn change(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    let focused = model.focus == Focus::Change;
+    title(painter, area, " 3 Change ", &model.change.note(), focused);
+    model.change.paint(&mut painter.on(below_title(area)), focused);
+}
+
+fn integrity(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    title(painter, area, " 4 Integrity ", &Safe::default(), model.focus == Focus::Integrity);
+    let text = Safe::literal("· not checked: agenttrace verify --event ID checks one event.");
+    painter.on(below_title(area)).put_wrapped(1, 0, &text, Role::Muted);
 }
 
 fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {

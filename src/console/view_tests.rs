@@ -1,13 +1,17 @@
 //! The screen as it is drawn, at the sizes people have, with the data that hurts.
 
 use super::*;
+use crate::console::change::{self, States};
 use crate::console::fixtures::{Desk, event_row, organization};
 use crate::console::json;
 use crate::console::msg::{Detail, Opened, Outcome, Output, What, Work};
-use crate::domain::{Event, EventRow, Json};
+use crate::diff::{Options, unhurried};
+use crate::domain::EventRow;
+use crate::store::history::Excerpt;
 use crate::store::timeline::Count;
 use crossterm::event::KeyCode;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 fn draw(desk: &Desk) -> Buffer {
     let (width, height) = desk.model.size;
@@ -104,14 +108,26 @@ fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
 fn with_states(desk: &mut Desk, previous: Option<&str>, new: Option<&str>) {
     desk.wait(100);
     let row = desk.model.timeline.row().unwrap().event.clone();
-    let event = Event {
-        row,
-        previous_state: previous.map(Json::from_trusted),
-        new_state: new.map(Json::from_trusted),
-    };
     let lines = |state: Option<&str>| state.map(json::pretty);
-    let detail = Detail { event, previous_state: lines(previous), new_state: lines(new) };
+    let detail =
+        Detail { row, states: states(previous, new), previous_state: lines(previous), new_state: lines(new) };
     desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));
+    lay(desk);
+}
+
+/// Does what the executor would: compares.
+fn lay(desk: &mut Desk) {
+    if desk.begins(Slot::Change) {
+        let (ticket, work) = desk.begun(Slot::Change);
+        let Work::LayOut(states, form) = work else { panic!("{work:?}") };
+        let laid = change::lay_out(&states, &form, &Options::default(), &unhurried);
+        desk.end(ticket, Outcome::Done(Output::LaidOut(laid)));
+    }
+}
+
+fn states(previous: Option<&str>, new: Option<&str>) -> States {
+    let whole = |text: &str| Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None });
+    States { old: previous.map(whole), new: new.map(whole) }
 }
 
 const BEFORE: &str = r#"{"role": "viewer", "quota": 100.10, "roles": ["viewer"]}"#;
@@ -136,6 +152,33 @@ fn hundred_and_twenty_by_forty() {
     insta::assert_snapshot!("panes_120x40", screen(&desk));
     desk.keys("zt");
     insta::assert_snapshot!("zoomed_local_120x40", screen(&desk));
+}
+
+#[test]
+fn changes_in_every_layout() {
+    let mut narrow = desk(80, 24, trail(), true);
+    narrow.keys("jj3");
+    with_states(&mut narrow, Some(BEFORE), Some(AFTER));
+    insta::assert_snapshot!("change_80x24", screen(&narrow));
+
+    let mut wide = desk(160, 40, trail(), true);
+    wide.keys("jj3z");
+    with_states(&mut wide, Some(BEFORE), Some(AFTER));
+    wide.keys("dd");
+    lay(&mut wide);
+    insta::assert_snapshot!("side_by_side_160x40", screen(&wide));
+    wide.keys("d");
+    lay(&mut wide);
+    assert!(screen(&wide).contains(AFTER), "{}", screen(&wide));
+
+    let mut read = desk(80, 24, trail(), true);
+    read.keys("3");
+    with_states(&mut read, None, None);
+    assert!(screen(&read).contains("no state change recorded"), "{}", screen(&read));
+    let mut created = desk(80, 24, trail(), true);
+    created.keys("3");
+    with_states(&mut created, None, Some(AFTER));
+    assert!(screen(&created).contains("4 added · created: no previous state"), "{}", screen(&created));
 }
 
 #[test]

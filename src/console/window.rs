@@ -113,6 +113,16 @@ impl Window {
         self.index_days();
     }
 
+    /// Puts a row in the place of the one with its key, if that is here.
+    pub(crate) fn replace(&mut self, row: Row) {
+        let same = |old: &&mut Row| {
+            old.event.event_id == row.event.event_id && old.event.timestamp == row.event.timestamp
+        };
+        if let Some(old) = self.rows.iter_mut().find(same) {
+            *old = row;
+        }
+    }
+
     /// The days that the rows belong to, newest first.
     pub(crate) fn days(&self) -> &[Day] {
         &self.days

@@ -86,19 +86,6 @@ fn two(age: u64, great: u64, great_name: &str, small: u64, small_name: &str) -> 
     }
 }
 
-/// Digits in groups of three, by narrow no-break spaces' plain cousin: `1 204 331`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,12 +107,5 @@ mod tests {
         assert_eq!(relative(at(0), at(90_000)), "1 d 1 h ago");
         assert_eq!(relative(at(7_200), at(0)), "in 2 h");
         assert_eq!(relative(Timestamp::NEG_INFINITY, at(0)).split(' ').next(), Some("292271"));
-    }
-
-    #[test]
-    fn digits_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(1_204_331), "1 204 331");
-        assert_eq!(grouped(999), "999");
     }
 }

@@ -86,8 +86,8 @@ fn split(text: &str) -> Vec<&str> {
     out
 }
 
-/// SHA-256 in hexadecimal.
-pub(super) fn sha256(text: &str) -> String {
+/// SHA-256 of a text in hexadecimal.
+pub fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut out, byte| {
         // Writing to a String cannot fail.
         let _ = write!(out, "{byte:02x}");

@@ -25,7 +25,7 @@ pub mod tree;
 mod words;
 
 pub use compare::{Change, ChangeKind, Stopped, Structure};
-pub use degrade::{LineChange, Lines};
+pub use degrade::{LineChange, Lines, sha256};
 pub use label::Label;
 pub use rules::{Rank, Rules};
 

@@ -110,12 +110,21 @@ pub struct View {
     pub unfold_all: bool,
     /// Containers (JSON Pointer in the new document) whose unchanged parts are shown.
     pub unfolded: BTreeSet<String>,
+    /// Greatest number of rows of a path list; how many there are more is told.
+    pub limit: usize,
 }
 
 impl Default for View {
-    /// 80 columns, masked, folded.
+    /// 80 columns, masked, folded, all rows.
     fn default() -> Self {
-        Self { width: 80, mask: true, rules: Rules::default(), unfold_all: false, unfolded: BTreeSet::new() }
+        Self {
+            width: 80,
+            mask: true,
+            rules: Rules::default(),
+            unfold_all: false,
+            unfolded: BTreeSet::new(),
+            limit: usize::MAX,
+        }
     }
 }
 
@@ -246,6 +255,7 @@ fn grouped(structure: &Structure<'_>, changes: &[Change<'_>], view: &View) -> Ve
             entries.push(Entry { steps, changes: vec![change] });
         }
     }
+    let (total, mut shown) = (entries.len(), 0);
     // Groups in the order of their most significant change; in a group the order stays.
     let mut groups: Vec<(Option<&LabelStep>, Vec<Entry<'_>>)> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
@@ -269,7 +279,15 @@ fn grouped(structure: &Structure<'_>, changes: &[Change<'_>], view: &View) -> Ve
             rows.push(row);
         }
         let level = u16::from(heading.is_some());
-        rows.extend(group.iter().map(|entry| entry_row(structure, entry, level, view)));
+        let room = view.limit.saturating_sub(rows.len());
+        rows.extend(group.iter().take(room).map(|entry| entry_row(structure, entry, level, view)));
+        shown += group.len().min(room);
+        if rows.len() >= view.limit {
+            break;
+        }
+    }
+    if shown < total {
+        rows.push(Row::notice(&format!("… and {} changes more", total - shown)));
     }
     rows
 }
@@ -427,7 +445,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// What stands for a secret. Its length is told, its content is not, not even as a hash: short ones can be guessed.
-pub(super) fn masked(text: &str) -> String {
+pub fn masked(text: &str) -> String {
     let inner = text.trim().trim_end_matches(',').trim_matches('"');
     format!("‹masked, {} characters›", inner.chars().count())
 }

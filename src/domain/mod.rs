@@ -10,5 +10,5 @@ pub use event::{
     Severity,
 };
 pub use scope::{OrgId, OrgIdError, OrgScope};
-pub use text::{Safe, is_hidden};
+pub use text::{Safe, grouped, is_hidden};
 pub use time::{TimeRange, Timestamp, TimestampError};

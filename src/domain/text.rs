@@ -146,6 +146,19 @@ fn push_escape(out: &mut String, c: char) {
     debug_assert!(written.is_ok(), "writing to a String cannot fail");
 }
 
+/// Digits in groups of three, by spaces: `1 204 331`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,5 +217,11 @@ mod tests {
             prop_assert!(once.cut_end(columns).width() <= columns);
             prop_assert!(once.cut_middle(columns).width() <= columns);
         }
+    }
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        let groups = [0, 999, 1000, 999_999, 1_204_331].map(grouped);
+        assert_eq!(groups, ["0", "999", "1 000", "999 999", "1 204 331"]);
     }
 }

@@ -1,14 +1,14 @@
 //! What a filter says.
 
-use super::error::{FilterError, RangeError};
+use super::clock::{Hours, Weekdays};
+use super::error::FilterError;
 use super::field::Field;
+use super::local::Local;
 use super::parser;
-use super::when::When;
-use crate::domain::{TimeRange, Timestamp};
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
-use std::time::Duration;
+use super::path::Path;
+use super::value::{Network, Value};
+use super::when::{Span, When};
+use chrono_tz::Tz;
 
 /// A parsed filter. The default one matches every event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,19 +17,68 @@ pub struct Filter {
     pub(super) since: Option<When>,
     /// First instant behind, as written.
     pub(super) until: Option<When>,
+    /// The day, hour or other unit looked at, as written.
+    pub(super) at: Option<When>,
+    /// The surroundings looked at.
+    pub(super) around: Option<Around>,
+    /// The zone of days, weekdays and clock times.
+    pub(super) zone: Option<Tz>,
     /// Lifts the default window.
     pub(super) all_time: bool,
     /// The top-level AND, time terms taken out.
     pub(super) all_of: Vec<Expr>,
 }
 
+/// The surroundings of an event or an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Around {
+    /// Their middle.
+    pub center: Center,
+    /// How far they reach to either side; `None` for a number of events.
+    pub span: Option<Span>,
+}
+
+/// The middle of [`Around`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Center {
+    /// A time.
+    Time(When),
+    /// The event with this id.
+    Event(String),
+}
+
 /// A condition on an event.
+///
+/// The parser makes these in one form only: AND and OR have two or more parts, none of them of their own kind, and
+/// there is no NOT of a NOT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expr {
+    /// All of them hold.
+    And(Vec<Expr>),
+    /// One of them holds, or more.
+    Or(Vec<Expr>),
     /// Holds where the inner one does not: also where a column is null.
     Not(Box<Expr>),
     /// A field against values.
     Match(Match),
+    /// A place in the states against values.
+    State(StateMatch),
+    /// The value at one of these places differs between the states; a state that is absent counts as empty.
+    Changed(Vec<Path>),
+    /// The states differ, and only at these places.
+    OnlyChanged(Vec<Path>),
+    /// The value at a place went from one to another.
+    Change(Change),
+    /// Words that stand together somewhere in the event.
+    Words(Words),
+    /// A regular expression over the text of the event.
+    Regex(Regex),
+    /// The time of day, in the zone of the filter.
+    Hours(Vec<Hours>),
+    /// The day of the week, in the zone of the filter.
+    Weekdays(Weekdays),
+    /// What only this machine knows about the event.
+    Local(Local),
 }
 
 /// `field:value,value`
@@ -67,70 +116,199 @@ pub enum Matcher {
     },
 }
 
-/// An address with the number of its bits that count; the others are zero.
+/// `new.path:value,value`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateMatch {
+    /// Which state is looked at.
+    pub side: Side,
+    /// Where in it.
+    pub path: Path,
+    /// Holds when one of them does; never empty.
+    pub any_of: Vec<Test>,
+}
+
+/// A state, or either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
+pub enum Side {
+    /// `old`: before the event.
+    Old,
+    /// `new`: after it.
+    New,
+    /// `any`: one of the two, or both.
+    Any,
 }
 
-impl Network {
-    fn width(address: IpAddr) -> u8 {
-        if address.is_ipv4() { 32 } else { 128 }
-    }
-}
-
-impl FromStr for Network {
-    type Err = ();
-
-    /// `10.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`. Bits outside the network are cleared.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) if bits.len() <= 3 && bits.bytes().all(|b| b.is_ascii_digit()) => {
-                (address, Some(bits.parse::<u8>().map_err(drop)?))
-            }
-            Some(_) => return Err(()),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(drop)?;
-        let width = Self::width(address);
-        let bits = bits.unwrap_or(width);
-        if bits > width {
-            return Err(());
+impl Side {
+    /// Its name in a filter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Old => "old",
+            Self::New => "new",
+            Self::Any => "any",
         }
-        let address = match address {
-            IpAddr::V4(a) => {
-                IpAddr::V4((a.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)).into())
-            }
-            IpAddr::V6(a) => {
-                IpAddr::V6((a.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)).into())
-            }
-        };
-        Ok(Self { address, bits })
     }
 }
 
-impl fmt::Display for Network {
-    /// Without the number of bits where all count, as PostgreSQL prints an `inet`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.address)?;
-        if self.bits == Self::width(self.address) { Ok(()) } else { write!(f, "/{}", self.bits) }
+/// What the value at a place is tested for. An array holds what one of its elements holds; numbers are never texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// `*`: there is a value, and it is not null.
+    Present,
+    /// `null`: JSON null, or nothing there.
+    Null,
+    /// `missing`: nothing there.
+    Missing,
+    /// The same value; numbers by size, not by spelling.
+    Equals(Value),
+    /// `v*`: a text that begins with it.
+    Prefix(String),
+    /// `~v`: a text that has it somewhere.
+    Contains(String),
+    /// A value of the same type beyond it; texts in byte order.
+    Compare(Comparison, Value),
+    /// `a..b`: a value of the same type, both ends inside.
+    Range(Value, Value),
+}
+
+/// `>`, `>=`, `<`, `<=`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+}
+
+impl Comparison {
+    /// Its sign, the same in a filter and in SQL/JSON paths.
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+            Self::Below => "<",
+            Self::AtMost => "<=",
+        }
     }
 }
+
+/// `path:from->to`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub path: Path,
+    /// What the value was; when absent, something that does not pass `to`.
+    pub from: Option<Test>,
+    /// What it became; when absent, something that does not pass `from`.
+    pub to: Option<Test>,
+}
+
+/// A word, or several that follow one another, in either case. Identifiers count as the words they consist of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// As typed.
+    pub text: String,
+    /// The last word is only the beginning of one.
+    pub prefix: bool,
+}
+
+/// `/pattern/`, in PostgreSQL's notation for regular expressions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regex {
+    /// Between the slashes.
+    pub pattern: String,
+    /// `/…/i`: letters match in either case.
+    pub ignore_case: bool,
+}
+
+impl Expr {
+    /// All of `parts`; the AND in them becomes part of this one. Of one part, that part.
+    pub(super) fn and(parts: Vec<Self>) -> Self {
+        Self::join(parts, Self::And, |part| match part {
+            Self::And(inner) => Ok(inner),
+            other => Err(other),
+        })
+    }
+
+    /// One of `parts`; the OR in them becomes part of this one. Of one part, that part.
+    pub(super) fn or(parts: Vec<Self>) -> Self {
+        Self::join(parts, Self::Or, |part| match part {
+            Self::Or(inner) => Ok(inner),
+            other => Err(other),
+        })
+    }
+
+    fn join(
+        parts: Vec<Self>,
+        make: fn(Vec<Self>) -> Self,
+        open: fn(Self) -> Result<Vec<Self>, Self>,
+    ) -> Self {
+        let mut flat = Vec::with_capacity(parts.len());
+        for part in parts {
+            match open(part) {
+                Ok(inner) => flat.extend(inner),
+                Err(part) => flat.push(part),
+            }
+        }
+        match flat.len() {
+            1 => flat.swap_remove(0),
+            _ => make(flat),
+        }
+    }
+
+    /// Its opposite.
+    pub(super) fn not(self) -> Self {
+        match self {
+            Self::Not(inner) => *inner,
+            other => Self::Not(Box::new(other)),
+        }
+    }
+
+    /// Whether it, or a part of it, is such.
+    pub(super) fn any(&self, is_such: &dyn Fn(&Self) -> bool) -> bool {
+        is_such(self)
+            || match self {
+                Self::And(parts) | Self::Or(parts) => parts.iter().any(|p| p.any(is_such)),
+                Self::Not(inner) => inner.any(is_such),
+                _ => false,
+            }
+    }
+}
+
+/// Reads a list for `field in @NAME`: its content, or why there is none.
+pub type ReadList<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
 impl Filter {
     /// Longest text of a filter, in bytes; keeps a statement within the number of parameters PostgreSQL takes.
     pub const MAX_LENGTH: usize = 32 * 1024;
 
-    /// Reads a filter.
+    /// Reads a filter that names no lists of values.
     ///
     /// # Errors
     /// With the place, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        parser::parse(text)
+        parser::parse(text, &|_| Err("lists from a file cannot be read here".to_owned()))
     }
 
-    /// The text in its one canonical spelling: `parse(canonical(f)) == f`. Cursors and caches go by it.
+    /// Reads a filter; `lists` supplies the content of `field in @NAME`: a value on a line, `#` begins a remark, a `*`
+    /// at the end of a value stands for any text.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; also when a list cannot be read.
+    pub fn parse_with(text: &str, lists: ReadList<'_>) -> Result<Self, FilterError> {
+        parser::parse(text, lists)
+    }
+
+    /// A filter of these conditions, all of which must hold, and no time.
+    pub fn of(conditions: Vec<Expr>) -> Self {
+        Self { all_of: conditions, ..Self::default() }
+    }
+
+    /// The text in its one canonical spelling: `parse(canonical(f)) == f`. Cursors and caches go by it. Lists from
+    /// files are written out, which can make it longer than [`Self::MAX_LENGTH`].
     pub fn canonical(&self) -> String {
         self.to_string()
     }
@@ -140,9 +318,19 @@ impl Filter {
         &self.all_of
     }
 
-    /// Whether the filter says itself how far back it looks, by `since:` or `all-time`.
+    /// The zone of its clock times and weekdays.
+    pub fn zone(&self) -> Tz {
+        self.zone.unwrap_or(Tz::UTC)
+    }
+
+    /// The surroundings it asks for.
+    pub fn around(&self) -> Option<&Around> {
+        self.around.as_ref()
+    }
+
+    /// Whether the filter says itself how far back it looks: by `since:`, `at:`, `around:` or `all-time`.
     pub fn has_window(&self) -> bool {
-        self.since.is_some() || self.all_time
+        self.since.is_some() || self.at.is_some() || self.around.is_some() || self.all_time
     }
 
     /// Adds a lower bound from outside the text (`--since`).
@@ -150,7 +338,7 @@ impl Filter {
     /// # Errors
     /// When the filter has one already, or the text is no time.
     pub fn set_since(&mut self, text: &str) -> Result<(), FilterError> {
-        parser::set_bound(&mut self.since, "since", text)
+        parser::set_bound(self, "since", text)
     }
 
     /// Adds an upper bound from outside the text (`--until`).
@@ -158,41 +346,11 @@ impl Filter {
     /// # Errors
     /// As [`Self::set_since`].
     pub fn set_until(&mut self, text: &str) -> Result<(), FilterError> {
-        parser::set_bound(&mut self.until, "until", text)
+        parser::set_bound(self, "until", text)
     }
 
     /// Lifts the default window (`--all-time`).
     pub fn set_all_time(&mut self) {
         self.all_time = true;
-    }
-
-    /// The absolute bounds at the instant `now`. A filter that does not say how far back it looks is confined to
-    /// `default_window` before the end of the trail: its `newest` event, or an earlier `until:`. An event whose time
-    /// lies in the future does not move that window.
-    ///
-    /// # Errors
-    /// When no instant can lie between the bounds, or one of them is out of reach.
-    pub fn range(
-        &self,
-        now: Timestamp,
-        newest: Option<Timestamp>,
-        default_window: Duration,
-    ) -> Result<TimeRange, RangeError> {
-        let resolve = |when: Option<When>| match when {
-            None => Ok(None),
-            Some(w) => w.at(now).map(Some).ok_or_else(|| RangeError::OutOfReach { when: w.to_string() }),
-        };
-        let until = resolve(self.until)?;
-        let since = if self.has_window() {
-            resolve(self.since)?
-        } else {
-            let end = newest.map_or(now, |n| n.min(now)).min(until.unwrap_or(Timestamp::INFINITY));
-            let window = i64::try_from(default_window.as_micros()).unwrap_or(i64::MAX);
-            Some(Timestamp::from_micros(end.as_micros().saturating_sub(window)))
-        };
-        match (since, until) {
-            (Some(since), Some(until)) if since >= until => Err(RangeError::Empty { since, until }),
-            _ => Ok(TimeRange { since, until }),
-        }
     }
 }

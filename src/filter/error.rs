@@ -1,5 +1,6 @@
 //! Why a filter is refused, shown under the text itself.
 
+use super::when::NoInstant;
 use crate::domain::{Safe, Timestamp};
 use std::fmt;
 use std::ops::Range;
@@ -23,6 +24,23 @@ pub enum RangeError {
         /// Upper bound.
         until: Timestamp,
     },
+    /// A local time that is no instant, or two.
+    #[error("{0}: write it with its offset, such as 2026-10-25T02:30+01:00")]
+    NoInstant(#[from] NoInstant),
+    /// A regular expression without a lower bound.
+    #[error(
+        "a regular expression reads every event: say how far back, such as since:-7d, instead of all-time"
+    )]
+    Unbounded,
+    /// `integrity:`, `is:` or `tag:` where nothing is known about it.
+    #[error("'{field}:' asks what is known on this machine, and here nothing is known about that")]
+    NoFacts {
+        /// The field.
+        field: &'static str,
+    },
+    /// `around:` an event, or a number of events: only the database knows the bounds.
+    #[error("the surroundings of an event are not looked up here")]
+    Surroundings,
     /// Beyond the years a calendar knows.
     #[error("the time '{when}' is out of reach")]
     OutOfReach {

@@ -2,10 +2,16 @@
 //! `since:`), so the parser asks for the kind of piece it needs.
 
 use super::error::FilterError;
+use super::path;
 use std::ops::Range;
 
-/// The operators, longer ones before those they begin with.
+/// The operators, longer ones before those they begin with. A colon before another operator says nothing more.
 const OPERATORS: &[(&str, Operator)] = &[
+    (":!=", Operator::IsNot),
+    (":>=", Operator::AtLeast),
+    (":<=", Operator::AtMost),
+    (":>", Operator::Above),
+    (":<", Operator::Below),
     (":", Operator::Is),
     ("!=", Operator::IsNot),
     (">=", Operator::AtLeast),
@@ -40,7 +46,19 @@ pub(super) struct Scalar {
     pub(super) span: Range<usize>,
 }
 
-#[derive(Debug)]
+impl Scalar {
+    /// The bare word `*`.
+    pub(super) fn is_star(&self) -> bool {
+        !self.quoted && self.starred && self.text.is_empty()
+    }
+
+    /// The bare word, in either case.
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        !self.quoted && !self.starred && self.text.eq_ignore_ascii_case(word)
+    }
+}
+
+#[derive(Debug, Clone)]
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
@@ -63,6 +81,20 @@ impl<'a> Lexer<'a> {
         self.rest().chars().next()
     }
 
+    /// A part of the filter.
+    pub(super) fn slice(&self, span: Range<usize>) -> &'a str {
+        self.text.get(span).unwrap_or_default()
+    }
+
+    /// Goes on behind a word that [`Self::word`] has shown.
+    pub(super) fn skip_to(&mut self, end: usize) {
+        self.at = end;
+    }
+
+    pub(super) fn is_at(&self, wanted: &str) -> bool {
+        self.rest().starts_with(wanted)
+    }
+
     /// Skips blanks; whether there were any.
     pub(super) fn blanks(&mut self) -> bool {
         let rest = self.rest();
@@ -73,7 +105,7 @@ impl<'a> Lexer<'a> {
 
     /// Takes `wanted` if it stands here.
     pub(super) fn take(&mut self, wanted: &str) -> bool {
-        let there = self.rest().starts_with(wanted);
+        let there = self.is_at(wanted);
         if there {
             self.at += wanted.len();
         }
@@ -86,16 +118,22 @@ impl<'a> Lexer<'a> {
         (word, self.at..self.at + word.len())
     }
 
-    /// Whether the word after the next one is `in`, as in `actor in @file`.
-    pub(super) fn is_membership(&self) -> bool {
-        self.rest().split_whitespace().nth(1).is_some_and(|w| w.eq_ignore_ascii_case("in"))
+    /// Takes the next word and the `in` behind it, as in `actor in @file`.
+    pub(super) fn membership(&mut self) -> Option<(&'a str, Range<usize>)> {
+        let mut ahead = self.clone();
+        let (word, span) = ahead.word();
+        ahead.at = span.end;
+        (ahead.blanks() && ahead.keyword("in")).then(|| {
+            *self = ahead;
+            (word, span)
+        })
     }
 
     /// Takes `keyword` if it is the whole next word, in either case.
     pub(super) fn keyword(&mut self, keyword: &str) -> bool {
         let (word, span) = self.word();
         // `NOT(` is a keyword too.
-        let word = word.split('(').next().unwrap_or_default();
+        let word = word.split(['(', ')']).next().unwrap_or_default();
         let there = word.eq_ignore_ascii_case(keyword);
         if there {
             self.at = span.start + word.len();
@@ -103,12 +141,10 @@ impl<'a> Lexer<'a> {
         there
     }
 
-    /// Takes the name of a field or path if an operator follows it.
+    /// Takes the name of a field or path if an operator follows it. Keys of a path may be in quotes behind a dot.
     pub(super) fn name(&mut self) -> Option<(&'a str, Range<usize>)> {
         let rest = self.rest();
-        let end = rest
-            .find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '*' | '[' | ']')))
-            .unwrap_or(rest.len());
+        let end = path_length(rest, false);
         let (name, after) = rest.split_at(end);
         if name.is_empty()
             || name.starts_with('-')
@@ -121,6 +157,15 @@ impl<'a> Lexer<'a> {
         Some((name, span))
     }
 
+    /// Takes a path that stands as a value; empty where there is none.
+    pub(super) fn path(&mut self) -> (&'a str, Range<usize>) {
+        let rest = self.rest();
+        let end = path_length(rest, true);
+        let span = self.at..self.at + end;
+        self.at = span.end;
+        (&rest[..end], span)
+    }
+
     /// Takes the operator that [`Self::name`] has seen.
     pub(super) fn operator(&mut self) -> Operator {
         let found = OPERATORS.iter().find(|(text, _)| self.rest().starts_with(text));
@@ -129,7 +174,36 @@ impl<'a> Lexer<'a> {
         operator
     }
 
-    /// Takes a value.
+    /// Whether the value that stands here is a change: `->` follows it, or begins it.
+    pub(super) fn is_change(&self) -> bool {
+        let mut ahead = self.clone();
+        if !ahead.is_at("->") && ahead.scalar().is_err() {
+            return false;
+        }
+        ahead.is_at("->")
+    }
+
+    /// Refuses what follows the end of a value and is no part of it.
+    pub(super) fn end_of_value(&self) -> Result<(), FilterError> {
+        let Some(c) = self.peek() else { return Ok(()) };
+        if c.is_whitespace() || matches!(c, ',' | ')') {
+            return Ok(());
+        }
+        let (length, what, hint) = if self.is_at("->") {
+            (2, "a change (old->new) does not stand here", "put the value in quotes if it has '->' in it")
+        } else if self.is_at("..") {
+            (2, "a range (a..b) does not stand here", "put the value in quotes if it has '..' in it")
+        } else {
+            (
+                c.len_utf8(),
+                "a value ends here, but something follows",
+                "put a blank between terms, and the whole value in quotes if this belongs to it",
+            )
+        };
+        Err(FilterError::new(self.at..self.at + length, what).hint(hint))
+    }
+
+    /// Takes a value; what may follow it is for [`Self::end_of_value`].
     pub(super) fn scalar(&mut self) -> Result<Scalar, FilterError> {
         let start = self.at;
         let (text, quoted) =
@@ -139,17 +213,6 @@ impl<'a> Lexer<'a> {
             _ => (text, quoted && self.take("*")),
         };
         let span = start..self.at;
-        match self.peek() {
-            None | Some(',' | ')') => {}
-            Some(c) if c.is_whitespace() => {}
-            Some(c) => {
-                return Err(FilterError::new(
-                    self.at..self.at + c.len_utf8(),
-                    "a value ends here, but something follows",
-                )
-                .hint("put a blank between terms, and the whole value in quotes if this belongs to it"));
-            }
-        }
         if !quoted && text.contains('*') {
             return Err(FilterError::new(span, "'*' stands for any text at the end of a value only")
                 .hint("put the value in quotes if it has a star in it"));
@@ -162,12 +225,14 @@ impl<'a> Lexer<'a> {
 
     fn bare(&mut self) -> Result<String, FilterError> {
         let rest = self.rest();
-        let end = rest
-            .find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | '"'))
-            .unwrap_or(rest.len());
+        let end = [
+            rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | '"')),
+            rest.find("->"),
+            rest.find(".."),
+        ];
+        let end = end.into_iter().flatten().min().unwrap_or(rest.len());
         let text = &rest[..end];
         let span = self.at..self.at + end;
-        let not_yet = |what: &str| FilterError::new(span.clone(), format!("{what} are not yet available"));
         if text.is_empty() {
             return Err(match self.peek() {
                 Some('(') => {
@@ -178,18 +243,10 @@ impl<'a> Lexer<'a> {
                     .hint("write null for 'no value', * for 'any value', \"\" for the empty text"),
             });
         }
-        if text.contains("->") {
-            return Err(
-                not_yet("change predicates (old->new)").hint("put the value in quotes if it has '->' in it")
-            );
-        }
-        if text.contains("..") {
-            return Err(not_yet("ranges (a..b)").hint("put the value in quotes if it has '..' in it"));
-        }
         if text.starts_with('@') {
-            return Err(
-                not_yet("lists from a file (@file)").hint("put the value in quotes if it begins with '@'")
-            );
+            return Err(FilterError::new(span, "a bare value cannot begin with '@'").hint(
+                "a list from a file is written field in @file; put the value in quotes if it begins with '@'",
+            ));
         }
         if let Some(at) = text.find(['[', ']', '{', '}']) {
             return Err(FilterError::new(
@@ -209,30 +266,71 @@ impl<'a> Lexer<'a> {
         Ok(text.to_owned())
     }
 
-    fn quoted(&mut self) -> Result<String, FilterError> {
+    /// Takes a text in quotes.
+    pub(super) fn quoted(&mut self) -> Result<String, FilterError> {
+        let (text, length) = path::unquote(self.rest(), self.at)?;
+        self.at += length;
+        Ok(text)
+    }
+
+    /// Takes the name of a file behind `@`, bare or in quotes.
+    pub(super) fn file(&mut self) -> Result<(String, Range<usize>), FilterError> {
         let start = self.at;
-        let mut text = String::new();
+        let name = if self.peek() == Some('"') {
+            self.quoted()?
+        } else {
+            let rest = self.rest();
+            let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | '"'));
+            let name = &rest[..end.unwrap_or(rest.len())];
+            self.at += name.len();
+            name.to_owned()
+        };
+        let span = start..self.at;
+        if name.is_empty() {
+            return Err(FilterError::new(span, "the name of a file is missing here"));
+        }
+        Ok((name, span))
+    }
+
+    /// Takes a regular expression with its slashes: the pattern, and whether an `i` follows.
+    pub(super) fn regex(&mut self) -> Result<(String, bool), FilterError> {
+        let start = self.at;
+        let mut pattern = String::new();
         let mut chars = self.rest().char_indices().skip(1);
         while let Some((offset, c)) = chars.next() {
             match c {
-                '"' => {
+                '/' => {
                     self.at = start + offset + 1;
-                    return Ok(text);
+                    return Ok((pattern, self.take("i")));
                 }
                 '\\' => match chars.next() {
-                    Some((_, escaped @ ('"' | '\\'))) => text.push(escaped),
-                    _ => {
-                        let at = start + offset;
-                        return Err(FilterError::new(
-                            at..at + 1,
-                            "a backslash in quotes stands before \" or \\ only",
-                        )
-                        .hint("write \\\\ for a backslash"));
-                    }
+                    Some((_, '/')) => pattern.push('/'),
+                    Some((_, escaped)) => pattern.extend(['\\', escaped]),
+                    None => break,
                 },
-                c => text.push(c),
+                c => pattern.push(c),
             }
         }
-        Err(FilterError::new(start..start + 1, "this quotation mark is never closed"))
+        Err(FilterError::new(start..start + 1, "this regular expression is never closed")
+            .hint("write /pattern/, or put the text in quotes to search for a word that begins with '/'"))
     }
+}
+
+/// Bytes of the path at the beginning of `text`. As a value it may begin with a quoted key.
+fn path_length(text: &str, is_value: bool) -> usize {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let behind_dot = text[..at].ends_with('.') || is_value && at == 0;
+        if path::is_bare(c) && !text[at..].starts_with("->") || matches!(c, '.' | '*' | '[' | ']') {
+            at += c.len_utf8();
+        } else if c == '"'
+            && behind_dot
+            && let Ok((_, length)) = path::unquote(&text[at..], at)
+        {
+            at += length;
+        } else {
+            break;
+        }
+    }
+    at
 }

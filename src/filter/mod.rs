@@ -1,22 +1,32 @@
 //! The filter language: lexer, parser with spans, AST, canonical printer. No IO, no clock.
 //!
-//! Understood today: `field:value` terms joined by blanks or AND; negation by `-`, `!` or NOT; lists (`a,b` is any of
-//! them); prefixes (`v*`); quoted values; `~` for "contains"; `sev>=warning`; addresses and networks; `null` and `*`;
-//! `since:`, `until:` and `all-time`. Everything else of the grammar (words and phrases, OR, parentheses, state paths,
-//! changes, ranges, regular expressions, file lists, local fields) is recognised and refused: a filter is never read
-//! as something else than what it says.
+//! The grammar is that of GitHub's qualifiers with KQL's booleans and Splunk's times; `docs/filter.md` describes it. A
+//! filter is never read as something else than what it says: what can be meant in two ways is refused with both.
 
 mod ast;
+mod bounds;
+mod clock;
 mod error;
+mod explain;
 mod field;
 mod lexer;
+mod local;
 mod parser;
+mod path;
 mod printer;
 #[cfg(test)]
 mod tests;
+mod value;
 mod when;
 
-pub use ast::{Expr, Filter, Match, Matcher, Network};
+pub use ast::{
+    Around, Center, Change, Comparison, Expr, Filter, Match, Matcher, ReadList, Regex, Side, StateMatch,
+    Test, Words,
+};
+pub use clock::{Hours, Weekdays};
 pub use error::{FilterError, RangeError};
 pub use field::{Field, Kind};
-pub use when::{Unit, When};
+pub use local::{Facts, Integrity, Local, Noted, Question, Selection};
+pub use path::{Path, Step};
+pub use value::{Network, Number, Value, json_string};
+pub use when::{Day, NoInstant, Span, Unit, When};

@@ -190,6 +190,10 @@ pub(super) fn settings(purpose: Purpose, sockets: &Path) -> Vec<std::ffi::OsStri
         }
         .map(Into::into),
     );
+    if purpose == Purpose::ThrowAway {
+        // It may lie in memory, where a statement that has run wild would take the machine with it.
+        list.push("temp_file_limit=2GB".into());
+    }
     // Containers often have 64 MB there, which a parallel query soon fills.
     if cfg!(target_os = "linux") && sys::space(Path::new("/dev/shm")).is_none_or(|(size, _)| size < 512 << 20)
     {

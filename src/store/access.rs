@@ -27,6 +27,11 @@ pub(super) enum Access {
         /// What the index is asked for; never empty.
         branches: Vec<Branch>,
     },
+    /// A few rows by the words they hold; sorted afterwards.
+    Words {
+        /// The index on the search vector.
+        index: String,
+    },
     /// No index on time: the whole table is read.
     Scan,
     /// A view or a foreign table, of which nothing is known.
@@ -145,6 +150,7 @@ impl Access {
             Self::Ordered { branches, .. } | Self::Lookup { branches } => {
                 branches.iter().map(|b| b.index.as_str()).collect()
             }
+            Self::Words { index } => vec![index],
             Self::Scan | Self::Opaque => Vec::new(),
         };
         names.sort_unstable();

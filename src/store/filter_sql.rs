@@ -1,25 +1,94 @@
 //! A filter as SQL conditions, values bound.
 
-use crate::filter::{Expr, Field, Filter, Kind, Match, Matcher};
+mod states;
+mod text;
+
+use crate::filter::{Expr, Field, Filter, Hours, Kind, Local, Match, Matcher, Selection, Weekdays};
 use sqlx::{Postgres, QueryBuilder};
+pub(super) use text::Vector;
 
 /// Adds ` AND condition` for every condition of the filter; its time terms have become bounds of the query.
-pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &Filter, vector: Vector) {
+    let setting = Setting { zone: filter.zone().name(), vector };
     for condition in filter.conditions() {
         sql.push(" AND ");
-        push_expr(sql, condition);
+        push_expr(sql, condition, setting);
     }
 }
 
-fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr) {
+/// What conditions depend on beside themselves.
+#[derive(Clone, Copy)]
+struct Setting {
+    zone: &'static str,
+    vector: Vector,
+}
+
+/// Adds a condition that can stand in an AND.
+fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting) {
     match expr {
-        Expr::Match(found) => push_match(sql, found),
+        Expr::And(parts) => push_joined(sql, parts, " AND ", |sql, part| push_expr(sql, part, setting)),
+        Expr::Or(parts) => push_joined(sql, parts, " OR ", |sql, part| push_expr(sql, part, setting)),
         Expr::Not(inner) => {
-            push_expr(sql, inner);
+            push_expr(sql, inner, setting);
             // Not `NOT`: a null column is not the value either.
             sql.push(" IS NOT TRUE");
         }
+        Expr::Match(found) => push_match(sql, found),
+        Expr::State(found) => states::push_match(sql, found),
+        Expr::Changed(paths) => states::push_changed(sql, paths),
+        Expr::OnlyChanged(paths) => states::push_only_changed(sql, paths),
+        Expr::Change(change) => states::push_change(sql, change),
+        Expr::Words(words) => text::push_words(sql, words, setting.vector),
+        Expr::Regex(regex) => text::push_regex(sql, regex),
+        Expr::Hours(any_of) => {
+            push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone))
+        }
+        Expr::Weekdays(days) => push_weekdays(sql, *days, setting.zone),
+        Expr::Local(local) => push_local(sql, local),
     }
+}
+
+/// Several conditions in parentheses.
+fn push_joined<T>(
+    sql: &mut QueryBuilder<Postgres>,
+    parts: &[T],
+    separator: &'static str,
+    push: impl Fn(&mut QueryBuilder<Postgres>, &T),
+) {
+    sql.push('(');
+    for (n, part) in parts.iter().enumerate() {
+        sql.push(if n == 0 { "" } else { separator });
+        push(sql, part);
+    }
+    sql.push(')');
+}
+
+fn push_hours(sql: &mut QueryBuilder<Postgres>, hours: Hours, zone: &'static str) {
+    let bound = |sql: &mut QueryBuilder<Postgres>, sign: &'static str, second: u32| {
+        sql.push("(timestamp AT TIME ZONE ").push_bind(zone).push(")::time").push(sign);
+        let clock = format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
+        sql.push_bind(clock).push("::time");
+    };
+    sql.push('(');
+    bound(sql, " >= ", hours.from);
+    sql.push(if hours.from < hours.to { " AND " } else { " OR " });
+    bound(sql, " < ", hours.to);
+    sql.push(')');
+}
+
+fn push_weekdays(sql: &mut QueryBuilder<Postgres>, days: Weekdays, zone: &'static str) {
+    let days: Vec<i32> = days.iso().map(i32::from).collect();
+    sql.push("(extract(isodow FROM timestamp AT TIME ZONE ").push_bind(zone).push(")::int = ANY(");
+    sql.push_bind(days).push("))");
+}
+
+fn push_local(sql: &mut QueryBuilder<Postgres>, local: &Local) {
+    match &local.answer {
+        Some(Selection::Only(ids)) => sql.push("(event_id = ANY(").push_bind(ids.clone()).push("))"),
+        Some(Selection::AllBut(ids)) => sql.push("(event_id <> ALL(").push_bind(ids.clone()).push("))"),
+        // Nobody knows. `Filter::range` has refused such a filter.
+        None => sql.push("(NULL::boolean)"),
+    };
 }
 
 /// What a text is compared with: a column, or an expression over it. Never user input.
@@ -210,7 +279,7 @@ mod tests {
 
     fn sql(filter: &str) -> String {
         let mut sql = QueryBuilder::new("");
-        push_conditions(&mut sql, &Filter::parse(filter).unwrap());
+        push_conditions(&mut sql, &Filter::parse(filter).unwrap(), Vector::Stored);
         sql.into_string()
     }
 

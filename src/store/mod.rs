@@ -5,6 +5,7 @@
 //! only the writing commands hold a [`WriteDb`].
 
 mod access;
+pub mod bounds;
 pub mod capabilities;
 pub mod cursor;
 pub mod databases;
@@ -20,6 +21,8 @@ mod page_sql;
 mod row;
 pub mod scan;
 pub mod schema;
+pub mod search;
+pub mod states;
 pub mod summary;
 pub mod timeline;
 mod walk;

@@ -20,6 +20,9 @@ macro_rules! row_columns {
 /// `concat` prints an address as PostgreSQL itself does, while its cast to text adds `/32`; it makes `''` of NULL.
 pub(super) const ROW_COLUMNS: &str = row_columns!();
 
+/// How many these are.
+pub(super) const WIDTH: usize = 21;
+
 /// The columns of an [`Event`], in the order [`event`] reads them.
 pub(super) const EVENT_COLUMNS: &str = concat!(row_columns!(), ", previous_state::text, new_state::text");
 
@@ -109,7 +112,7 @@ pub(super) fn event(row: &PgRow) -> Result<Event, StoreError> {
     let state = |column: usize| -> Result<Option<Json>, StoreError> {
         Ok(row.try_get::<Option<String>, _>(column)?.map(Json::from_trusted))
     };
-    Ok(Event { row: event_row(row)?, previous_state: state(21)?, new_state: state(22)? })
+    Ok(Event { row: event_row(row)?, previous_state: state(WIDTH)?, new_state: state(WIDTH + 1)? })
 }
 
 #[cfg(test)]

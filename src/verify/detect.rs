@@ -3,13 +3,69 @@
 use super::report::SchemeUsed;
 use crate::chain::links::parse_hash;
 use crate::chain::{Judge, Judgement, Row, Scheme};
-use crate::store::StoreError;
-use crate::store::scan::{Scanned, Sink, Snapshot, Unreadable};
+use crate::domain::{Event, OrgScope, TimeRange};
+use crate::store::scan::{self, Scanned, Sink, Snapshot, Unreadable};
+use crate::store::{ReadDb, StoreError};
+use tokio_util::sync::CancellationToken;
 
 /// Rows of the sample.
 const SAMPLE: u32 = 100;
 /// Rows of it for which other spellings are tried.
 const CLOSE_LOOKS: u32 = 20;
+
+/// From this many rows on, a table of which not one fits a scheme is taken to have another scheme.
+pub(super) const FOREIGN: u64 = 10;
+/// Why nothing can be said about the rows of such a table.
+pub(super) const NO_SCHEME: &str =
+    "the scheme is not known: of no event does the hash fit a scheme of this program";
+/// What may have written such a table.
+pub(super) const OTHER_WRITER: &str = "a writer that hashes another text";
+
+/// How the hashes of a trail are made, as far as a sample tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detected {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// How sure that is.
+    pub used: SchemeUsed,
+    /// Rows of the sample.
+    pub rows: u64,
+}
+
+impl Detected {
+    /// Of enough rows, not one fits: that says something about the scheme, and nothing about the rows.
+    pub fn is_foreign(&self) -> bool {
+        self.used.guessed && self.rows >= FOREIGN
+    }
+
+    /// Whether more rows may tell more.
+    pub fn is_tentative(&self) -> bool {
+        self.used.guessed && self.rows < FOREIGN
+    }
+
+    /// Judges the content of one event of the trail by a judge of its scheme.
+    pub fn judge(&self, judge: &mut Judge, event: &Event) -> Judgement {
+        // A hash that is none is one under no scheme.
+        let foreign = self.is_foreign() && parse_hash(&event.row.hash).is_some();
+        match judge.judge(&Row::from(event)) {
+            Judgement::Mismatch(_) if foreign => Judgement::Undecided(NO_SCHEME.to_owned()),
+            judgement => judgement,
+        }
+    }
+}
+
+/// Finds out the scheme of an organisation's trail.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn detect(
+    db: &ReadDb,
+    scope: &OrgScope,
+    cancel: &CancellationToken,
+) -> Result<Detected, StoreError> {
+    let whole = scan::Request { scope: scope.clone(), range: TimeRange::default(), links_only: false };
+    scan::with_snapshot(db, whole, cancel, async |snapshot: &mut Snapshot<'_>| scheme(snapshot).await).await
+}
 
 struct Sampler {
     /// Each scheme with the number of rows it fits.
@@ -45,7 +101,7 @@ impl Sink for Sampler {
 }
 
 /// The scheme that fits most rows of a sample; the first one, as a guess, when none fits any.
-pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<(Scheme, SchemeUsed), StoreError> {
+pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<Detected, StoreError> {
     let candidates = Scheme::ALL.iter().map(|scheme| (Judge::new(*scheme), 0)).collect();
     let mut sampler = Sampler { candidates, rows: 0, close_looks: 0 };
     snapshot.sample(SAMPLE, &mut sampler).await?;
@@ -57,5 +113,6 @@ pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<(Scheme, Schem
     }
     let (scheme, fits) = best;
     let confidence = if sampler.rows == 0 { 0.0 } else { fits as f64 / sampler.rows as f64 };
-    Ok((scheme, SchemeUsed { name: scheme.name(), guessed: fits == 0, confidence }))
+    let used = SchemeUsed { name: scheme.name(), guessed: fits == 0, confidence };
+    Ok(Detected { scheme, used, rows: sampler.rows })
 }

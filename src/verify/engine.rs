@@ -1,6 +1,6 @@
 //! From rows to a report.
 
-use super::detect;
+use super::detect::{self, FOREIGN, NO_SCHEME, OTHER_WRITER};
 use super::finding::{Class, Finding};
 use super::progress::Gauge;
 use super::report::{
@@ -18,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Rows after which a reader tells the gauge.
 const REPORT_EVERY: u64 = 256;
-/// From this many rows on, a table of which not one fits the guessed scheme is taken to have another scheme.
-const FOREIGN: u64 = 10;
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -48,14 +46,15 @@ pub async fn verify(
     let reading =
         scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
-        let (scheme, used) = detect::scheme(snapshot).await?;
+        let detected = detect::scheme(snapshot).await?;
+        let scheme = detected.scheme;
         let readers = (0..request.jobs.max(1)).map(|_| Reader::new(scheme, gauge.clone())).collect();
         let readers = snapshot.read(readers, |total| gauge.expect(total)).await?;
         let mut whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
         let open = std::mem::take(&mut whole.links).close();
         let shape = shape(snapshot, &open).await?;
         let chain = chain_findings(snapshot, request, &whole, &open, &shape).await?;
-        Ok(report(snapshot, request, used, scheme, whole, &open, shape, chain, gauge))
+        Ok(report(snapshot, request, detected.used, scheme, whole, &open, shape, chain, gauge))
     })
     .await
 }
@@ -328,9 +327,8 @@ impl Readings {
         self.cut_classes.iter_mut().for_each(undecided);
         for finding in self.findings.iter_mut().filter(|f| f.class == Class::ContentMismatch) {
             undecided(&mut finding.class);
-            "the scheme is not known: of no event does the hash fit a scheme of this program"
-                .clone_into(&mut finding.detail);
-            finding.consistent_with = vec!["a writer that hashes another text".to_owned()];
+            NO_SCHEME.clone_into(&mut finding.detail);
+            finding.consistent_with = vec![OTHER_WRITER.to_owned()];
         }
     }
 }

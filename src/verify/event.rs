@@ -1,7 +1,8 @@
 //! One event: its content, its predecessor, its successors.
 
+use super::detect::{Detected, detect};
 use super::report::{SchemeUsed, Verdict};
-use crate::chain::{Judge, Judgement, Row, Scheme};
+use crate::chain::{Judge, Judgement, Row};
 use crate::domain::{Event, EventRow, OrgScope};
 use crate::store::{ReadDb, StoreError, links, timeline};
 use serde::Serialize;
@@ -62,11 +63,6 @@ impl From<&EventRow> for Neighbour {
     }
 }
 
-/// Judges the content of one event that was read with its states.
-pub fn verify_row(event: &Event, judge: &mut Judge) -> Judgement {
-    judge.judge(&Row::from(event))
-}
-
 /// Verifies one event by its id; `None` when the organisation has no such event.
 ///
 /// # Errors
@@ -77,29 +73,41 @@ pub async fn verify_event(
     event_id: &str,
     cancel: &CancellationToken,
 ) -> Result<Option<EventReport>, StoreError> {
-    let Some(event) = timeline::event(db, scope, event_id, None, cancel).await? else { return Ok(None) };
-    let row = &event.row;
-    let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
-    let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
-    Ok(Some(report(&event, &predecessors, &successors)))
+    match timeline::event(db, scope, event_id, None, cancel).await? {
+        Some(event) => Ok(Some(verify_read(db, scope, &event, cancel).await?)),
+        None => Ok(None),
+    }
 }
 
-fn report(event: &Event, predecessors: &[EventRow], successors: &[EventRow]) -> EventReport {
+/// Verifies an event that was read with its states.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn verify_read(
+    db: &ReadDb,
+    scope: &OrgScope,
+    event: &Event,
+    cancel: &CancellationToken,
+) -> Result<EventReport, StoreError> {
     let row = &event.row;
-    // The scheme under which it fits, else the first one, as a guess.
-    let fits = |scheme: &&Scheme| {
-        matches!(
-            verify_row(event, &mut Judge::new(**scheme)),
-            Judgement::Verified | Judgement::VerifiedAlternative(_)
-        )
-    };
-    let found = Scheme::ALL.iter().find(fits);
-    let scheme = found.copied().unwrap_or(Scheme::V1);
-    let mut judge = Judge::new(scheme);
+    let detected = detect(db, scope, cancel).await?;
+    let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
+    let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
+    Ok(report(event, detected, &predecessors, &successors))
+}
+
+fn report(
+    event: &Event,
+    detected: Detected,
+    predecessors: &[EventRow],
+    successors: &[EventRow],
+) -> EventReport {
+    let row = &event.row;
+    let mut judge = Judge::new(detected.scheme);
     let stored = Row::from(event);
     let canonical_text = judge.preimage(&stored).ok();
     let computed_hash = judge.hash(&stored).ok().map(|hash| crate::chain::to_hex(&hash));
-    let (content, detail, consistent_with) = match judge.judge(&stored) {
+    let (content, detail, consistent_with) = match detected.judge(&mut judge, event) {
         Judgement::Verified => ("verified", None, Vec::new()),
         Judgement::VerifiedAlternative(reading) => ("verified_alternative", Some(reading), Vec::new()),
         Judgement::Undecided(why) => ("undecided", Some(why), Vec::new()),
@@ -127,11 +135,7 @@ fn report(event: &Event, predecessors: &[EventRow], successors: &[EventRow]) -> 
         content,
         detail,
         consistent_with,
-        scheme: SchemeUsed {
-            name: scheme.name(),
-            guessed: found.is_none(),
-            confidence: if found.is_some() { 1.0 } else { 0.0 },
-        },
+        scheme: detected.used,
         stored_hash: row.hash.clone(),
         computed_hash,
         previous_hash: row.previous_hash.clone(),

@@ -10,8 +10,9 @@ mod finding;
 mod progress;
 mod report;
 
+pub use detect::{Detected, detect};
 pub use engine::{Request, verify};
-pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_row};
+pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use progress::{Gauge, Progress};
 pub use report::{

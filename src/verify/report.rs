@@ -1,7 +1,7 @@
 //! The result of a verification: the JSON of `verify --format json`, the verdict, the line for a ticket.
 
 use super::finding::{Class, Finding};
-use crate::domain::Safe;
+use crate::domain::{Safe, grouped};
 use crate::error::Kind;
 use serde::Serialize;
 use std::fmt;
@@ -239,6 +239,18 @@ impl Report {
         }
     }
 
+    /// Events that claim a time before their predecessor's: information, which decides nothing.
+    pub fn out_of_time_order(&self) -> u64 {
+        let accepted =
+            self.accepted.iter().filter(|a| a.finding.class == Class::TimeBeforePredecessor).count();
+        self.links.time_before_predecessor.len().saturating_sub(accepted) as u64
+    }
+
+    /// Open findings, those that were cut included, information not.
+    pub fn open_findings(&self) -> u64 {
+        (self.findings.len() as u64 + self.findings_cut).saturating_sub(self.out_of_time_order())
+    }
+
     /// Events whose content is known to be as it was written.
     pub fn verified(&self) -> u64 {
         self.content.verified + self.content.verified_alternative
@@ -249,19 +261,23 @@ impl fmt::Display for Report {
     /// One line that can be pasted into a ticket.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unverified = self.events - self.verified();
-        let findings = self.findings.len() as u64 + self.findings_cut;
+        let findings = self.open_findings();
         write!(
             f,
-            "VERIFY {}: {}, {} events, {} broken, {} findings, pins {}/{}, unverified {}",
+            "VERIFY {}: {}, {} events, {} broken, {} finding{}, pins {}/{}, unverified {}",
             Safe::from_untrusted(&self.organization_id),
             self.verdict.to_string().replace('_', " "),
             grouped(self.events),
             grouped(self.content.mismatch),
             grouped(findings),
+            if findings == 1 { "" } else { "s" },
             self.pins.matched,
             self.pins.checked,
             grouped(unverified),
         )?;
+        if self.out_of_time_order() > 0 {
+            write!(f, ", out of time order {}", grouped(self.out_of_time_order()))?;
+        }
         if !self.accepted.is_empty() {
             write!(f, ", accepted {}", self.accepted.len())?;
         }
@@ -271,19 +287,6 @@ impl fmt::Display for Report {
         }
         write!(f, ", {}.{} s", self.elapsed_ms / 1000, self.elapsed_ms % 1000 / 100)
     }
-}
-
-/// Digits in groups of three.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(' ');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -380,10 +383,12 @@ pub(super) mod tests {
     fn the_line_is_fit_for_a_terminal() {
         assert_eq!(
             report(&[Class::ContentMismatch]).to_string(),
-            "VERIFY org\\x1B-1: broken, 1 204 331 events, 1 broken, 1 findings, pins 0/0, unverified 1, head 9c41aa00…, \
+            "VERIFY org\\x1B-1: broken, 1 204 331 events, 1 broken, 1 finding, pins 0/0, unverified 1, head 9c41aa00…, \
              11.8 s"
         );
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999_999), "999 999");
+        let mut report = report(&[Class::TimeBeforePredecessor]);
+        report.links.time_before_predecessor.push("e".to_owned());
+        let line = report.to_string();
+        assert!(line.contains(", 0 findings, ") && line.contains(", out of time order 1, "), "{line}");
     }
 }

@@ -147,6 +147,15 @@ async fn the_default_window_ends_at_the_newest_event_and_is_said() {
     assert_eq!(ids(&reached.json()), ["outside"]);
     let quiet = run(&test, &["-q", "events", "actor:u-old"]);
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (0, "", ""));
+
+    // An organisation without any event is most likely misspelt: not to be taken for a calm one.
+    let misspelt = run(&test, &["--org", "no-such", "events"]);
+    assert_eq!((misspelt.code, misspelt.stdout.as_str()), (4, ""), "{}", misspelt.stderr);
+    assert!(
+        misspelt.stderr.contains("no events of 'no-such'\n  hint: organisations: "),
+        "{}",
+        misspelt.stderr
+    );
     test.drop_now().await;
 }
 
@@ -253,7 +262,8 @@ async fn an_event_comes_with_its_verification_and_its_neighbours() {
     .unwrap();
     c.close().await.unwrap();
     let changed = run(&test, &["--format", "json", "show", "e-2"]).json();
-    assert_eq!(changed["verification"]["content"], "undecided");
+    assert_eq!(changed["verification"]["content"], "mismatch");
+    assert!(changed["verification"]["consistent_with"].as_array().is_some_and(|fits| !fits.is_empty()));
     assert_ne!(changed["verification"]["stored_hash"], changed["verification"]["computed_hash"]);
 
     let missing = run(&test, &["show", "e-9"]);

@@ -4,6 +4,8 @@ use crate::support;
 
 use agenttrace::diff::json::{Doc, Limits};
 use agenttrace::diff::{Options, apply, compare, patch, unhurried};
+use agenttrace::domain::{EventKey, OrgId, OrgScope, Timestamp};
+use agenttrace::store::{ReadDb, ReadSettings, history};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,6 +13,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
 
 const LIMITS: Limits = Limits { bytes: 1 << 24, nodes: 1 << 20 };
 
@@ -154,6 +157,83 @@ async fn one_event_and_two_events() {
     // Another organisation's event does not exist here.
     let (code, text) = life.run("diff other");
     assert!(code == 4 && text.contains("organisation 'acme' has no event 'other'"), "{text}");
+    life.0.drop_now().await;
+}
+
+#[tokio::test]
+async fn of_large_states_only_a_beginning_leaves_the_server() {
+    let life = Life::new().await;
+    let mut c = PgConnection::connect_with(&life.0.options).await.unwrap();
+    sqlx::query(
+        "INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category,
+             event_type, event_severity, resource_type, resource_id, action, request_id, hash, previous_hash,
+             previous_state, new_state)
+         SELECT 'large', '2026-02-01T00:00:00Z', 'acme', 'user', 'a', 'admin', 'x.y', 'info', 't', 'i', 'update', 'r',
+             'h', '', '{\"a\": 1}', to_jsonb(repeat('é', 30000))",
+    )
+    .execute(&mut c)
+    .await
+    .unwrap();
+    c.close().await.unwrap();
+    let db = ReadDb::connect(life.0.options.clone(), ReadSettings::default()).await.unwrap();
+    let cancel = CancellationToken::new();
+    let key = EventKey {
+        timestamp: Timestamp::parse("2026-02-01T00:00:00Z").unwrap(),
+        event_id: "large".to_owned(),
+    };
+    let scope = |org: &str| OrgScope::enter(OrgId::new(org).unwrap());
+    let observe = async |org, cap| history::observe(&db, &scope(org), &key, cap, &cancel).await.unwrap();
+
+    let seen = observe("acme", 1_000).await.unwrap();
+    let (previous, new) = (seen.previous.unwrap(), seen.new.unwrap());
+    assert_eq!((&*previous.text, previous.bytes, previous.is_whole()), ("{\"a\": 1}", 8, true));
+    assert_eq!((new.text.chars().count(), new.bytes, new.is_whole()), (16_384, 60_002, false));
+    let whole = observe("acme", 60_002).await.unwrap().new.unwrap();
+    assert_eq!((whole.text.len(), whole.is_whole()), (60_002, true));
+    assert_eq!(new.sha256, Some(agenttrace::diff::sha256(&whole.text)));
+    assert_eq!(observe("rival", 1_000).await, None);
+    db.close().await;
+    life.0.drop_now().await;
+}
+
+#[tokio::test]
+async fn versions_of_a_resource_and_their_neighbours() {
+    let life = Life::new().await;
+    let db = ReadDb::connect(life.0.options.clone(), ReadSettings::default()).await.unwrap();
+    let cancel = CancellationToken::new();
+    let scope = OrgScope::enter(OrgId::new("acme").unwrap());
+    let resource = history::Resource { kind: "role_binding".to_owned(), id: "rb-7".to_owned() };
+    let key = |n: i64| EventKey {
+        timestamp: Timestamp::parse(&format!("2026-01-15T00:0{}:00Z", n - 1)).unwrap(),
+        event_id: format!("e{n}"),
+    };
+    let next = async |n, older| {
+        let found = history::neighbour(&db, &scope, &resource, &key(n), older, &cancel).await.unwrap();
+        found.map(|k| k.event_id)
+    };
+    // e3 only reads, and the event of the other organisation does not exist here.
+    assert_eq!(next(4, true).await.as_deref(), Some("e2"));
+    assert_eq!(next(2, false).await.as_deref(), Some("e4"));
+    assert_eq!((next(1, true).await, next(5, false).await), (None, None));
+
+    let moment = async |n| history::moment(&db, &scope, &resource, &key(n), 1_000, &cancel).await.unwrap();
+    let after_read = moment(3).await;
+    let id = |o: &Option<history::Observed>| o.as_ref().map(|o| o.row.event_id.clone());
+    assert_eq!(
+        (id(&after_read.version).as_deref(), id(&after_read.next).as_deref()),
+        (Some("e2"), Some("e4"))
+    );
+    assert_eq!((after_read.index, after_read.total), (2, 4));
+    // 1e300 written out is 301 bytes.
+    assert!(after_read.next.unwrap().previous.unwrap().text.contains(&"0".repeat(300)));
+    assert_eq!(id(&moment(5).await.next), None);
+
+    let until = history::events(&db, &scope, &resource, Some(&key(3)), 2, &cancel).await.unwrap();
+    let ids: Vec<&str> = until.iter().map(|e| e.row.event_id.as_str()).collect();
+    assert_eq!(ids, ["e2", "e3"]);
+    let bytes = async |n| history::stored_bytes(&db, &scope, &resource, &key(n), 9, &cancel).await.unwrap();
+    assert!(bytes(1).await > 0 && bytes(2).await > bytes(1).await);
+    db.close().await;
     life.0.drop_now().await;
 }
 

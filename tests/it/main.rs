@@ -15,6 +15,7 @@ mod console;
 mod db;
 mod demo;
 mod diff;
+mod filter_oracle;
 mod ingest;
 mod layers;
 mod layouts;

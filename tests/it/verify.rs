@@ -281,16 +281,16 @@ async fn damaged_files_get_exactly_the_findings_of_their_truth() {
 async fn tricky_rows_are_verified_in_another_spelling_and_the_enriched_one_is_explained() {
     let Some(folder) = shared() else { return };
     let expected = read_json(&folder.join("tricky.expected.json"));
-    let (mut enriched, mut respelled) = (BTreeSet::new(), 0);
+    let (mut enriched, mut respelled) = (BTreeSet::new(), Vec::new());
     for event in expected["events"].as_array().unwrap() {
         if event["case"] == "x01-enriched" {
             enriched.insert(event["event_id"].as_str().unwrap().to_owned());
         } else if event["pg"]["hash_reproducible"] == false {
-            respelled += 1;
+            respelled.push(event["event_id"].as_str().unwrap().to_owned());
         }
     }
-    assert_eq!((enriched.len(), respelled), (1, 6));
-    check_file(&folder, "tricky.ndjson", &expected["chain_of_the_file"], &enriched, respelled).await;
+    assert_eq!((enriched.len(), respelled.len()), (1, 6));
+    check_file(&folder, "tricky.ndjson", &expected["chain_of_the_file"], &enriched, 6).await;
 
     let database = support::database().await;
     let home = Home::new();
@@ -300,6 +300,11 @@ async fn tricky_rows_are_verified_in_another_spelling_and_the_enriched_one_is_ex
     assert_eq!((code, report["content"].as_str()), (1, Some("mismatch")));
     // Two columns were changed at once, so only the general explanations are left; the true one is among them.
     assert!(report["consistent_with"].to_string().contains("(enrichment)"), "{report:#}");
+    // `show` says the same.
+    let shown = run_json(&home, &database, &["show", enriched.first().unwrap()]).1;
+    assert_eq!(shown["verification"]["consistent_with"], report["consistent_with"]);
+    let shown = run_json(&home, &database, &["show", &respelled[0]]).1;
+    assert_eq!(shown["verification"]["content"], "verified_alternative");
     database.drop_now().await;
 }
 
@@ -518,6 +523,57 @@ async fn one_event_shows_its_neighbours_and_the_text_that_is_hashed() {
     assert_eq!((code, report["predecessor"]["state"].as_str()), (1, Some("missing")));
     let (code, _, stderr) = run(&home, &database, &["verify", "--event", "no\u{1b}such"]);
     assert!(code == 4 && stderr.contains("no\\x1Bsuch"), "{stderr}");
+    database.drop_now().await;
+}
+
+#[tokio::test]
+async fn rows_are_read_again_with_their_states_but_for_large_and_unreadable_ones() {
+    use agenttrace::domain::EventKey;
+    use agenttrace::store::states::{self, Seen};
+    let database = support::database().await;
+    append(&database, "a", 0..10).await;
+    append(&database, "b", 0..10).await;
+    damage(
+        &database,
+        &[
+            "ALTER TABLE audit_events DROP COLUMN search_vector",
+            // Short as stored, long as text.
+            "UPDATE audit_events SET new_state = to_jsonb(repeat('x', 3000000)) WHERE event_id = 'a-000003'",
+            "UPDATE audit_events SET previous_state = to_jsonb(repeat('é', 65534)) WHERE event_id = 'a-000004'",
+        ],
+    )
+    .await;
+    let db = reader(&database).await;
+    let scope = OrgScope::enter(OrgId::new("a").unwrap());
+    let key = |id: &str, n: usize| EventKey { event_id: id.to_owned(), timestamp: event("a", n).timestamp };
+    let keys = [
+        key("a-000007", 7),
+        key("a-000003", 3),
+        key("a-000004", 4),
+        key("b-000005", 5),
+        key("a-000002", 9),
+        key("a-000001", 1),
+    ];
+    let cancel = CancellationToken::new();
+    let seen = states::of(&db, &scope, &keys, &cancel).await.unwrap();
+    let Seen::Whole(seven) = &seen[0] else { panic!("{:?}", seen[0]) };
+    assert_eq!((seven.row.event_id.as_str(), seven.previous_state.is_some()), ("a-000007", true));
+    assert!(matches!(&seen[1], Seen::Large(row) if row.event_id == "a-000003"));
+    assert!(matches!(&seen[2], Seen::Whole(event) if event.previous_state.is_some()), "just short enough");
+    assert_eq!(seen[3], Seen::Gone, "the event of another organisation");
+    assert_eq!(seen[4], Seen::Gone, "the event of another time");
+    assert!(matches!(&seen[5], Seen::Whole(event) if event.row.event_id == "a-000001"));
+
+    // Beyond what a text can hold.
+    damage(
+        &database,
+        &["UPDATE audit_events SET new_state = (SELECT jsonb_agg(1e131071) FROM generate_series(1, 9000)) \
+           WHERE event_id = 'a-000001'"],
+    )
+    .await;
+    let seen = states::of(&db, &scope, &keys, &cancel).await.unwrap();
+    assert!(matches!(&seen[0], Seen::Whole(_)));
+    assert!(matches!(&seen[5], Seen::Unreadable(reason) if reason.contains("memory")), "{:?}", seen[5]);
     database.drop_now().await;
 }
 

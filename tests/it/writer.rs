@@ -481,7 +481,8 @@ async fn a_batch_that_is_cut_off_leaves_nothing_and_the_next_one_goes_on() {
         if count == 50 {
             // Through, or cut off while it waited for the answer to its commit.
             assert!(done.is_none_or(|fates| fates.unwrap() == vec![Fate::Stored; 48]));
-            assert!(waits > 10, "the server was waited for {waits} times only");
+            // How often depends on how much arrives at once; without one cut in the middle nothing was tried.
+            assert!(waits > 1, "the server was waited for {waits} times only");
             break;
         }
         assert_eq!((count, done.is_none()), (2, true), "after {waits} waits");

@@ -1,5 +1,6 @@
 //! One event: its 22 columns, times in every reading, and both states.
 
+use crate::console::marks::{Glance, Mark};
 use crate::console::msg::Detail;
 use crate::console::paint::{Painter, wrap};
 use crate::console::row::Row;
@@ -19,6 +20,8 @@ const SETTLE: Duration = Duration::from_millis(80);
 pub(crate) struct EventPane {
     row: Option<Row>,
     states: States,
+    /// What is known of its content.
+    known: Option<Glance>,
     lines: Vec<Line>,
     top: usize,
     width: usize,
@@ -75,6 +78,14 @@ impl EventPane {
         true
     }
 
+    /// Takes note of what is known of its content.
+    pub(crate) fn set_known(&mut self, known: Option<Glance>, setting: Setting) {
+        if self.known != known {
+            self.known = known;
+            self.lay_out(setting);
+        }
+    }
+
     /// When the states are to be fetched.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.due
@@ -100,7 +111,7 @@ impl EventPane {
     /// Adds the states of the event.
     pub(crate) fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
         match detail {
-            Some(detail) if Some(detail.event.row.key()) == self.key() => {
+            Some(detail) if Some(detail.row.key()) == self.key() => {
                 self.states = States::Ready(detail.previous_state, detail.new_state);
             }
             Some(_) => return,
@@ -152,7 +163,7 @@ impl EventPane {
     fn lay_out(&mut self, setting: Setting) {
         let mut out = Lines { lines: Vec::new(), width: self.width.max(LABEL + 8) };
         if let Some(row) = &self.row {
-            out.columns(row, &self.states, setting);
+            out.columns(row, &self.states, self.known.as_ref(), setting);
         }
         self.lines = out.lines;
         self.top = self.top.min(self.last_top());
@@ -178,7 +189,7 @@ struct Lines {
 }
 
 impl Lines {
-    fn columns(&mut self, row: &Row, states: &States, setting: Setting) {
+    fn columns(&mut self, row: &Row, states: &States, known: Option<&Glance>, setting: Setting) {
         let EventRow {
             event_id,
             timestamp,
@@ -210,7 +221,7 @@ impl Lines {
         self.text("event_category", event_category);
         self.text("event_type", event_type);
         self.text("action", action);
-        self.add("integrity", Safe::literal("· not checked"), Role::Unchecked);
+        self.integrity(known);
         self.blank();
         self.text("actor_type", actor_type);
         self.text("actor_id", actor_id);
@@ -247,6 +258,16 @@ impl Lines {
                 self.state("new_state", new.as_deref());
             }
         }
+    }
+
+    fn integrity(&mut self, known: Option<&Glance>) {
+        let mark = known.map_or(Mark::Unchecked, |glance| glance.mark);
+        let mut text = format!("{} {}", mark.sign(), mark.word());
+        if let Some(why) = known.map(|glance| glance.why.as_str()).filter(|why| !why.is_empty()) {
+            text.push_str(": ");
+            text.push_str(why);
+        }
+        self.add("integrity", Safe::from_untrusted(&text), mark.role());
     }
 
     fn text(&mut self, label: &'static str, text: &str) {

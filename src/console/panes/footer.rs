@@ -25,15 +25,17 @@ fn actions(model: &Model) -> Vec<Action> {
     }
     let areas = model.areas();
     let mut actions = match model.focus {
-        Focus::Event => vec![A::Cancel, A::NextEvent, A::PreviousEvent],
         Focus::Timeline => vec![A::Open],
+        Focus::Change => vec![A::Cancel, A::Layout, A::Mark, A::Compare, A::NextEvent],
+        Focus::Integrity | Focus::Event => vec![A::Cancel, A::NextEvent],
     };
-    actions.extend([A::Filter, A::Organization, A::Help, A::Quit]);
-    // The pane that is not on the screen is named, so that it can be found.
-    match (areas.timeline, areas.event) {
-        (None, _) => actions.insert(1, A::Timeline),
-        (_, None) => actions.insert(1, A::Event),
-        _ => actions.extend([A::NextPane, A::Zoom]),
+    // The panes that are not on the screen are named, so that they can be found.
+    let hidden = [A::Timeline, A::Change, A::Integrity, A::Event].into_iter().zip(Focus::ALL);
+    let hidden = hidden.filter(|(_, pane)| areas.of(*pane).is_none()).map(|(action, _)| action);
+    actions.splice(1..1, hidden);
+    actions.extend([A::Filter, A::Help, A::Quit, A::Organization]);
+    if areas.timeline.is_some() && areas.divider.is_some() {
+        actions.extend([A::NextPane, A::Zoom]);
     }
     if model.focus == Focus::Timeline {
         actions.extend([A::First, A::Last]);

@@ -2,8 +2,8 @@
 
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
-use crate::console::zone::{Zone, grouped};
-use crate::domain::{OrgId, Safe};
+use crate::console::zone::Zone;
+use crate::domain::{OrgId, Safe, grouped};
 use crate::store::organizations::Organization;
 
 /// The state of the chooser.

@@ -1,12 +1,13 @@
 //! The list of events: a cursor and a view port on a [`Window`].
 
+use crate::console::marks::Marks;
 use crate::console::msg::{Land, Opened};
 use crate::console::paint::Painter;
 use crate::console::row::{Columns, Row};
 use crate::console::theme::Role;
 use crate::console::window::{PAGE, Window};
-use crate::console::zone::{Zone, grouped};
-use crate::domain::{EventKey, EventRow, Safe, Timestamp};
+use crate::console::zone::Zone;
+use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
 use crate::store::timeline::{Count, Looked, Query};
 
 /// Rows that are fetched before they are needed: five screens of ordinary size.
@@ -63,6 +64,21 @@ pub(crate) enum Step {
     HalfOlder,
     /// By half a screen towards the present.
     HalfNewer,
+}
+
+/// What the rows look like besides what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// What is known of their content.
+    pub(crate) marks: &'a Marks,
+    /// The zone of their times.
+    pub(crate) zone: Zone,
+    /// The keys go here.
+    pub(crate) focused: bool,
+    /// They belong to the view before; they are dimmed until the new ones are there.
+    pub(crate) stale: bool,
+    /// The event that others are compared with.
+    pub(crate) marked: Option<&'a EventKey>,
 }
 
 impl Timeline {
@@ -189,6 +205,16 @@ impl Timeline {
         self.selected != before
     }
 
+    /// Selects an event if it is at hand.
+    pub(crate) fn select(&mut self, key: &EventKey) -> bool {
+        let found = self.window.rows().iter().position(|r| r.event.key() == *key);
+        if let Some(index) = found {
+            self.selected = index;
+            self.show_selected();
+        }
+        found.is_some()
+    }
+
     /// Goes to the newest or oldest row if it is at hand. False when it has to be fetched.
     pub(crate) fn jump(&mut self, oldest: bool) -> bool {
         let beyond = if oldest { self.window.has_older() } else { self.window.has_newer() };
@@ -240,6 +266,16 @@ impl Timeline {
         top
     }
 
+    /// The rows that are on the screen.
+    pub(crate) fn visible(&self) -> impl Iterator<Item = &Row> {
+        self.window.rows().iter().skip(self.top).take(self.rows_on_screen())
+    }
+
+    /// Puts a row that was read again in the place of the same event's.
+    pub(crate) fn replace(&mut self, event: EventRow, zone: Zone) {
+        self.window.replace(Row::new(event, zone));
+    }
+
     fn rows_on_screen(&self) -> usize {
         let mut rows = 0;
         while self.top + rows < self.window.len() && self.lines(self.top, self.top + rows) <= self.height {
@@ -282,9 +318,9 @@ impl Timeline {
         Safe::from_untrusted(&text)
     }
 
-    /// Draws the rows. `focused` says whether the keys go here.
-    /// `stale` rows belong to the view before; they are dimmed until the new ones are there.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, zone: Zone, focused: bool, stale: bool) {
+    /// Draws the rows.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
+        let Look { marks, zone, focused, stale, marked } = *look;
         let columns = Columns::for_width(painter.width());
         let mut y = 0;
         if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
@@ -298,7 +334,12 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns);
+            row.paint(painter, y, &columns, marks);
+            if marked
+                .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
+            {
+                painter.say(2, y, "◆", Role::Notice);
+            }
             if stale {
                 painter.mark_line(y, Role::Muted);
             }

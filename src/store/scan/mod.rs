@@ -454,14 +454,15 @@ async fn finish<T>(
 }
 
 /// Whether the error may be that of one row: out of memory, too large, damaged, not decodable.
-fn is_about_a_row(error: &sqlx::Error) -> bool {
+pub(super) fn is_about_a_row(error: &sqlx::Error) -> bool {
     let Some(code) = error.as_database_error().and_then(sqlx::error::DatabaseError::code) else {
         return false;
     };
     code != "53300" && ["22", "53", "54", "58", "XX"].iter().any(|class| code.starts_with(class))
 }
 
-fn reason(error: &StoreError) -> String {
+/// What the server said, for people.
+pub(super) fn reason(error: &StoreError) -> String {
     match error {
         StoreError::Database(sqlx::Error::Database(e)) => {
             format!("{} (SQLSTATE {})", e.message(), e.code().unwrap_or_default())

@@ -145,6 +145,24 @@ impl Writer {
         Ok(head::now(&mut c, organization, self.known.get(organization)).await?)
     }
 
+    /// Brings the planner's statistics up to date if `stored` events are a tenth of the table or more (the share at
+    /// which autovacuum would). A private server ends before autovacuum looks at it, and estimates of a table that
+    /// was never looked at are worth nothing.
+    ///
+    /// # Errors
+    /// When the server refuses. A role that does not own the table gets a warning from it, no error.
+    pub async fn analyze_after(&self, stored: u64) -> Result<(), StoreError> {
+        // Before the first ANALYZE the number of rows is -1.
+        let rows: f32 =
+            sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'audit_events'::regclass")
+                .fetch_one(self.db.pool())
+                .await?;
+        if stored > 0 && stored as f32 >= rows / 10.0 {
+            sqlx::raw_sql("ANALYZE audit_events").execute(self.db.pool()).await?;
+        }
+        Ok(())
+    }
+
     async fn write(&mut self, events: Vec<(NewEvent, Link)>) -> Result<Vec<Fate>, WriteError> {
         let mut fates = Vec::with_capacity(events.len());
         let mut batches: BTreeMap<OrgId, Batch> = BTreeMap::new();

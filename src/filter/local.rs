@@ -1,0 +1,142 @@
+//! Predicates on what the table does not hold: verification, bookmarks, tags.
+
+use super::ast::{Expr, Filter};
+use std::fmt;
+
+/// A predicate whose truth is known on this machine only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// What is asked.
+    pub question: Question,
+    /// For which events the answer is yes, once [`Filter::supply`] has found out.
+    pub answer: Option<Selection>,
+}
+
+/// What a [`Local`] predicate asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// `integrity:`: what verifying the event has shown; never empty.
+    Integrity(Vec<Integrity>),
+    /// `is:`: what the case holds about the event; never empty.
+    Is(Vec<Noted>),
+    /// `tag:`: one of these tags was given to the event; never empty.
+    Tag(Vec<String>),
+}
+
+/// The marks of the timeline's first column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrity {
+    /// Its content has its hash.
+    Verified,
+    /// It was not looked at.
+    Unverified,
+    /// It was looked at, and cannot be judged.
+    Unknown,
+    /// Its content has another hash.
+    Broken,
+}
+
+/// What a case can hold about an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// A bookmark.
+    Bookmarked,
+    /// A note.
+    Noted,
+}
+
+/// A set of events, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// These.
+    Only(Vec<String>),
+    /// All others.
+    AllBut(Vec<String>),
+}
+
+/// What this machine knows about the events of an organisation.
+pub trait Facts {
+    /// The events for which the answer is yes; `None` when nothing is known about such questions.
+    fn answer(&self, question: &Question) -> Option<Selection>;
+}
+
+impl Integrity {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Verified, Self::Unverified, Self::Unknown, Self::Broken];
+
+    /// Its name in a filter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Unverified => "unverified",
+            Self::Unknown => "unknown",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+impl Noted {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Bookmarked, Self::Noted];
+
+    /// Its name in a filter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bookmarked => "bookmarked",
+            Self::Noted => "noted",
+        }
+    }
+}
+
+impl Question {
+    /// The field that asks it.
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Integrity(_) => "integrity",
+            Self::Is(_) => "is",
+            Self::Tag(_) => "tag",
+        }
+    }
+}
+
+impl Filter {
+    /// Asks `facts` what the filter wants to know of this machine. Without an answer [`Filter::range`] refuses it.
+    pub fn supply(&mut self, facts: &dyn Facts) {
+        self.all_of.iter_mut().for_each(|expr| supply(expr, facts));
+    }
+
+    /// The first question that nobody has answered.
+    pub(super) fn unanswered(&self) -> Option<&Question> {
+        self.all_of.iter().find_map(unanswered)
+    }
+}
+
+fn supply(expr: &mut Expr, facts: &dyn Facts) {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter_mut().for_each(|part| supply(part, facts)),
+        Expr::Not(inner) => supply(inner, facts),
+        Expr::Local(local) => local.answer = facts.answer(&local.question),
+        _ => {}
+    }
+}
+
+fn unanswered(expr: &Expr) -> Option<&Question> {
+    match expr {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().find_map(unanswered),
+        Expr::Not(inner) => unanswered(inner),
+        Expr::Local(local) if local.answer.is_none() => Some(&local.question),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.field())?;
+        let names: Vec<String> = match self {
+            Self::Integrity(any_of) => any_of.iter().map(|i| i.name().to_owned()).collect(),
+            Self::Is(any_of) => any_of.iter().map(|n| n.name().to_owned()).collect(),
+            Self::Tag(any_of) => any_of.iter().map(|tag| super::printer::scalar(tag)).collect(),
+        };
+        f.write_str(&names.join(","))
+    }
+}
