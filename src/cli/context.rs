@@ -186,6 +186,7 @@ fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
             .hint("the form is postgres://USER@HOST:PORT/DATABASE")
             .because(e)
     })?;
+    let options = config::verified(options, url, |name| std::env::var(name).ok());
     let label = if choice.is_profile { choice.label.clone() } else { config::listens_at(&options) };
     Ok(Target { options, label, production: choice.production, server: None })
 }
@@ -214,6 +215,9 @@ impl From<StoreError> for Error {
             StoreError::NoTable => error
                 .hint("agenttrace db migrate makes it, in a database of ours")
                 .hint("is this the right database? The table must be in the search_path of the role"),
+            StoreError::Connection(sqlx::Error::Tls(_)) => error
+                .hint("a server elsewhere must show a certificate of its own name: sslrootcert=FILE in the URL names an authority")
+                .hint("sslmode=require in the URL encrypts without asking who the server is"),
             StoreError::TimedOut { .. } => {
                 error.hint("narrow the time with since: and until:, or give it longer with --timeout 2m")
             }

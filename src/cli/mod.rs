@@ -237,6 +237,16 @@ fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
     }
 }
 
+/// Says that a whole table was read for a page, and how to spare that.
+fn announce_scan(out: Out, looked: Option<&Looked>) {
+    if looked.is_some_and(|looked| looked.percent.is_some()) {
+        out.remark(
+            "the table has no index on (organization_id, timestamp): all of it was read for this page; \
+             agenttrace db sql indexes prints what helps",
+        );
+    }
+}
+
 /// Whoever read our output has gone, as `head` does: no reason to complain.
 fn is_broken_pipe(error: &Error) -> bool {
     std::error::Error::source(error)

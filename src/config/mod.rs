@@ -7,7 +7,7 @@ mod duration;
 mod target;
 
 pub use duration::Span;
-pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose, listens_at};
+pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose, listens_at, verified};
 
 use crate::domain::OrgId;
 use crate::error::{Error, Result};
