@@ -53,12 +53,18 @@ ALTER FUNCTION agenttrace_search(text, tsquery, timestamptz, timestamptz, timest
     OWNER TO agenttrace_owner;
 
 -- A materialised view takes no policy: its rows are read through a view. Both belong to the owner.
-REVOKE ALL ON audit_daily_summary FROM agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
-CREATE OR REPLACE VIEW audit_daily_summary_granted WITH (security_barrier) AS
-    SELECT * FROM audit_daily_summary WHERE organization_id = ANY ((SELECT agenttrace_organizations())::text[]);
-ALTER VIEW audit_daily_summary_granted OWNER TO agenttrace_owner;
-REVOKE ALL ON audit_daily_summary_granted FROM PUBLIC;
-GRANT SELECT ON audit_daily_summary_granted TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+DO $$
+BEGIN
+    IF to_regclass('audit_daily_summary') IS NOT NULL THEN
+        REVOKE ALL ON audit_daily_summary FROM agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+        CREATE OR REPLACE VIEW audit_daily_summary_granted WITH (security_barrier) AS
+            SELECT * FROM audit_daily_summary WHERE organization_id = ANY ((SELECT agenttrace_organizations())::text[]);
+        ALTER VIEW audit_daily_summary_granted OWNER TO agenttrace_owner;
+        REVOKE ALL ON audit_daily_summary_granted FROM PUBLIC;
+        GRANT SELECT ON audit_daily_summary_granted TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+    END IF;
+END
+$$;
 
 -- The policies, on partitions too: there is no other wall before a partition that is named itself. The organisations
 -- are asked for once a statement. Reading is confined for every role but those two, who need the whole table: a writer

@@ -62,13 +62,23 @@ $$;
 
 -- Named grants. A writer adds events and moves the heads of chains; nobody may UPDATE or TRUNCATE events, and DELETE, for
 -- retention, passes the guard only under the logged setting agenttrace.maintenance.
-REVOKE ALL ON audit_events, audit_chain_heads, audit_archive_segments, audit_daily_summary, _sqlx_migrations FROM PUBLIC;
-GRANT SELECT ON audit_events, audit_chain_heads, audit_archive_segments, audit_daily_summary, _sqlx_migrations
+REVOKE ALL ON audit_events, audit_chain_heads, audit_archive_segments, _sqlx_migrations FROM PUBLIC;
+GRANT SELECT ON audit_events, audit_chain_heads, audit_archive_segments, _sqlx_migrations
     TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
 GRANT INSERT ON audit_events TO agenttrace_writer;
 GRANT INSERT, UPDATE ON audit_chain_heads TO agenttrace_writer;
 GRANT DELETE ON audit_events TO agenttrace_maintainer;
 GRANT INSERT ON audit_archive_segments TO agenttrace_maintainer;
+
+-- A change of layout makes the view anew, after the table.
+DO $$
+BEGIN
+    IF to_regclass('audit_daily_summary') IS NOT NULL THEN
+        REVOKE ALL ON audit_daily_summary FROM PUBLIC;
+        GRANT SELECT ON audit_daily_summary TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+    END IF;
+END
+$$;
 
 -- Verification reads partitions one by one. Rows get into them through the table only.
 DO $$

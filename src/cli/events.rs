@@ -107,10 +107,12 @@ pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let pace = Pace { progress: Some(&announce), ..Pace::default() };
     if args.states {
         let page = timeline::page_with_states(db, &query, &first.seek, limit, pace, &cancel).await?;
+        super::announce_scan(context.out, page.looked.as_ref());
         let listing = listing(db, &args, query, &first, page, |e| &e.row, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
         let page = timeline::page_at(db, &query, &first.seek, limit, pace, &cancel).await?;
+        super::announce_scan(context.out, page.looked.as_ref());
         let listing = listing(db, &args, query, &first, page, |e| e, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }

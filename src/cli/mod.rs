@@ -6,6 +6,7 @@ mod config;
 mod console;
 mod context;
 mod db;
+mod db_sql;
 mod demo;
 mod diff;
 mod events;
@@ -137,7 +138,7 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
-    /// The schema: migrate, status
+    /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
@@ -233,6 +234,16 @@ fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
             )),
             (None, None) => {}
         }
+    }
+}
+
+/// Says that a whole table was read for a page, and how to spare that.
+fn announce_scan(out: Out, looked: Option<&Looked>) {
+    if looked.is_some_and(|looked| looked.percent.is_some()) {
+        out.remark(
+            "the table has no index on (organization_id, timestamp): all of it was read for this page; \
+             agenttrace db sql indexes prints what helps",
+        );
     }
 }
 

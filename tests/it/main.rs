@@ -19,6 +19,7 @@ mod diff;
 mod filter_oracle;
 mod ingest;
 mod layers;
+mod layouts;
 mod oracle;
 mod plans;
 mod pty;

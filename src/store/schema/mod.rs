@@ -1,11 +1,14 @@
 //! Migrations and the state of the schema.
 
 mod indexes;
+mod layout;
+pub mod partitions;
 mod roles;
 mod status;
 
 pub use indexes::ensure_indexes;
 pub(super) use indexes::{build_indexes, drop_indexes, lock_indexes, settle};
+pub use layout::{Step, change_layout};
 pub use roles::{Access, Protection, protect};
 pub use status::{Guard, Index, Layout, Origin, Status, Table, status};
 
@@ -14,6 +17,8 @@ use sqlx::PgConnection;
 use sqlx::migrate::{Migrate as _, MigrateError, Migration, Migrator};
 
 static MIGRATOR: Migrator = sqlx::migrate!("assets/migrations");
+/// Makes the view of days.
+const DAILY_SUMMARY: &str = include_str!("../../../assets/migrations/0003_daily_summary.sql");
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// Brings the database to the newest schema. Returns what was done now: the migrations, as `version description`, and
@@ -41,6 +46,15 @@ pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
         done.push("roles".to_owned());
     }
     Ok(done)
+}
+
+/// Computes `audit_daily_summary` anew; its readers see the old state until it is done.
+///
+/// # Errors
+/// When the view is not there, or the server refuses.
+pub async fn refresh_summary(db: &WriteDb) -> Result<(), StoreError> {
+    sqlx::raw_sql("REFRESH MATERIALIZED VIEW CONCURRENTLY audit_daily_summary").execute(db.pool()).await?;
+    Ok(())
 }
 
 /// A migration as people see it.

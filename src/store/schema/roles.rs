@@ -15,7 +15,7 @@ const ROLES: &str = include_str!("../../../assets/roles.sql");
 const ROW_SECURITY: &str = include_str!("../../../assets/rls.sql");
 
 /// What [`protect`] puts in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protection {
     /// The roles `agenttrace_owner`, `_reader`, `_writer` and `_maintainer`, ownership, grants.
     Roles,
@@ -32,13 +32,9 @@ pub async fn protect(db: &WriteDb, wanted: Protection) -> Result<(), StoreError>
     // Dropped when it fails, which ends its transaction and gives back the lock.
     let mut connection = db.pool().acquire().await?.detach();
     connection.lock().await.map_err(migrate_error)?;
-    let schema = schema(&mut connection).await?;
-    let row_security = wanted == Protection::RowSecurity || look(&mut connection).await?.row_security;
     let mut transaction = connection.begin().await?;
-    for script in [Some(ROLES), row_security.then_some(ROW_SECURITY)].into_iter().flatten() {
-        let statements = AssertSqlSafe(script.replace("{schema}", &schema));
-        sqlx::raw_sql(statements).execute(&mut *transaction).await.map_err(refused)?;
-    }
+    let protection = in_force(&mut transaction).await?.map_or(wanted, |now| now.max(wanted));
+    apply(&mut transaction, protection).await?;
     transaction.commit().await?;
     connection.unlock().await.map_err(migrate_error)?;
     Ok(connection.close().await?)
@@ -49,11 +45,36 @@ pub async fn protect(db: &WriteDb, wanted: Protection) -> Result<(), StoreError>
 /// # Errors
 /// As [`protect`].
 pub(super) async fn renew(db: &WriteDb) -> Result<bool, StoreError> {
-    let in_force = look(&mut *db.pool().acquire().await?).await?.roles;
-    if in_force {
-        protect(db, Protection::Roles).await?;
+    let protection = in_force(&mut *db.pool().acquire().await?).await?;
+    if let Some(protection) = protection {
+        protect(db, protection).await?;
     }
-    Ok(in_force)
+    Ok(protection.is_some())
+}
+
+/// What is in force, by the table of the chains' heads: `audit_events` itself may just have been exchanged.
+pub(super) async fn in_force(c: &mut PgConnection) -> Result<Option<Protection>, StoreError> {
+    let found: Option<bool> = sqlx::query_scalar(
+        "SELECT relrowsecurity FROM pg_class \
+         WHERE oid = to_regclass('audit_chain_heads') AND pg_get_userbyid(relowner) = 'agenttrace_owner'",
+    )
+    .fetch_optional(c)
+    .await?;
+    Ok(found.map(|row_security| if row_security { Protection::RowSecurity } else { Protection::Roles }))
+}
+
+/// Runs the statements; in a transaction, for which they set things.
+pub(super) async fn apply(c: &mut PgConnection, protection: Protection) -> Result<(), StoreError> {
+    let schema = schema(c).await?;
+    let scripts: &[&str] = match protection {
+        Protection::Roles => &[ROLES],
+        Protection::RowSecurity => &[ROLES, ROW_SECURITY],
+    };
+    for script in scripts {
+        let statements = AssertSqlSafe(script.replace("{schema}", &schema));
+        sqlx::raw_sql(statements).execute(&mut *c).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// The schema of our table, quoted where it has to be.
