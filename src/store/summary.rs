@@ -211,7 +211,9 @@ async fn by_view(
     }
     sql.push("sum(n)::int8, sum(sum(n)) OVER ()::int8, count(*) OVER ()::int8 FROM (");
     sql.push("SELECT date::text AS day, event_category::text AS category, event_count AS n FROM ");
-    sql.push(view).push(" WHERE organization_id = ").push_bind(query.scope.organization().as_str().to_owned());
+    sql.push(view)
+        .push(" WHERE organization_id = ")
+        .push_bind(query.scope.organization().as_str().to_owned());
     sql.push(" AND date >= (").push_bind(SqlTime(since)).push(" AT TIME ZONE 'UTC')::date");
     sql.push(" AND date < (").push_bind(SqlTime(until)).push(" AT TIME ZONE 'UTC')::date");
     for range in [
