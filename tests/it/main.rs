@@ -16,6 +16,7 @@ mod db;
 mod demo;
 mod diff;
 mod filter_oracle;
+mod ghosts;
 mod ingest;
 mod layers;
 mod oracle;
