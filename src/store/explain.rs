@@ -2,6 +2,7 @@
 
 use super::access::Access;
 use super::capabilities::{Capabilities, Ties};
+use super::filter_sql::Vector;
 use super::page_sql::{Bound, Statements};
 use super::row::ROW_COLUMNS;
 use super::timeline::{self, Query, Seek};
@@ -184,7 +185,7 @@ pub async fn page(
     let access = walk::choose(db, &capabilities, query, cancel).await?;
     let direction = walk::direction(&capabilities, &access, seek);
     let prefix = if analyze { "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " } else { "EXPLAIN (FORMAT JSON) " };
-    let shape = Statements { query, access: &access, direction, prefix };
+    let shape = Statements { query, access: &access, direction, vector: Vector::of(&capabilities), prefix };
     let mut statements = Vec::new();
     let mut missing = limit.saturating_add(1) as f64;
     for bound in direction.pieces(seek) {
@@ -234,7 +235,7 @@ fn way(access: &Access) -> Way {
         Access::Ordered { covered: false, .. } => Way::Walk,
         Access::Ordered { branches, .. } if branches.len() > 1 => Way::MergedIndexes,
         Access::Ordered { .. } => Way::Index,
-        Access::Lookup { .. } => Way::Lookup,
+        Access::Lookup { .. } | Access::Words { .. } => Way::Lookup,
         Access::Scan => Way::Scan,
         Access::Opaque => Way::Unknown,
     }

@@ -21,6 +21,7 @@ mod page_sql;
 mod row;
 pub mod scan;
 pub mod schema;
+pub mod search;
 pub mod states;
 pub mod summary;
 pub mod timeline;

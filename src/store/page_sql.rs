@@ -2,7 +2,7 @@
 
 use super::access::{Access, Branch, Value};
 use super::capabilities::Ties;
-use super::filter_sql;
+use super::filter_sql::{self, Vector};
 use super::row::SqlTime;
 use super::timeline::{Query, Seek};
 use crate::domain::{EventKey, Timestamp};
@@ -84,6 +84,8 @@ pub(super) struct Statements<'a> {
     pub(super) access: &'a Access,
     /// In which order.
     pub(super) direction: Direction,
+    /// Where the words of an event come from.
+    pub(super) vector: Vector,
     /// What stands before each of them, such as `EXPLAIN `.
     pub(super) prefix: &'static str,
 }
@@ -103,7 +105,7 @@ impl Statements<'_> {
                 [_] => {
                     sql.push("SELECT ").push(columns).push(" FROM audit_events");
                     self.push_scope(&mut sql);
-                    filter_sql::push_conditions(&mut sql, &self.query.filter);
+                    filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
                     self.push_bound(&mut sql, bound);
                     self.push_order(&mut sql, limit);
                 }
@@ -119,7 +121,7 @@ impl Statements<'_> {
                 sql.push("SELECT ").push(columns).push(" FROM (");
                 self.push_branches(&mut sql, "*, xmin", branches, bound, steps);
                 sql.push(") e WHERE true");
-                filter_sql::push_conditions(&mut sql, &self.query.filter);
+                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
                 self.push_order(&mut sql, limit);
             }
             Access::Lookup { branches } => {
@@ -135,14 +137,22 @@ impl Statements<'_> {
                     push_equals(&mut sql, branch);
                 }
                 sql.push(") SELECT ").push(columns).push(" FROM found WHERE true");
-                filter_sql::push_conditions(&mut sql, &self.query.filter);
+                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                self.push_bound(&mut sql, bound);
+                self.push_order(&mut sql, limit);
+            }
+            Access::Words { .. } => {
+                sql.push("WITH found AS MATERIALIZED (SELECT *, xmin FROM audit_events");
+                self.push_scope(&mut sql);
+                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                sql.push(") SELECT ").push(columns).push(" FROM found WHERE true");
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
             }
             Access::Scan | Access::Opaque => {
                 sql.push("SELECT ").push(columns).push(" FROM audit_events");
                 self.push_scope(&mut sql);
-                filter_sql::push_conditions(&mut sql, &self.query.filter);
+                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
             }
@@ -166,7 +176,7 @@ impl Statements<'_> {
         if let Some(end) = end {
             sql.push(format_args!(" AND ctid < '({end},0)'"));
         }
-        filter_sql::push_conditions(&mut sql, &self.query.filter);
+        filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
         self.push_bound(&mut sql, bound);
         self.push_order(&mut sql, limit);
         sql
@@ -278,5 +288,8 @@ pub(super) fn push_equals(sql: &mut QueryBuilder<Postgres>, branch: &Branch) {
             Value::Text(text) => sql.push_bind(text.clone()),
             Value::Address(text) => sql.push_bind(text.clone()).push("::inet"),
         };
+    }
+    if !branch.except.is_empty() {
+        sql.push(" AND actor_id <> ALL (").push_bind(branch.except.clone()).push(")");
     }
 }

@@ -1,5 +1,6 @@
 //! Pages of events by keyset, one event, counts.
 
+use super::filter_sql::Vector;
 use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::walk::{self, Shape};
 use super::{ReadDb, StoreError, filter_sql, page_sql};
@@ -208,10 +209,10 @@ pub(super) fn explained(row: &PgRow) -> Result<String, StoreError> {
 }
 
 /// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
-fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query) {
+fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query, vector: Vector) {
     sql.push("SELECT ").push(columns).push(" FROM audit_events");
     page_sql::push_scope(sql, query);
-    filter_sql::push_conditions(sql, &query.filter);
+    filter_sql::push_conditions(sql, &query.filter, vector);
 }
 
 /// One event with its states, `None` when the organisation has no such event. `timestamp` makes the look-up cheap on
@@ -238,7 +239,7 @@ pub async fn event(
 /// on each other.
 pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<Count, StoreError> {
     let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
-    push_select(&mut sql, "1", query);
+    push_select(&mut sql, "1", query, db.vector(cancel).await?);
     let rows = estimated_rows(db, sql, cancel).await?;
     Ok(rows.map_or(Count::Unknown, |rows| Count::Estimate(rows.max(1))))
 }
@@ -295,9 +296,13 @@ pub async fn count(
 }
 
 /// The number of events of a query, however long counting takes.
-pub(super) async fn counted(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<u64, StoreError> {
+pub(super) async fn counted(
+    db: &ReadDb,
+    query: &Query,
+    cancel: &CancellationToken,
+) -> Result<u64, StoreError> {
     let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, "count(*)", query);
+    push_select(&mut sql, "count(*)", query, db.vector(cancel).await?);
     let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }

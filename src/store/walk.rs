@@ -3,10 +3,11 @@
 
 use super::access::Access;
 use super::capabilities::{Capabilities, Ties};
+use super::filter_sql::Vector;
 use super::page_sql::{Bound, Direction, Statements, push_equals, push_scope};
 use super::row::SqlTime;
 use super::timeline::{self, Looked, Pace, Query, Seek};
-use super::{ReadDb, StoreError};
+use super::{ReadDb, StoreError, search};
 use crate::domain::{EventKey, EventRow, TimeRange};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -52,7 +53,8 @@ pub(super) async fn rows<T>(
     let capabilities = db.capabilities(cancel).await?;
     let access = choose(db, &capabilities, query, cancel).await?;
     let direction = direction(&capabilities, &access, seek);
-    let statements = Statements { query, access: &access, direction, prefix: "" };
+    let vector = Vector::of(&capabilities);
+    let statements = Statements { query, access: &access, direction, vector, prefix: "" };
     let walk = Walk { db, statements, limit, shape, pace, cancel, begun: Instant::now() };
     match access {
         Access::Scan => walk.scan(seek, capabilities.blocks).await,
@@ -78,14 +80,15 @@ pub(super) async fn choose(
             missing.join(", ")
         )));
     }
-    let Some(lookup) = Access::lookup(capabilities, &query.filter) else {
-        return Ok(Access::ordered(capabilities, &query.filter));
-    };
-    Ok(if has_few_rows(db, query, &lookup, cancel).await? {
-        lookup
-    } else {
-        Access::ordered(capabilities, &query.filter)
-    })
+    if let Some(lookup) = Access::lookup(capabilities, &query.filter)
+        && has_few_rows(db, query, &lookup, cancel).await?
+    {
+        return Ok(lookup);
+    }
+    if let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await? {
+        return Ok(words);
+    }
+    Ok(Access::ordered(capabilities, &query.filter))
 }
 
 /// Whether the planner expects so few rows of a look-up that they can be sorted.

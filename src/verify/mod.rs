@@ -17,6 +17,8 @@ pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use ghosts::{Gap, Ghosts, ghosts};
 pub use progress::{Gauge, Progress};
+#[cfg(test)]
+pub(crate) use report::tests as samples;
 pub use report::{
     Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report,
     SchemeUsed, Scope, Verdict,
