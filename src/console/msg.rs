@@ -1,15 +1,17 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
 use super::change::{Form, Laid, States};
-use super::marks::Glances;
+use super::life::Life;
+use super::marks::{Glances, Look};
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
+use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
-use crate::verify::Detected;
+use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ pub(crate) enum What {
     Tick,
     /// SIGINT, from elsewhere than the keyboard.
     Interrupt,
+    /// A task says how far it has come.
+    Progress(Ticket, Progress),
     /// A task has ended. Every task ends once.
     Ended(Ticket, Outcome),
 }
@@ -123,10 +127,16 @@ pub(crate) enum Output {
     Counted(Count),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
+    /// A change, a blame or a state as it is to be drawn.
+    LaidOut(Laid),
+    /// The event of a resource next to another, and the resource; `None` when there is none.
+    Version(Resource, Option<EventKey>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
-    /// A change as it is to be drawn.
-    LaidOut(Laid),
+    /// What was found out about one event; `None` when it is not there any more.
+    EventVerified(Option<Box<EventReport>>),
+    /// What was found out about a trail.
+    TrailVerified(Box<Report>),
 }
 
 /// A view as it is opened.
@@ -215,8 +225,27 @@ pub(crate) enum Work {
     Event(OrgScope, EventKey, u32),
     /// Two states compared.
     LayOut(States, Form),
+    /// Who last set each value of a resource.
+    Blame(Life, Form),
+    /// The state of a resource after an event.
+    State(Life, Form),
+    /// The event of a resource before this one, or after it.
+    Version {
+        /// The organisation.
+        scope: OrgScope,
+        /// The resource.
+        resource: Resource,
+        /// The event.
+        of: EventKey,
+        /// Towards the past.
+        older: bool,
+    },
     /// What can be learnt of rows by reading their states.
-    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
+    Glance(Look),
+    /// Whether one event is as it was written, and its place in the chain.
+    VerifyEvent(OrgScope, EventKey),
+    /// Whether a whole trail is.
+    VerifyTrail(OrgScope),
 }
 
 /// What `update` wants done.

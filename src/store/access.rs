@@ -1,13 +1,16 @@
 //! Which index the pages of a filter come from: chosen from what the table offers, so that the statement can be written
 //! in the one form that this index serves.
 
-use super::capabilities::{Capabilities, Index, Predicate};
+use super::capabilities::{Capabilities, Index, Key, Predicate};
 use crate::filter::{Expr, Field, Filter, Match, Matcher};
 
 /// Most index ranges that are merged into one page.
 const MAX_BRANCHES: usize = 64;
 /// Most words of a column's CHECK that stand in for a condition on that column.
 const MAX_WORDS: usize = 8;
+
+/// The address of an actor as it is compared: in lower case.
+const EMAIL: &str = r#"lower(actor_email COLLATE "C")"#;
 
 /// How the rows of a page are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub(super) struct Branch {
     pub(super) index: String,
     /// Columns and values, organisation not among them.
     pub(super) equals: Vec<(&'static str, Value)>,
+    /// Actors whose events other branches hold.
+    pub(super) except: Vec<String>,
 }
 
 /// A value to compare a column with.
@@ -57,6 +62,7 @@ pub(super) enum Value {
 type Alternatives = Vec<Vec<(&'static str, Value)>>;
 
 /// A condition that fixes columns, and its number among the conditions of the filter.
+#[derive(Debug, Clone)]
 struct Fixed {
     condition: usize,
     columns: Vec<&'static str>,
@@ -70,21 +76,46 @@ impl Access {
             return Self::Opaque;
         }
         let Some(time_index) = capabilities.time_index() else { return Self::Scan };
-        let fixed = fixed(filter);
-        let candidates = capabilities.indexes.iter().filter_map(|index| {
-            let prefix = prefix_before_time(index)?;
-            let (branches, used) = branches(capabilities, index, &prefix, &fixed)?;
-            Some((used.len(), branches))
-        });
-        // Of two that serve the same conditions, the one with fewer ranges.
-        let best = candidates.max_by_key(|(used, branches)| (*used, std::cmp::Reverse(branches.len())));
-        match best {
-            Some((used, branches)) if used > 0 => {
-                Self::Ordered { branches, covered: used == filter.conditions().len() }
+        let conditions = filter.conditions().len();
+        let mut fixed = fixed(filter);
+        let found = match actor_by_address(filter) {
+            // Whose id or address it is: the two have an index each.
+            Some(ByAddress { ids, addresses, except }) => {
+                let mut by_address = fixed.clone();
+                let condition = ids.condition;
+                fixed.push(ids);
+                by_address.push(addresses);
+                let serves = |found: &(Vec<Branch>, Vec<usize>)| found.1.contains(&condition);
+                let ids = best(capabilities, &fixed).filter(serves);
+                let addresses = best(capabilities, &by_address).filter(serves);
+                match (ids, addresses) {
+                    (Some((mut branches, used)), Some((others, used_by_others)))
+                        if used == used_by_others =>
+                    {
+                        let others =
+                            others.into_iter().map(|branch| Branch { except: except.clone(), ..branch });
+                        branches.extend(others);
+                        Some((branches, used))
+                    }
+                    _ => {
+                        fixed.pop();
+                        best(capabilities, &fixed)
+                    }
+                }
+            }
+            None => best(capabilities, &fixed),
+        };
+        match found {
+            Some((branches, used)) if branches.len() <= MAX_BRANCHES => {
+                Self::Ordered { branches, covered: used.len() == conditions }
             }
             _ => Self::Ordered {
-                branches: vec![Branch { index: time_index.name.clone(), equals: Vec::new() }],
-                covered: filter.conditions().is_empty(),
+                branches: vec![Branch {
+                    index: time_index.name.clone(),
+                    equals: Vec::new(),
+                    except: Vec::new(),
+                }],
+                covered: conditions == 0,
             },
         }
     }
@@ -96,7 +127,7 @@ impl Access {
         }
         let fixed = fixed(filter);
         capabilities.indexes.iter().filter(|index| index.is_ordered()).find_map(|index| {
-            let mut prefix: Vec<&str> = index.keys.iter().map(|key| key.of.as_str()).collect();
+            let mut prefix: Vec<&str> = index.keys.iter().map(name).collect();
             let has_organization = prefix.first() == Some(&"organization_id");
             if has_organization {
                 prefix.remove(0);
@@ -128,9 +159,26 @@ impl Access {
     }
 }
 
+/// The index ranges that serve the most conditions, and the numbers of those; of two that serve the same conditions,
+/// the fewer ranges.
+fn best(capabilities: &Capabilities, fixed: &[Fixed]) -> Option<(Vec<Branch>, Vec<usize>)> {
+    let candidates = capabilities.indexes.iter().filter_map(|index| {
+        let prefix = prefix_before_time(index)?;
+        let (branches, mut used) = branches(capabilities, index, &prefix, fixed)?;
+        used.sort_unstable();
+        (!used.is_empty()).then_some((branches, used))
+    });
+    candidates.max_by_key(|(branches, used)| (used.len(), std::cmp::Reverse(branches.len())))
+}
+
+/// What a column of an index is called here.
+fn name(key: &Key) -> &str {
+    if key.of == r#"lower(actor_email::text COLLATE "C")"# { EMAIL } else { &key.of }
+}
+
 /// The columns between organisation and time, where the index has both in that order.
 fn prefix_before_time(index: &Index) -> Option<Vec<&str>> {
-    let mut names = index.keys.iter().map(|key| key.of.as_str());
+    let mut names = index.keys.iter().map(name);
     if !index.is_ordered() || names.next() != Some("organization_id") {
         return None;
     }
@@ -176,7 +224,7 @@ fn branches(
     if ranges.len() > MAX_BRANCHES || !ranges.iter().all(|range| holds(index, range)) {
         return None;
     }
-    let branch = |equals| Branch { index: index.name.clone(), equals };
+    let branch = |equals| Branch { index: index.name.clone(), equals, except: Vec::new() };
     Some((ranges.into_iter().map(branch).collect(), used))
 }
 
@@ -189,7 +237,9 @@ fn domain_column(name: &str) -> Option<&'static str> {
 fn holds(index: &Index, range: &[(&'static str, Value)]) -> bool {
     match &index.predicate {
         None => true,
-        Some(Predicate::NotNull(column)) => range.iter().any(|(name, _)| name == column),
+        Some(Predicate::NotNull(column)) => {
+            range.iter().any(|(name, _)| name == column || *name == EMAIL && column == "actor_email")
+        }
         Some(Predicate::OneOf(column, values)) => range.iter().any(|(name, value)| {
             name == column && matches!(value, Value::Text(text) if values.contains(text))
         }),
@@ -202,14 +252,54 @@ fn fixed(filter: &Filter) -> Vec<Fixed> {
     conditions.filter_map(|(condition, expr)| fix(condition, expr)).collect()
 }
 
+/// A condition on actors that names addresses: events of these ids, and those of these addresses but not these ids.
+struct ByAddress {
+    ids: Fixed,
+    addresses: Fixed,
+    except: Vec<String>,
+}
+
+/// The one condition of that kind, if there is one.
+fn actor_by_address(filter: &Filter) -> Option<ByAddress> {
+    let mut found = filter.conditions().iter().enumerate().filter_map(|(condition, expr)| {
+        let Expr::Match(Match { field: Field::Actor, any_of }) = expr else { return None };
+        let values = any_of.iter().map(|m| if let Matcher::Equals(v) = m { Some(v.clone()) } else { None });
+        let except: Vec<String> = values.collect::<Option<_>>()?;
+        let mut ids = Alternatives::new();
+        let mut addresses = Alternatives::new();
+        for value in &except {
+            let id = vec![("actor_id", Value::Text(value.clone()))];
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+            let address = vec![(EMAIL, Value::Text(value.to_ascii_lowercase()))];
+            if value.contains('@') && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let fixed = |column, alternatives| Fixed { condition, columns: vec![column], alternatives };
+        let is_address = !addresses.is_empty();
+        is_address.then(|| ByAddress {
+            ids: fixed("actor_id", ids),
+            addresses: fixed(EMAIL, addresses),
+            except,
+        })
+    });
+    let only = found.next();
+    only.filter(|_| found.next().is_none())
+}
+
 /// What a condition fixes; `None` when it holds for more than single values.
 fn fix(condition: usize, expr: &Expr) -> Option<Fixed> {
     let Expr::Match(Match { field, any_of }) = expr else { return None };
     let mut alternatives = Alternatives::new();
     for matcher in any_of {
         let alternative = match matcher {
-            // An address is also looked for among the addresses.
+            // Such a value is also looked for among the addresses.
             Matcher::Equals(value) if *field == Field::Actor && value.contains('@') => return None,
+            Matcher::Equals(value) if *field == Field::ActorEmail => {
+                vec![(EMAIL, Value::Text(value.to_ascii_lowercase()))]
+            }
             Matcher::Equals(value) => vec![(text_column(*field)?, Value::Text(value.clone()))],
             Matcher::Network(network) => {
                 let text = network.to_string();

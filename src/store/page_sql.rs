@@ -289,4 +289,7 @@ pub(super) fn push_equals(sql: &mut QueryBuilder<Postgres>, branch: &Branch) {
             Value::Address(text) => sql.push_bind(text.clone()).push("::inet"),
         };
     }
+    if !branch.except.is_empty() {
+        sql.push(" AND actor_id <> ALL (").push_bind(branch.except.clone()).push(")");
+    }
 }

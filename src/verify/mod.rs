@@ -15,6 +15,8 @@ pub use engine::{Request, verify};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use progress::{Gauge, Progress};
+#[cfg(test)]
+pub(crate) use report::tests as samples;
 pub use report::{
     Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report,
     SchemeUsed, Scope, Verdict,

@@ -215,6 +215,17 @@ impl Timeline {
         !beyond
     }
 
+    /// Goes to an event if it is at hand.
+    pub(crate) fn select(&mut self, key: &EventKey) -> bool {
+        let same = |row: &Row| row.event.timestamp == key.timestamp && row.event.event_id == key.event_id;
+        let found = self.window.rows().iter().position(same);
+        if let Some(index) = found {
+            self.selected = index;
+            self.show_selected();
+        }
+        found.is_some()
+    }
+
     /// Rows to fetch next.
     pub(crate) fn wanted_older(&self) -> Option<Wanted> {
         let behind = self.window.len() - self.selected.min(self.window.len());
@@ -324,7 +335,7 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns, marks.mark(&row.event));
+            row.paint(painter, y, &columns, marks);
             if marked
                 .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
             {
