@@ -17,6 +17,7 @@ mod histogram;
 mod ingest;
 mod out;
 mod resource;
+mod search;
 mod show;
 mod summary;
 mod verify;
@@ -121,6 +122,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// The timeline: events that match a filter, newest first
     Events(events::EventsArgs),
+    /// Events that hold words, newest first
+    Search(search::SearchArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
     /// Verify hashes and links: of the trail, a time range, or one event
@@ -183,6 +186,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         None => console::run(context).await,
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
+        Some(Command::Search(args)) => search::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
         Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
