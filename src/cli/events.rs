@@ -1,44 +1,28 @@
 //! `agenttrace events`
 
 use super::context::no_such_organization;
-use super::{Context, Format, Global, Out};
+use super::filter::{FilterArgs, freeze};
+use super::{Context, Format, Out};
 use crate::domain::{self, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Result};
 use crate::export::{self, Record, csv, json, table};
-use crate::filter::{Filter, FilterError};
 use crate::store::ReadDb;
 use crate::store::cursor::{Cursor, Order};
-use crate::store::timeline::{self, Count, Page, Query, Seek};
+use crate::store::timeline::{self, Count, Pace, Page, Query, Seek};
 use clap::ValueEnum;
-use std::ffi::OsString;
 use std::io::Write as _;
 use tokio_util::sync::CancellationToken;
 
-/// What `--help` says about filters.
-const FILTER_HELP: &str = "\
-Filter: terms that must all hold, such as
-  actor:alice@acme.example sev>=warning -action:read since:-7d
-  field:value   field:a,b (any of)   field:pre*   field~part   -field:value   field:null   field:*   \"quoted value\"
-Fields: actor (id or e-mail), actor_id, actor_type, email, ip (address or network), ua, cat, type, sev, action,
-  res (TYPE/ID), resource_type, resource_id, resource_name, proj, req, sess, event_id, hash, previous_hash
-Times: since: until: with 2026-01-15, 2026-01-15T09:58:01Z, -7d, -24h@h, now, today, yesterday; all-time.
-  Without since: or all-time the last 90 days (or the configured window) before the newest event are looked at.
-
-A listing without events is exit 0 with a remark on stderr.";
+/// What `--help` says below the options.
+const AFTER_HELP: &str = "A listing without events is exit 0 with a remark on stderr.";
 
 /// Arguments of `events`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = FILTER_HELP)]
+#[command(after_help = format!("{}\n\n{AFTER_HELP}", super::filter::HELP))]
 pub struct EventsArgs {
-    /// What to list; the words are joined by blanks
-    #[arg(value_name = "FILTER")]
-    pub filter: Vec<String>,
-    /// Events from this time on; the same as since: in the filter
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub since: Option<String>,
-    /// Events before this time; the same as until: in the filter
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub until: Option<String>,
+    /// What to list
+    #[command(flatten)]
+    pub filter: FilterArgs,
     /// Greatest number of events
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
@@ -94,7 +78,7 @@ struct Listing<T> {
 /// # Errors
 /// Exit 2 for a filter or cursor that cannot be used, exit 3 when the database cannot be read.
 pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
-    let filter = read_filter(&context.global, &args)?;
+    let filter = args.filter.read(&context.global)?;
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
@@ -113,24 +97,20 @@ pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     } else {
         let order = asked.unwrap_or_default();
         let seek = if order == Order::Asc { Seek::Oldest } else { Seek::Newest };
-        let window = reader.choice.window;
-        let range = frozen_range(&reader.db, &scope, &filter, window.as_duration(), &cancel).await?;
-        if let (Some(since), false) = (range.since, filter.has_window()) {
-            context.out.remark(format_args!(
-                "window: events since {since}, {window} before the newest one; since: or all-time choose another"
-            ));
-        }
+        let range = freeze(context, &reader, &scope, &filter, &cancel).await?;
         Cursor { seek, range, order }
     };
     let query = Query { scope, filter, range: first.range };
     let limit = args.limit as usize;
     let db = &reader.db;
+    let announce = super::walk_announcer(context.out);
+    let pace = Pace { progress: Some(&announce), ..Pace::default() };
     if args.states {
-        let page = timeline::page_with_states(db, &query, &first.seek, limit, &cancel).await?;
+        let page = timeline::page_with_states(db, &query, &first.seek, limit, pace, &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| &e.row, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
-        let page = timeline::page(db, &query, &first.seek, limit, &cancel).await?;
+        let page = timeline::page_at(db, &query, &first.seek, limit, pace, &cancel).await?;
         let listing = listing(db, &args, query, &first, page, |e| e, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
@@ -145,57 +125,6 @@ impl From<OrderArg> for Order {
     }
 }
 
-/// Puts a blank before a negated term such as `-action:read`, which would otherwise be read as a row of short options.
-/// (clap's `allow_hyphen_values` is no help: it takes every option behind the first term for another term.)
-pub(super) fn mark_negation(argument: OsString) -> OsString {
-    let is_negation = argument.to_str().and_then(|a| a.strip_prefix('-')).is_some_and(|term| {
-        let name =
-            term.len() - term.trim_start_matches(|c: char| c.is_alphanumeric() || "_.".contains(c)).len();
-        name > 1 && term[name..].starts_with([':', '=', '!', '<', '>', '~'])
-    });
-    if !is_negation {
-        return argument;
-    }
-    let mut marked = OsString::from(" ");
-    marked.push(argument);
-    marked
-}
-
-/// The filter of the arguments and flags.
-fn read_filter(global: &Global, args: &EventsArgs) -> Result<Filter> {
-    let words: Vec<&str> = args.filter.iter().map(|word| word.trim()).collect();
-    let text = words.join(" ");
-    let usage = |flag: &str, text: &str, e: &FilterError| Error::usage(format!("{flag}{}", e.render(text)));
-    let mut filter = Filter::parse(&text).map_err(|e| usage("", &text, &e))?;
-    if let Some(text) = &args.since {
-        filter.set_since(text).map_err(|e| usage("--since: ", text, &e))?;
-    }
-    if let Some(text) = &args.until {
-        filter.set_until(text).map_err(|e| usage("--until: ", text, &e))?;
-    }
-    if global.all_time {
-        filter.set_all_time();
-    }
-    Ok(filter)
-}
-
-/// The absolute bounds of the filter now. The newest event is only asked for where the default window needs it.
-async fn frozen_range(
-    db: &ReadDb,
-    scope: &OrgScope,
-    filter: &Filter,
-    window: std::time::Duration,
-    cancel: &CancellationToken,
-) -> Result<TimeRange> {
-    let newest = if filter.has_window() {
-        None
-    } else {
-        timeline::newest(db, scope, None, cancel).await?.map(|e| e.timestamp)
-    };
-    let now = Timestamp::from(chrono::Utc::now());
-    filter.range(now, newest, window).map_err(|e| Error::usage(e.to_string()))
-}
-
 async fn listing<T>(
     db: &ReadDb,
     args: &EventsArgs,
@@ -206,7 +135,7 @@ async fn listing<T>(
     cancel: &CancellationToken,
 ) -> Result<Listing<T>> {
     let Cursor { order, range, .. } = *first;
-    let Page { rows: mut events, has_older, has_newer } = page;
+    let Page { rows: mut events, has_older, has_newer, .. } = page;
     let handle = |seek: fn(EventKey) -> Seek, event: Option<&T>, there: bool| {
         let seek = seek(row(event.filter(|_| there)?).key());
         Some(Cursor { seek, range, order }.encode(&query.scope, &query.filter))
@@ -360,20 +289,5 @@ fn document<'a, T>(
             Order::Desc => "desc",
             Order::Asc => "asc",
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_negated_terms_are_marked() {
-        for term in ["-action:read", "-ip=::1", "-type!=x", "-new.roles:admin", "-größe>1"] {
-            assert_eq!(mark_negation(term.into()), OsString::from(format!(" {term}")));
-        }
-        for other in ["-q", "-o=x", "-7d", "--org=x", "--", "-", "action:read", "-x y:z", "-abc"] {
-            assert_eq!(mark_negation(other.into()), other);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+mod actor;
+mod asked;
 mod bench;
 mod config;
 mod console;
@@ -8,10 +10,14 @@ mod db;
 mod demo;
 mod diff;
 mod events;
+mod explain;
+mod filter;
+mod histogram;
 mod ingest;
 mod out;
 mod resource;
 mod show;
+mod summary;
 mod verify;
 
 pub use context::{Context, Reader};
@@ -19,10 +25,13 @@ pub use out::Out;
 
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
+use crate::store::timeline::Looked;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Browse, search and verify a hash-chained audit trail in PostgreSQL.
@@ -119,6 +128,14 @@ pub enum Command {
     Diff(diff::DiffArgs),
     /// The life of one resource: versions, state at a time, who set what
     Resource(resource::ResourceArgs),
+    /// What an actor did: counts by action, type, resource and address, and the newest events
+    Actor(actor::ActorArgs),
+    /// Events added up by category, actor, day and so on
+    Summary(summary::SummaryArgs),
+    /// How many events fall into each stretch of time
+    Histogram(histogram::HistogramArgs),
+    /// How the page of a filter is found: the statement, its plan, and what that means
+    Explain(explain::ExplainArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status
@@ -138,7 +155,7 @@ pub enum Command {
 
 /// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
 pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(std::env::args_os().map(events::mark_negation)) {
+    let cli = match Cli::try_parse_from(std::env::args_os().map(filter::mark_negation)) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are no errors; clap knows to which stream each belongs.
@@ -167,6 +184,10 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
         Some(Command::Resource(args)) => resource::run(context, args).await,
+        Some(Command::Actor(args)) => actor::run(context, args).await,
+        Some(Command::Summary(args)) => summary::run(context, args).await,
+        Some(Command::Histogram(args)) => histogram::run(context, args).await,
+        Some(Command::Explain(args)) => explain::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
@@ -193,6 +214,30 @@ fn cancel_on_interrupt() -> CancellationToken {
         }
     });
     cancel
+}
+
+/// Says once a second how far a walk past events that do not match has come, so that nobody waits in the dark.
+fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
+    const EVERY: Duration = Duration::from_secs(1);
+    let last = Mutex::new(Instant::now());
+    move |looked| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() < EVERY {
+            return;
+        }
+        *last = Instant::now();
+        let found = looked.found;
+        match (&looked.resume, looked.percent) {
+            (Some(to), _) => out.remark(format_args!(
+                "no index serves this filter: looked at {} events, back to {}, found {found}",
+                looked.events, to.timestamp
+            )),
+            (None, Some(percent)) => out.remark(format_args!(
+                "no index on time: the whole table is read, {percent} % so far, found {found}"
+            )),
+            (None, None) => {}
+        }
+    }
 }
 
 /// Whoever read our output has gone, as `head` does: no reason to complain.

@@ -53,7 +53,8 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
     let (kind, id) = (&args.resource_type, &args.resource_id);
-    let events = store::history::events(&reader.db, &scope, kind, id, args.limit, &cancel).await?;
+    let resource = store::history::Resource { kind: kind.clone(), id: id.clone() };
+    let events = store::history::events(&reader.db, &scope, &resource, None, args.limit, &cancel).await?;
     if events.is_empty() {
         let message = format!(
             "organisation '{}' has no event of {}/{}",

@@ -20,7 +20,7 @@ pub(crate) const CAP: u32 = 1_000_000;
 pub(crate) const WHOLE: u32 = 64 << 20;
 
 /// Greatest number of lines that are kept for the pane.
-const MAX_LINES: usize = 20_000;
+pub(crate) const MAX_LINES: usize = 20_000;
 
 /// Least columns of one of two columns.
 const LEAST_COLUMN: usize = 56;
@@ -245,7 +245,8 @@ fn raw(name: &str, text: Option<&str>, width: usize) -> Vec<Line> {
     lines
 }
 
-fn wrapped(rows: &[Row], width: usize) -> Vec<Line> {
+/// Rows in lines of at most `width` columns.
+pub(crate) fn wrapped(rows: &[Row], width: usize) -> Vec<Line> {
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows.iter().take(MAX_LINES) {
         let pointer: Option<Arc<str>> = row.pointer.as_deref().map(Arc::from);
@@ -289,6 +290,7 @@ fn cells(row: &Row, width: usize) -> Vec<Cell> {
     let mark_role = match row.mark {
         '+' => Role::Added,
         '-' => Role::Removed,
+        '?' => Role::Notice,
         _ => Role::Changed,
     };
     let indent = (2 + 2 * usize::from(row.indent)).min(width / 2);

@@ -1,7 +1,8 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
-use super::change::{self, States};
+use super::change::{self, CAP, States};
 use super::json;
+use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
 use super::scan;
@@ -10,8 +11,8 @@ use super::window::PAGE;
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
-use crate::store::timeline::{self, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, history, organizations};
+use crate::store::timeline::{self, Pace, Page, Query, Seek};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use crate::verify::{self, Progress};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long counting may take before the estimate has to do.
 const COUNT_BUDGET: Duration = Duration::from_secs(3);
+
+/// A walk past events that do not match shows what it has found after this time; then it goes on.
+const UNHURRIED: Pace<'static> = Pace { patience: Some(Duration::from_millis(300)), progress: None };
 
 /// How long leaving waits for the server to confirm that statements have ended.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
@@ -37,6 +41,7 @@ type Word = (Ticket, Progress);
 pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
+    options: Arc<Options>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -46,11 +51,12 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor for a target, not connected yet.
-    pub(crate) fn new(target: Target, settings: ReadSettings) -> Self {
+    /// An executor for a target, not connected yet. `options` say how states are compared.
+    pub(crate) fn new(target: Target, settings: ReadSettings, options: Options) -> Self {
         Self {
             target,
             settings,
+            options: Arc::new(options),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -83,12 +89,15 @@ impl Executor {
                         })
                     }
                     (work, Some(db)) => {
+                        let options = Arc::clone(&self.options);
                         let told = self.told.0.clone();
                         let tell = move |progress| {
                             // Nobody listens any more when the console is being left.
                             let _ = told.send((ticket, progress));
                         };
-                        self.tasks.spawn(async move { Ok((perform(&db, work, tell, &token).await?, None)) })
+                        self.tasks.spawn(async move {
+                            Ok((perform(&db, work, &options, tell, &token).await?, None))
+                        })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
                 };
@@ -167,6 +176,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
 async fn perform(
     db: &ReadDb,
     work: Work,
+    options: &Arc<Options>,
     tell: impl Fn(Progress) + Sync,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
@@ -180,13 +190,14 @@ async fn perform(
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
         Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
         Work::More(query, seek) => {
-            let page = timeline::page(db, &query, &seek, PAGE, cancel).await?;
-            let more = if matches!(seek, Seek::NewerThan(_)) { page.has_newer } else { page.has_older };
-            Output::More(page.rows, more)
+            let older = !matches!(seek, Seek::NewerThan(_));
+            let pace = if older { UNHURRIED } else { Pace::default() };
+            let page = timeline::page_at(db, &query, &seek, PAGE, pace, cancel).await?;
+            Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
-        Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, cancel).await?)),
+        Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
         Work::VerifyEvent(scope, key) => {
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
             Output::EventVerified(match event {
@@ -201,12 +212,31 @@ async fn perform(
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
         }
         Work::LayOut(states, form) => {
-            let (options, cancel, begun) = (Options::default(), cancel.clone(), Instant::now());
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
             let work = move || {
                 let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
                 change::lay_out(&states, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Blame(life, form) => {
+            let events = life::events(db, &life, cancel).await?;
+            let (options, cancel) = (Arc::clone(options), cancel.clone());
+            let stop = move || cancel.is_cancelled();
+            Output::LaidOut(aside(move || life::blame(&events, life.now, &form, &options, &stop)).await??)
+        }
+        Work::State(life, form) => {
+            let moment = history::moment(db, &life.scope, &life.resource, &life.event, CAP, cancel).await?;
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                life::state(&moment, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Version { scope, resource, of, older } => {
+            let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
+            Output::Version(resource, found)
         }
     })
 }
@@ -217,20 +247,15 @@ async fn open(
     land: Land,
     cancel: &CancellationToken,
 ) -> std::result::Result<Opened, Failure> {
-    let newest = async || {
-        let row = timeline::newest(db, &ask.scope, None, cancel).await?;
-        Ok::<_, StoreError>(row.map(|r| r.timestamp))
-    };
     let (range, mut newest_event) = if let Some(range) = ask.range {
         (range, None)
     } else {
-        let newest = newest().await?;
-        let range = ask.filter.range(ask.now, newest, ask.window);
-        (range.map_err(|e| Failure::because(&e.to_string()))?, newest)
+        let frozen = bounds::freeze(db, &ask.scope, &ask.filter, ask.now, ask.window, cancel).await?;
+        (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
-    let (Page { rows, has_older, has_newer }, selected) = match &land {
-        Land::Newest => (timeline::page(db, &query, &Seek::Newest, PAGE, cancel).await?, 0),
+    let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
+        Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, UNHURRIED, cancel).await?, 0),
         Land::Oldest => {
             let page = timeline::page(db, &query, &Seek::Oldest, PAGE, cancel).await?;
             let last = page.rows.len().saturating_sub(1);
@@ -241,13 +266,23 @@ async fn open(
     let mut nearest_older = None;
     if rows.is_empty() {
         if newest_event.is_none() {
-            newest_event = newest().await?;
+            newest_event = timeline::newest(db, &ask.scope, None, cancel).await?.map(|r| r.timestamp);
         }
         if let Some(since) = range.since {
             nearest_older = timeline::newest(db, &ask.scope, Some(since), cancel).await?.map(|r| r.timestamp);
         }
     }
-    Ok(Opened { land, range, rows, has_newer, has_older, selected, newest: newest_event, nearest_older })
+    Ok(Opened {
+        land,
+        range,
+        rows,
+        has_newer,
+        has_older,
+        looked,
+        selected,
+        newest: newest_event,
+        nearest_older,
+    })
 }
 
 /// A page on either side of an event, and where it, or what comes next below it, stands.
@@ -257,14 +292,11 @@ async fn around(
     key: &EventKey,
     cancel: &CancellationToken,
 ) -> std::result::Result<(Page, usize), StoreError> {
-    // Pages exclude their key. U+0001 is the least character that PostgreSQL holds, so that in byte order nothing
-    // stands between the key and this one: the page begins with the event itself.
-    let including = EventKey { timestamp: key.timestamp, event_id: format!("{}\u{1}", key.event_id) };
-    let mut older = timeline::page(db, query, &Seek::OlderThan(including), PAGE, cancel).await?;
+    let mut older = timeline::page(db, query, &Seek::AtOrOlderThan(key.clone()), PAGE, cancel).await?;
     let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
     let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
     newer.rows.append(&mut older.rows);
-    Ok((Page { rows: newer.rows, has_older: older.has_older, has_newer: newer.has_newer }, selected))
+    Ok((Page { rows: newer.rows, has_newer: newer.has_newer, ..older }, selected))
 }
 
 async fn event(

@@ -193,6 +193,7 @@ impl Desk {
             rows: (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), -(i as i64))).collect(),
             has_newer: false,
             has_older: true,
+            looked: None,
             selected,
             newest: None,
             nearest_older: None,

@@ -58,6 +58,10 @@ actions! {
         Layout "layout" "layout" "show the change as paths, unified, side by side, raw";
         Mark "mark" "mark" "mark the event, to compare others with it";
         Compare "compare" "compare" "compare with the marked event; again: with the state before";
+        PreviousVersion "previous-version" "version before" "the version of this resource before, in a view of its history";
+        NextVersion "next-version" "version after" "the version of this resource after, in a view of its history";
+        Blame "blame" "blame" "who last set each value of this resource; Enter goes to the event";
+        State "state" "state" "the state of this resource after the event";
         Verify "verify" "verify" "verify the rows on the screen, large ones too";
         VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";

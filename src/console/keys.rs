@@ -6,15 +6,19 @@ use super::keymap::{Action, Context};
 use super::layout::{Focus, below_title};
 use super::model::{Connection, Model, Overlay, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
+use super::panes::change::Lens;
 use super::panes::palette::Palette;
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
 use super::slots::Slot;
 use super::trail;
-use super::update::{begin, enter_first, look_at_rows, open, open_at, remember, retry, travel, visit};
+use super::update::{
+    begin, enter_first, go_to_version, look_at_rows, open, open_at, remember, retry, travel, visit,
+};
 use super::zone::Zone;
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::filter::Filter;
+use crate::store::history::Resource;
 use crossterm::event::KeyEvent;
 
 /// A key was pressed.
@@ -205,9 +209,16 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
         Action::Mark => mark(model),
+        Action::Blame => look(model, Lens::Blame),
+        Action::State => look(model, Lens::State),
+        Action::PreviousVersion => version(model, true, effects),
+        Action::NextVersion => version(model, false, effects),
         Action::Compare => compare(model, effects),
         Action::Open if model.focus == Focus::Change => {
-            if model.change.is_in_part() {
+            let resource = model.timeline.row().map(|r| Resource::of(&r.event));
+            if let (Some(resource), Some(key)) = (resource, model.change.event_at_cursor().cloned()) {
+                go_to_version(model, &resource, key, effects);
+            } else if model.change.is_in_part() {
                 fetch_whole(model, effects);
             } else {
                 model.change.toggle_fold();
@@ -331,6 +342,23 @@ fn lines_of(action: Action, height: usize) -> Option<isize> {
         Action::Last => isize::MAX,
         _ => return None,
     })
+}
+
+/// Looks at the life of the resource, or at the event again.
+fn look(model: &mut Model, lens: Lens) {
+    if model.areas().change.is_none() {
+        model.focus_on(Focus::Change);
+    }
+    model.change.toggle(lens);
+}
+
+/// Goes to the version of the resource before or after the selected event.
+fn version(model: &mut Model, older: bool, effects: &mut Effects) {
+    if let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) {
+        let scope = OrgScope::enter(place.organization.clone());
+        let (resource, of) = (Resource::of(&row.event), row.event.key());
+        begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
+    }
 }
 
 /// Marks the selected event, to compare others with it.

@@ -5,7 +5,8 @@
 
 use super::theme::Role;
 use crate::chain::{Judge, Judgement};
-use crate::domain::{EventKey, EventRow, OrgScope, Safe};
+use crate::diff::{Count, Options, change_count, unhurried};
+use crate::domain::{Event, EventKey, EventRow, Json, OrgScope, Safe};
 use crate::store::states::{self, Seen};
 use crate::store::{ReadDb, StoreError, timeline};
 use crate::verify::{self, Detected, EventReport};
@@ -72,11 +73,39 @@ impl Mark {
     }
 }
 
+/// How much an event changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delta {
+    /// It recorded no state.
+    NotRecorded,
+    /// Nothing, or only what changes by itself.
+    Noise,
+    /// `Δ3`: so many values, noise not counted.
+    Changes(Safe),
+    /// Its states are too large to be compared in passing, or cannot be read.
+    Uncounted,
+}
+
+impl Delta {
+    fn of(event: &Event, options: &Options) -> Self {
+        let [old, new] = [&event.previous_state, &event.new_state].map(|s| s.as_ref().map(Json::as_str));
+        match change_count(old, new, options, &unhurried) {
+            Count::NothingRecorded => Self::NotRecorded,
+            Count::Uncounted { .. } => Self::Uncounted,
+            Count::Exact { changes: 0, .. } => Self::Noise,
+            Count::Exact { changes: 100.., .. } => Self::Changes(Safe::literal("Δ99+")),
+            Count::Exact { changes, .. } => Self::Changes(Safe::from_untrusted(&format!("Δ{changes}"))),
+        }
+    }
+}
+
 /// What was learnt by reading one row with its states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Glance {
     /// Of its content.
     pub(crate) mark: Mark,
+    /// How much it changed.
+    pub(crate) delta: Delta,
     /// More words: the other spelling, why it cannot be checked, what does not fit.
     pub(crate) why: Safe,
     hash: String,
@@ -93,17 +122,18 @@ impl Glance {
             _ => Mark::Unable,
         };
         let why = Safe::from_untrusted(report.detail.as_deref().unwrap_or_default());
-        Self { mark, why, hash: report.stored_hash.clone(), xmin: report.xmin }
+        Self { mark, delta: Delta::Uncounted, why, hash: report.stored_hash.clone(), xmin: report.xmin }
     }
 
     /// Of a row as it was read.
     pub(crate) fn of(row: &EventRow, mark: Mark, why: &str) -> Self {
-        Self { mark, why: Safe::from_untrusted(why), hash: row.hash.clone(), xmin: row.xmin }
+        let why = Safe::from_untrusted(why);
+        Self { mark, delta: Delta::Uncounted, why, hash: row.hash.clone(), xmin: row.xmin }
     }
 
     /// What became of a row of the list.
-    fn new(asked: &EventRow, seen: &Seen, detected: &Detected, judge: &mut Judge) -> Self {
-        match seen {
+    fn new(asked: &EventRow, seen: &Seen, detected: &Detected, judge: &mut Judge, options: &Options) -> Self {
+        let mut glance = match seen {
             Seen::Whole(event) => match detected.judge(judge, event) {
                 Judgement::Verified => Self::of(&event.row, Mark::Verified, ""),
                 Judgement::VerifiedAlternative(reading) => Self::of(&event.row, Mark::Alternative, &reading),
@@ -113,7 +143,11 @@ impl Glance {
             Seen::Large(row) => Self::of(row, Mark::Unchecked, "too large to be checked in passing"),
             Seen::Unreadable(reason) => Self::of(asked, Mark::Unable, reason),
             Seen::Gone => Self::of(asked, Mark::Unable, "the event is not in the table any more"),
+        };
+        if let Seen::Whole(event) = seen {
+            glance.delta = Delta::of(event, options);
         }
+        glance
     }
 }
 
@@ -143,11 +177,16 @@ pub(crate) struct Glances {
     pub(crate) thorough: bool,
 }
 
-/// Reads rows again with their states, and judges them.
+/// Reads rows again with their states, judges them, and counts their changes.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(crate) async fn look(db: &ReadDb, look: Look, cancel: &CancellationToken) -> Result<Glances, StoreError> {
+pub(crate) async fn look(
+    db: &ReadDb,
+    look: Look,
+    options: &Options,
+    cancel: &CancellationToken,
+) -> Result<Glances, StoreError> {
     let Look { scope, rows, detected, thorough } = look;
     let detected = match detected {
         Some(detected) => detected,
@@ -172,7 +211,7 @@ pub(crate) async fn look(db: &ReadDb, look: Look, cancel: &CancellationToken) ->
     let mut glances =
         Glances { seen: Vec::with_capacity(rows.len()), changed: Vec::new(), detected, thorough };
     for (asked, seen) in rows.iter().zip(&all) {
-        let glance = Glance::new(asked, seen, &glances.detected, &mut judge);
+        let glance = Glance::new(asked, seen, &glances.detected, &mut judge, options);
         match seen {
             Seen::Whole(event) if event.row != *asked => glances.changed.push(event.row.clone()),
             Seen::Large(row) if **row != *asked => glances.changed.push((**row).clone()),
@@ -271,5 +310,28 @@ impl Marks {
             self.due = None;
         }
         is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::fixtures::event_row;
+
+    #[test]
+    fn changes_are_counted_without_noise() {
+        let delta = |old: Option<&str>, new: Option<&str>| {
+            let [previous_state, new_state] = [old, new].map(|s| s.map(Json::from_trusted));
+            Delta::of(&Event { row: event_row("e", 0), previous_state, new_state }, &Options::default())
+        };
+        assert_eq!(delta(None, None), Delta::NotRecorded);
+        let changes = |n: &'static str| Delta::Changes(Safe::literal(n));
+        assert_eq!(delta(None, Some(r#"{"a": 1, "b": 2}"#)), changes("Δ2"));
+        assert_eq!(delta(Some(r#"{"a": 1, "etag": 1}"#), Some(r#"{"a": 2, "etag": 2}"#)), changes("Δ1"));
+        assert_eq!(delta(Some(r#"{"etag": 1}"#), Some(r#"{"etag": 2}"#)), Delta::Noise);
+        let many = format!("[{}0]", "1, ".repeat(200));
+        assert_eq!(delta(Some("[]"), Some(&many)), changes("Δ99+"));
+        let deep = "[".repeat(1_000) + &"]".repeat(1_000);
+        assert_eq!(delta(Some(&deep), Some("[]")), Delta::Uncounted);
     }
 }

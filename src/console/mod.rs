@@ -19,6 +19,7 @@ mod json;
 pub mod keymap;
 mod keys;
 mod layout;
+mod life;
 mod log;
 mod marks;
 mod model;
@@ -40,6 +41,7 @@ mod zone;
 pub use theme::ColorChoice;
 
 use crate::config::{Span, Target};
+use crate::diff::Options;
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -96,7 +98,7 @@ pub async fn run(start: Start) -> Result<()> {
     };
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
-    let executor = Executor::new(start.target, start.settings);
+    let executor = Executor::new(start.target, start.settings, Options::default());
     let signals = signals()?;
     model.size = crossterm::terminal::size()?;
     model.lay_out();

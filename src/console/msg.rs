@@ -1,12 +1,15 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
 use super::change::{Form, Laid, States};
+use super::life::Life;
 use super::marks::{Glances, Look};
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
+use crate::store::bounds::BoundsError;
+use crate::store::history::Resource;
 use crate::store::organizations::Organization;
-use crate::store::timeline::{Count, Query, Seek};
+use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
 use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
@@ -95,6 +98,15 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<BoundsError> for Failure {
+    fn from(error: BoundsError) -> Self {
+        match error {
+            BoundsError::Store(error) => error.into(),
+            other => Self::because(&other.to_string()),
+        }
+    }
+}
+
 /// What a task brings.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -106,22 +118,25 @@ pub(crate) enum Output {
     Organizations(Vec<Organization>),
     /// The beginning of a view.
     Opened(Box<Opened>),
-    /// More rows at one end of the view, newest first, and whether there are others behind them.
-    More(Vec<EventRow>, bool),
+    /// More rows at one end of the view, newest first, whether there are others behind them, and how far a walk past
+    /// events that do not match has come.
+    More(Vec<EventRow>, bool, Option<Looked>),
     /// A first guess of the number of events.
     Estimated(Count),
     /// The number of events.
     Counted(Count),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
+    /// A change, a blame or a state as it is to be drawn.
+    LaidOut(Laid),
+    /// The event of a resource next to another, and the resource; `None` when there is none.
+    Version(Resource, Option<EventKey>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
     EventVerified(Option<Box<EventReport>>),
     /// What was found out about a trail.
     TrailVerified(Box<Report>),
-    /// A change as it is to be drawn.
-    LaidOut(Laid),
 }
 
 /// A view as it is opened.
@@ -137,6 +152,8 @@ pub(crate) struct Opened {
     pub(crate) has_newer: bool,
     /// Whether there are older rows than the last.
     pub(crate) has_older: bool,
+    /// How far a walk past events that do not match has come.
+    pub(crate) looked: Option<Looked>,
     /// The row to stand on.
     pub(crate) selected: usize,
     /// The organisation's newest event, filter or not; not looked up where the bounds were known and rows came.
@@ -208,6 +225,21 @@ pub(crate) enum Work {
     Event(OrgScope, EventKey, u32),
     /// Two states compared.
     LayOut(States, Form),
+    /// Who last set each value of a resource.
+    Blame(Life, Form),
+    /// The state of a resource after an event.
+    State(Life, Form),
+    /// The event of a resource before this one, or after it.
+    Version {
+        /// The organisation.
+        scope: OrgScope,
+        /// The resource.
+        resource: Resource,
+        /// The event.
+        of: EventKey,
+        /// Towards the past.
+        older: bool,
+    },
     /// What can be learnt of rows by reading their states.
     Glance(Look),
     /// Whether one event is as it was written, and its place in the chain.

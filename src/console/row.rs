@@ -1,6 +1,6 @@
 //! A row of the timeline, made fit for the screen once, when its page arrives.
 
-use super::marks::Mark;
+use super::marks::{Delta, Marks};
 use super::paint::Painter;
 use super::theme::Role;
 use super::zone::Zone;
@@ -92,7 +92,8 @@ impl Row {
     }
 
     /// Draws it on line `y`.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, y: usize, columns: &Columns, mark: Mark) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, y: usize, columns: &Columns, marks: &Marks) {
+        let mark = marks.mark(&self.event);
         painter.say(1, y, mark.sign(), mark.role());
         painter.put(3, y, &self.clock, Role::Text);
         painter.put(12, y, &self.severity.0.cut_end(4), self.severity.1);
@@ -102,6 +103,14 @@ impl Row {
         x += columns.kind + 1;
         painter.put(x, y, &self.actor.cut(columns.actor), Role::Text);
         x += columns.actor + 1;
+        match marks.of(&self.event).map(|g| &g.delta) {
+            Some(Delta::Changes(sign)) => painter.put(x, y, sign, Role::Text),
+            Some(Delta::Noise) => painter.say(x, y, "Δ0", Role::Muted),
+            Some(Delta::NotRecorded) => painter.say(x, y, "–", Role::Muted),
+            Some(Delta::Uncounted) => painter.say(x, y, "Δ?", Role::Muted),
+            None => painter.say(x, y, "·", Role::Muted),
+        };
+        x += DELTA + 1;
         if columns.resource > 0 {
             painter.put(x, y, &self.resource.cut_middle(columns.resource), Role::Text);
             x += columns.resource + 1;
@@ -125,6 +134,9 @@ fn severity(stored: &str) -> (Safe, Role) {
         other => (Safe::from_untrusted(other), Role::Text),
     }
 }
+
+/// Columns of the number of changes.
+const DELTA: usize = 4;
 
 /// Widths of the columns that share what the fixed ones (mark, time, severity, action) leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,8 +163,8 @@ impl Columns {
             resource = room * 2 / 5;
             room -= resource + 1;
         }
-        // One blank between the two that remain.
-        let room = room.saturating_sub(1);
+        // The number of changes, and a blank on either side of it.
+        let room = room.saturating_sub(DELTA + 2);
         let kind = (room * 9 / 20).min(30);
         Self { kind, actor: room - kind, resource, ip, session }
     }
@@ -179,8 +191,8 @@ mod tests {
         for width in 0..400 {
             let c = Columns::for_width(width);
             let blanks = [c.resource, c.ip, c.session].iter().filter(|w| **w > 0).count();
-            let needed = 24 + c.kind + 1 + c.actor + c.resource + c.ip + c.session + blanks;
-            assert!(needed < width.max(26), "{width}: {c:?}");
+            let needed = 24 + c.kind + 1 + c.actor + 1 + DELTA + c.resource + c.ip + c.session + blanks;
+            assert!(needed < width.max(31), "{width}: {c:?}");
         }
     }
 

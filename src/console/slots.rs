@@ -31,11 +31,13 @@ pub(crate) enum Slot {
     Marked,
     /// Comparing states.
     Change,
+    /// Looking for the next version of a resource.
+    Version,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -49,6 +51,7 @@ impl Slot {
         Self::Scan,
         Self::Marked,
         Self::Change,
+        Self::Version,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -66,6 +69,7 @@ impl Slot {
             Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Version => Some("looking for the version"),
         }
     }
 }

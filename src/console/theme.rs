@@ -72,6 +72,12 @@ roles! {
     Changed "changed",
     /// A path about privileges, secrets, owners or network exposure.
     Important "important",
+    /// Set within a day.
+    AgeNew "age_new",
+    /// Set within a month.
+    AgeRecent "age_recent",
+    /// Set long ago.
+    AgeOld "age_old",
     /// What stands for a secret.
     Masked "masked",
 }

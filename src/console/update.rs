@@ -4,12 +4,16 @@ use super::change::CAP;
 use super::history::{History, Place};
 use super::keys::{interrupt, press};
 use super::layout::Focus;
+use super::life::Life;
 use super::marks::{self, Glance, Look, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
+use super::panes::change;
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
-use crate::domain::{EventRow, OrgId, OrgScope, Safe};
+use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe};
+use crate::filter::Filter;
+use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
 use std::time::Duration;
@@ -78,8 +82,8 @@ fn follow(model: &mut Model, effects: &mut Effects) {
             }
         }
     }
-    if let Some((states, form)) = model.change.wanted() {
-        begin(model, Slot::Change, Work::LayOut(states, form), effects);
+    if let Some(work) = change_work(model) {
+        begin(model, Slot::Change, work, effects);
     }
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
@@ -103,6 +107,21 @@ fn follow(model: &mut Model, effects: &mut Effects) {
         };
         begin(model, slot, Work::More(query.clone(), seek), effects);
     }
+}
+
+/// What the change pane wants done.
+fn change_work(model: &mut Model) -> Option<Work> {
+    let scope = OrgScope::enter(model.history.current()?.organization.clone());
+    let now = model.at.wall;
+    Some(match model.change.wanted()? {
+        change::Wanted::Compared(states, form) => Work::LayOut(states, form),
+        change::Wanted::Blame(resource, event, form) => {
+            Work::Blame(Life { scope, resource, event, now }, form)
+        }
+        change::Wanted::State(resource, event, form) => {
+            Work::State(Life { scope, resource, event, now }, form)
+        }
+    })
 }
 
 pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Effects) {
@@ -226,6 +245,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.event.fail(failure.text, setting);
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
+        Slot::Version => model.notify(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         Slot::Integrity => model.integrity.fail(failure.text),
@@ -303,10 +323,13 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 begin(model, Slot::Count, Work::Estimate(query), effects);
             }
         }
-        Output::More(rows, more) => {
+        Output::More(rows, more, looked) => {
             model.timeline.trouble = None;
             match slot {
-                Slot::Older => model.timeline.append(rows, more, zone),
+                Slot::Older => {
+                    model.timeline.append(rows, more, zone);
+                    model.timeline.note_walk(looked);
+                }
                 _ => model.timeline.prepend(rows, more, zone),
             }
         }
@@ -346,6 +369,36 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.event.fill(detail.map(|d| *d), setting);
         }
         Output::LaidOut(laid) => model.change.lay(laid),
+        Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
+        Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
+    }
+}
+
+/// Selects an event in the history of its resource: in the view that is that history, or in a new one.
+pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKey, effects: &mut Effects) {
+    let Some(place) = model.history.current() else { return };
+    let Ok(filter) = Filter::parse(&history_of(resource)) else { return };
+    if place.filter != filter {
+        let mut next = Place::new(place.organization.clone(), filter.to_string(), filter);
+        next.selected = Some(key);
+        let focus = model.focus;
+        visit(model, next, effects);
+        // Whoever reads on from version to version stays where they read.
+        model.focus = focus;
+    } else if !model.timeline.select(&key) {
+        open_at(model, Land::At(key), effects);
+    }
+}
+
+/// The filter for all events of a resource.
+fn history_of(resource: &Resource) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let Resource { kind, id } = resource;
+    if kind.contains('/') {
+        // A reference to a resource ends its type at the first slash.
+        format!("all-time resource_type:{} resource_id:{}", quoted(kind), quoted(id))
+    } else {
+        format!("all-time res:{}", quoted(&format!("{kind}/{id}")))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Message in, state and effects out.
 
 use super::*;
+use crate::console::change::States;
 use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
+use crate::console::msg::Detail;
 use crate::console::zone::Zone;
-use crate::domain::EventKey;
-use crate::filter::Filter;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -50,7 +50,7 @@ fn rows_are_fetched_ahead_once() {
     desk.key(KeyCode::PageDown);
     assert!(!desk.begins(Slot::Older), "one page at a time");
     let rows = vec![event_row("a", -5_000)];
-    desk.end(ticket, Outcome::Done(Output::More(rows, false)));
+    desk.end(ticket, Outcome::Done(Output::More(rows, false, None)));
     assert_eq!(desk.model.timeline.window.len(), 201);
     assert!(!desk.begins(Slot::Older), "there is no older row");
 }
@@ -296,4 +296,47 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.finish(Slot::Pulse, Output::Alive);
     assert!(!desk.model.dirty);
     assert!(desk.model.next_wake() >= Duration::from_millis(desk.millis + 4_000));
+}
+
+#[test]
+fn versions_are_gone_through_in_the_history_of_the_resource() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("j").keys("[");
+    let (ticket, work) = desk.begun(Slot::Version);
+    let Work::Version { resource, of, older, .. } = work else { panic!("{work:?}") };
+    assert_eq!((of.event_id.as_str(), older), ("e89999", true));
+    let key = event_row("e89997", -3).key();
+    desk.end(ticket, Outcome::Done(Output::Version(resource.clone(), Some(key.clone()))));
+    let (_, work) = desk.begun(Slot::View);
+    let Work::Open(ask, land) = work else { panic!("{work:?}") };
+    assert_eq!((ask.filter.to_string().as_str(), land), ("all-time res:role_binding/rb-7", Land::At(key)));
+    desk.opened(5, 3);
+    assert_eq!(desk.selected(), "e89997");
+    // In that view the next one is at hand: nothing is opened.
+    desk.keys("]");
+    let (ticket, _) = desk.begun(Slot::Version);
+    desk.end(ticket, Outcome::Done(Output::Version(resource.clone(), Some(event_row("e89998", -2).key()))));
+    assert!(!desk.begins(Slot::View));
+    assert_eq!(desk.selected(), "e89998");
+    desk.keys("[");
+    let (ticket, _) = desk.begun(Slot::Version);
+    desk.end(ticket, Outcome::Done(Output::Version(resource, None)));
+    assert_eq!(desk.selected(), "e89998");
+}
+
+#[test]
+fn the_life_of_the_resource_is_fetched_once_the_event_is_there() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("b");
+    assert!(!desk.begins(Slot::Change));
+    desk.wait(100);
+    let row = desk.model.timeline.row().unwrap().event.clone();
+    let states = States { old: None, new: None };
+    let detail = Detail { row, states, previous_state: None, new_state: None };
+    desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));
+    assert!(matches!(desk.begun(Slot::Change).1, Work::Blame(life, _) if life.event.event_id == "e90000"));
+    desk.keys("@");
+    assert!(matches!(desk.begun(Slot::Change).1, Work::State(..)));
+    desk.keys("@");
+    assert!(matches!(desk.begun(Slot::Change).1, Work::LayOut(..)));
 }

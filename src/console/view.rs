@@ -114,6 +114,11 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
             (_, None) => Vec::new(),
         };
     };
+    if let Some(walk) = model.timeline.walk() {
+        let next = if model.timeline.paused { "Stopped. j goes on." } else { "Esc stops." };
+        let why = "Nothing found yet: no index serves this filter.";
+        return vec![line(why, Role::Notice), (walk, Role::Text), line(next, Role::Muted)];
+    }
     let minute = |t: Timestamp| match Zone::Utc.at(t) {
         Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
         None => t.to_rfc3339(),

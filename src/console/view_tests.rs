@@ -87,8 +87,17 @@ fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
     let Work::Open(ask, land) = work else { panic!("{work:?}") };
     let newest = rows.first().map(|r| r.timestamp);
     let range = ask.filter.range(ask.now, newest, ask.window).unwrap();
-    let opened =
-        Opened { land, range, rows, has_newer: false, has_older, selected: 0, newest, nearest_older: None };
+    let opened = Opened {
+        land,
+        range,
+        rows,
+        has_newer: false,
+        has_older,
+        looked: None,
+        selected: 0,
+        newest,
+        nearest_older: None,
+    };
     desk.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))));
     if has_older {
         desk.finish(Slot::Count, Output::Estimated(Count::Estimate(104_000)));
@@ -216,6 +225,7 @@ fn waiting_failing_and_finding_nothing() {
         rows: Vec::new(),
         has_newer: false,
         has_older: false,
+        looked: None,
         selected: 0,
         newest: desk.model.timeline.newest,
         nearest_older: Some(Timestamp::parse("2025-08-01T12:00:00Z").unwrap()),

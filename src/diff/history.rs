@@ -250,7 +250,19 @@ pub fn state_at<'a>(versions: &[Version<'a>], moment: Timestamp, limits: Limits)
     let next = versions.partition_point(|v| v.timestamp <= moment);
     let version = (0..next).rev().find(is_known);
     let following = (next..versions.len()).find(is_known).and_then(|at| versions.get(at));
-    let state = match version.and_then(|at| versions.get(at)) {
+    let (state, unknown, confirmed) =
+        state_between(version.and_then(|at| versions.get(at)), following, limits);
+    At { state, version, unknown, confirmed }
+}
+
+/// The state between two versions that follow each other, or before the first, or after the last: what is known, which
+/// paths are unknown, and whether the later version saw it so (see [`At`]).
+pub fn state_between<'a>(
+    version: Option<&Version<'a>>,
+    following: Option<&Version<'a>>,
+    limits: Limits,
+) -> (Known<'a>, Vec<String>, bool) {
+    let state = match version {
         Some(version) => version.after(),
         // Before the first event: what that event saw may be older or newer than the moment.
         None if following.is_some_and(|v| v.before() == Known::Absent) => Known::Absent,
@@ -265,7 +277,7 @@ pub fn state_at<'a>(versions: &[Version<'a>], moment: Timestamp, limits: Limits)
         _ => vec![WHOLE.to_owned()],
     };
     let confirmed = state != Known::Unknown && seen != Known::Unknown && unknown.is_empty();
-    At { state, version, unknown, confirmed }
+    (state, unknown, confirmed)
 }
 
 /// Where two states differ; the whole when they cannot be compared.

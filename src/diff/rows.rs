@@ -445,7 +445,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// What stands for a secret. Its length is told, its content is not, not even as a hash: short ones can be guessed.
-pub(super) fn masked(text: &str) -> String {
+pub fn masked(text: &str) -> String {
     let inner = text.trim().trim_end_matches(',').trim_matches('"');
     format!("‹masked, {} characters›", inner.chars().count())
 }

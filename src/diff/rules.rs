@@ -1,5 +1,6 @@
 //! What matters, what is noise, and what must not be shown.
 
+use super::json::tokens;
 use super::label::Label;
 use std::collections::HashMap;
 
@@ -178,6 +179,12 @@ impl Rules {
         let parts = parts(key);
         let describes = parts.len() > 1 && parts.last().is_some_and(|p| self.secret_attribute.contains(p));
         !describes && self.secret.iter().any(|w| has(&parts, w))
+    }
+
+    /// Whether the scalar (as JSON) at a JSON Pointer is a secret.
+    pub fn hides(&self, pointer: &str, value: &str) -> bool {
+        let scalar = value.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit());
+        (scalar && tokens(pointer).any(|key| self.is_secret_key(&key))) || self.is_secret_value(value)
     }
 
     /// Whether a value (as JSON) is a secret by its looks.

@@ -302,6 +302,11 @@ impl Filter {
         parser::parse(text, lists)
     }
 
+    /// A filter of these conditions, all of which must hold, and no time.
+    pub fn of(conditions: Vec<Expr>) -> Self {
+        Self { all_of: conditions, ..Self::default() }
+    }
+
     /// The text in its one canonical spelling: `parse(canonical(f)) == f`. Cursors and caches go by it. Lists from
     /// files are written out, which can make it longer than [`Self::MAX_LENGTH`].
     pub fn canonical(&self) -> String {

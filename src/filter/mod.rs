@@ -7,6 +7,7 @@ mod ast;
 mod bounds;
 mod clock;
 mod error;
+mod explain;
 mod field;
 mod lexer;
 mod local;

@@ -169,7 +169,8 @@ impl fmt::Display for Path {
             match step {
                 Step::Key(key) => {
                     f.write_str(if n > 0 { "." } else { "" })?;
-                    let bare = !key.is_empty() && key.chars().all(is_bare);
+                    // A hyphen at the end would make an arrow of a `>` behind it.
+                    let bare = !key.is_empty() && key.chars().all(is_bare) && !key.ends_with('-');
                     if bare { f.write_str(key)? } else { f.write_str(&quoted(key))? }
                 }
                 Step::Index(index) => write!(f, "[{index}]")?,

@@ -114,10 +114,15 @@ impl fmt::Display for Test {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) if matches!(Self::of_bare(text), Self::Text(_)) && !looks_numeric(text) => {
-                f.write_str(&scalar(text))
+            // A point at the end would become part of the `..` of a range.
+            Self::Text(text)
+                if !matches!(Self::of_bare(text), Self::Text(_))
+                    || looks_numeric(text)
+                    || text.ends_with('.') =>
+            {
+                f.write_str(&quoted(text))
             }
-            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::Text(text) => f.write_str(&scalar(text)),
             Self::Number(number) => f.write_str(number.as_str()),
             Self::Bool(truth) => truth.fmt(f),
         }

@@ -63,6 +63,7 @@ impl Cursor {
                 bytes.push(4);
                 put_time(&mut bytes, *time);
             }
+            Seek::AtOrOlderThan(key) => put_key(&mut bytes, 5, key),
         }
         for bound in [self.range.since, self.range.until] {
             bytes.push(u8::from(bound.is_some()));
@@ -139,6 +140,7 @@ impl<'a> Reader<'a> {
             2 => Seek::OlderThan(self.key()?),
             3 => Seek::NewerThan(self.key()?),
             4 => Seek::AtOrBefore(self.time()?),
+            5 => Seek::AtOrOlderThan(self.key()?),
             _ => return None,
         };
         let mut range = TimeRange::default();
@@ -195,6 +197,7 @@ mod tests {
             Just(Seek::Newest),
             Just(Seek::Oldest),
             key.clone().prop_map(Seek::OlderThan),
+            key.clone().prop_map(Seek::AtOrOlderThan),
             key.prop_map(Seek::NewerThan),
             time().prop_map(Seek::AtOrBefore),
         ];

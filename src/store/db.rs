@@ -1,6 +1,7 @@
 //! Connections, session settings, cancelling.
 
 use super::StoreError;
+use super::capabilities::Capabilities;
 use super::row::SqlTime;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
@@ -23,6 +24,8 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 const PING_LIMIT: Duration = Duration::from_secs(2);
 /// How long [`ReadDb::close`] waits for the server's farewell.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// What was read of the catalogue is read again after this time: indexes come and go.
+const CATALOGUE_LIFE: Duration = Duration::from_secs(60);
 /// Greatest number of a writer's connections: two load, one watches.
 const WRITE_CONNECTIONS: u32 = 3;
 
@@ -35,6 +38,8 @@ pub struct ReadSettings {
     pub statement_timeout: Duration,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
+    /// Events that one statement looks at, at most, where no index serves the whole filter: 50 000 take 30 to 50 ms.
+    pub walk: u32,
 }
 
 impl Default for ReadSettings {
@@ -43,6 +48,7 @@ impl Default for ReadSettings {
             connections: 5,
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
+            walk: 50_000,
         }
     }
 }
@@ -76,6 +82,8 @@ struct Inner {
     idle: Mutex<Vec<Session>>,
     /// Made at the first cancellation.
     control: tokio::sync::Mutex<Option<Session>>,
+    /// What the table offers, and when that was read.
+    capabilities: Mutex<Option<(Instant, Arc<Capabilities>)>>,
 }
 
 /// A connection whose settings are in force, and the server process behind it.
@@ -119,6 +127,7 @@ impl ReadDb {
             permits: Semaphore::new(work),
             idle: Mutex::default(),
             control: tokio::sync::Mutex::default(),
+            capabilities: Mutex::default(),
         };
         let first = inner.open().await?;
         inner.give_back(first);
@@ -142,6 +151,20 @@ impl ReadDb {
             database: row.try_get(1)?,
             role: row.try_get(2)?,
         })
+    }
+
+    /// What the table offers, if that was read a short time ago.
+    pub(super) fn known_capabilities(&self) -> Option<Arc<Capabilities>> {
+        let known = self.inner.capabilities.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = known.as_ref().filter(|(read, _)| read.elapsed() < CATALOGUE_LIFE);
+        fresh.map(|(_, capabilities)| capabilities.clone())
+    }
+
+    pub(super) fn remember_capabilities(&self, read: Capabilities) -> Arc<Capabilities> {
+        let read = Arc::new(read);
+        let mut known = self.inner.capabilities.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((Instant::now(), read.clone()));
+        read
     }
 
     /// Runs `work` on one connection. When `cancel` fires, the statement is cancelled on the server

@@ -5,22 +5,31 @@ mod text;
 
 use crate::filter::{Expr, Field, Filter, Hours, Kind, Local, Match, Matcher, Selection, Weekdays};
 use sqlx::{Postgres, QueryBuilder};
+pub(super) use text::Vector;
 
 /// Adds ` AND condition` for every condition of the filter; its time terms have become bounds of the query.
-pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &Filter) {
+pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &Filter, vector: Vector) {
+    let setting = Setting { zone: filter.zone().name(), vector };
     for condition in filter.conditions() {
         sql.push(" AND ");
-        push_expr(sql, condition, filter.zone().name());
+        push_expr(sql, condition, setting);
     }
 }
 
+/// What conditions depend on beside themselves.
+#[derive(Clone, Copy)]
+struct Setting {
+    zone: &'static str,
+    vector: Vector,
+}
+
 /// Adds a condition that can stand in an AND.
-fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, zone: &'static str) {
+fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting) {
     match expr {
-        Expr::And(parts) => push_joined(sql, parts, " AND ", |sql, part| push_expr(sql, part, zone)),
-        Expr::Or(parts) => push_joined(sql, parts, " OR ", |sql, part| push_expr(sql, part, zone)),
+        Expr::And(parts) => push_joined(sql, parts, " AND ", |sql, part| push_expr(sql, part, setting)),
+        Expr::Or(parts) => push_joined(sql, parts, " OR ", |sql, part| push_expr(sql, part, setting)),
         Expr::Not(inner) => {
-            push_expr(sql, inner, zone);
+            push_expr(sql, inner, setting);
             // Not `NOT`: a null column is not the value either.
             sql.push(" IS NOT TRUE");
         }
@@ -29,10 +38,12 @@ fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, zone: &'static str) 
         Expr::Changed(paths) => states::push_changed(sql, paths),
         Expr::OnlyChanged(paths) => states::push_only_changed(sql, paths),
         Expr::Change(change) => states::push_change(sql, change),
-        Expr::Words(words) => text::push_words(sql, words),
+        Expr::Words(words) => text::push_words(sql, words, setting.vector),
         Expr::Regex(regex) => text::push_regex(sql, regex),
-        Expr::Hours(any_of) => push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, zone)),
-        Expr::Weekdays(days) => push_weekdays(sql, *days, zone),
+        Expr::Hours(any_of) => {
+            push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone))
+        }
+        Expr::Weekdays(days) => push_weekdays(sql, *days, setting.zone),
         Expr::Local(local) => push_local(sql, local),
     }
 }
@@ -268,7 +279,7 @@ mod tests {
 
     fn sql(filter: &str) -> String {
         let mut sql = QueryBuilder::new("");
-        push_conditions(&mut sql, &Filter::parse(filter).unwrap());
+        push_conditions(&mut sql, &Filter::parse(filter).unwrap(), Vector::Stored);
         sql.into_string()
     }
 

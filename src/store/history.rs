@@ -4,29 +4,169 @@ use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::{ReadDb, StoreError};
 use crate::domain::{Event, EventKey, EventRow, OrgScope};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, QueryBuilder, Row as _};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
-/// The newest `limit` events of a resource, oldest first, in the order of the timeline.
+/// What a history is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Column `resource_type`.
+    pub kind: String,
+    /// Column `resource_id`.
+    pub id: String,
+}
+
+impl Resource {
+    /// What an event is about.
+    pub fn of(row: &EventRow) -> Self {
+        Self { kind: row.resource_type.clone(), id: row.resource_id.clone() }
+    }
+
+    fn push_where(&self, sql: &mut QueryBuilder<Postgres>, scope: &OrgScope) {
+        sql.push(" WHERE organization_id = ").push_bind(scope.organization().as_str().to_owned());
+        sql.push(" AND resource_type = ").push_bind(self.kind.clone());
+        sql.push(" AND resource_id = ").push_bind(self.id.clone());
+    }
+}
+
+/// The newest `limit` events of a resource, oldest first, in the order of the timeline; with `until`, none that is
+/// newer than this one.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn events(
     db: &ReadDb,
     scope: &OrgScope,
-    resource_type: &str,
-    resource_id: &str,
+    resource: &Resource,
+    until: Option<&EventKey>,
     limit: u32,
     cancel: &CancellationToken,
 ) -> Result<Vec<Event>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(EVENT_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
-    sql.push_bind(scope.organization().as_str());
-    sql.push(" AND resource_type = ").push_bind(resource_type);
-    sql.push(" AND resource_id = ").push_bind(resource_id);
+    sql.push(EVENT_COLUMNS).push(" FROM audit_events");
+    resource.push_where(&mut sql, scope);
+    if let Some(key) = until {
+        push_key(&mut sql, "<=", key);
+    }
     sql.push(" ORDER BY timestamp DESC, event_id DESC LIMIT ").push_bind(i64::from(limit));
     let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
     rows.iter().rev().map(row::event).collect()
+}
+
+/// Bytes that the states of the newest `limit` events take in the table, none newer than `until`: what reading them
+/// all would cost, without reading them.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn stored_bytes(
+    db: &ReadDb,
+    scope: &OrgScope,
+    resource: &Resource,
+    until: &EventKey,
+    limit: u32,
+    cancel: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let mut sql = QueryBuilder::new(
+        "SELECT coalesce(sum(coalesce(pg_column_size(previous_state), 0) + coalesce(pg_column_size(new_state), 0)), \
+         0)::bigint FROM (SELECT previous_state, new_state FROM audit_events",
+    );
+    resource.push_where(&mut sql, scope);
+    push_key(&mut sql, "<=", until);
+    sql.push(" ORDER BY timestamp DESC, event_id DESC LIMIT ").push_bind(i64::from(limit)).push(") s");
+    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+}
+
+/// What tells anything about the state, as [`crate::diff::history`] sees it.
+const TELLS: &str =
+    " AND (action NOT IN ('read', 'export') OR previous_state IS NOT NULL OR new_state IS NOT NULL)";
+
+/// The version of a resource next to one of its events, towards the past or the present: its next event that is not
+/// merely a look at it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn neighbour(
+    db: &ReadDb,
+    scope: &OrgScope,
+    resource: &Resource,
+    of: &EventKey,
+    older: bool,
+    cancel: &CancellationToken,
+) -> Result<Option<EventKey>, StoreError> {
+    let mut sql = QueryBuilder::new("SELECT timestamp, event_id FROM audit_events");
+    resource.push_where(&mut sql, scope);
+    push_key(&mut sql, if older { "<" } else { ">" }, of);
+    sql.push(TELLS);
+    let direction = if older { "DESC" } else { "ASC" };
+    sql.push(format_args!(" ORDER BY timestamp {direction}, event_id {direction} LIMIT 1"));
+    let found = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await?;
+    found
+        .map(|row| Ok(EventKey { timestamp: row.try_get::<SqlTime, _>(0)?.0, event_id: row.try_get(1)? }))
+        .transpose()
+}
+
+/// A resource at one of its events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// The last version not newer than the event: reading and exporting without a state make none.
+    pub version: Option<Observed>,
+    /// The version after it.
+    pub next: Option<Observed>,
+    /// Number of versions up to `version`.
+    pub index: u64,
+    /// Number of all versions.
+    pub total: u64,
+}
+
+/// The versions of a resource on either side of the moment after an event, their states whole up to `cap` bytes each.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn moment(
+    db: &ReadDb,
+    scope: &OrgScope,
+    resource: &Resource,
+    after: &EventKey,
+    cap: u32,
+    cancel: &CancellationToken,
+) -> Result<Moment, StoreError> {
+    let side = |operator: &'static str, direction: &'static str| {
+        let mut sql = QueryBuilder::new("SELECT ");
+        push_observed(&mut sql, cap);
+        resource.push_where(&mut sql, scope);
+        push_key(&mut sql, operator, after);
+        sql.push(TELLS);
+        sql.push(format_args!(" ORDER BY timestamp {direction}, event_id {direction} LIMIT 1"));
+        sql
+    };
+    let (mut before, mut behind) = (side("<=", "DESC"), side(">", "ASC"));
+    let mut numbers = QueryBuilder::new("SELECT count(*) FILTER (WHERE (timestamp, event_id) <= (");
+    numbers.push_bind(SqlTime(after.timestamp)).push(", ").push_bind(&after.event_id);
+    numbers.push(")), count(*) FROM audit_events");
+    resource.push_where(&mut numbers, scope);
+    numbers.push(TELLS);
+    let (before, behind, numbers) = db
+        .run(cancel, async |c: &mut PgConnection| {
+            let before = before.build().fetch_optional(&mut *c).await?;
+            let behind = behind.build().fetch_optional(&mut *c).await?;
+            Ok((before, behind, numbers.build().fetch_one(c).await?))
+        })
+        .await?;
+    Ok(Moment {
+        version: before.as_ref().map(observed).transpose()?,
+        next: behind.as_ref().map(observed).transpose()?,
+        index: numbers.try_get::<i64, _>(0)?.unsigned_abs(),
+        total: numbers.try_get::<i64, _>(1)?.unsigned_abs(),
+    })
+}
+
+/// A row comparison with a key; the bound on the time alone, which it implies, is what prunes partitions.
+fn push_key(sql: &mut QueryBuilder<Postgres>, operator: &'static str, key: &EventKey) {
+    sql.push(format_args!(" AND (timestamp, event_id) {operator} (")).push_bind(SqlTime(key.timestamp));
+    sql.push(", ").push_bind(key.event_id.clone());
+    let time_operator = if operator.starts_with('<') { "<=" } else { ">=" };
+    sql.push(format_args!(") AND timestamp {time_operator} ")).push_bind(SqlTime(key.timestamp));
 }
 
 /// Characters that are fetched of a state that is not fetched whole.
@@ -74,6 +214,17 @@ pub async fn observe(
     cancel: &CancellationToken,
 ) -> Result<Option<Observed>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
+    push_observed(&mut sql, cap);
+    sql.push(" WHERE organization_id = ");
+    sql.push_bind(scope.organization().as_str());
+    sql.push(" AND event_id = ").push_bind(&key.event_id);
+    sql.push(" AND timestamp = ").push_bind(SqlTime(key.timestamp)).push(" LIMIT 1");
+    let found = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await?;
+    found.as_ref().map(observed).transpose()
+}
+
+/// What [`observed`] reads, and where from.
+fn push_observed(sql: &mut QueryBuilder<Postgres>, cap: u32) {
     sql.push(ROW_COLUMNS);
     for side in ["p", "n"] {
         sql.push(format_args!(", octet_length({side})::bigint, CASE WHEN octet_length({side}) > "));
@@ -86,14 +237,8 @@ pub async fn observe(
     }
     // OFFSET 0 keeps the planner from printing a state once for each mention.
     sql.push(
-        " FROM audit_events, LATERAL (SELECT previous_state::text AS p, new_state::text AS n OFFSET 0) s \
-         WHERE organization_id = ",
+        " FROM audit_events, LATERAL (SELECT previous_state::text AS p, new_state::text AS n OFFSET 0) s",
     );
-    sql.push_bind(scope.organization().as_str());
-    sql.push(" AND event_id = ").push_bind(&key.event_id);
-    sql.push(" AND timestamp = ").push_bind(SqlTime(key.timestamp)).push(" LIMIT 1");
-    let found = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await?;
-    found.as_ref().map(observed).transpose()
 }
 
 fn observed(row: &PgRow) -> Result<Observed, StoreError> {
@@ -107,6 +252,6 @@ fn observed(row: &PgRow) -> Result<Observed, StoreError> {
             sha256,
         }))
     };
-    // The two states follow the 21 columns of a row.
-    Ok(Observed { row: row::event_row(row)?, previous: excerpt(21)?, new: excerpt(24)? })
+    let (previous, new) = (excerpt(row::WIDTH)?, excerpt(row::WIDTH + 3)?);
+    Ok(Observed { row: row::event_row(row)?, previous, new })
 }

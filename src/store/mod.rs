@@ -4,19 +4,28 @@
 //! every value goes as a bind parameter. Readers hold a [`ReadDb`], whose sessions the server itself keeps read-only;
 //! only the writing commands hold a [`WriteDb`].
 
+mod access;
+pub mod bounds;
+pub mod capabilities;
 pub mod cursor;
 pub mod databases;
 mod db;
 pub mod demo_trail;
+pub mod explain;
 mod filter_sql;
+pub mod histogram;
 pub mod history;
 pub mod links;
 pub mod organizations;
+mod page_sql;
 mod row;
 pub mod scan;
 pub mod schema;
+pub mod search;
 pub mod states;
+pub mod summary;
 pub mod timeline;
+mod walk;
 pub mod writer;
 
 pub use db::{ReadDb, ReadSettings, ServerFacts, WriteDb};

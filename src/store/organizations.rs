@@ -1,10 +1,10 @@
-//! The organisations a table holds (by a loose index scan).
+//! The organisations a table holds.
 
 use super::row::SqlTime;
 use super::{ReadDb, StoreError};
 use crate::domain::{OrgId, Timestamp};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
 /// One organisation as the chooser shows it.
@@ -19,35 +19,33 @@ pub struct Organization {
 }
 
 /// One look into the index per organisation: from each id straight to the next greater one.
-macro_rules! list_sql {
-    ($events:literal, $heads:literal) => {
-        concat!(
-            "WITH RECURSIVE o (id) AS (
-                 (SELECT organization_id FROM audit_events ORDER BY organization_id LIMIT 1)
-                 UNION ALL
-                 SELECT (SELECT e.organization_id FROM audit_events e WHERE e.organization_id > o.id
-                         ORDER BY e.organization_id LIMIT 1)
-                 FROM o WHERE o.id IS NOT NULL)
-             SELECT o.id,
-                 (SELECT e.timestamp FROM audit_events e WHERE e.organization_id = o.id
-                  ORDER BY e.timestamp DESC, e.event_id DESC LIMIT 1), ",
-            $events,
-            " FROM o ",
-            $heads,
-            " WHERE o.id IS NOT NULL ORDER BY o.id"
-        )
-    };
-}
+const BY_INDEX: &str = "WITH RECURSIVE o (id) AS (
+        (SELECT organization_id FROM audit_events ORDER BY organization_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT e.organization_id FROM audit_events e WHERE e.organization_id > o.id
+                ORDER BY e.organization_id LIMIT 1)
+        FROM o WHERE o.id IS NOT NULL),
+    found (id, newest) AS (
+        SELECT o.id, (SELECT e.timestamp FROM audit_events e WHERE e.organization_id = o.id
+                      ORDER BY e.timestamp DESC LIMIT 1)
+        FROM o WHERE o.id IS NOT NULL) ";
 
-const WITH_HEADS: &str =
-    list_sql!("h.event_count", "LEFT JOIN audit_chain_heads h ON h.organization_id = o.id");
-const WITHOUT_HEADS: &str = list_sql!("NULL::bigint", "");
+/// Without an index that begins with the organisation: one pass over the table.
+const BY_SCAN: &str = "WITH found (id, newest) AS (
+        SELECT organization_id, max(timestamp) FROM audit_events GROUP BY organization_id) ";
+
+const WITH_HEADS: &str = "SELECT found.id, found.newest, h.event_count
+    FROM found LEFT JOIN audit_chain_heads h ON h.organization_id = found.id ORDER BY found.id";
+
+const WITHOUT_HEADS: &str = "SELECT found.id, found.newest, NULL::bigint FROM found ORDER BY found.id";
 
 /// All organisations, by id.
 ///
 /// # Errors
 /// [`StoreError::NoTable`] when there is no table of events.
 pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Organization>, StoreError> {
+    let capabilities = db.capabilities(cancel).await?;
+    let by_index = capabilities.time_index().is_some() || !capabilities.is_table();
     let rows = db
         .run(cancel, async |c: &mut PgConnection| {
             let heads: bool = sqlx::query_scalar(
@@ -55,7 +53,9 @@ pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Organiz
             )
             .fetch_one(&mut *c)
             .await?;
-            sqlx::query(if heads { WITH_HEADS } else { WITHOUT_HEADS }).fetch_all(c).await
+            let mut sql = QueryBuilder::<Postgres>::new(if by_index { BY_INDEX } else { BY_SCAN });
+            sql.push(if heads { WITH_HEADS } else { WITHOUT_HEADS });
+            sql.build().fetch_all(c).await
         })
         .await?;
     rows.iter().filter_map(|row| organization(row).transpose()).collect()

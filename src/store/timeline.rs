@@ -1,11 +1,14 @@
 //! Pages of events by keyset, one event, counts.
 
+use super::filter_sql::Vector;
 use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
-use super::{ReadDb, StoreError, filter_sql};
+use super::walk::{self, Shape};
+use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::Filter;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What is asked for: one organisation, a filter, and bounds that were frozen when the filter was run.
@@ -28,6 +31,8 @@ pub enum Seek {
     Oldest,
     /// Events just older than this one.
     OlderThan(EventKey),
+    /// This event, if the query has it, and those just older.
+    AtOrOlderThan(EventKey),
     /// Events just newer than this one.
     NewerThan(EventKey),
     /// Events at or before an instant.
@@ -36,7 +41,7 @@ pub enum Seek {
 
 impl Seek {
     /// Whether the rows are fetched oldest first.
-    fn is_ascending(&self) -> bool {
+    pub(super) fn is_ascending(&self) -> bool {
         matches!(self, Self::Oldest | Self::NewerThan(_))
     }
 }
@@ -50,6 +55,30 @@ pub struct Page<T = EventRow> {
     pub has_older: bool,
     /// Whether the query has newer rows than the first one here.
     pub has_newer: bool,
+    /// Set when no index serves the whole filter, so that events had to be looked at one by one.
+    pub looked: Option<Looked>,
+}
+
+/// How far a walk past events that do not match has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Looked {
+    /// Events that were looked at before the last, unfinished piece.
+    pub events: u64,
+    /// How much of the table has been read, where all of it has to be because no index knows the time.
+    pub percent: Option<u8>,
+    /// Matching rows among them.
+    pub found: usize,
+    /// The place behind which the walk goes on; `None` at its end, and while a table without an index is read.
+    pub resume: Option<EventKey>,
+}
+
+/// How long a walk past events that do not match may take, and who is told how far it has come.
+#[derive(Clone, Copy, Default)]
+pub struct Pace<'a> {
+    /// A page that is not full after this time is returned as it is, with [`Looked::resume`]; `None`: at the end only.
+    pub patience: Option<Duration>,
+    /// Told after each piece.
+    pub progress: Option<&'a (dyn Fn(&Looked) + Send + Sync)>,
 }
 
 /// A number of events and how far it can be trusted.
@@ -88,7 +117,10 @@ impl Count {
 /// One page of at most `limit` rows, without states.
 ///
 /// The key of [`Seek::OlderThan`] and [`Seek::NewerThan`] is taken to be a row of the query, so that a page older than
-/// it always has something newer.
+/// it always has something newer; behind [`Seek::AtOrOlderThan`] something newer is taken for granted.
+///
+/// Where no index serves the filter, the page is filled in pieces, each a short statement; on a table without an index
+/// on time the whole table is read.
 ///
 /// # Errors
 /// [`StoreError`], also [`StoreError::Cancelled`] and [`StoreError::TimedOut`].
@@ -99,10 +131,26 @@ pub async fn page(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<Page, StoreError> {
-    fetch(db, query, seek, limit, ROW_COLUMNS, row::event_row, cancel).await
+    page_at(db, query, seek, limit, Pace::default(), cancel).await
 }
 
-/// As [`page`], with the states. They are read whole: ask for few rows.
+/// As [`page`], at a pace.
+///
+/// # Errors
+/// As [`page`].
+pub async fn page_at(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    pace: Pace<'_>,
+    cancel: &CancellationToken,
+) -> Result<Page, StoreError> {
+    let shape = Shape { columns: ROW_COLUMNS, decode: row::event_row, row: |row| row };
+    fetch(db, query, seek, limit, shape, pace, cancel).await
+}
+
+/// As [`page_at`], with the states. They are read whole: ask for few rows.
 ///
 /// # Errors
 /// As [`page`].
@@ -111,9 +159,11 @@ pub async fn page_with_states(
     query: &Query,
     seek: &Seek,
     limit: usize,
+    pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page<Event>, StoreError> {
-    fetch(db, query, seek, limit, EVENT_COLUMNS, row::event, cancel).await
+    let shape = Shape { columns: EVENT_COLUMNS, decode: row::event, row: |event: &Event| &event.row };
+    fetch(db, query, seek, limit, shape, pace, cancel).await
 }
 
 async fn fetch<T>(
@@ -121,115 +171,48 @@ async fn fetch<T>(
     query: &Query,
     seek: &Seek,
     limit: usize,
-    columns: &'static str,
-    decode: fn(&PgRow) -> Result<T, StoreError>,
+    shape: Shape<T>,
+    pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page<T>, StoreError> {
     // One row more than asked for tells whether the query goes on.
-    let mut sql = QueryBuilder::new("");
-    push_page(&mut sql, columns, query, seek, limit.saturating_add(1));
+    let walked = walk::rows(db, query, seek, limit.saturating_add(1), shape, pace, cancel).await?;
     // Only behind a bare time nothing is known about the other side.
-    let mut probe = match seek {
+    let behind = match seek {
+        Seek::Newest | Seek::Oldest => false,
+        Seek::OlderThan(_) | Seek::NewerThan(_) | Seek::AtOrOlderThan(_) => true,
         Seek::AtOrBefore(time) => {
-            let mut probe = QueryBuilder::new("");
-            push_select(&mut probe, "1", query);
-            probe.push(" AND timestamp > ").push_bind(SqlTime(*time));
-            push_order(&mut probe, true, 1);
-            Some(probe)
+            let behind = Timestamp::from_micros(time.as_micros().saturating_add(1));
+            let since = Some(behind).max(query.range.since);
+            let newer = Query { range: TimeRange { since, ..query.range }, ..query.clone() };
+            let row = Shape { columns: ROW_COLUMNS, decode: row::event_row, row: |row| row };
+            !walk::rows(db, &newer, &Seek::Oldest, 1, row, Pace::default(), cancel).await?.rows.is_empty()
         }
-        _ => None,
     };
-    let (rows, behind) = db
-        .run(cancel, async |c: &mut PgConnection| {
-            let rows = sql.build().fetch_all(&mut *c).await?;
-            let behind = match &mut probe {
-                Some(probe) => probe.build().fetch_optional(c).await?.is_some(),
-                None => matches!(seek, Seek::OlderThan(_) | Seek::NewerThan(_)),
-            };
-            Ok((rows, behind))
-        })
-        .await?;
-    let ahead = rows.len() > limit;
-    let mut rows = rows.iter().take(limit).map(decode).collect::<Result<Vec<_>, _>>()?;
+    let mut rows = walked.rows;
+    let stopped = walked.looked.as_ref().is_some_and(|looked| looked.resume.is_some());
+    let ahead = rows.len() > limit || stopped;
+    rows.truncate(limit);
     let (has_older, has_newer) = if seek.is_ascending() {
         rows.reverse();
         (behind, ahead)
     } else {
         (ahead, behind)
     };
-    Ok(Page { rows, has_older, has_newer })
-}
-
-/// Runs the statement of a page and returns the server's account of it: the JSON text of
-/// `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)`.
-///
-/// # Errors
-/// As [`page`].
-pub async fn plan(
-    db: &ReadDb,
-    query: &Query,
-    seek: &Seek,
-    limit: usize,
-    cancel: &CancellationToken,
-) -> Result<String, StoreError> {
-    let mut sql = QueryBuilder::new("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ");
-    push_page(&mut sql, ROW_COLUMNS, query, seek, limit.saturating_add(1));
-    explained(&db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?)
+    Ok(Page { rows, has_older, has_newer, looked: walked.looked })
 }
 
 /// What EXPLAIN returned.
-fn explained(row: &PgRow) -> Result<String, StoreError> {
+pub(super) fn explained(row: &PgRow) -> Result<String, StoreError> {
     let json = row.try_get_raw(0)?;
     json.as_str().map(ToOwned::to_owned).map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))
 }
 
-/// The statement of a page.
-fn push_page(
-    sql: &mut QueryBuilder<Postgres>,
-    columns: &'static str,
-    query: &Query,
-    seek: &Seek,
-    limit: usize,
-) {
-    push_select(sql, columns, query);
-    push_seek(sql, seek);
-    push_order(sql, seek.is_ascending(), limit);
-}
-
 /// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
-fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query) {
-    sql.push("SELECT ").push(columns).push(" FROM audit_events WHERE organization_id = ");
-    sql.push_bind(query.scope.organization().as_str().to_owned());
-    if let Some(since) = query.range.since {
-        sql.push(" AND timestamp >= ").push_bind(SqlTime(since));
-    }
-    if let Some(until) = query.range.until {
-        sql.push(" AND timestamp < ").push_bind(SqlTime(until));
-    }
-    filter_sql::push_conditions(sql, &query.filter);
-}
-
-/// The row comparison is a condition of the index; the bound on the time alone, which it implies, is what prunes
-/// partitions.
-fn push_seek(sql: &mut QueryBuilder<Postgres>, seek: &Seek) {
-    let (key, row_operator, time_operator) = match seek {
-        Seek::Newest | Seek::Oldest => return,
-        Seek::AtOrBefore(time) => {
-            sql.push(" AND timestamp <= ").push_bind(SqlTime(*time));
-            return;
-        }
-        Seek::OlderThan(key) => (key, "<", "<="),
-        Seek::NewerThan(key) => (key, ">", ">="),
-    };
-    sql.push(format_args!(" AND (timestamp, event_id) {row_operator} (")).push_bind(SqlTime(key.timestamp));
-    sql.push(", ").push_bind(key.event_id.clone());
-    sql.push(format_args!(") AND timestamp {time_operator} ")).push_bind(SqlTime(key.timestamp));
-}
-
-fn push_order(sql: &mut QueryBuilder<Postgres>, ascending: bool, limit: usize) {
-    let direction = if ascending { "ASC" } else { "DESC" };
-    sql.push(format_args!(" ORDER BY timestamp {direction}, event_id {direction} LIMIT "));
-    sql.push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query, vector: Vector) {
+    sql.push("SELECT ").push(columns).push(" FROM audit_events");
+    page_sql::push_scope(sql, query);
+    filter_sql::push_conditions(sql, &query.filter, vector);
 }
 
 /// One event with its states, `None` when the organisation has no such event. `timestamp` makes the look-up cheap on
@@ -255,6 +238,18 @@ pub async fn event(
 /// The planner's estimate of a query, from EXPLAIN: good for times and single columns, far off for columns that depend
 /// on each other.
 pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<Count, StoreError> {
+    let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
+    push_select(&mut sql, "1", query, db.vector(cancel).await?);
+    let rows = estimated_rows(db, sql, cancel).await?;
+    Ok(rows.map_or(Count::Unknown, |rows| Count::Estimate(rows.max(1))))
+}
+
+/// What an EXPLAIN expects its statement to return; `None` when it does not say.
+pub(super) async fn estimated_rows(
+    db: &ReadDb,
+    mut explain: QueryBuilder<Postgres>,
+    cancel: &CancellationToken,
+) -> Result<Option<u64>, StoreError> {
     #[derive(serde::Deserialize)]
     struct Explained {
         #[serde(rename = "Plan")]
@@ -265,13 +260,11 @@ pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) ->
         #[serde(rename = "Plan Rows")]
         rows: f64,
     }
-    let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
-    push_select(&mut sql, "1", query);
-    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    let row = db.run(cancel, async |c: &mut PgConnection| explain.build().fetch_one(c).await).await?;
     let plans: Result<Vec<Explained>, _> = serde_json::from_str(&explained(&row)?);
     Ok(match plans.as_deref() {
-        Ok([Explained { plan }]) => Count::Estimate((plan.rows.round() as u64).max(1)),
-        _ => Count::Unknown,
+        Ok([Explained { plan }]) => Some(plan.rows.round() as u64),
+        _ => None,
     })
 }
 
@@ -279,16 +272,11 @@ pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) ->
 pub async fn count(
     db: &ReadDb,
     query: &Query,
-    budget: std::time::Duration,
+    budget: Duration,
     cancel: &CancellationToken,
 ) -> Result<Count, StoreError> {
-    let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, "count(*)", query);
     let stop = cancel.child_token();
-    let counting = async {
-        let row = db.run(&stop, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
-        Ok::<i64, StoreError>(row.try_get(0)?)
-    };
+    let counting = counted(db, query, &stop);
     let alarm = async {
         tokio::time::sleep(budget).await;
         stop.cancel();
@@ -299,12 +287,24 @@ pub async fn count(
         () = alarm => Err(StoreError::Cancelled),
     };
     match counted {
-        Ok(n) => Ok(Count::Exact(n.unsigned_abs())),
+        Ok(n) => Ok(Count::Exact(n)),
         Err(StoreError::Cancelled | StoreError::TimedOut { .. }) if !cancel.is_cancelled() => {
             estimate(db, query, cancel).await
         }
         Err(error) => Err(error),
     }
+}
+
+/// The number of events of a query, however long counting takes.
+pub(super) async fn counted(
+    db: &ReadDb,
+    query: &Query,
+    cancel: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let mut sql = QueryBuilder::new("");
+    push_select(&mut sql, "count(*)", query, db.vector(cancel).await?);
+    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 
 /// The newest event older than `before` in the organisation regardless of any filter: what an empty result names.

@@ -34,7 +34,7 @@ const INSERT: &str = "INSERT INTO audit_events (event_id, timestamp, organizatio
 async fn the_schema_is_made_once_whoever_comes_first() {
     let database = support::bare_database().await;
     let before = status(&database.options).await;
-    assert_eq!((before.schema, before.migrations_pending.len()), (Origin::Absent, 3));
+    assert_eq!((before.schema, before.migrations_pending.len()), (Origin::Absent, 5));
     assert_eq!(before.problems, ["there is no table audit_events"]);
 
     let mut programs = tokio::task::JoinSet::new();
@@ -45,7 +45,10 @@ async fn the_schema_is_made_once_whoever_comes_first() {
     let mut applied = programs.join_all().await;
     applied.sort();
     let last = applied.pop().unwrap();
-    assert_eq!(last, ["0001 audit events", "0002 indexes", "0003 daily summary"]);
+    assert_eq!(
+        last,
+        ["0001 audit events", "0002 indexes", "0003 daily summary", "0004 partitions", "0005 email index"]
+    );
     assert!(applied.iter().all(Vec::is_empty), "{applied:?}");
 
     let after = status(&database.options).await;
@@ -55,7 +58,7 @@ async fn the_schema_is_made_once_whoever_comes_first() {
         (Origin::Agenttrace, 0, Some(0))
     );
     assert_eq!(after.table.unwrap().layout, Layout::Plain);
-    assert_eq!(after.indexes.len(), 12);
+    assert_eq!(after.indexes.len(), 13);
     assert!(after.guard.iter().all(|g| g.always));
     database.drop_now().await;
 }
@@ -225,9 +228,9 @@ async fn what_a_cut_off_bulk_load_left_out_is_made_by_the_next_migration() {
     bulk.append(events("a", 50)).await.unwrap();
     // As after kill -9: the connections are gone, nothing was finished.
     drop(bulk);
-    assert_eq!(status(&database.options).await.problems.len(), 11);
+    assert_eq!(status(&database.options).await.problems.len(), 12);
     let restored = schema::migrate(&write_db(&database.options).await).await.unwrap();
-    assert_eq!(restored.len(), 11);
+    assert_eq!(restored.len(), 12);
     assert!(restored.iter().all(|step| step.starts_with("index idx_audit_")), "{restored:?}");
     assert_eq!(status(&database.options).await.problems, Vec::<String>::new());
     assert!(schema::migrate(&write_db(&database.options).await).await.unwrap().is_empty());
@@ -256,7 +259,8 @@ async fn the_command_line_migrates_and_says_what_is_there() {
     assert!(remarks.contains(&database.name), "{remarks}");
     assert_eq!(
         String::from_utf8(migrated.stdout).unwrap(),
-        "applied 0001 audit events\napplied 0002 indexes\napplied 0003 daily summary\n"
+        "applied 0001 audit events\napplied 0002 indexes\napplied 0003 daily summary\n\
+         applied 0004 partitions\napplied 0005 email index\n"
     );
     assert_eq!(
         json(&run(&["db", "migrate", "--layout", "plain", "--format", "json"]))["applied"],

@@ -197,6 +197,47 @@ async fn of_large_states_only_a_beginning_leaves_the_server() {
 }
 
 #[tokio::test]
+async fn versions_of_a_resource_and_their_neighbours() {
+    let life = Life::new().await;
+    let db = ReadDb::connect(life.0.options.clone(), ReadSettings::default()).await.unwrap();
+    let cancel = CancellationToken::new();
+    let scope = OrgScope::enter(OrgId::new("acme").unwrap());
+    let resource = history::Resource { kind: "role_binding".to_owned(), id: "rb-7".to_owned() };
+    let key = |n: i64| EventKey {
+        timestamp: Timestamp::parse(&format!("2026-01-15T00:0{}:00Z", n - 1)).unwrap(),
+        event_id: format!("e{n}"),
+    };
+    let next = async |n, older| {
+        let found = history::neighbour(&db, &scope, &resource, &key(n), older, &cancel).await.unwrap();
+        found.map(|k| k.event_id)
+    };
+    // e3 only reads, and the event of the other organisation does not exist here.
+    assert_eq!(next(4, true).await.as_deref(), Some("e2"));
+    assert_eq!(next(2, false).await.as_deref(), Some("e4"));
+    assert_eq!((next(1, true).await, next(5, false).await), (None, None));
+
+    let moment = async |n| history::moment(&db, &scope, &resource, &key(n), 1_000, &cancel).await.unwrap();
+    let after_read = moment(3).await;
+    let id = |o: &Option<history::Observed>| o.as_ref().map(|o| o.row.event_id.clone());
+    assert_eq!(
+        (id(&after_read.version).as_deref(), id(&after_read.next).as_deref()),
+        (Some("e2"), Some("e4"))
+    );
+    assert_eq!((after_read.index, after_read.total), (2, 4));
+    // 1e300 written out is 301 bytes.
+    assert!(after_read.next.unwrap().previous.unwrap().text.contains(&"0".repeat(300)));
+    assert_eq!(id(&moment(5).await.next), None);
+
+    let until = history::events(&db, &scope, &resource, Some(&key(3)), 2, &cancel).await.unwrap();
+    let ids: Vec<&str> = until.iter().map(|e| e.row.event_id.as_str()).collect();
+    assert_eq!(ids, ["e2", "e3"]);
+    let bytes = async |n| history::stored_bytes(&db, &scope, &resource, &key(n), 9, &cancel).await.unwrap();
+    assert!(bytes(1).await > 0 && bytes(2).await > bytes(1).await);
+    db.close().await;
+    life.0.drop_now().await;
+}
+
+#[tokio::test]
 async fn layouts_and_forms() {
     let life = Life::new().await;
     let (_, unified) = life.run("diff e2 --layout unified");

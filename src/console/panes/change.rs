@@ -6,7 +6,7 @@ use crate::console::paint::Painter;
 use crate::console::row::Row;
 use crate::console::theme::Role;
 use crate::domain::{EventKey, OrgId, Safe};
-use crate::store::history::Excerpt;
+use crate::store::history::{Excerpt, Resource};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,6 +24,31 @@ pub(crate) struct Marked {
     state: Option<Option<Arc<Excerpt>>>,
 }
 
+/// What the pane looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Lens {
+    /// The states before and after the event.
+    #[default]
+    Event,
+    /// The states after the marked event and after this one.
+    Marked,
+    /// Who last set each value of the resource.
+    Blame,
+    /// The state of the resource after the event.
+    State,
+}
+
+/// Work for the executor, apart from the organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Two states compared.
+    Compared(States, Form),
+    /// Who last set each value.
+    Blame(Resource, EventKey, Form),
+    /// The state after an event.
+    State(Resource, EventKey, Form),
+}
+
 /// The state of the pane.
 #[derive(Debug, Default)]
 pub(crate) struct ChangePane {
@@ -32,8 +57,8 @@ pub(crate) struct ChangePane {
     states: Option<States>,
     trouble: Option<Safe>,
     marked: Option<Marked>,
-    /// The marked event is compared with, instead of the state before.
-    comparing: bool,
+    /// What is looked at.
+    lens: Lens,
     layout: Layout,
     unfolded: BTreeSet<String>,
     /// What was asked for last.
@@ -76,7 +101,8 @@ impl ChangePane {
     }
 
     /// Work for the executor, if what is shown is not what is wanted. The pane takes it as asked for.
-    pub(crate) fn wanted(&mut self) -> Option<(States, Form)> {
+    pub(crate) fn wanted(&mut self) -> Option<Wanted> {
+        // The life of a resource waits for the event, too: until then the selection may move on.
         let states = self.states_to_compare()?;
         let form = Form {
             layout: self.layout,
@@ -87,7 +113,12 @@ impl ChangePane {
             return None;
         }
         self.asked = Some(form.clone());
-        Some((states, form))
+        let row = &self.row.as_ref()?.event;
+        Some(match self.lens {
+            Lens::Event | Lens::Marked => Wanted::Compared(states, form),
+            Lens::Blame => Wanted::Blame(Resource::of(row), row.key(), form),
+            Lens::State => Wanted::State(Resource::of(row), row.key(), form),
+        })
     }
 
     /// What was asked for.
@@ -106,10 +137,29 @@ impl ChangePane {
         self.keep_in_sight();
     }
 
-    /// The next layout.
+    /// The next layout; from the life of the resource, back to the event.
     pub(crate) fn cycle(&mut self) {
+        if matches!(self.lens, Lens::Blame | Lens::State) {
+            return self.look(Lens::Event);
+        }
         self.layout = self.layout.next(self.width.saturating_sub(2));
         (self.cursor, self.top) = (0, 0);
+    }
+
+    /// Looks at something else.
+    fn look(&mut self, lens: Lens) {
+        self.lens = lens;
+        self.forget();
+    }
+
+    /// Looks at something else, or, if it does already, at the event again.
+    pub(crate) fn toggle(&mut self, lens: Lens) {
+        self.look(if self.lens == lens { Lens::Event } else { lens });
+    }
+
+    /// The event that the line under the cursor is about.
+    pub(crate) fn event_at_cursor(&self) -> Option<&EventKey> {
+        self.laid.as_ref().and_then(|l| l.lines.get(self.cursor)).and_then(|l| l.event.as_deref())
     }
 
     /// Marks the event shown, or takes its mark away. Whether it is marked now.
@@ -117,9 +167,8 @@ impl ChangePane {
         let Some(row) = &self.row else { return false };
         let key = row.event.key();
         let again = self.marked.as_ref().is_some_and(|m| m.key == key && m.organization == *organization);
-        if self.comparing {
-            self.comparing = false;
-            self.forget();
+        if self.lens == Lens::Marked {
+            self.look(Lens::Event);
         }
         self.marked = (!again).then(|| Marked { organization: organization.clone(), key, state: None });
         !again
@@ -132,14 +181,13 @@ impl ChangePane {
 
     /// The marked event, while it is compared with.
     pub(crate) fn compared(&self, organization: &OrgId) -> Option<&EventKey> {
-        self.marked(organization).filter(|_| self.comparing)
+        self.marked(organization).filter(|_| self.lens == Lens::Marked)
     }
 
     /// Compares with the marked event, or not any more. Whether its state has to be fetched.
     pub(crate) fn compare(&mut self) -> bool {
-        self.comparing = !self.comparing;
-        self.forget();
-        self.comparing && self.marked.as_ref().is_some_and(|m| m.state.is_none())
+        self.toggle(Lens::Marked);
+        self.lens == Lens::Marked && self.marked.as_ref().is_some_and(|m| m.state.is_none())
     }
 
     /// The state of the marked event.
@@ -157,12 +205,13 @@ impl ChangePane {
 
     /// Whether only a beginning was fetched of a state.
     pub(crate) fn is_in_part(&self) -> bool {
-        self.states_to_compare().is_some_and(|s| s.in_part())
+        let compares = matches!(self.lens, Lens::Event | Lens::Marked);
+        compares && self.states_to_compare().is_some_and(|s| s.in_part())
     }
 
     fn states_to_compare(&self) -> Option<States> {
         let mut states = self.states.clone()?;
-        if self.comparing {
+        if self.lens == Lens::Marked {
             states.old = self.marked.as_ref()?.state.clone()?;
         }
         Some(states)
@@ -172,6 +221,7 @@ impl ChangePane {
     pub(crate) fn toggle_fold(&mut self) {
         let line = self.laid.as_ref().and_then(|l| l.lines.get(self.cursor));
         if let Some(pointer) = line.and_then(|l| l.pointer.as_deref())
+            && matches!(self.lens, Lens::Event | Lens::Marked)
             && matches!(self.layout, Layout::Unified | Layout::Columns)
             && !self.unfolded.remove(pointer)
         {
@@ -200,14 +250,18 @@ impl ChangePane {
 
     /// `side by side · 12 of 214`
     pub(crate) fn note(&self) -> Safe {
-        let layout = self.layout.name();
-        let marked = if self.comparing { "with the marked event · " } else { "" };
+        let name = match self.lens {
+            Lens::Event => self.layout.name().to_owned(),
+            Lens::Marked => format!("with the marked event · {}", self.layout.name()),
+            Lens::Blame => "blame".to_owned(),
+            Lens::State => "state after the event".to_owned(),
+        };
         match &self.laid {
             Some(laid) if laid.lines.len() > self.body_height() => {
                 let (at, of) = (self.cursor + 1, laid.lines.len());
-                Safe::from_untrusted(&format!("{marked}{layout} · {at} of {of}"))
+                Safe::from_untrusted(&format!("{name} · {at} of {of}"))
             }
-            _ => Safe::from_untrusted(&format!("{marked}{layout}")),
+            _ => Safe::from_untrusted(&name),
         }
     }
 
@@ -253,7 +307,7 @@ impl ChangePane {
     fn title(&self, row: &Row) -> [Safe; 2] {
         let e = &row.event;
         let time = e.timestamp.to_rfc3339();
-        let lines = match self.marked.as_ref().filter(|_| self.comparing) {
+        let lines = match self.marked.as_ref().filter(|_| self.lens == Lens::Marked) {
             Some(marked) => [
                 format!("- {} {}", marked.key.timestamp.to_rfc3339(), marked.key.event_id),
                 format!("+ {time} {}", e.event_id),
@@ -315,21 +369,28 @@ mod tests {
         pane
     }
 
+    fn form(pane: &mut ChangePane) -> Form {
+        match pane.wanted() {
+            Some(Wanted::Compared(_, form)) => form,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn work_is_asked_for_once_for_each_form_and_only_while_the_pane_is_seen() {
         let mut pane = pane();
-        assert_eq!(pane.wanted().unwrap().1.layout, Layout::Paths);
+        assert_eq!(form(&mut pane).layout, Layout::Paths);
         assert_eq!(pane.wanted(), None);
         let mut seen = vec![Layout::Paths];
         for _ in 0..4 {
             pane.cycle();
-            seen.push(pane.wanted().unwrap().1.layout);
+            seen.push(form(&mut pane).layout);
         }
         assert_eq!(seen, [Layout::Paths, Layout::Unified, Layout::Columns, Layout::Raw, Layout::Paths]);
         pane.set_size(80, 0);
         assert_eq!(pane.wanted(), None);
         pane.set_size(80, 20);
-        assert_eq!(pane.wanted().unwrap().1.width, 78);
+        assert_eq!(form(&mut pane).width, 78);
         // Too narrow for two columns.
         pane.cycle();
         pane.cycle();
@@ -356,10 +417,11 @@ mod tests {
         // Its state has to come first.
         assert_eq!(pane.wanted(), None);
         pane.fill_marked(Some(detail("a", "{\"n\": 1}", "{\"n\": 2}")));
-        let (states, _) = pane.wanted().unwrap();
+        let Some(Wanted::Compared(states, _)) = pane.wanted() else { panic!() };
         assert_eq!([states.old, states.new], [excerpt("{\"n\": 2}"), excerpt("{\"n\": 3}")]);
         assert!(!pane.compare());
-        assert_eq!(pane.wanted().unwrap().0.old, excerpt("{}"));
+        let Some(Wanted::Compared(states, _)) = pane.wanted() else { panic!() };
+        assert_eq!(states.old, excerpt("{}"));
         pane.show(Some(&row_at(1, "a")));
         assert!(!pane.mark(&acme), "a second time takes the mark away");
     }

@@ -8,7 +8,7 @@ use crate::console::theme::Role;
 use crate::console::window::{PAGE, Window};
 use crate::console::zone::Zone;
 use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
-use crate::store::timeline::{Count, Query};
+use crate::store::timeline::{Count, Looked, Query};
 
 /// Rows that are fetched before they are needed: five screens of ordinary size.
 const AHEAD: usize = 2 * PAGE;
@@ -34,6 +34,8 @@ pub(crate) struct Timeline {
     pub(crate) nearest_older: Option<Timestamp>,
     /// Time of the organisation's newest event when the view was opened.
     pub(crate) newest: Option<Timestamp>,
+    /// How far a walk past events that do not match has come; it goes on while the screen is not full.
+    pub(crate) looked: Option<Looked>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
 }
@@ -123,7 +125,22 @@ impl Timeline {
         self.count = self.window.total().map(Count::Exact).or(before);
         self.trouble = None;
         self.paused = false;
+        self.looked = opened.looked;
         self.show_selected();
+    }
+
+    /// Takes note of how far a walk towards the past has come.
+    pub(crate) fn note_walk(&mut self, looked: Option<Looked>) {
+        let before = self.looked.take().map_or(0, |looked| looked.events);
+        self.looked = looked.map(|looked| Looked { events: before + looked.events, ..looked });
+    }
+
+    /// `looked at 250 000 events, back to 2026-01-03 10:11Z` while a walk is not at its end.
+    pub(crate) fn walk(&self) -> Option<Safe> {
+        let looked = self.looked.as_ref()?;
+        let to = looked.resume.as_ref()?.timestamp;
+        let to = to.to_utc().map_or_else(|| to.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%MZ").to_string());
+        Some(Safe::from_untrusted(&format!("looked at {} events, back to {to}", grouped(looked.events))))
     }
 
     /// Forgets the view; the size of the pane stays.
@@ -211,8 +228,14 @@ impl Timeline {
 
     /// Rows to fetch next.
     pub(crate) fn wanted_older(&self) -> Option<Wanted> {
-        let near_end = self.window.len() - self.selected.min(self.window.len()) <= AHEAD + self.height;
-        let wanted = !self.paused && near_end && self.window.has_older();
+        let behind = self.window.len() - self.selected.min(self.window.len());
+        let resume = self.looked.as_ref().and_then(|looked| looked.resume.clone());
+        // A walk may cost much: it goes no further than what can be seen.
+        let ahead = if resume.is_some() { 0 } else { AHEAD };
+        let wanted = !self.paused && behind <= ahead + self.height && self.window.has_older();
+        if let Some(key) = resume {
+            return wanted.then_some(Wanted::Older(key));
+        }
         self.window.rows().back().filter(|_| wanted).map(|r| Wanted::Older(r.event.key()))
     }
 
@@ -312,7 +335,7 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns, marks.mark(&row.event));
+            row.paint(painter, y, &columns, marks);
             if marked
                 .is_some_and(|key| key.event_id == row.event.event_id && key.timestamp == row.event.timestamp)
             {
@@ -328,10 +351,14 @@ impl Timeline {
             y += 1;
         }
         if !self.window.is_empty() {
-            let end = if self.window.has_older() {
-                "   … older events follow"
-            } else {
-                "   ─ no older event in this view ─"
+            let end = match (self.walk(), self.window.has_older()) {
+                (Some(walk), _) => {
+                    let x = painter.say(0, y, "   … ", Role::Muted);
+                    painter.put(x, y, &walk, Role::Muted);
+                    return;
+                }
+                (None, true) => "   … older events follow",
+                (None, false) => "   ─ no older event in this view ─",
             };
             painter.say(0, y, end, Role::Muted);
         }
@@ -377,6 +404,7 @@ mod tests {
             rows: rows.collect(),
             has_newer: false,
             has_older,
+            looked: None,
             selected: 0,
             newest: None,
             nearest_older: None,
@@ -432,6 +460,24 @@ mod tests {
         timeline.paused = true;
         assert_eq!(timeline.wanted_older(), None);
         assert_eq!(timeline.wanted_newer(), None);
+    }
+
+    #[test]
+    fn a_walk_goes_on_from_where_it_stopped_until_the_screen_is_full() {
+        let mut timeline = timeline(0, 20, true);
+        let resume = event_row("far", 500_000).key();
+        let looked = Looked { events: 5_000, resume: Some(resume.clone()), ..Looked::default() };
+        timeline.looked = Some(looked.clone());
+        assert_eq!(timeline.wanted_older(), Some(Wanted::Older(resume.clone())));
+        let rows = (0..30).map(|i| event_row(&format!("e{i}"), 400_000 - i)).collect();
+        timeline.append(rows, true, Zone::Utc);
+        timeline.note_walk(Some(looked));
+        assert_eq!(timeline.wanted_older(), None, "the screen is full");
+        assert!(timeline.walk().unwrap().as_str().starts_with("looked at 10 000 events, back to "));
+        timeline.selected = 29;
+        assert_eq!(timeline.wanted_older(), Some(Wanted::Older(resume)));
+        timeline.note_walk(None);
+        assert_eq!(timeline.walk(), None);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(in super::super) fn needs_side(path: &Path) -> bool {
     let Some(root) = path.root() else { return path.is_whole() };
     let lower = root.to_ascii_lowercase();
     let plain = root.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_')
-        && root.chars().all(super::super::path::is_bare);
+        && root.chars().all(super::super::path::is_bare)
+        && !root.ends_with('-');
     !plain
         || Field::by_name(&lower).is_some()
         || TIME_NAMES.contains(&lower.as_str())

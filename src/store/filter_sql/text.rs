@@ -1,18 +1,59 @@
 //! Conditions on the text of an event: words, and regular expressions.
 
 use crate::filter::{Regex, Words};
+use crate::store::capabilities::{Capabilities, Column};
 use sqlx::{Postgres, QueryBuilder};
 
-/// The columns with text that an analyst reads: what the search vector holds.
+/// The columns with text that an analyst reads, in the order of the search vector.
 const COLUMNS: [&str; 6] =
     ["event_type", "resource_type", "resource_id", "resource_name", "actor_id", "actor_email"];
 
 /// What separates the parts of an identifier in the search vector.
 const SEPARATORS: [char; 6] = ['.', '_', '-', ':', '@', '/'];
 
+/// Where the words of an event come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vector {
+    /// The column `search_vector` of our own schema.
+    Stored,
+    /// Computed for each row, the same that our schema stores.
+    Computed,
+}
+
+impl Vector {
+    /// What the table offers.
+    pub(crate) fn of(capabilities: &Capabilities) -> Self {
+        let is_vector = |column: &Column| column.name == "search_vector" && column.type_name == "tsvector";
+        if capabilities.columns.iter().any(is_vector) { Self::Stored } else { Self::Computed }
+    }
+
+    fn push(self, sql: &mut QueryBuilder<Postgres>) {
+        let Self::Computed = self else {
+            sql.push("search_vector");
+            return;
+        };
+        let ids = COLUMNS.map(|column| format!("coalesce({column}, '')")).join(" || ' ' || ");
+        let state = |column: &str| format!("coalesce(left({column}::text, 32768), '')");
+        sql.push('(');
+        for (n, text) in
+            [format!("left({ids}, 4096)"), state("new_state"), state("previous_state")].iter().enumerate()
+        {
+            sql.push(if n == 0 { "" } else { " || " }).push("to_tsvector('pg_catalog.simple', ");
+            sql.push("replace(".repeat(SEPARATORS.len())).push(text);
+            for separator in SEPARATORS {
+                sql.push(format_args!(", '{separator}', ' ')"));
+            }
+            sql.push(')');
+        }
+        sql.push(')');
+    }
+}
+
 /// The words follow one another in the event, whatever separates them.
-pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words) {
-    sql.push("(search_vector @@ ");
+pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, vector: Vector) {
+    sql.push('(');
+    vector.push(sql);
+    sql.push(" @@ ");
     query(sql, words);
     sql.push(')');
 }

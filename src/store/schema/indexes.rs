@@ -7,14 +7,17 @@ use sqlx::AssertSqlSafe;
 use sqlx::{Connection as _, PgConnection};
 use std::sync::{Mutex, PoisonError};
 
-const MIGRATION: &str = include_str!("../../../assets/migrations/0002_indexes.sql");
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../assets/migrations/0002_indexes.sql"),
+    include_str!("../../../assets/migrations/0005_email_index.sql"),
+];
 /// Key of the advisory lock under which they are dropped and built ("agenttra" in ASCII).
 const LOCK: i64 = 0x6167_656e_7474_7261;
 
 /// Name and statement of each index.
 pub(super) fn definitions() -> impl Iterator<Item = (&'static str, &'static str)> {
     // Comments may hold a semicolon, but not at the end of a line.
-    MIGRATION.split(";\n").filter_map(|statement| {
+    MIGRATIONS.into_iter().flat_map(|migration| migration.split(";\n")).filter_map(|statement| {
         let (_, after) = statement.split_once("CREATE INDEX ")?;
         Some((after.split_whitespace().next()?, statement))
     })
@@ -99,7 +102,7 @@ mod tests {
     #[test]
     fn every_index_of_the_migration_is_found() {
         let names: Vec<_> = definitions().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), MIGRATION.matches("CREATE INDEX").count());
+        assert_eq!(names.len(), MIGRATIONS.concat().matches("CREATE INDEX").count());
         assert!(names.iter().all(|n| n.starts_with("idx_audit_")), "{names:?}");
         for (name, statement) in definitions() {
             let code: Vec<_> = statement.lines().filter(|l| !l.starts_with("--") && !l.is_empty()).collect();

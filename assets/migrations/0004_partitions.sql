@@ -1,0 +1,46 @@
+-- Months of a table that is kept in layout `monthly`; in the other layouts the function does nothing.
+--
+-- A new month is made beside the table and then attached: CREATE TABLE … PARTITION OF would wait behind every reader,
+-- and hold up those that come after it. The owner's rights, because a writer may insert and nothing else; only months
+-- of 1970 to 2999, so that a wrong clock cannot fill the catalogue.
+CREATE FUNCTION agenttrace_ensure_partition(at TIMESTAMP WITH TIME ZONE) RETURNS TEXT
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '2s' AS $$
+DECLARE
+    parent REGCLASS := to_regclass('audit_events');
+    home TEXT := (SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = parent);
+    low TIMESTAMP WITH TIME ZONE := date_trunc('month', at, 'UTC');
+    high TIMESTAMP WITH TIME ZONE := (date_trunc('month', at AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
+    part TEXT := 'audit_events_' || to_char(low AT TIME ZONE 'UTC', 'YYYY_MM');
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = parent AND partstrat = 'r') THEN
+        RETURN NULL;
+    END IF;
+    IF NOT isfinite(at) OR at < '1970-01-01 00:00:00+00' OR at >= '3000-01-01 00:00:00+00' THEN
+        RAISE EXCEPTION 'the time % lies outside the months that can be made (1970 to 2999)', at USING ERRCODE = '22008';
+    END IF;
+    -- A look without a lock first: months are almost always there.
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent AND inhrelid = to_regclass(format('%I.%I', home, part))) THEN
+        RETURN part;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended('agenttrace_partition ' || home || '.' || part, 0));
+    IF EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent AND inhrelid = to_regclass(format('%I.%I', home, part))) THEN
+        RETURN part;
+    END IF;
+    EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS '
+        'INCLUDING STORAGE INCLUDING COMPRESSION, '
+        'CONSTRAINT agenttrace_bound CHECK (timestamp >= %L AND timestamp < %L))', home, part, parent, low, high);
+    -- Row triggers are cloned from the table, those on TRUNCATE are not.
+    EXECUTE format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON %I.%I '
+        'FOR EACH STATEMENT EXECUTE FUNCTION %I.agenttrace_refuse()', home, part, home);
+    EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER refuse_truncate', home, part);
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)', parent, home, part, low, high);
+    EXECUTE format('ALTER TABLE %I.%I DROP CONSTRAINT agenttrace_bound', home, part);
+    RETURN part;
+END
+$$;
+-- The table is the one beside which the function was made, whatever search_path the caller has.
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION agenttrace_ensure_partition(TIMESTAMP WITH TIME ZONE) '
+        'SET search_path = pg_catalog, %I, pg_temp', current_schema());
+END $$;
+REVOKE ALL ON FUNCTION agenttrace_ensure_partition(TIMESTAMP WITH TIME ZONE) FROM PUBLIC;

@@ -1,0 +1,152 @@
+//! What all commands that take a filter have in common.
+
+use super::{Context, Global, Reader};
+use crate::case::lists;
+use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::error::{Error, Kind, Result};
+use crate::filter::{Filter, FilterError};
+use crate::store::bounds::{self, BoundsError};
+use crate::store::timeline::Query;
+use std::ffi::OsString;
+use tokio_util::sync::CancellationToken;
+
+/// What `--help` says about filters.
+pub(super) const HELP: &str = "\
+Filter: terms that must all hold; OR, NOT or -, and parentheses join them otherwise, such as
+  actor:alice@acme.example sev>=warning -action:read since:-7d
+  field:value   field:a,b (any of)   field:pre*   field~part   -field:value   field:null   field:*   field in @file
+  word   \"a phrase\"   wor*   /regular expression/
+  new.role:admin   old.quota>100   any.**.owner:null   role:viewer->admin   changed:role   onlychanged:updated_at
+Fields: actor (id or e-mail), actor_id, actor_type, email, ip (address or network), ua, cat, type, sev, action,
+  res (TYPE/ID), resource_type, resource_id, resource_name, proj, req, sess, event_id, hash, previous_hash
+Times: since: until: at: around:EVENT span:5m tod:22:00..06:00 dow:sat,sun zone:Europe/Berlin all-time, with
+  2026-01-15, 2026-01-15T09:58:01Z, -7d, -24h@h, now, today, yesterday, monday.
+  Without since: or all-time the last 90 days (or the configured window) before the newest event are looked at.
+docs/filter.md has the whole language.";
+
+/// A filter on the command line.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct FilterArgs {
+    /// Which events; the words are joined by blanks
+    #[arg(value_name = "FILTER")]
+    pub filter: Vec<String>,
+    /// Events from this time on; the same as since: in the filter
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Events before this time; the same as until: in the filter
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+}
+
+impl FilterArgs {
+    /// The filter of the arguments and flags.
+    ///
+    /// # Errors
+    /// Exit 2 with the place, when it cannot be read.
+    pub fn read(&self, global: &Global) -> Result<Filter> {
+        let words: Vec<&str> = self.filter.iter().map(|word| word.trim()).collect();
+        let text = words.join(" ");
+        let usage =
+            |flag: &str, text: &str, e: &FilterError| Error::usage(format!("{flag}{}", e.render(text)));
+        let mut filter = Filter::parse_with(&text, &lists::read).map_err(|e| usage("", &text, &e))?;
+        if let Some(text) = &self.since {
+            filter.set_since(text).map_err(|e| usage("--since: ", text, &e))?;
+        }
+        if let Some(text) = &self.until {
+            filter.set_until(text).map_err(|e| usage("--until: ", text, &e))?;
+        }
+        if global.all_time {
+            filter.set_all_time();
+        }
+        Ok(filter)
+    }
+
+    /// The query, its bounds frozen now.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`freeze`].
+    pub(super) async fn query(
+        &self,
+        context: &Context,
+        reader: &Reader,
+        scope: OrgScope,
+        cancel: &CancellationToken,
+    ) -> Result<Query> {
+        let filter = self.read(&context.global)?;
+        let range = freeze(context, reader, &scope, &filter, cancel).await?;
+        Ok(Query { scope, filter, range })
+    }
+}
+
+/// The absolute bounds of the filter now. A default window is named on stderr.
+///
+/// # Errors
+/// Exit 2 when the filter allows none, exit 3 when the database cannot be asked.
+pub(super) async fn freeze(
+    context: &Context,
+    reader: &Reader,
+    scope: &OrgScope,
+    filter: &Filter,
+    cancel: &CancellationToken,
+) -> Result<TimeRange> {
+    let now = Timestamp::from(chrono::Utc::now());
+    let window = reader.choice.window;
+    let range = bounds::freeze(&reader.db, scope, filter, now, window.as_duration(), cancel).await?.range;
+    if let (Some(since), false) = (range.since, filter.has_window()) {
+        context.out.remark(format_args!(
+            "window: events since {since}, {window} before the newest one; since: or all-time choose another"
+        ));
+    }
+    Ok(range)
+}
+
+impl From<BoundsError> for Error {
+    fn from(e: BoundsError) -> Self {
+        match e {
+            BoundsError::Store(e) => e.into(),
+            BoundsError::Range(e) => Self::usage(e.to_string()),
+            BoundsError::NoEvent { .. } => Self::new(Kind::Usage, e.to_string()),
+        }
+    }
+}
+
+/// Puts a blank before a negated term such as `-action:read`, which would otherwise be read as a row of short options.
+/// (clap's `allow_hyphen_values` is no help: it takes every option behind the first term for another term.)
+pub(super) fn mark_negation(argument: OsString) -> OsString {
+    let is_negation = argument.to_str().and_then(|a| a.strip_prefix('-')).is_some_and(|term| {
+        let name = term.trim_start_matches(|c: char| c.is_alphanumeric() || "_.*[]".contains(c));
+        let length = term.len() - name.len();
+        term.starts_with(['(', '"', '/']) || length > 1 && name.starts_with([':', '=', '!', '<', '>', '~'])
+    });
+    if !is_negation {
+        return argument;
+    }
+    let mut marked = OsString::from(" ");
+    marked.push(argument);
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_negated_terms_are_marked() {
+        for term in [
+            "-action:read",
+            "-ip=::1",
+            "-type!=x",
+            "-new.roles:admin",
+            "-any.**.x[0]:1",
+            "-größe>1",
+            "-(a OR b)",
+            "-\"a phrase\"",
+            "-/re/",
+        ] {
+            assert_eq!(mark_negation(term.into()), OsString::from(format!(" {term}")));
+        }
+        for other in ["-q", "-o=x", "-7d", "--org=x", "--", "-", "action:read", "-x y:z", "-abc"] {
+            assert_eq!(mark_negation(other.into()), other);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `agenttrace histogram`
+
+use super::Context;
+use super::asked::{Window, refuse_the_immense, wants_json};
+use super::filter::{FilterArgs, HELP};
+use crate::domain::Timestamp;
+use crate::error::Result;
+use crate::export::json;
+use crate::store::histogram::{self, Histogram};
+use crate::store::timeline::Query;
+use std::io::{self, Write};
+
+/// Width of the bars where the terminal does not say its own, in columns.
+const BAR: usize = 60;
+
+/// Arguments of `histogram`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = HELP)]
+pub struct HistogramArgs {
+    /// What is counted
+    #[command(flatten)]
+    pub asked: FilterArgs,
+    /// Greatest number of stretches
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub buckets: u32,
+    /// Count also where very many events have to be gone through
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 5 for too many events.
+pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
+    let json = wants_json(context, "histogram")?;
+    let reader = context.reader().await?;
+    let scope = context.scope(&reader).await?;
+    let cancel = super::cancel_on_interrupt();
+    let query = args.asked.query(context, &reader, scope, &cancel).await?;
+    refuse_the_immense(&reader, &query, args.force, &cancel).await?;
+    let histogram = histogram::histogram(&reader.db, &query, args.buckets, &|_| {}, &cancel).await?;
+    let mut out = context.out.results();
+    if json {
+        json::write_line(&mut out, &document(&query, &histogram))?;
+    } else {
+        write(&mut out, &histogram, context.out.style().width)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn document(query: &Query, histogram: &Histogram) -> impl serde::Serialize {
+    #[derive(serde::Serialize)]
+    struct Document {
+        schema_version: u32,
+        organization_id: String,
+        filter: String,
+        window: Window,
+        bucket_seconds: i64,
+        events: u64,
+        buckets: Vec<Bucket>,
+    }
+    #[derive(serde::Serialize)]
+    struct Bucket {
+        start: String,
+        events: u64,
+    }
+    let bucket = |b: &histogram::Bucket| Bucket { start: b.start.to_rfc3339(), events: b.events };
+    Document {
+        schema_version: json::SCHEMA_VERSION,
+        organization_id: query.scope.organization().as_str().to_owned(),
+        filter: query.filter.canonical(),
+        window: query.range.into(),
+        bucket_seconds: histogram.seconds,
+        events: histogram.buckets.iter().map(|b| b.events).sum(),
+        buckets: histogram.buckets.iter().map(bucket).collect(),
+    }
+}
+
+fn write(out: &mut impl Write, histogram: &Histogram, width: Option<usize>) -> io::Result<()> {
+    let most = histogram.buckets.iter().map(|b| b.events).max().unwrap_or_default();
+    let digits = most.to_string().len();
+    let minute = |t: Timestamp| match t.to_utc() {
+        Some(t) => t
+            .format(if histogram.seconds < 60 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%MZ" })
+            .to_string(),
+        None => t.to_rfc3339(),
+    };
+    let room = width.map_or(BAR, |width| width.saturating_sub(22 + digits)).max(10);
+    for bucket in &histogram.buckets {
+        let length = (bucket.events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
+        let bar = "█".repeat(length);
+        writeln!(out, "{}  {:>digits$}  {bar}", minute(bucket.start), bucket.events)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! `agenttrace summary`
+
+use super::Context;
+use super::asked::{Window, refuse_the_immense, wants_json};
+use super::filter::{FilterArgs, HELP};
+use crate::domain::{Safe, Timestamp};
+use crate::error::{Error, Result};
+use crate::export::json;
+use crate::store::summary::{self, By, Group, Summary};
+use crate::store::timeline::Query;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Map, Value};
+use std::io::{self, Write};
+
+/// Arguments of `summary`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = HELP)]
+pub struct SummaryArgs {
+    /// What is added up
+    #[command(flatten)]
+    pub asked: FilterArgs,
+    /// What events are told apart by; several with commas
+    #[arg(long, value_name = "COLUMN", value_parser = by_parser(), value_delimiter = ',', default_value = "category")]
+    pub by: Vec<By>,
+    /// Count distinct actors too
+    #[arg(long)]
+    pub actors: bool,
+    /// Greatest number of lines
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+    /// Add up also where very many events have to be gone through
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn by_parser() -> impl TypedValueParser<Value = By> {
+    PossibleValuesParser::new(By::ALL.map(By::name))
+        .try_map(|name| By::named(&name).ok_or("nothing to tell events apart by"))
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 5 for too many events.
+pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
+    let json = wants_json(context, "summary")?;
+    let by = args.by;
+    if by.iter().enumerate().any(|(at, one)| by.iter().skip(at + 1).any(|other| one == other)) {
+        return Err(Error::usage("--by names a column twice"));
+    }
+    let reader = context.reader().await?;
+    let scope = context.scope(&reader).await?;
+    let cancel = super::cancel_on_interrupt();
+    let query = args.asked.query(context, &reader, scope, &cancel).await?;
+    refuse_the_immense(&reader, &query, args.force, &cancel).await?;
+    let summary = summary::groups(&reader.db, &query, &by, args.actors, args.limit, &cancel).await?;
+    let mut out = context.out.results();
+    if json {
+        json::write_line(&mut out, &document(&query, &by, &summary))?;
+    } else {
+        write(&mut out, &by, &summary, args.actors)?;
+        let shown = summary.groups.len() as u64;
+        let more = if shown < summary.all_groups {
+            format!(", {shown} of {} lines", summary.all_groups)
+        } else {
+            String::new()
+        };
+        context.out.remark(format_args!("{} events{more}", summary.events));
+        if let Some(until) = summary.view_until {
+            context.out.remark(format_args!(
+                "days before {until} come from audit_daily_summary as it was last refreshed"
+            ));
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// A group as an object: its keys under their names, then the numbers.
+pub(super) fn object(by: &[By], group: &Group) -> Map<String, Value> {
+    let keys = by.iter().zip(&group.keys).map(|(by, key)| (by.name().to_owned(), Value::from(key.clone())));
+    let mut object: Map<String, Value> = keys.collect();
+    object.insert("events".to_owned(), group.events.into());
+    if let Some(actors) = group.actors {
+        object.insert("actors".to_owned(), actors.into());
+    }
+    if let Some((first, last)) = group.times {
+        object.insert("first".to_owned(), first.to_rfc3339().into());
+        object.insert("last".to_owned(), last.to_rfc3339().into());
+    }
+    object
+}
+
+fn document(query: &Query, by: &[By], summary: &Summary) -> impl serde::Serialize {
+    #[derive(serde::Serialize)]
+    struct Document {
+        schema_version: u32,
+        organization_id: String,
+        filter: String,
+        window: Window,
+        by: Vec<&'static str>,
+        events: u64,
+        all_groups: u64,
+        from_daily_summary_until: Option<String>,
+        groups: Vec<Map<String, Value>>,
+    }
+    Document {
+        schema_version: json::SCHEMA_VERSION,
+        organization_id: query.scope.organization().as_str().to_owned(),
+        filter: query.filter.canonical(),
+        window: query.range.into(),
+        by: by.iter().map(|by| by.name()).collect(),
+        events: summary.events,
+        all_groups: summary.all_groups,
+        from_daily_summary_until: summary.view_until.map(Timestamp::to_rfc3339),
+        groups: summary.groups.iter().map(|group| object(by, group)).collect(),
+    }
+}
+
+/// Columns as wide as what stands in them.
+pub(super) fn write(out: &mut impl Write, by: &[By], summary: &Summary, actors: bool) -> io::Result<()> {
+    let mut lines: Vec<Vec<Safe>> =
+        vec![by.iter().map(|by| Safe::from_untrusted(&by.name().to_uppercase())).collect()];
+    if let Some(header) = lines.first_mut() {
+        header.push(Safe::literal("EVENTS"));
+        header.extend(actors.then(|| Safe::literal("ACTORS")));
+    }
+    for group in &summary.groups {
+        let keys = group.keys.iter().map(|key| Safe::from_untrusted(key.as_deref().unwrap_or("-")));
+        let mut line: Vec<Safe> = keys.collect();
+        line.push(Safe::from_untrusted(&group.events.to_string()));
+        line.extend(group.actors.map(|n| Safe::from_untrusted(&n.to_string())));
+        lines.push(line);
+    }
+    let width =
+        |column: usize| lines.iter().filter_map(|l| l.get(column)).map(Safe::width).max().unwrap_or(0);
+    for line in &lines {
+        for (column, cell) in line.iter().enumerate() {
+            let gap = " ".repeat(width(column) - cell.width());
+            let separator = if column == 0 { "" } else { "  " };
+            // Numbers stand to the right.
+            if column < by.len() {
+                write!(out, "{separator}{cell}{gap}")?;
+            } else {
+                write!(out, "{separator}{gap}{cell}")?;
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,348 @@
+//! How a page is found: the statement, the server's plan, and what that means in plain words.
+
+use super::access::Access;
+use super::capabilities::{Capabilities, Ties};
+use super::filter_sql::Vector;
+use super::page_sql::{Bound, Statements};
+use super::row::ROW_COLUMNS;
+use super::timeline::{self, Query, Seek};
+use super::{ReadDb, StoreError, walk};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
+
+/// Below this many rows an estimate that is off does no harm.
+const SMALL: f64 = 1_000.0;
+/// An estimate is called wrong when it is off by this factor.
+const FAR_OFF: f64 = 10.0;
+
+/// The account of one page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// How the page is found.
+    pub way: Way,
+    /// The indexes that the statements are written for.
+    pub meant: Vec<String>,
+    /// The statements, in the order in which they run until the page is full.
+    pub statements: Vec<Explained>,
+    /// What is to be said about it.
+    pub findings: Vec<Finding>,
+}
+
+/// How the rows of a page are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// In order, from one range of an index.
+    Index,
+    /// In order, from several ranges that are merged.
+    MergedIndexes,
+    /// A few rows by an index without time, sorted afterwards.
+    Lookup,
+    /// Along the timeline past rows that do not match, a limited number in each statement.
+    Walk,
+    /// By reading the whole table.
+    Scan,
+    /// As the server thinks best: it is a view or a foreign table.
+    Unknown,
+}
+
+/// One statement.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// Its text; values are bound to the placeholders.
+    pub sql: String,
+    /// The plan.
+    pub plan: Node,
+    /// Milliseconds of planning, with ANALYZE.
+    pub planning_ms: Option<f64>,
+    /// Milliseconds of running, with ANALYZE.
+    pub execution_ms: Option<f64>,
+}
+
+/// A node of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// What it does, such as `Index Scan`.
+    #[serde(alias = "Node Type")]
+    pub operation: String,
+    /// The table or partition it reads.
+    #[serde(alias = "Relation Name")]
+    pub relation: Option<String>,
+    /// The index it uses.
+    #[serde(alias = "Index Name")]
+    pub index: Option<String>,
+    /// What the index is asked.
+    #[serde(alias = "Index Cond")]
+    pub index_condition: Option<String>,
+    /// What is asked of each row.
+    #[serde(alias = "Filter")]
+    pub filter: Option<String>,
+    /// What it sorts by.
+    #[serde(alias = "Sort Key", default)]
+    pub sort_key: Vec<String>,
+    /// Rows that the planner expects.
+    #[serde(alias = "Plan Rows")]
+    pub rows_estimated: f64,
+    /// Rows that came, for each time it ran.
+    #[serde(alias = "Actual Rows")]
+    pub rows_real: Option<f64>,
+    /// How often it ran; 0: not at all.
+    #[serde(alias = "Actual Loops")]
+    pub loops: Option<f64>,
+    /// Rows that were read and dropped by the filter, for each time it ran.
+    #[serde(alias = "Rows Removed by Filter")]
+    pub rows_dropped: Option<f64>,
+    /// Blocks of 8 kB from the server's memory.
+    #[serde(alias = "Shared Hit Blocks")]
+    pub blocks_hit: Option<u64>,
+    /// Blocks from outside it.
+    #[serde(alias = "Shared Read Blocks")]
+    pub blocks_read: Option<u64>,
+    /// Partitions that were ruled out at the start.
+    #[serde(alias = "Subplans Removed")]
+    pub partitions_removed: Option<u64>,
+    /// What it takes its rows from.
+    #[serde(alias = "Plans", default)]
+    pub children: Vec<Node>,
+}
+
+/// How a finding is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weight {
+    /// As it must be.
+    Good,
+    /// To be known.
+    Note,
+    /// Costs time.
+    Slow,
+}
+
+/// Something to be said about a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How it is to be taken.
+    pub weight: Weight,
+    /// In plain words.
+    pub text: String,
+}
+
+impl Node {
+    /// It and all below it.
+    pub fn all(&self) -> Vec<&Self> {
+        let mut all = vec![self];
+        for child in &self.children {
+            all.extend(child.all());
+        }
+        all
+    }
+
+    /// Blocks it and all below it asked for.
+    pub fn blocks(&self) -> Option<u64> {
+        Some(self.blocks_hit? + self.blocks_read.unwrap_or(0))
+    }
+
+    /// Whether it ran, as far as is known.
+    fn ran(&self) -> bool {
+        self.loops != Some(0.0)
+    }
+
+    /// Whether it reads a table of some size from end to end.
+    pub fn reads_whole_table(&self) -> bool {
+        let rows = self.rows_real.unwrap_or(0.0) + self.rows_dropped.unwrap_or(0.0);
+        self.operation.ends_with("Seq Scan") && self.rows_estimated.max(rows) > SMALL
+    }
+
+    /// Whether it reads the events themselves.
+    fn is_scan(&self) -> bool {
+        self.operation.contains("Scan") && (self.relation.is_some() || self.index.is_some())
+    }
+}
+
+impl Explanation {
+    /// Blocks of all statements, with ANALYZE.
+    pub fn blocks(&self) -> Option<u64> {
+        self.statements.iter().map(|statement| statement.plan.blocks()).sum()
+    }
+}
+
+/// Explains the page of at most `limit` rows that begins at `seek`. With `analyze` its statements are run: of a walk
+/// the first piece.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn page(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    analyze: bool,
+    cancel: &CancellationToken,
+) -> Result<Explanation, StoreError> {
+    let capabilities = db.capabilities(cancel).await?;
+    let access = walk::choose(db, &capabilities, query, cancel).await?;
+    let direction = walk::direction(&capabilities, &access, seek);
+    let prefix = if analyze { "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " } else { "EXPLAIN (FORMAT JSON) " };
+    let shape = Statements { query, access: &access, direction, vector: Vector::of(&capabilities), prefix };
+    let mut statements = Vec::new();
+    let mut missing = limit.saturating_add(1) as f64;
+    for bound in direction.pieces(seek) {
+        let explained = explain(db, &shape, &bound, missing as usize, cancel).await?;
+        missing -= explained.plan.rows_real.unwrap_or(0.0);
+        statements.push(explained);
+        if missing < 1.0 {
+            break;
+        }
+    }
+    let way = way(&access);
+    let meant = access.indexes().into_iter().map(ToOwned::to_owned).collect();
+    let findings = findings(&capabilities, way, &access, &statements);
+    Ok(Explanation { way, meant, statements, findings })
+}
+
+async fn explain(
+    db: &ReadDb,
+    statements: &Statements<'_>,
+    bound: &Bound,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Result<Explained, StoreError> {
+    #[derive(Deserialize)]
+    struct Account {
+        #[serde(rename = "Plan")]
+        plan: Node,
+        #[serde(rename = "Planning Time")]
+        planning_ms: Option<f64>,
+        #[serde(rename = "Execution Time")]
+        execution_ms: Option<f64>,
+    }
+    let mut explain = walk::statement(statements, ROW_COLUMNS, bound, limit, db.settings().walk);
+    let row = db.run(cancel, async |c: &mut PgConnection| explain.build().fetch_one(c).await).await?;
+    let sql = explain.into_string().split_off(statements.prefix.len());
+    let accounts: Result<Vec<Account>, _> = serde_json::from_str(&timeline::explained(&row)?);
+    match accounts.map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))?.pop() {
+        Some(Account { plan, planning_ms, execution_ms }) => {
+            Ok(Explained { sql, plan, planning_ms, execution_ms })
+        }
+        None => Err(StoreError::Decode("EXPLAIN returned no plan".to_owned())),
+    }
+}
+
+fn way(access: &Access) -> Way {
+    match access {
+        Access::Ordered { covered: false, .. } => Way::Walk,
+        Access::Ordered { branches, .. } if branches.len() > 1 => Way::MergedIndexes,
+        Access::Ordered { .. } => Way::Index,
+        Access::Lookup { .. } | Access::Words { .. } => Way::Lookup,
+        Access::Scan => Way::Scan,
+        Access::Opaque => Way::Unknown,
+    }
+}
+
+fn findings(
+    capabilities: &Capabilities,
+    way: Way,
+    access: &Access,
+    statements: &[Explained],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut say = |weight, text: String| findings.push(Finding { weight, text });
+    let meant = access.indexes();
+    let list = meant.join(", ");
+    match way {
+        Way::Index => say(Weight::Good, format!("the index {list} gives the page in order")),
+        Way::MergedIndexes => {
+            say(
+                Weight::Good,
+                format!("several ranges of {list} are merged; each is read no further than the page"),
+            );
+        }
+        Way::Lookup => say(Weight::Good, format!("{list} finds the few rows; they are sorted afterwards")),
+        Way::Walk => say(
+            Weight::Slow,
+            format!(
+                "no index serves the whole filter: events are looked at one by one along {list}, newest first, in \
+                 pieces; the fewer match, the longer a page takes"
+            ),
+        ),
+        Way::Scan => say(
+            Weight::Slow,
+            "there is no index on (organization_id, timestamp): every page reads the whole table; \
+             `agenttrace db sql indexes` prints the statements that make it"
+                .to_owned(),
+        ),
+        Way::Unknown => {
+            say(
+                Weight::Note,
+                "audit_events is a view or a foreign table: the server chooses the way".to_owned(),
+            );
+        }
+    }
+    let nodes: Vec<&Node> = statements.iter().flat_map(|s| s.plan.all()).filter(|node| node.ran()).collect();
+    let used: BTreeSet<&str> = nodes.iter().filter_map(|node| node.index.as_deref()).collect();
+    // The index of a partition has a name of its own.
+    if !used.is_empty() && capabilities.partitions <= 1 {
+        for index in &meant {
+            if !used.contains(index) {
+                let used: Vec<&str> = used.iter().copied().collect();
+                say(Weight::Note, format!("the planner prefers {} to {index}", used.join(", ")));
+            }
+        }
+    }
+    if nodes.iter().any(|node| node.reads_whole_table()) {
+        say(Weight::Slow, "the planner reads a whole table (Seq Scan); has it been analysed?".to_owned());
+    }
+    for node in &nodes {
+        match node.operation.as_str() {
+            "Incremental Sort" => say(
+                Weight::Note,
+                "the index does not order events of one instant: they are sorted, which costs time only where many \
+                 share an instant"
+                    .to_owned(),
+            ),
+            "Sort" if way == Way::Index || way == Way::Walk => {
+                say(Weight::Slow, format!("all matching rows are read and sorted by {}", node.sort_key.join(", ")));
+            }
+            _ => {}
+        }
+        if let (true, Some(real)) = (node.is_scan(), node.rows_real) {
+            let (more, less) = (real.max(node.rows_estimated), real.min(node.rows_estimated).max(1.0));
+            // A page ends its scans early: fewer rows than expected mean nothing.
+            if real > node.rows_estimated && more > SMALL && more / less > FAR_OFF {
+                say(
+                    Weight::Note,
+                    format!(
+                        "the planner expected {} rows and met {real}: ANALYZE audit_events",
+                        node.rows_estimated
+                    ),
+                );
+            }
+        }
+    }
+    if capabilities.partitions > 1 {
+        let touched: BTreeSet<&str> = nodes.iter().filter_map(|node| node.relation.as_deref()).collect();
+        say(Weight::Note, format!("{} of {} partitions touched", touched.len(), capabilities.partitions));
+    }
+    if capabilities.ties() == Ties::Mirrored {
+        say(
+            Weight::Note,
+            "events of one instant are listed by ascending id, as the index on time orders them".to_owned(),
+        );
+    }
+    if capabilities.estimated_rows.is_none() {
+        say(
+            Weight::Slow,
+            "the table has never been analysed, estimates are guesses: ANALYZE audit_events".to_owned(),
+        );
+    }
+    let blocks: Option<u64> = statements.iter().map(|s| s.plan.blocks()).sum();
+    if let Some(blocks) = blocks {
+        let weight =
+            if blocks <= 300 || way == Way::Walk || way == Way::Scan { Weight::Note } else { Weight::Slow };
+        say(weight, format!("{blocks} blocks of 8 kB were touched"));
+    }
+    findings.dedup();
+    findings
+}

@@ -1,0 +1,170 @@
+//! What pages cost, as the server itself accounts for it: blocks touched, on tables of real size in every shape.
+
+use crate::shapes::Shape;
+use crate::support::TestDatabase;
+use crate::timeline::{never, query, reader};
+
+use agenttrace::domain::Timestamp;
+use agenttrace::store::ReadDb;
+use agenttrace::store::explain::{self, Explanation, Way};
+use agenttrace::store::timeline::{self, Seek};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+
+/// Events of the organisation `big` that share one instant.
+const RUN: i64 = 50_000;
+
+/// `$1` events, every tenth of the organisation `small`, one a second; in the middle a run of `big` at one instant.
+/// 500 actors, 45 types each of one category, 3000 resources; one event in 200 is critical.
+const FILL: &str = "
+    INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, actor_email, actor_ip, event_category,
+        event_type, event_severity, resource_type, resource_id, action, request_id, session_id, hash, new_state)
+    SELECT 'evt-' || lpad((i * 7919 % 10000019)::text, 8, '0'),
+        timestamptz '2026-01-01Z' + CASE WHEN i BETWEEN $1 / 4 AND $1 / 4 + $2 THEN $1 / 4 ELSE i END * interval '1 second',
+        CASE WHEN i BETWEEN $1 / 4 AND $1 / 4 + $2 OR i % 10 > 0 THEN 'big' ELSE 'small' END, 'user',
+        'user-' || i * 7919 % 500, 'User-' || i * 7919 % 500 || '@example.org', ('10.0.' || i * 7919 % 200 || '.' || i % 250)::inet,
+        (ARRAY['auth', 'data', 'config', 'admin', 'eval'])[1 + i % 5], 'type.' || i % 45,
+        CASE WHEN i % 200 = 3 THEN 'critical' WHEN i % 20 = 1 THEN 'warning' ELSE 'info' END,
+        (ARRAY['trace', 'api_key', 'dataset'])[1 + i % 3], 'r-' || i * 7919 % 1000,
+        (ARRAY['create', 'read', 'update', 'delete', 'export'])[1 + i % 5],
+        'req-' || i / 3, 's-' || i / 20, md5(i::text) || md5(i::text), '{\"k\": 1}'
+    FROM generate_series(1, $1) i";
+
+async fn filled(shape: Shape, events: i64) -> TestDatabase {
+    let test = shape.database().await;
+    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    // Indexes are built faster after the rows are there. The seed's index for words has no part in pages.
+    let indexes: Vec<(String, String)> = sqlx::query_as(
+        "SELECT i.relname::text, pg_get_indexdef(i.oid) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+             JOIN pg_am m ON m.oid = i.relam
+         WHERE x.indrelid = 'audit_events'::regclass AND NOT x.indisprimary",
+    )
+    .fetch_all(&mut c)
+    .await
+    .unwrap();
+    for (name, _) in &indexes {
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX {name}"))).execute(&mut c).await.unwrap();
+    }
+    sqlx::query(FILL).bind(events).bind(RUN).execute(&mut c).await.unwrap();
+    for (_, definition) in indexes.iter().filter(|(name, _)| name != "idx_audit_search") {
+        let definition = definition.replace(" ON ONLY ", " ON ");
+        sqlx::raw_sql(AssertSqlSafe(definition)).execute(&mut c).await.unwrap();
+    }
+    sqlx::raw_sql("VACUUM ANALYZE audit_events").execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    test
+}
+
+async fn explained(db: &ReadDb, filter: &str, seek: &Seek) -> Explanation {
+    explain::page(db, &query("big", filter), seek, 100, true, &never()).await.unwrap()
+}
+
+fn reads_whole_table(explanation: &Explanation) -> bool {
+    explanation.statements.iter().flat_map(|s| s.plan.all()).any(explain::Node::reads_whole_table)
+}
+
+/// The filters that an index serves, and whether the indexes of the seed do.
+const INDEXED: [(&str, bool); 14] = [
+    ("", true),
+    ("actor:user-17", true),
+    ("actor:user-17,user-18,user-400", true),
+    ("res:trace/r-17", true),
+    ("cat:auth type:type.5", true),
+    ("type:type.5", true),
+    ("type:type.5,type.7,type.11", true),
+    ("sev:critical", true),
+    ("sev>=warning", false),
+    ("req:req-777", false),
+    ("sess:s-2000", false),
+    ("ip:10.0.17.17", false),
+    ("actor:user-17@Example.org", false),
+    ("email:user-17@example.org,user-18@example.org", false),
+];
+
+async fn pages_touch_few_blocks(events: i64) {
+    for shape in [Shape::Ours, Shape::Seed, Shape::SeedByMonth] {
+        let test = filled(shape, events).await;
+        let db = reader(&test.options).await;
+        let instant = Timestamp::from_micros((1_767_225_600 + events / 4) * 1_000_000);
+        let run = Seek::AtOrBefore(instant);
+        let some = timeline::page(&db, &query("big", ""), &run, 20_000, &never()).await.unwrap().rows;
+        let inside = some.last().unwrap().key();
+        assert_eq!(inside.timestamp, instant, "a key in the middle of the run");
+        let deep = Timestamp::from_micros((1_767_225_600 + events / 8) * 1_000_000);
+        let deep =
+            timeline::page(&db, &query("big", ""), &Seek::AtOrBefore(deep), 1, &never()).await.unwrap();
+        let deep = deep.rows[0].key();
+        for (filter, by_seed) in INDEXED {
+            if shape != Shape::Ours && !by_seed {
+                continue;
+            }
+            for (place, seek) in [
+                ("newest", Seek::Newest),
+                ("oldest", Seek::Oldest),
+                ("deep", Seek::OlderThan(deep.clone())),
+                ("in the run, older", Seek::OlderThan(inside.clone())),
+                ("in the run, newer", Seek::NewerThan(inside.clone())),
+            ] {
+                let explanation = explained(&db, filter, &seek).await;
+                let blocks = explanation.blocks().unwrap();
+                println!("{shape:?} {filter:32} {place:18} {blocks:6} {:?}", explanation.way);
+                // The filter indexes of the seed do not order one instant: all matching events of that one are read
+                // and sorted, in each range that is merged.
+                let ranges = if shape == Shape::Ours { 1 } else { filter.split(',').count() as u64 };
+                let of_instant = if shape != Shape::Ours && !filter.is_empty() && place.contains("run") {
+                    let mut matching = query("big", filter);
+                    matching.range.since = Some(instant);
+                    matching.range.until = Some(Timestamp::from_micros(instant.as_micros() + 1));
+                    let budget = std::time::Duration::from_secs(20);
+                    timeline::count(&db, &matching, budget, &never()).await.unwrap().value().unwrap()
+                } else {
+                    0
+                };
+                let whole = serde_json::to_string(&explanation).unwrap();
+                assert!(
+                    blocks <= 300 * ranges + of_instant,
+                    "{shape:?} {filter} {place}: {blocks} blocks: {whole}"
+                );
+                assert!(!reads_whole_table(&explanation), "{shape:?} {filter} {place}: {whole}");
+                assert!(
+                    !matches!(explanation.way, Way::Walk | Way::Scan),
+                    "{shape:?} {filter}: {explanation:?}"
+                );
+            }
+        }
+        // What no index serves is announced as such, and no statement looks at more than its share.
+        for filter in ["action:delete ua:curl", "-actor:user-17", "type:type.5 action:delete ua:curl"] {
+            let explanation = explained(&db, filter, &Seek::Newest).await;
+            assert_eq!(explanation.way, Way::Walk, "{filter}");
+            let whole = serde_json::to_string(&explanation).unwrap();
+            assert!(!reads_whole_table(&explanation), "{shape:?} {filter}: {whole}");
+            assert!(explanation.blocks().unwrap() <= 6_000, "{shape:?} {filter}: {whole}");
+        }
+        db.close().await;
+        test.drop_now().await;
+    }
+}
+
+#[tokio::test]
+async fn pages_of_indexed_filters_touch_few_blocks() {
+    pages_touch_few_blocks(80_000).await;
+}
+
+#[tokio::test]
+#[ignore = "long: three tables of a million events"]
+async fn pages_of_indexed_filters_touch_few_blocks_in_a_million_events() {
+    pages_touch_few_blocks(1_000_000).await;
+}
+
+#[tokio::test]
+async fn a_table_without_an_index_on_time_is_read_by_blocks_and_said_to_be() {
+    let test = filled(Shape::Bare, 20_000).await;
+    let db = reader(&test.options).await;
+    let explanation = explained(&db, "actor:user-17", &Seek::Newest).await;
+    assert_eq!(explanation.way, Way::Scan);
+    assert!(explanation.findings.iter().any(|f| f.text.contains("every page reads the whole table")));
+    let whole = serde_json::to_string(&explanation).unwrap();
+    assert!(whole.contains("Tid Range Scan"), "{whole}");
+    db.close().await;
+    test.drop_now().await;
+}
