@@ -3,6 +3,7 @@
 //!
 //! `docs/verify.md` describes verdicts, findings and their limits.
 
+mod anchor;
 mod detect;
 mod engine;
 mod event;
@@ -10,8 +11,9 @@ mod finding;
 mod progress;
 mod report;
 
+pub use anchor::{Anchor, identity};
 pub use detect::{Detected, detect};
-pub use engine::{Request, verify};
+pub use engine::{Request, verify, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use progress::{Gauge, Progress};

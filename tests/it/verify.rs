@@ -556,6 +556,68 @@ async fn one_event_shows_its_neighbours_and_the_text_that_is_hashed() {
 }
 
 #[tokio::test]
+async fn a_verification_goes_on_from_the_last_one_and_compares_it_with_the_table() {
+    let database = support::database().await;
+    append(&database, "a", 0..300).await;
+    let home = Home::new();
+    let incremental = || run_json(&home, &database, &["verify", "--incremental"]);
+    let part = |report: &Value| {
+        let said = report["coverage"]["not_checked"].to_string();
+        (report["verdict"].as_str().unwrap().to_owned(), report["events"].as_u64().unwrap(), said)
+    };
+    let (code, report) = incremental();
+    let (verdict, events, said) = part(&report);
+    assert_eq!(
+        (code, verdict.as_str(), events),
+        (0, "intact", 300),
+        "there is nothing to go on from: {report:#}"
+    );
+    assert!(!said.contains("only counted") && report["pins"]["checked"] == 0);
+
+    // All of it is more than an hour old.
+    let (code, report) = incremental();
+    let (verdict, events, said) = part(&report);
+    assert_eq!((code, verdict.as_str(), events), (0, "intact", 0), "{report:#}");
+    assert!(said.contains("only counted") && !said.contains("outside of the time range"), "{said}");
+    assert_eq!(
+        (&report["pins"], &report["head"]["event_id"]),
+        (&json!({"checked": 1, "matched": 1}), &json!("a-000299"))
+    );
+
+    // New events are read.
+    let now = Timestamp::from(chrono::Utc::now());
+    let fresh = |n: usize| NewEvent { timestamp: now, ..event("a", n) };
+    let fates = writer(&database).await.append(vec![fresh(300), fresh(301)]).await.unwrap();
+    assert_eq!(fates, [Fate::Stored, Fate::Stored]);
+    let (code, report) = incremental();
+    let (verdict, events, _) = part(&report);
+    assert_eq!((code, verdict.as_str(), events), (0, "intact", 2), "{report:#}");
+    assert_eq!(report["head"]["event_id"], "a-000301");
+
+    // One that claims to be old, or is missing, does not go unnoticed.
+    damage(&database, &["DELETE FROM audit_events WHERE event_id = 'a-000100'"]).await;
+    let (code, report) = incremental();
+    let (verdict, _, said) = part(&report);
+    assert_eq!((code, verdict.as_str()), (4, "incomplete"), "{report:#}");
+    assert!(
+        said.contains("299 events before that time now where there were 300 then: verify everything"),
+        "{said}"
+    );
+
+    // Nor a head that is another one, or gone.
+    damage(&database, &["UPDATE audit_events SET hash = repeat('cd', 32) WHERE event_id = 'a-000301'"]).await;
+    let (code, report) = incremental();
+    let findings = report["findings"].to_string();
+    assert!(code == 1 && findings.contains("pin_mismatch") && findings.contains("tampering"), "{report:#}");
+    damage(&database, &["DELETE FROM audit_events WHERE event_id = 'a-000301'"]).await;
+    let (code, report) = incremental();
+    assert_eq!((code, &report["findings"][0]["class"]), (1, &json!("pin_missing")), "{report:#}");
+    assert!(!report["findings"].to_string().contains("tamper"));
+    assert_eq!(report["pins"], json!({"checked": 1, "matched": 0}));
+    database.drop_now().await;
+}
+
+#[tokio::test]
 async fn rows_are_read_again_with_their_states_but_for_large_and_unreadable_ones() {
     use agenttrace::domain::EventKey;
     use agenttrace::store::states::{self, Seen};
