@@ -2,6 +2,7 @@
 
 mod actor;
 mod asked;
+mod bench;
 mod config;
 mod console;
 mod context;
@@ -146,6 +147,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
+    /// Measure what is promised about speed
+    Bench(bench::BenchArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
     /// Write shell completions to standard output
@@ -198,6 +201,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
+        Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
         Some(Command::Config(args)) => config::run(context, &args),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut context.out.results());
