@@ -17,6 +17,7 @@ mod db;
 mod demo;
 mod diff;
 mod filter_oracle;
+mod ghosts;
 mod ingest;
 mod isolation;
 mod layers;
