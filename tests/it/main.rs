@@ -19,7 +19,6 @@ mod diff;
 mod filter_oracle;
 mod ghosts;
 mod ingest;
-mod isolation;
 mod layers;
 mod layouts;
 mod oracle;
