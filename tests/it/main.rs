@@ -22,6 +22,7 @@ mod layouts;
 mod oracle;
 mod plans;
 mod pty;
+mod roles;
 mod seed;
 mod server;
 mod shapes;
