@@ -5,7 +5,6 @@ use super::db_sql::{self, Topic};
 use super::{Context, Out};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
-use crate::store::StoreError;
 use crate::store::schema::{self, Layout, Origin, Status, Step, partitions};
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
@@ -24,12 +23,6 @@ enum DbCommand {
         /// How the rows are kept [default: as they are; in a new database, plain]
         #[arg(long, value_enum)]
         layout: Option<NewLayout>,
-        /// Make the roles agenttrace_reader, _writer, _maintainer and _owner, which then owns the tables
-        #[arg(long)]
-        with_roles: bool,
-        /// Confine readers to the organisations that the table agenttrace_grants names; makes the roles too
-        #[arg(long)]
-        rls: bool,
     },
     /// Say what is there and what is missing; exit 1 when something is
     Status,
@@ -94,9 +87,7 @@ impl From<NewLayout> for Layout {
 pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
     let json = wants_json(context, "db")?;
     match args.command {
-        DbCommand::Migrate { layout, with_roles, rls } => {
-            migrate(context, layout.map(Layout::from), with_roles || rls, rls, json).await
-        }
+        DbCommand::Migrate { layout } => migrate(context, layout.map(Layout::from), json).await,
         DbCommand::Status => status(context, json).await,
         DbCommand::Partitions { command: PartitionsCommand::Ensure { ahead } } => {
             ensure(context, ahead, json).await
@@ -111,29 +102,15 @@ pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
     }
 }
 
-async fn migrate(
-    context: &Context,
-    layout: Option<Layout>,
-    roles: bool,
-    row_security: bool,
-    json: bool,
-) -> Result<()> {
+async fn migrate(context: &Context, layout: Option<Layout>, json: bool) -> Result<()> {
     let (db, _target) = context.writer().await?;
-    let work = async {
-        let mut done = schema::migrate(&db).await?;
-        if let Some(layout) = layout {
-            schema::change_layout(&db, layout, &|step| say(context.out, step)).await?;
+    let mut done = schema::migrate(&db).await;
+    if let (Ok(_), Some(layout)) = (&done, layout) {
+        let out = context.out;
+        if let Err(e) = schema::change_layout(&db, layout, &|step| say(out, step)).await {
+            done = Err(e);
         }
-        if roles {
-            schema::make_roles(&db, row_security).await?;
-            done.push("roles".to_owned());
-        }
-        if row_security {
-            done.push("row-level security".to_owned());
-        }
-        Ok::<_, StoreError>(done)
-    };
-    let done = work.await;
+    }
     db.close().await;
     let done = done?;
     let mut to = context.out.results();

@@ -11,10 +11,6 @@ pub(super) enum Topic {
     Summary,
     /// A table with a partition for each month
     Partitions,
-    /// Roles for readers, writers and maintainers
-    Roles,
-    /// Row-level security for readers
-    RowSecurity,
     /// Compression and storage of the states
     Storage,
     /// Statistics, visibility map, freezing
@@ -91,8 +87,6 @@ pub(super) fn text(topic: Topic) -> String {
             )
         }
         Topic::Partitions => PARTITIONS.to_owned(),
-        Topic::Roles => include_str!("../../assets/sql/roles.sql").to_owned(),
-        Topic::RowSecurity => include_str!("../../assets/sql/row_security.sql").to_owned(),
         Topic::Storage => STORAGE.to_owned(),
         Topic::Maintenance => MAINTENANCE.to_owned(),
     }

@@ -164,10 +164,6 @@ impl Access {
 fn best(capabilities: &Capabilities, fixed: &[Fixed]) -> Option<(Vec<Branch>, Vec<usize>)> {
     let candidates = capabilities.indexes.iter().filter_map(|index| {
         let prefix = prefix_before_time(index)?;
-        // Functions may not be asked before the policy has been: then such an index is of no use.
-        if capabilities.row_security && prefix.contains(&EMAIL) {
-            return None;
-        }
         let (branches, mut used) = branches(capabilities, index, &prefix, fixed)?;
         used.sort_unstable();
         (!used.is_empty()).then_some((branches, used))

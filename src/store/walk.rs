@@ -85,10 +85,7 @@ pub(super) async fn choose(
     {
         return Ok(lookup);
     }
-    // Under row-level security the index on words cannot be used, see `docs/security.md`.
-    if !capabilities.row_security
-        && let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await?
-    {
+    if let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await? {
         return Ok(words);
     }
     Ok(Access::ordered(capabilities, &query.filter))

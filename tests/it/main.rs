@@ -22,7 +22,6 @@ mod layouts;
 mod oracle;
 mod plans;
 mod pty;
-mod roles;
 mod seed;
 mod server;
 mod shapes;

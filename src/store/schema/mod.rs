@@ -17,9 +17,6 @@ use sqlx::migrate::{Migrate as _, MigrateError, Migration, Migrator};
 static MIGRATOR: Migrator = sqlx::migrate!("assets/migrations");
 /// Makes the view of days.
 const DAILY_SUMMARY: &str = include_str!("../../../assets/migrations/0003_daily_summary.sql");
-/// The roles, and row-level security for them.
-const ROLES: &str = include_str!("../../../assets/sql/roles.sql");
-const ROW_SECURITY: &str = include_str!("../../../assets/sql/row_security.sql");
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// Brings the database to the newest schema. Returns what was done now: the migrations, as `version description`, and
@@ -44,21 +41,6 @@ pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
     let mut done: Vec<String> = MIGRATOR.iter().filter(|m| !before.contains(&m.version)).map(title).collect();
     done.extend(ensure_indexes(db).await?.into_iter().map(|name| format!("index {name}")));
     Ok(done)
-}
-
-/// Makes the roles of agenttrace, gives each what it needs, and the tables to `agenttrace_owner`; with `row_security`
-/// readers are confined to the organisations that `agenttrace_grants` names. Can be called again at any time, as after
-/// a change of layout.
-///
-/// # Errors
-/// When the role in use may not make roles or does not own the tables.
-pub async fn make_roles(db: &WriteDb, row_security: bool) -> Result<(), StoreError> {
-    let mut transaction = db.pool().begin().await?;
-    sqlx::raw_sql(ROLES).execute(&mut *transaction).await?;
-    if row_security {
-        sqlx::raw_sql(ROW_SECURITY).execute(&mut *transaction).await?;
-    }
-    Ok(transaction.commit().await?)
 }
 
 /// Computes `audit_daily_summary` anew; its readers see the old state until it is done.
