@@ -29,6 +29,31 @@ pub struct Record {
     pub note: String,
 }
 
+/// A finding as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of a record")]
+pub struct Subject<'a> {
+    pub class: &'a str,
+    pub event_id: &'a str,
+    pub hash: &'a str,
+    pub previous_hash: &'a str,
+    pub computed_hash: Option<&'a str>,
+}
+
+/// The newest acceptance of a finding that is still as it was then.
+pub fn find<'r>(records: &'r [Record], organization: &str, subject: &Subject<'_>) -> Option<&'r Record> {
+    records.iter().rev().find(|record| {
+        let then = Subject {
+            class: &record.class,
+            event_id: &record.event_id,
+            hash: &record.hash,
+            previous_hash: &record.previous_hash,
+            computed_hash: record.computed_hash.as_deref(),
+        };
+        record.organization_id == organization && then == *subject
+    })
+}
+
 /// All acceptances; none when there is no file yet.
 ///
 /// # Errors

@@ -5,7 +5,8 @@ use super::db_sql::{self, Topic};
 use super::{Context, Out};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
-use crate::store::schema::{self, Layout, Origin, Status, Step, partitions};
+use crate::store::StoreError;
+use crate::store::schema::{self, Access, Layout, Origin, Protection, Status, Step, partitions};
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,12 @@ enum DbCommand {
         /// How the rows are kept [default: as they are; in a new database, plain]
         #[arg(long, value_enum)]
         layout: Option<NewLayout>,
+        /// Make the roles agenttrace_owner, _reader, _writer and _maintainer, and grant each what it needs
+        #[arg(long)]
+        with_roles: bool,
+        /// Confine readers to the organisations that are granted to them (row-level security; implies --with-roles)
+        #[arg(long)]
+        rls: bool,
     },
     /// Say what is there and what is missing; exit 1 when something is
     Status,
@@ -87,7 +94,14 @@ impl From<NewLayout> for Layout {
 pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
     let json = wants_json(context, "db")?;
     match args.command {
-        DbCommand::Migrate { layout } => migrate(context, layout.map(Layout::from), json).await,
+        DbCommand::Migrate { layout, with_roles, rls } => {
+            let protection = match (with_roles, rls) {
+                (_, true) => Some(Protection::RowSecurity),
+                (true, false) => Some(Protection::Roles),
+                (false, false) => None,
+            };
+            migrate(context, layout.map(Layout::from), protection, json).await
+        }
         DbCommand::Status => status(context, json).await,
         DbCommand::Partitions { command: PartitionsCommand::Ensure { ahead } } => {
             ensure(context, ahead, json).await
@@ -102,17 +116,38 @@ pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
     }
 }
 
-async fn migrate(context: &Context, layout: Option<Layout>, json: bool) -> Result<()> {
+async fn migrate(
+    context: &Context,
+    layout: Option<Layout>,
+    protection: Option<Protection>,
+    json: bool,
+) -> Result<()> {
     let (db, _target) = context.writer().await?;
-    let mut done = schema::migrate(&db).await;
-    if let (Ok(_), Some(layout)) = (&done, layout) {
-        let out = context.out;
-        if let Err(e) = schema::change_layout(&db, layout, &|step| say(out, step)).await {
-            done = Err(e);
+    let out = context.out;
+    let done = async {
+        let mut done = schema::migrate(&db).await?;
+        if let Some(layout) = layout {
+            schema::change_layout(&db, layout, &|step| say(out, step)).await?;
         }
-    }
+        if let Some(protection) = protection {
+            schema::protect(&db, protection).await?;
+            done.retain(|step| step != "roles");
+            done.push("roles".to_owned());
+        }
+        if protection == Some(Protection::RowSecurity) {
+            done.push("row-level security".to_owned());
+        }
+        Ok::<_, StoreError>(done)
+    };
+    let done = done.await;
     db.close().await;
     let done = done?;
+    if protection == Some(Protection::RowSecurity) {
+        context.out.remark(format_args!(
+            "readers see the organisations that are granted to them: \
+             INSERT INTO agenttrace_grants (role_name, organization_id) VALUES ('ROLE', 'ORGANISATION')"
+        ));
+    }
     let mut to = context.out.results();
     if json {
         writeln!(to, "{}", serde_json::json!({"schema_version": 1, "applied": done}))?;
@@ -236,7 +271,7 @@ fn unprintable(e: serde_json::Error) -> Error {
 fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
     let safe = Safe::from_untrusted;
     let line =
-        |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<12}{value}");
+        |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<14}{value}");
     line(to, "server", &format_args!("PostgreSQL {}", safe(&status.server_version)))?;
     line(to, "database", &format_args!("{} as {}", safe(&status.database), safe(&status.role)))?;
     let origin = match status.schema {
@@ -271,6 +306,10 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
             ),
         )?;
     }
+    if let Some(access) = &status.access {
+        line(to, "roles", &roles(access))?;
+        line(to, "row security", &row_security(access))?;
+    }
     if let Some(chains) = status.chains {
         line(to, "chains", &chains)?;
     }
@@ -294,6 +333,24 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
         line(to, "problem", &safe(problem))?;
     }
     Ok(())
+}
+
+fn roles(access: &Access) -> String {
+    if access.roles {
+        "in force".to_owned()
+    } else {
+        format!("not in force: the table belongs to {}", Safe::from_untrusted(&access.owner))
+    }
+}
+
+fn row_security(access: &Access) -> String {
+    match (access.row_security, access.confined, access.organizations) {
+        (false, ..) => "off: whoever may read the table sees every organisation".to_owned(),
+        (true, false, _) => "on, but not for this role, which sees every organisation".to_owned(),
+        (true, true, Some(1)) => "on: this role sees 1 organisation".to_owned(),
+        (true, true, Some(n)) => format!("on: this role sees {n} organisations"),
+        (true, true, None) => "on".to_owned(),
+    }
 }
 
 /// A size with three digits or so.

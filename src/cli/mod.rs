@@ -12,6 +12,7 @@ mod diff;
 mod events;
 mod explain;
 mod filter;
+mod ghosts;
 mod histogram;
 mod ingest;
 mod out;
@@ -136,6 +137,8 @@ pub enum Command {
     Histogram(histogram::HistogramArgs),
     /// How the page of a filter is found: the statement, its plan, and what that means
     Explain(explain::ExplainArgs),
+    /// Changes without an event: states that do not follow from one another
+    Ghosts(ghosts::GhostsArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status, partitions, summary, SQL for administrators
@@ -167,7 +170,9 @@ pub async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            report(&e);
+            if !e.is_silent() {
+                report(&e);
+            }
             ExitCode::from(e.kind().exit_code())
         }
     }
@@ -186,6 +191,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Summary(args)) => summary::run(context, args).await,
         Some(Command::Histogram(args)) => histogram::run(context, args).await,
         Some(Command::Explain(args)) => explain::run(context, args).await,
+        Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
         Some(Command::Config(args)) => config::run(context, &args),

@@ -290,15 +290,14 @@ fn print_finding(out: &mut impl Write, lead: &str, finding: &Finding) -> Result<
 fn apply(report: &mut Report, known: &[accepted::Record]) {
     let organization = report.organization_id.clone();
     report.accept(|finding| {
-        // The newest one counts.
-        let record = known.iter().rev().find(|record| {
-            record.organization_id == organization
-                && record.class == finding.class.name()
-                && record.event_id == finding.event_id
-                && record.hash == finding.hash
-                && record.previous_hash == finding.previous_hash
-                && record.computed_hash == finding.computed
-        })?;
+        let subject = accepted::Subject {
+            class: finding.class.name(),
+            event_id: &finding.event_id,
+            hash: &finding.hash,
+            previous_hash: &finding.previous_hash,
+            computed_hash: finding.computed.as_deref(),
+        };
+        let record = accepted::find(known, &organization, &subject)?;
         Some(Acceptance {
             accepted_by: record.accepted_by.clone(),
             accepted_at: record.accepted_at.clone(),

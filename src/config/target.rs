@@ -5,7 +5,7 @@ use super::{Config, Secret, Span};
 use crate::domain::OrgId;
 use crate::error::{Error, Result};
 use crate::server::PrivateServer;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,24 +33,6 @@ pub fn listens_at(options: &PgConnectOptions) -> String {
         Some(folder) => folder.display().to_string(),
         None => format!("{}:{}", options.get_host(), options.get_port()),
     }
-}
-
-/// Off this machine: encrypted, and to the server whose certificate says that it is the one named. What the URL
-/// (`sslmode=`) or the environment (PGSSLMODE) says for itself is left as it is.
-pub fn verified(
-    options: PgConnectOptions,
-    url: &Secret,
-    env: impl Fn(&str) -> Option<String>,
-) -> PgConnectOptions {
-    let host = options.get_host();
-    let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    let is_local =
-        options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || is_loopback;
-    let query = url.expose().split_once('?').map_or("", |(_, query)| query);
-    let mut names = query.split('&').filter_map(|pair| pair.split('=').next());
-    let is_said = names.any(|name| name == "sslmode" || name == "ssl-mode")
-        || env("PGSSLMODE").is_some_and(|mode| !mode.is_empty());
-    if is_local || is_said { options } else { options.ssl_mode(PgSslMode::VerifyFull) }
 }
 
 impl fmt::Debug for Target {
@@ -260,23 +242,5 @@ mod tests {
         let flags = Flags { profile: Some("demo".into()), ..flags };
         let choice = choose(&Config::default(), &flags, both).unwrap();
         assert_eq!(choice.place, Place::Private { database: "case7".into() });
-    }
-
-    #[test]
-    fn servers_elsewhere_must_prove_who_they_are_unless_told_otherwise() {
-        let mode = |url: &str, env: Option<&str>| {
-            let options = url.parse::<PgConnectOptions>().unwrap();
-            let env = env.map(ToOwned::to_owned);
-            verified(options, &Secret::new(url), |_| env.clone()).get_ssl_mode()
-        };
-        let is_full = |mode| matches!(mode, PgSslMode::VerifyFull);
-        assert!(is_full(mode("postgres://a@db.example.com/d", None)));
-        assert!(is_full(mode("postgres://a@10.0.0.1/d?application_name=x", Some(""))));
-        for local in ["localhost", "127.0.0.1:5433", "%2Fvar%2Frun"] {
-            assert!(!is_full(mode(&format!("postgres://a@{local}/d"), None)), "{local}");
-        }
-        assert!(!is_full(mode("postgres://a@localhost/d?host=/run/postgresql", None)));
-        assert!(matches!(mode("postgres://a@db.example.com/d?sslmode=require", None), PgSslMode::Require));
-        assert!(!is_full(mode("postgres://a@db.example.com/d", Some("prefer"))));
     }
 }

@@ -4,7 +4,8 @@ use super::change::{self, CAP, States};
 use super::json;
 use super::life;
 use super::marks;
-use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Work};
+use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
+use super::scan;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
 use crate::config::Target;
@@ -12,9 +13,11 @@ use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
+use crate::verify::{self, Progress};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +33,9 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 /// What a task brings besides what the model may see.
 type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 
+/// How far the work of a ticket has come.
+type Word = (Ticket, Progress);
+
 /// Runs effects. A `JoinSet` reports every task exactly once, also one that panicked.
 #[derive(Debug)]
 pub(crate) struct Executor {
@@ -40,6 +46,8 @@ pub(crate) struct Executor {
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
     running: HashMap<Slot, CancellationToken>,
+    /// How far tasks have come: the end for the tasks, and ours.
+    told: (UnboundedSender<Word>, UnboundedReceiver<Word>),
 }
 
 impl Executor {
@@ -53,6 +61,7 @@ impl Executor {
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
             running: HashMap::new(),
+            told: unbounded_channel(),
         }
     }
 
@@ -81,8 +90,14 @@ impl Executor {
                     }
                     (work, Some(db)) => {
                         let options = Arc::clone(&self.options);
-                        self.tasks
-                            .spawn(async move { Ok((perform(&db, work, &options, &token).await?, None)) })
+                        let told = self.told.0.clone();
+                        let tell = move |progress| {
+                            // Nobody listens any more when the console is being left.
+                            let _ = told.send((ticket, progress));
+                        };
+                        self.tasks.spawn(async move {
+                            Ok((perform(&db, work, &options, tell, &token).await?, None))
+                        })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
                 };
@@ -97,20 +112,23 @@ impl Executor {
         }
     }
 
-    /// The next end of a task. Pending while there is none.
-    pub(crate) async fn next(&mut self) -> (Ticket, Outcome) {
+    /// The next end of a task, or word of how far one has come. Pending while there is none.
+    pub(crate) async fn next(&mut self) -> What {
         loop {
-            let (id, outcome) = match self.tasks.join_next_with_id().await {
-                Some(Ok((id, result))) => (id, self.outcome(result)),
-                Some(Err(error)) => {
+            let ended = tokio::select! {
+                Some(ended) = self.tasks.join_next_with_id() => ended,
+                Some((ticket, progress)) = self.told.1.recv() => return What::Progress(ticket, progress),
+            };
+            let (id, outcome) = match ended {
+                Ok((id, result)) => (id, self.outcome(result)),
+                Err(error) => {
                     tracing::error!(%error, "a task ended by a defect");
                     (error.id(), Outcome::Panicked)
                 }
-                None => std::future::pending().await,
             };
             if let Some(ticket) = self.tickets.remove(&id) {
                 tracing::debug!(?ticket, ?outcome, "ended");
-                return (ticket, outcome);
+                return What::Ended(ticket, outcome);
             }
         }
     }
@@ -159,6 +177,7 @@ async fn perform(
     db: &ReadDb,
     work: Work,
     options: &Arc<Options>,
+    tell: impl Fn(Progress) + Sync,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
     Ok(match work {
@@ -178,6 +197,17 @@ async fn perform(
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
+        Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
+        Work::VerifyEvent(scope, key) => {
+            let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
+            Output::EventVerified(match event {
+                Some(event) => Some(Box::new(verify::verify_read(db, &scope, &event, cancel).await?)),
+                None => None,
+            })
+        }
+        Work::VerifyTrail(scope) => {
+            Output::TrailVerified(Box::new(scan::trail(db, scope, tell, cancel).await?))
+        }
         Work::Event(scope, key, cap) => {
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
         }
@@ -207,9 +237,6 @@ async fn perform(
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
             Output::Version(resource, found)
-        }
-        Work::Glance(scope, rows, detected) => {
-            Output::Glanced(Box::new(marks::look(db, &scope, &rows, detected, options, cancel).await?))
         }
     })
 }

@@ -1,7 +1,7 @@
 //! Events and models for the tests of the console.
 
 use super::keymap::Keymap;
-use super::marks::{Glance, Glances, Mark};
+use super::marks::{Glance, Glances, Look, Mark};
 use super::model::{Model, Setup};
 use super::msg::{Effect, Effects, Failure, Moment, Msg, Opened, Outcome, Output, What, Work};
 use super::row::Row;
@@ -93,6 +93,7 @@ pub(crate) fn glances(rows: &[EventRow], mark: Mark) -> Glances {
         detected: Detected { scheme, used, rows: 100 },
         seen: rows.iter().map(|row| (row.event_id.clone(), Glance::of(row, mark, ""))).collect(),
         changed: Vec::new(),
+        thorough: false,
     }
 }
 
@@ -173,8 +174,9 @@ impl Desk {
     /// Ends the check of rows that was begun by the last message; each gets the mark.
     pub(crate) fn look(&mut self, mark: Mark) -> &mut Self {
         let (ticket, work) = self.begun(Slot::Marks);
-        let Work::Glance(_, rows, _) = work else { panic!("{work:?}") };
-        self.end(ticket, Outcome::Done(Output::Glanced(Box::new(glances(&rows, mark)))))
+        let Work::Glance(Look { rows, thorough, .. }) = work else { panic!("{work:?}") };
+        let glances = Glances { thorough, ..glances(&rows, mark) };
+        self.end(ticket, Outcome::Done(Output::Glanced(Box::new(glances))))
     }
 
     pub(crate) fn connect(&mut self) -> &mut Self {

@@ -62,6 +62,10 @@ actions! {
         NextVersion "next-version" "version after" "the version of this resource after, in a view of its history";
         Blame "blame" "blame" "who last set each value of this resource; Enter goes to the event";
         State "state" "state" "the state of this resource after the event";
+        Verify "verify" "verify" "verify the rows on the screen, large ones too";
+        VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
+        NextFinding "next-finding" "next finding" "go to the event of the next finding";
+        PreviousFinding "previous-finding" "previous finding" "go to the event of the finding before";
         NextPane "next-pane" "next pane" "go to the next pane";
         PreviousPane "previous-pane" "previous pane" "go to the previous pane";
         Zoom "zoom" "zoom" "give this pane the whole screen, and back";

@@ -3,15 +3,18 @@
 use super::change::{CAP, WHOLE};
 use super::history::{History, Place};
 use super::keymap::{Action, Context};
-use super::layout::Focus;
+use super::layout::{Focus, below_title};
 use super::model::{Connection, Model, Overlay, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
 use super::panes::change::Lens;
-use super::panes::help;
 use super::panes::palette::Palette;
 use super::panes::timeline::Step;
+use super::panes::{help, integrity};
 use super::slots::Slot;
-use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
+use super::trail;
+use super::update::{
+    begin, enter_first, go_to_version, look_at_rows, open, open_at, remember, retry, travel, visit,
+};
 use super::zone::Zone;
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::filter::Filter;
@@ -186,7 +189,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             }
         }
         Action::Cancel => {
-            if !stop(model, &[Slot::View], effects) {
+            if !stop(model, &[Slot::View, Slot::Scan], effects) {
                 if model.focus != Focus::Timeline {
                     model.focus = Focus::Timeline;
                 } else {
@@ -201,6 +204,10 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
                 model.focus_on(Focus::Change);
             }
         }
+        Action::Verify => verify_screen(model, effects),
+        Action::VerifyAll => verify_trail(model, effects),
+        Action::NextFinding => step_finding(model, false, effects),
+        Action::PreviousFinding => step_finding(model, true, effects),
         Action::Mark => mark(model),
         Action::Blame => look(model, Lens::Blame),
         Action::State => look(model, Lens::State),
@@ -241,7 +248,16 @@ fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
             }
             return;
         }
-        Focus::Integrity => return,
+        Focus::Integrity => {
+            if let Some(area) = model.areas().integrity.map(below_title) {
+                let (width, height) = (usize::from(area.width), usize::from(area.height));
+                if let Some(by) = lines_of(action, height) {
+                    let lines = integrity::height(model, width);
+                    model.integrity.scroll(by, height, lines);
+                }
+            }
+            return;
+        }
     }
     let step = match action {
         Action::Down => Step::Older,
@@ -263,6 +279,53 @@ fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
         _ => return,
     };
     model.timeline.step(step);
+}
+
+/// Verifies what is on the screen, whatever is known of it.
+fn verify_screen(model: &mut Model, effects: &mut Effects) {
+    if model.connection == Connection::Up && model.shows_current_place() {
+        look_at_rows(model, true, effects);
+        model.integrity.hurry(model.at.clock);
+    }
+}
+
+/// Starts reading the whole trail, or stops that.
+fn verify_trail(model: &mut Model, effects: &mut Effects) {
+    if stop(model, &[Slot::Scan], effects) || model.connection != Connection::Up {
+        return;
+    }
+    let Some(organization) = model.organization().cloned() else { return };
+    model.trails.begin(organization.clone());
+    begin(model, Slot::Scan, Work::VerifyTrail(OrgScope::enter(organization)), effects);
+}
+
+/// Goes to the next finding of the last verification, or back to the one before.
+fn step_finding(model: &mut Model, back: bool, effects: &mut Effects) {
+    let Some(organization) = model.organization().cloned() else { return };
+    let Some(verified) = model.trails.report_mut(&organization) else {
+        return model.notify(Safe::literal("V verifies the whole trail and lists its findings"));
+    };
+    let Some(finding) = verified.step(back) else {
+        return model.notify(Safe::literal("the last verification has no findings"));
+    };
+    let Some(key) = trail::place_of(finding) else {
+        return model.notify(Safe::literal("the row of this finding has no readable place in the timeline"));
+    };
+    if model.timeline.select(&key) || model.connection != Connection::Up {
+        return;
+    }
+    let focus = model.focus;
+    let mut filter = Filter::default();
+    filter.set_all_time();
+    match model.history.current() {
+        Some(place) if place.filter == filter => open_at(model, Land::At(key), effects),
+        _ => {
+            let mut place = Place::new(organization, filter.canonical(), filter);
+            place.selected = Some(key);
+            visit(model, place, effects);
+        }
+    }
+    model.focus = focus;
 }
 
 /// Lines that a movement scrolls; `None` for other actions.

@@ -8,8 +8,8 @@ use crate::chain::{Judge, Judgement};
 use crate::diff::{Count, Options, change_count, unhurried};
 use crate::domain::{Event, EventKey, EventRow, Json, OrgScope, Safe};
 use crate::store::states::{self, Seen};
-use crate::store::{ReadDb, StoreError};
-use crate::verify::{self, Detected};
+use crate::store::{ReadDb, StoreError, timeline};
+use crate::verify::{self, Detected, EventReport};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +36,10 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
+    /// All of them, the best first.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Verified, Self::Alternative, Self::Unchecked, Self::Unable, Self::Broken];
+
     /// Its sign. Each has a word too: [`Self::word`].
     pub(crate) const fn sign(self) -> &'static str {
         match self {
@@ -109,6 +113,18 @@ pub(crate) struct Glance {
 }
 
 impl Glance {
+    /// Of an event that was verified by itself.
+    pub(crate) fn from_report(report: &EventReport) -> Self {
+        let mark = match report.content {
+            "verified" => Mark::Verified,
+            "verified_alternative" => Mark::Alternative,
+            "mismatch" => Mark::Broken,
+            _ => Mark::Unable,
+        };
+        let why = Safe::from_untrusted(report.detail.as_deref().unwrap_or_default());
+        Self { mark, delta: Delta::Uncounted, why, hash: report.stored_hash.clone(), xmin: report.xmin }
+    }
+
     /// Of a row as it was read.
     pub(crate) fn of(row: &EventRow, mark: Mark, why: &str) -> Self {
         let why = Safe::from_untrusted(why);
@@ -135,6 +151,19 @@ impl Glance {
     }
 }
 
+/// What to look at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Look {
+    /// The organisation.
+    pub(crate) scope: OrgScope,
+    /// Rows as they are in the list.
+    pub(crate) rows: Vec<EventRow>,
+    /// How the hashes of the organisation are made, where that is known.
+    pub(crate) detected: Option<Detected>,
+    /// Also the large ones, and without a limit on the search for other spellings: somebody asked for it.
+    pub(crate) thorough: bool,
+}
+
 /// The result of looking at some rows.
 #[derive(Debug)]
 pub(crate) struct Glances {
@@ -144,6 +173,8 @@ pub(crate) struct Glances {
     pub(crate) seen: Vec<(String, Glance)>,
     /// Rows that are not any more as they were in the list.
     pub(crate) changed: Vec<EventRow>,
+    /// Somebody asked for it.
+    pub(crate) thorough: bool,
 }
 
 /// Reads rows again with their states, judges them, and counts their changes.
@@ -152,30 +183,60 @@ pub(crate) struct Glances {
 /// [`StoreError`].
 pub(crate) async fn look(
     db: &ReadDb,
-    scope: &OrgScope,
-    rows: &[EventRow],
-    detected: Option<Detected>,
+    look: Look,
     options: &Options,
     cancel: &CancellationToken,
 ) -> Result<Glances, StoreError> {
+    let Look { scope, rows, detected, thorough } = look;
     let detected = match detected {
         Some(detected) => detected,
-        None => verify::detect(db, scope, cancel).await?,
+        None => verify::detect(db, &scope, cancel).await?,
     };
     let keys: Vec<EventKey> = rows.iter().map(EventRow::key).collect();
-    let seen = states::of(db, scope, &keys, cancel).await?;
-    let mut judge = Judge::in_passing(detected.scheme);
-    let mut glances = Glances { seen: Vec::with_capacity(rows.len()), changed: Vec::new(), detected };
-    for (asked, seen) in rows.iter().zip(&seen) {
+    let mut all = states::of(db, &scope, &keys, cancel).await?;
+    if thorough {
+        for seen in &mut all {
+            if let Seen::Large(row) = seen {
+                let event = timeline::event(db, &scope, &row.event_id, Some(row.timestamp), cancel).await;
+                *seen = match event {
+                    Ok(event) => event.map_or(Seen::Gone, |event| Seen::Whole(Box::new(event))),
+                    Err(error @ StoreError::Database(_)) => Seen::Unreadable(error.to_string()),
+                    Err(error) => return Err(error),
+                };
+            }
+        }
+    }
+    let scheme = detected.scheme;
+    let mut judge = if thorough { Judge::new(scheme) } else { Judge::in_passing(scheme) };
+    let mut glances =
+        Glances { seen: Vec::with_capacity(rows.len()), changed: Vec::new(), detected, thorough };
+    for (asked, seen) in rows.iter().zip(&all) {
         let glance = Glance::new(asked, seen, &glances.detected, &mut judge, options);
-        if let Seen::Whole(event) = seen
-            && event.row != *asked
-        {
-            glances.changed.push(event.row.clone());
+        match seen {
+            Seen::Whole(event) if event.row != *asked => glances.changed.push(event.row.clone()),
+            Seen::Large(row) if **row != *asked => glances.changed.push((**row).clone()),
+            _ => {}
         }
         glances.seen.push((asked.event_id.clone(), glance));
     }
     Ok(glances)
+}
+
+/// `40 rows: 38 verified, 2 not checked`.
+pub(crate) fn summary(seen: &[(String, Glance)]) -> Safe {
+    counted(seen.iter().map(|(_, glance)| glance.mark))
+}
+
+/// How many rows have which mark.
+pub(crate) fn counted(marks: impl Iterator<Item = Mark>) -> Safe {
+    let mut counts = [0usize; Mark::ALL.len()];
+    for mark in marks {
+        counts[mark as usize] += 1;
+    }
+    let rows: usize = counts.iter().sum();
+    let said = Mark::ALL.iter().zip(counts).filter(|(_, n)| *n > 0);
+    let said: Vec<String> = said.map(|(mark, n)| format!("{n} {}", mark.word())).collect();
+    Safe::from_untrusted(&format!("{rows} {}: {}", if rows == 1 { "row" } else { "rows" }, said.join(", ")))
 }
 
 /// The marks of one organisation.
@@ -215,6 +276,15 @@ impl Marks {
         }
         self.known.extend(seen);
         self.trouble = None;
+    }
+
+    /// Takes note of what was learnt of one event: its mark. The changes of the row, if they were counted, stay.
+    pub(crate) fn note_one(&mut self, event_id: String, mut glance: Glance) {
+        let before = self.known.get(&event_id);
+        if let Some(before) = before.filter(|b| b.hash == glance.hash && b.xmin == glance.xmin) {
+            glance.delta = before.delta.clone();
+        }
+        self.known.insert(event_id, glance);
     }
 
     /// Forgets what could not be decided, so that it is tried again.
@@ -267,5 +337,19 @@ mod tests {
         assert_eq!(delta(Some("[]"), Some(&many)), changes("Δ99+"));
         let deep = "[".repeat(1_000) + &"]".repeat(1_000);
         assert_eq!(delta(Some(&deep), Some("[]")), Delta::Uncounted);
+    }
+
+    #[test]
+    fn a_row_verified_by_itself_keeps_its_changes_until_it_is_another_row() {
+        let mut row = event_row("e", 0);
+        let counted = Glance { delta: Delta::Noise, ..Glance::of(&row, Mark::Unable, "") };
+        let mut marks = Marks::default();
+        marks.note_one("e".to_owned(), counted);
+        marks.note_one("e".to_owned(), Glance::of(&row, Mark::Verified, ""));
+        let known = marks.of(&row).unwrap();
+        assert_eq!((known.mark, &known.delta), (Mark::Verified, &Delta::Noise));
+        row.xmin += 1;
+        marks.note_one("e".to_owned(), Glance::of(&row, Mark::Verified, ""));
+        assert_eq!(marks.of(&row).unwrap().delta, Delta::Uncounted);
     }
 }

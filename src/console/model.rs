@@ -8,11 +8,13 @@ use super::msg::Moment;
 use super::panes::change::ChangePane;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
+use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
 use super::panes::timeline::Timeline;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
+use super::trail::{self, Trails, Verified};
 use super::zone::Zone;
 use crate::config::Span;
 use crate::domain::{EventRow, OrgId, Safe, Timestamp};
@@ -121,6 +123,10 @@ pub(crate) struct Model {
     pub(crate) timeline: Timeline,
     /// What is known of its rows.
     pub(crate) marks: Marks,
+    /// What is known of the selected event.
+    pub(crate) integrity: IntegrityPane,
+    /// What is known of whole trails.
+    pub(crate) trails: Trails,
     /// What the event changed.
     pub(crate) change: ChangePane,
     /// The event.
@@ -162,6 +168,8 @@ impl Model {
             wanted,
             timeline: Timeline::default(),
             marks: Marks::default(),
+            integrity: IntegrityPane::default(),
+            trails: Trails::default(),
             change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
@@ -244,11 +252,28 @@ impl Model {
         }
     }
 
+    /// The organisation looked at.
+    pub(crate) fn organization(&self) -> Option<&OrgId> {
+        self.history.current().map(|place| &place.organization)
+    }
+
+    /// The report of a trail whose age is on the screen.
+    fn report_on_screen(&self) -> Option<&Verified> {
+        self.areas().integrity?;
+        self.trails.report(self.organization()?)
+    }
+
+    /// Whether the age of a report is on the screen.
+    pub(crate) fn shows_age(&self) -> bool {
+        self.report_on_screen().is_some()
+    }
+
     /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
     /// after a failure, until the next movement.
     pub(crate) fn unmarked(&self) -> impl Iterator<Item = &EventRow> {
-        let looking =
-            self.marks.trouble.is_none() && self.areas().timeline.is_some() && self.shows_current_place();
+        let areas = self.areas();
+        let seen = areas.timeline.is_some() || areas.integrity.is_some();
+        let looking = seen && self.marks.trouble.is_none() && self.shows_current_place();
         let rows = self.timeline.visible().map(|row| &row.event);
         rows.filter(move |row| looking && self.marks.of(row).is_none())
     }
@@ -278,6 +303,8 @@ impl Model {
             _ => None,
         };
         let connected = self.connection == Connection::Up;
+        let integrity = self.areas().integrity.is_some();
+        let report = self.report_on_screen();
         let pulse = (connected && self.slots.running(Slot::Pulse).is_none()).then_some(self.pulse_at);
         spin.chain(retry)
             .chain(pulse)
@@ -285,6 +312,8 @@ impl Model {
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
             .chain(self.marks.due().filter(|_| connected))
+            .chain(self.integrity.due().filter(|_| connected && integrity))
+            .chain(report.map(|verified| clock + trail::ages_in(verified.at, self.at.wall)))
             .min()
             .unwrap_or(clock + Duration::from_hours(1))
     }

@@ -2,16 +2,16 @@
 
 use super::change::{Form, Laid, States};
 use super::life::Life;
-use super::marks::Glances;
+use super::marks::{Glances, Look};
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
-use crate::store::history::Resource;
 use crate::store::bounds::BoundsError;
+use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
-use crate::verify::Detected;
+use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) enum What {
     Tick,
     /// SIGINT, from elsewhere than the keyboard.
     Interrupt,
+    /// A task says how far it has come.
+    Progress(Ticket, Progress),
     /// A task has ended. Every task ends once.
     Ended(Ticket, Outcome),
 }
@@ -85,6 +87,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
+            StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
         };
@@ -131,6 +135,10 @@ pub(crate) enum Output {
     Version(Resource, Option<EventKey>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
+    /// What was found out about one event; `None` when it is not there any more.
+    EventVerified(Option<Box<EventReport>>),
+    /// What was found out about a trail.
+    TrailVerified(Box<Report>),
 }
 
 /// A view as it is opened.
@@ -235,7 +243,11 @@ pub(crate) enum Work {
         older: bool,
     },
     /// What can be learnt of rows by reading their states.
-    Glance(OrgScope, Vec<EventRow>, Option<Detected>),
+    Glance(Look),
+    /// Whether one event is as it was written, and its place in the chain.
+    VerifyEvent(OrgScope, EventKey),
+    /// Whether a whole trail is.
+    VerifyTrail(OrgScope),
 }
 
 /// What `update` wants done.

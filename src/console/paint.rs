@@ -138,6 +138,24 @@ pub(crate) fn wrap(text: &Safe, columns: usize) -> Vec<Safe> {
     lines
 }
 
+/// As [`wrap`], for prose: broken between words, as far as they are shorter than a line.
+pub(crate) fn wrap_words(text: &Safe, columns: usize) -> Vec<Safe> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.as_str().split(' ') {
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.width() + 1 + word.width() <= columns {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(std::mem::replace(&mut line, format!("  {word}")));
+        }
+    }
+    lines.push(line);
+    lines.iter().flat_map(|line| wrap(&Safe::from_untrusted(line), columns)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +171,15 @@ mod tests {
         let joined: String = lines.iter().map(|l| l.as_str().trim_start()).collect();
         assert_eq!(joined, text.as_str().trim_start());
         assert_eq!(wrap(&Safe::from_untrusted("日本語"), 1).len(), 3);
+    }
+    #[test]
+    fn prose_is_broken_between_words_and_long_words_anywhere() {
+        let lines = |text: &str, columns| -> Vec<String> {
+            let lines = wrap_words(&Safe::from_untrusted(text), columns);
+            lines.iter().map(|line| line.as_str().to_owned()).collect()
+        };
+        assert_eq!(lines("an edit of the row", 10), ["an edit of", "  the row"]);
+        assert_eq!(lines("", 10), [""]);
+        assert_eq!(lines("of 0123456789abcdef", 10), ["of", "  01234567", "    89abcd", "    ef"]);
     }
 }

@@ -90,9 +90,7 @@ impl<S: Screen> Runtime<S> {
                 signal = signals.next() => self.signal(signal)?,
                 event = input.next() => self.take_in(event, &mut input).await?,
                 () = sleep_until(frame), if self.model.dirty => true,
-                (ticket, outcome) = self.executor.next(), if self.executor.is_busy() => {
-                    self.message(What::Ended(ticket, outcome))?
-                }
+                what = self.executor.next(), if self.executor.is_busy() => self.message(what)?,
                 () = sleep_until(wake) => self.message(What::Tick)?,
             };
         }

@@ -23,6 +23,10 @@ pub(crate) enum Slot {
     Event,
     /// Checking the rows on the screen.
     Marks,
+    /// Verifying the selected event.
+    Integrity,
+    /// Verifying a whole trail.
+    Scan,
     /// Fetching the event that others are compared with.
     Marked,
     /// Comparing states.
@@ -33,7 +37,7 @@ pub(crate) enum Slot {
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -43,6 +47,8 @@ impl Slot {
         Self::Count,
         Self::Event,
         Self::Marks,
+        Self::Integrity,
+        Self::Scan,
         Self::Marked,
         Self::Change,
         Self::Version,
@@ -59,6 +65,8 @@ impl Slot {
             Self::Count => Some("counting"),
             Self::Event => Some("loading the event"),
             Self::Marks => Some("checking rows"),
+            Self::Integrity => Some("verifying the event"),
+            Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
@@ -108,12 +116,17 @@ impl Slots {
         state.running_since.take().is_some()
     }
 
+    /// Whether what holds the ticket is still waited for.
+    pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
+        let state = &self.states[ticket.slot as usize];
+        state.generation == ticket.generation && state.running_since.is_some()
+    }
+
     /// Takes note of an end. False for a stale result: drop it.
     pub(crate) fn end(&mut self, ticket: Ticket) -> bool {
-        let state = &mut self.states[ticket.slot as usize];
-        let current = state.generation == ticket.generation && state.running_since.is_some();
+        let current = self.is_current(ticket);
         if current {
-            state.running_since = None;
+            self.states[ticket.slot as usize].running_since = None;
         }
         current
     }

@@ -5,14 +5,13 @@ use super::history::{History, Place};
 use super::keys::{interrupt, press};
 use super::layout::Focus;
 use super::life::Life;
-use super::marks::Marks;
+use super::marks::{self, Glance, Look, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
 use super::panes::change;
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe};
-use crate::filter::Filter;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
@@ -53,6 +52,12 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             model.dirty = true;
             interrupt(model, &mut effects);
         }
+        What::Progress(ticket, progress) => {
+            if let (true, Some(scan)) = (model.slots.is_current(ticket), &mut model.trails.scan) {
+                scan.progress = Some(progress);
+                model.dirty = true;
+            }
+        }
         // The one place where results that nobody waits for any more are dropped.
         What::Ended(ticket, outcome) => {
             if model.slots.end(ticket) {
@@ -81,6 +86,10 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     }
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
+    let row = model.timeline.row().map(|row| &row.event);
+    if model.integrity.show(row, model.at.clock) && model.slots.abandon(Slot::Integrity) {
+        effects.push(Effect::Cancel(Slot::Integrity));
+    }
     if model.connection != Connection::Up || model.slots.running(Slot::View).is_some() {
         return;
     }
@@ -122,7 +131,7 @@ pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Eff
 fn tick(model: &mut Model, effects: &mut Effects) {
     let clock = model.at.clock;
     // Something on the screen moves by itself.
-    model.dirty |= model.activity().is_some();
+    model.dirty |= model.activity().is_some() || model.shows_age();
     if model.notice.as_ref().is_some_and(|n| n.until <= clock) {
         model.notice = None;
         model.dirty = true;
@@ -141,7 +150,10 @@ fn tick(model: &mut Model, effects: &mut Effects) {
                 begin(model, Slot::Event, Work::Event(scope, key, CAP), effects);
             }
             if model.marks.take_due(clock) {
-                look_at_rows(model, effects);
+                look_at_rows(model, false, effects);
+            }
+            if model.areas().integrity.is_some() {
+                verify_event(model, effects);
             }
         }
         Connection::Lost { retry_at, .. } => {
@@ -154,12 +166,26 @@ fn tick(model: &mut Model, effects: &mut Effects) {
     }
 }
 
-/// Checks the rows on the screen of which nothing is known yet.
-fn look_at_rows(model: &mut Model, effects: &mut Effects) {
-    let rows: Vec<EventRow> = model.unmarked().cloned().collect();
+/// Checks the rows on the screen: those of which nothing is known yet, or all of them, thoroughly.
+pub(super) fn look_at_rows(model: &mut Model, thorough: bool, effects: &mut Effects) {
+    let rows: Vec<EventRow> = if thorough {
+        model.timeline.visible().map(|row| row.event.clone()).collect()
+    } else {
+        model.unmarked().cloned().collect()
+    };
     if let (Some(query), false) = (&model.timeline.query, rows.is_empty()) {
-        let work = Work::Glance(query.scope.clone(), rows, model.marks.detected().cloned());
-        begin(model, Slot::Marks, work, effects);
+        let detected = model.marks.detected().cloned();
+        let look = Look { scope: query.scope.clone(), rows, detected, thorough };
+        begin(model, Slot::Marks, Work::Glance(look), effects);
+    }
+}
+
+/// Verifies the selected event, if it is time.
+fn verify_event(model: &mut Model, effects: &mut Effects) {
+    let Some(organization) = model.organization().cloned() else { return };
+    if let Some(row) = model.integrity.take_due(model.at.clock) {
+        let work = Work::VerifyEvent(OrgScope::enter(organization), row.key());
+        begin(model, Slot::Integrity, work, effects);
     }
 }
 
@@ -180,8 +206,13 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
         Outcome::Done(output) => done(model, slot, output, effects),
         Outcome::Cancelled => {
             model.timeline.paused |= matches!(slot, Slot::Older | Slot::Newer);
-            if slot == Slot::Marks {
-                model.marks.trouble = Some(Safe::literal("stopped"));
+            match slot {
+                Slot::Marks => model.marks.trouble = Some(Safe::literal("stopped")),
+                Slot::Integrity => model.integrity.fail(Safe::literal("stopped")),
+                Slot::Scan => {
+                    model.trails.fail(Safe::literal("stopped: what was read until then says nothing"));
+                }
+                _ => {}
             }
             if slot == Slot::View {
                 view_failed(model, Safe::literal("stopped · R loads again"));
@@ -216,6 +247,8 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Version => model.notify(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
+        Slot::Integrity => model.integrity.fail(failure.text),
+        Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         Slot::Count | Slot::Connection | Slot::Pulse => {}
     }
@@ -242,6 +275,9 @@ fn lost(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects) 
     }
     if let Some(place) = model.history.current_mut() {
         place.selected = model.timeline.key().or(place.selected.take());
+    }
+    if model.trails.scan.is_some() {
+        model.trails.fail(Safe::literal("the connection was lost: what was read until then says nothing"));
     }
     let (since, attempts) = match model.connection {
         Connection::Lost { since, attempts, .. } => (since, attempts),
@@ -306,7 +342,20 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             for row in glances.changed {
                 model.timeline.replace(row, zone);
             }
+            if glances.thorough {
+                model.notify(marks::summary(&glances.seen));
+            }
             model.marks.note(glances.detected, glances.seen);
+        }
+        Output::EventVerified(report) => {
+            if let Some(report) = &report {
+                model.marks.note_one(report.event_id.clone(), Glance::from_report(report));
+            }
+            model.integrity.fill(report);
+        }
+        Output::TrailVerified(report) => {
+            model.notify(Safe::from_untrusted(&format!("verified: {}", report.verdict)));
+            model.trails.finish(report);
         }
         Output::Counted(count) => model.timeline.set_count(count),
         Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
@@ -327,7 +376,7 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
 /// Selects an event in the history of its resource: in the view that is that history, or in a new one.
 pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKey, effects: &mut Effects) {
     let Some(place) = model.history.current() else { return };
-    let Ok(filter) = Filter::parse(&history_of(resource)) else { return };
+    let Ok(filter) = resource.filter() else { return };
     if place.filter != filter {
         let mut next = Place::new(place.organization.clone(), filter.to_string(), filter);
         next.selected = Some(key);
@@ -337,18 +386,6 @@ pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKe
         model.focus = focus;
     } else if !model.timeline.select(&key) {
         open_at(model, Land::At(key), effects);
-    }
-}
-
-/// The filter for all events of a resource.
-fn history_of(resource: &Resource) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let Resource { kind, id } = resource;
-    if kind.contains('/') {
-        // A reference to a resource ends its type at the first slash.
-        format!("all-time resource_type:{} resource_id:{}", quoted(kind), quoted(id))
-    } else {
-        format!("all-time res:{}", quoted(&format!("{kind}/{id}")))
     }
 }
 

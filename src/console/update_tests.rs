@@ -3,9 +3,10 @@
 use super::*;
 use crate::console::change::States;
 use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
-use crate::console::marks::{Glances, Mark};
+use crate::console::marks::{Glances, Look, Mark};
 use crate::console::msg::Detail;
 use crate::console::zone::Zone;
+use crate::filter::Filter;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -171,7 +172,9 @@ fn rows_on_the_screen_are_checked_once_and_again_when_they_have_changed() {
     desk.model.timeline.replace(edited, Zone::Utc);
     assert_eq!(marks(&desk, Mark::Verified), on_screen - 1, "a row that was written anew has no mark");
     desk.wait(100).wait(100);
-    assert!(matches!(desk.begun(Slot::Marks).1, Work::Glance(_, rows, Some(_)) if rows.len() == 1));
+    assert!(
+        matches!(desk.begun(Slot::Marks).1, Work::Glance(Look { rows, detected: Some(_), thorough: false, .. }) if rows.len() == 1)
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
 use super::panes::timeline::Look;
-use super::panes::{footer, header, help};
+use super::panes::{footer, header, help, integrity};
 use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
@@ -171,9 +171,8 @@ fn change(painter: &mut Painter<'_>, area: Rect, model: &Model) {
 }
 
 fn integrity(painter: &mut Painter<'_>, area: Rect, model: &Model) {
-    title(painter, area, " 4 Integrity ", &Safe::default(), model.focus == Focus::Integrity);
-    let text = Safe::literal("· not checked: agenttrace verify --event ID checks one event.");
-    painter.on(below_title(area)).put_wrapped(1, 0, &text, Role::Muted);
+    title(painter, area, " 4 Integrity ", &integrity::note(model), model.focus == Focus::Integrity);
+    integrity::paint(&mut painter.on(below_title(area)), model);
 }
 
 fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {

@@ -29,6 +29,9 @@ pub struct EventReport {
     pub previous_hash: String,
     pub predecessor: Predecessor,
     pub successors: Vec<Neighbour>,
+    /// The transaction that wrote the row, to tell it from a later version of it.
+    #[serde(skip)]
+    pub xmin: u32,
     /// The text whose SHA-256 is `computed_hash`.
     pub canonical_text: Option<String>,
 }
@@ -141,6 +144,7 @@ fn report(
         previous_hash: row.previous_hash.clone(),
         predecessor,
         successors: successors.iter().map(Neighbour::from).collect(),
+        xmin: row.xmin,
         canonical_text,
     }
 }

@@ -7,6 +7,7 @@ mod detect;
 mod engine;
 mod event;
 mod finding;
+mod ghosts;
 mod progress;
 mod report;
 
@@ -14,7 +15,10 @@ pub use detect::{Detected, detect};
 pub use engine::{Request, verify};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
+pub use ghosts::{Gap, Ghosts, ghosts};
 pub use progress::{Gauge, Progress};
+#[cfg(test)]
+pub(crate) use report::tests as samples;
 pub use report::{
     Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report,
     SchemeUsed, Scope, Verdict,

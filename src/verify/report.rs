@@ -290,10 +290,11 @@ impl fmt::Display for Report {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn finding(class: Class, event_id: &str) -> Finding {
+    /// A finding of no particular kind.
+    pub(crate) fn finding(class: Class, event_id: &str) -> Finding {
         Finding {
             class,
             event_id: event_id.to_owned(),
@@ -306,7 +307,8 @@ pub(super) mod tests {
         }
     }
 
-    fn report(classes: &[Class]) -> Report {
+    /// A report with a finding of each of these classes.
+    pub(crate) fn report(classes: &[Class]) -> Report {
         let mut report = Report {
             schema_version: 1,
             organization_id: "org\u{1b}-1".to_owned(),

@@ -3,6 +3,8 @@
 use crate::console::model::{Connection, Model};
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
+use crate::console::trail;
+use crate::console::zone::Zone;
 use crate::domain::Safe;
 
 /// Draws it.
@@ -10,6 +12,10 @@ pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     let width = painter.width();
     let (state, role) = connection(model);
     let right = painter.put_right(width.saturating_sub(1), 0, &state, role);
+    let right = match trail_state(model) {
+        Some((text, role)) => painter.put_right(right.saturating_sub(2), 0, &text, role),
+        None => right,
+    };
     let mut x = 1;
     if model.setup.production {
         x = painter.say(x, 0, " PRODUCTION ", Role::Production) + 1;
@@ -48,6 +54,23 @@ fn parts(model: &Model) -> Vec<Safe> {
         parts.push(Safe::from_untrusted(&format!("pg {} {}", server.major, server.database)));
     }
     parts
+}
+
+/// What is known of the whole trail: silence would look like a guarantee.
+fn trail_state(model: &Model) -> Option<(Safe, Role)> {
+    let organization = model.organization()?;
+    if let Some(scan) = model.trails.scanning(organization) {
+        let text = scan.percent().map_or("verifying".to_owned(), |percent| format!("verifying {percent} %"));
+        return Some((Safe::from_untrusted(&text), Role::Notice));
+    }
+    let Some(verified) = model.trails.report(organization) else {
+        return Some((Safe::literal("· not verified"), Role::Unchecked));
+    };
+    let verdict = verified.report.verdict;
+    let mark = trail::sign(verdict);
+    let time: String = Zone::Utc.clock(verified.at).chars().take(5).collect();
+    let text = format!("{} {} {time}Z", mark.sign(), verdict.to_string().replace('_', " "));
+    Some((Safe::from_untrusted(&text), mark.role()))
 }
 
 fn connection(model: &Model) -> (Safe, Role) {

@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod footer;
 pub(crate) mod header;
 pub(crate) mod help;
+pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
 pub(crate) mod timeline;

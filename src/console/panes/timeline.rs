@@ -205,16 +205,6 @@ impl Timeline {
         self.selected != before
     }
 
-    /// Selects an event if it is at hand.
-    pub(crate) fn select(&mut self, key: &EventKey) -> bool {
-        let found = self.window.rows().iter().position(|r| r.event.key() == *key);
-        if let Some(index) = found {
-            self.selected = index;
-            self.show_selected();
-        }
-        found.is_some()
-    }
-
     /// Goes to the newest or oldest row if it is at hand. False when it has to be fetched.
     pub(crate) fn jump(&mut self, oldest: bool) -> bool {
         let beyond = if oldest { self.window.has_older() } else { self.window.has_newer() };
@@ -223,6 +213,17 @@ impl Timeline {
             self.show_selected();
         }
         !beyond
+    }
+
+    /// Goes to an event if it is at hand.
+    pub(crate) fn select(&mut self, key: &EventKey) -> bool {
+        let same = |row: &Row| row.event.timestamp == key.timestamp && row.event.event_id == key.event_id;
+        let found = self.window.rows().iter().position(same);
+        if let Some(index) = found {
+            self.selected = index;
+            self.show_selected();
+        }
+        found.is_some()
     }
 
     /// Rows to fetch next.

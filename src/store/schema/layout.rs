@@ -6,7 +6,7 @@
 //! the length of one short transaction, nobody writes: what came in meanwhile is added, the numbers are compared, and
 //! the tables change their names.
 
-use super::{Layout, indexes, partitions};
+use super::{Layout, indexes, partitions, roles};
 use crate::store::{StoreError, WriteDb};
 #[expect(clippy::disallowed_types, reason = "names of our own tables and indexes")]
 use sqlx::AssertSqlSafe;
@@ -135,6 +135,7 @@ async fn change(
     let kept = exchange_patiently(c, to).await?;
     // It belonged to the old table.
     sqlx::raw_sql(super::DAILY_SUMMARY).execute(&mut *c).await?;
+    roles::renew(db).await?;
     on_step(&Step::Exchanged { kept: kept.then_some(OLD) });
     if to == Layout::Range {
         partitions::ensure(db, partitions::AHEAD).await?;
@@ -322,7 +323,9 @@ async fn exchange(c: &mut PgConnection, to: Layout) -> Result<bool, StoreError> 
         }
         events += piece.events;
     }
-    let mut sql = "DROP MATERIALIZED VIEW IF EXISTS audit_daily_summary;".to_owned();
+    let protection = roles::in_force(&mut transaction).await?;
+    let mut sql = "DROP VIEW IF EXISTS audit_daily_summary_granted; DROP MATERIALIZED VIEW IF EXISTS audit_daily_summary;"
+        .to_owned();
     sql.push_str(&format!(
         "ALTER TABLE audit_events RENAME TO {OLD}; ALTER TABLE {NEW} RENAME TO audit_events;"
     ));
@@ -338,6 +341,10 @@ async fn exchange(c: &mut PgConnection, to: Layout) -> Result<bool, StoreError> 
     run(&mut transaction, sql).await?;
     sqlx::raw_sql(GUARD).execute(&mut *transaction).await?;
     sqlx::raw_sql(PRIVILEGES).execute(&mut *transaction).await?;
+    // Before anybody else sees the table: policies stay behind with the old one.
+    if let Some(protection) = protection {
+        roles::apply(&mut transaction, protection).await?;
+    }
     if events == 0 {
         run(&mut transaction, format!("DROP TABLE {OLD}")).await?;
     }

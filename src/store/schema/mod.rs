@@ -3,11 +3,13 @@
 mod indexes;
 mod layout;
 pub mod partitions;
+mod roles;
 mod status;
 
 pub use indexes::ensure_indexes;
 pub(super) use indexes::{build_indexes, drop_indexes, lock_indexes, settle};
 pub use layout::{Step, change_layout};
+pub use roles::{Access, Protection, protect};
 pub use status::{Guard, Index, Layout, Origin, Status, Table, status};
 
 use super::{StoreError, WriteDb};
@@ -20,7 +22,7 @@ const DAILY_SUMMARY: &str = include_str!("../../../assets/migrations/0003_daily_
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// Brings the database to the newest schema. Returns what was done now: the migrations, as `version description`, and
-/// the indexes that were missing, as `index name`.
+/// the indexes that were missing, as `index name`; `roles` where they are in force and new objects came under them.
 ///
 /// Several programs may call it at once: the first one works, the others wait and find nothing left to do.
 ///
@@ -40,6 +42,9 @@ pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
     sqlx::Connection::close(connection).await?;
     let mut done: Vec<String> = MIGRATOR.iter().filter(|m| !before.contains(&m.version)).map(title).collect();
     done.extend(ensure_indexes(db).await?.into_iter().map(|name| format!("index {name}")));
+    if !done.is_empty() && roles::renew(db).await? {
+        done.push("roles".to_owned());
+    }
     Ok(done)
 }
 

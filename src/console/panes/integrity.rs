@@ -1,0 +1,347 @@
+//! What is known of the integrity of the selected event, of the rows on the screen, and of the whole trail.
+
+use crate::console::keymap::{Action, Keymap};
+use crate::console::marks::{self, Glance, Mark};
+use crate::console::model::Model;
+use crate::console::paint::{Painter, wrap_words};
+use crate::console::theme::Role;
+use crate::console::trail::{self, Verified};
+use crate::domain::{EventRow, Safe, grouped};
+use crate::verify::{EventReport, Finding, Neighbour, Predecessor};
+use std::time::Duration;
+
+/// Columns of the names at the left, blank included.
+const LABEL: usize = 9;
+
+/// How long the selection must rest before its event is verified.
+const SETTLE: Duration = Duration::from_millis(120);
+
+/// Findings that are listed about the one that has been stepped to.
+const LISTED: usize = 50;
+
+/// What was found out about one event.
+#[derive(Debug)]
+enum Known {
+    /// Nothing yet.
+    Nothing,
+    /// All.
+    Report(Box<EventReport>),
+    /// Why nothing can be said.
+    Trouble(Safe),
+}
+
+/// The state of the pane.
+#[derive(Debug)]
+pub(crate) struct IntegrityPane {
+    row: Option<EventRow>,
+    known: Known,
+    top: usize,
+    /// When the event is to be verified.
+    due: Option<Duration>,
+}
+
+impl Default for IntegrityPane {
+    fn default() -> Self {
+        Self { row: None, known: Known::Nothing, top: 0, due: None }
+    }
+}
+
+/// A line of the pane.
+struct Line {
+    label: &'static str,
+    text: Safe,
+    role: Role,
+}
+
+impl IntegrityPane {
+    /// Turns to another event. False when it is the one before.
+    pub(crate) fn show(&mut self, row: Option<&EventRow>, clock: Duration) -> bool {
+        if self.row.as_ref() == row {
+            return false;
+        }
+        *self = Self { row: row.cloned(), due: row.map(|_| clock + SETTLE), ..Self::default() };
+        true
+    }
+
+    /// The event.
+    pub(crate) fn row(&self) -> Option<&EventRow> {
+        self.row.as_ref()
+    }
+
+    /// Verifies the event (again), without waiting.
+    pub(crate) fn hurry(&mut self, clock: Duration) {
+        self.due = self.row.as_ref().map(|_| clock);
+    }
+
+    /// When the event is to be verified.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// The event to verify now, if it is time.
+    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<&EventRow> {
+        self.due.take_if(|due| *due <= clock)?;
+        self.row.as_ref()
+    }
+
+    /// Takes in the result for the event; `None` when it is not there any more.
+    pub(crate) fn fill(&mut self, report: Option<Box<EventReport>>) {
+        self.known = match report {
+            Some(report) => Known::Report(report),
+            None => Known::Trouble(Safe::literal("the event is not in the table any more")),
+        };
+    }
+
+    /// Says why the event could not be verified.
+    pub(crate) fn fail(&mut self, why: Safe) {
+        self.known = Known::Trouble(why);
+    }
+
+    /// Scrolls by lines; `height` is that of the pane and `lines` how many there are.
+    pub(crate) fn scroll(&mut self, by: isize, height: usize, lines: usize) {
+        self.top = self.top.saturating_add_signed(by).min(lines.saturating_sub(height));
+    }
+}
+
+/// What the title says: the state of the whole trail.
+pub(crate) fn note(model: &Model) -> Safe {
+    let Some(organization) = model.organization() else { return Safe::default() };
+    if let Some(scan) = model.trails.scanning(organization) {
+        return match scan.percent() {
+            Some(percent) => Safe::from_untrusted(&format!("verifying, {percent} %")),
+            None => Safe::literal("verifying"),
+        };
+    }
+    match model.trails.report(organization) {
+        Some(verified) => verdict(verified),
+        None => Safe::literal("trail not verified"),
+    }
+}
+
+/// `✗ broken, 3 findings`.
+pub(crate) fn verdict(verified: &Verified) -> Safe {
+    let report = &verified.report;
+    let word = report.verdict.to_string().replace('_', " ");
+    let findings = report.findings.len() as u64 + report.findings_cut;
+    let mut text = format!("{} {word}", trail::sign(report.verdict).sign());
+    match findings {
+        0 => {}
+        1 => text.push_str(", 1 finding"),
+        n => text.push_str(&format!(", {} findings", grouped(n))),
+    }
+    Safe::from_untrusted(&text)
+}
+
+/// Number of lines at a width.
+pub(crate) fn height(model: &Model, width: usize) -> usize {
+    lines(model, width).len()
+}
+
+/// Draws the lines that fit.
+pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
+    let lines = lines(model, painter.width());
+    let top = model.integrity.top.min(lines.len().saturating_sub(painter.height()));
+    for (y, line) in lines.iter().skip(top).take(painter.height()).enumerate() {
+        painter.say(1, y, line.label, Role::Label);
+        painter.put(1 + LABEL, y, &line.text, line.role);
+    }
+}
+
+fn lines(model: &Model, width: usize) -> Vec<Line> {
+    let mut out = Lines { lines: Vec::new(), width: width.saturating_sub(LABEL + 2).max(8) };
+    out.event(model);
+    out.screen(model);
+    out.trail(model);
+    if let Known::Report(report) = &model.integrity.known {
+        out.hashes(report);
+    }
+    out.limits(model);
+    out.lines
+}
+
+struct Lines {
+    lines: Vec<Line>,
+    width: usize,
+}
+
+impl Lines {
+    fn add(&mut self, mut label: &'static str, text: &str, role: Role) {
+        for text in wrap_words(&Safe::from_untrusted(text), self.width) {
+            self.lines.push(Line { label: std::mem::take(&mut label), text, role });
+        }
+    }
+
+    /// The verdict on the selected event, and its neighbours in the chain.
+    fn event(&mut self, model: &Model) {
+        let Some(row) = model.integrity.row() else {
+            return self.add("event", "none is selected", Role::Muted);
+        };
+        match &model.integrity.known {
+            Known::Report(report) => self.report(report),
+            Known::Trouble(why) => {
+                self.glance(model.marks.of(row));
+                self.add("", why.as_str(), Role::Error);
+            }
+            Known::Nothing => self.glance(model.marks.of(row)),
+        }
+    }
+
+    fn glance(&mut self, known: Option<&Glance>) {
+        let mark = known.map_or(Mark::Unchecked, |glance| glance.mark);
+        self.add("event", &format!("{} {}", mark.sign(), mark.word()), mark.role());
+        if let Some(why) = known.map(|glance| glance.why.as_str()).filter(|why| !why.is_empty()) {
+            self.add("", why, Role::Text);
+        }
+    }
+
+    fn report(&mut self, report: &EventReport) {
+        let mark = Glance::from_report(report).mark;
+        let guessed = if report.scheme.guessed { ", guessed" } else { "" };
+        let text = format!("{} {} · {}{guessed}", mark.sign(), mark.word(), report.scheme.name);
+        self.add("event", &text, mark.role());
+        if let Some(detail) = &report.detail {
+            self.add("", detail, Role::Text);
+        }
+        for explanation in &report.consistent_with {
+            self.add("", &format!("consistent with: {explanation}"), Role::Muted);
+        }
+        match &report.predecessor {
+            Predecessor::Genesis => self.add("behind", "nothing: a chain begins here", Role::Text),
+            Predecessor::Missing => {
+                self.add("behind", "? an event that is not in the organisation", Role::Unable);
+                self.add("", &report.previous_hash, Role::Muted);
+            }
+            Predecessor::Found { events } => self.neighbours("behind", events),
+        }
+        match report.successors.as_slice() {
+            [] => self.add("before", "nothing: a chain ends here", Role::Text),
+            [_] => self.neighbours("before", &report.successors),
+            several => {
+                self.add("before", &format!("? {} events: a fork", several.len()), Role::Unable);
+                self.neighbours("", several);
+            }
+        }
+    }
+
+    fn neighbours(&mut self, label: &'static str, events: &[Neighbour]) {
+        let mut label = label;
+        for event in events.iter().take(LISTED) {
+            // To the second: what tells it from others is its id.
+            let time: String = event.timestamp.chars().take(19).collect();
+            let text = format!("{} of {}Z", event.event_id, time.replace('T', " "));
+            self.add(std::mem::take(&mut label), &text, Role::Text);
+        }
+    }
+
+    /// How many rows on the screen fit their hashes.
+    fn screen(&mut self, model: &Model) {
+        if model.timeline.window.is_empty() {
+            return;
+        }
+        let marks = model.timeline.visible().map(|row| model.marks.mark(&row.event));
+        self.add("screen", marks::counted(marks).as_str(), Role::Text);
+        if let Some(trouble) = &model.marks.trouble {
+            self.add("", trouble.as_str(), Role::Error);
+        }
+    }
+
+    fn trail(&mut self, model: &Model) {
+        let Some(organization) = model.organization() else { return };
+        let keymap = &model.setup.keymap;
+        let mut label = "trail";
+        if let Some(scan) = model.trails.scanning(organization) {
+            let percent = scan.percent().map_or(String::new(), |p| format!("{p} %: "));
+            let text =
+                format!("verifying, {percent}{} · {} stops", scan.describe(), key(keymap, Action::Cancel));
+            self.add(std::mem::take(&mut label), &text, Role::Notice);
+        } else if let Some(trouble) = &model.trails.trouble {
+            self.add(std::mem::take(&mut label), trouble.as_str(), Role::Error);
+        }
+        let Some(verified) = model.trails.report(organization) else {
+            if !label.is_empty() {
+                let text = format!("· not verified: {} reads all of it", key(keymap, Action::VerifyAll));
+                self.add(label, &text, Role::Unchecked);
+            }
+            return;
+        };
+        let role = trail::sign(verified.report.verdict).role();
+        self.add(label, verdict(verified).as_str(), role);
+        self.add("", trail::coverage(verified, model.at.wall).as_str(), Role::Text);
+        if verified.report.scheme.guessed {
+            self.add("", "the scheme had to be guessed: no event of a sample fits one", Role::Unable);
+        }
+        if !verified.report.accepted.is_empty() {
+            let text = format!("{} more have been accepted", grouped(verified.report.accepted.len() as u64));
+            self.add("", &text, Role::Muted);
+        }
+        self.findings(verified, keymap);
+    }
+
+    /// The finding that has been stepped to in full, the others about it in a line each.
+    fn findings(&mut self, verified: &Verified, keymap: &Keymap) {
+        let findings = &verified.report.findings;
+        let Some(at) = verified.finding else {
+            if !findings.is_empty() {
+                let (next, previous) =
+                    (key(keymap, Action::NextFinding), key(keymap, Action::PreviousFinding));
+                self.add(
+                    "",
+                    &format!("{next} goes to the next finding, {previous} to the one before"),
+                    Role::Muted,
+                );
+            }
+            return;
+        };
+        let from = at.saturating_sub(LISTED / 2);
+        for (index, finding) in findings.iter().enumerate().skip(from).take(LISTED) {
+            if index == at {
+                self.finding(index, findings.len(), finding);
+            } else {
+                let text = format!("{} {}", finding.class.name().replace('_', " "), finding.event_id);
+                self.add("", &text, Role::Muted);
+            }
+        }
+    }
+
+    fn finding(&mut self, index: usize, count: usize, finding: &Finding) {
+        let class = finding.class.name().replace('_', " ");
+        let text = format!("▸ {} of {}: {class} {}", index + 1, grouped(count as u64), finding.event_id);
+        self.add("", &text, Role::Notice);
+        self.add("", &finding.detail, Role::Text);
+        for explanation in &finding.consistent_with {
+            self.add("", &format!("consistent with: {explanation}"), Role::Muted);
+        }
+    }
+
+    fn hashes(&mut self, report: &EventReport) {
+        self.add("stored", &report.stored_hash, Role::Text);
+        let computed = report.computed_hash.as_deref().unwrap_or("none: the scheme cannot write this row");
+        let same = computed == report.stored_hash;
+        self.add("computed", if same { "the same" } else { computed }, Role::Text);
+    }
+
+    /// What nothing here says anything about.
+    fn limits(&mut self, model: &Model) {
+        let Some(verified) = model.organization().and_then(|o| model.trails.report(o)) else { return };
+        let coverage = &verified.report.coverage;
+        if !coverage.unprotected_columns.is_empty() {
+            self.add(
+                "open",
+                &format!("not hashed: {}", coverage.unprotected_columns.join(", ")),
+                Role::Unable,
+            );
+        }
+        let mut label = "unknown";
+        for text in &coverage.not_checked {
+            self.add(std::mem::take(&mut label), text, Role::Muted);
+        }
+    }
+}
+
+fn key(keymap: &Keymap, action: Action) -> String {
+    keymap.keys_of(action).into_iter().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "integrity_tests.rs"]
+mod tests;

@@ -1,0 +1,209 @@
+//! Verifying from the console: what keys start and stop, and what is then said.
+
+use crate::console::fixtures::Desk;
+use crate::console::layout::Focus;
+use crate::console::marks::Mark;
+use crate::console::model::Model;
+use crate::console::msg::{Effect, Land, Outcome, Output, What, Work};
+use crate::console::slots::{Slot, Ticket};
+use crate::console::view::render;
+use crate::domain::OrgId;
+use crate::verify::{
+    Class, EventReport, Neighbour, Predecessor, Progress, Report, SchemeUsed, Verdict, samples,
+};
+use crossterm::event::KeyCode;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+use std::time::Duration;
+
+fn screen(model: &Model) -> String {
+    let (width, height) = model.size;
+    let mut buffer = Buffer::empty(Rect { x: 0, y: 0, width, height });
+    render(model, &mut buffer);
+    let lines = buffer.content().chunks(usize::from(width));
+    lines.map(|line| line.iter().map(Cell::symbol).collect::<String>().trim_end().to_owned() + "\n").collect()
+}
+
+fn organization() -> OrgId {
+    OrgId::new("acme").unwrap()
+}
+
+/// A report with findings at rows of the desk.
+fn report(classes: &[Class], events: &[&str]) -> Box<Report> {
+    let mut report = samples::report(classes);
+    report.organization_id = "acme".to_owned();
+    report.snapshot_at = "2026-01-15T10:57:57.000000Z".to_owned();
+    for (finding, event) in report.findings.iter_mut().zip(events) {
+        finding.event_id = (*event).to_owned();
+        finding.timestamp = "2026-01-15T09:57:58.000000Z".to_owned();
+        finding.detail = "the stored hash is not the hash of the stored row".to_owned();
+        finding.consistent_with = vec!["an edit of the row after it was written".to_owned()];
+    }
+    Box::new(report)
+}
+
+fn event_report(desk: &Desk, content: &'static str) -> Box<EventReport> {
+    let row = &desk.model.timeline.row().unwrap().event;
+    let neighbour = |id: &str| Neighbour {
+        event_id: id.to_owned(),
+        timestamp: "2026-01-15T09:57:57.000000Z".to_owned(),
+        hash: String::new(),
+    };
+    Box::new(EventReport {
+        schema_version: 1,
+        organization_id: row.organization_id.clone(),
+        event_id: row.event_id.clone(),
+        timestamp: row.timestamp.to_rfc3339(),
+        verdict: Verdict::Broken,
+        content,
+        detail: None,
+        consistent_with: Vec::new(),
+        scheme: SchemeUsed { name: "agenttrace-v1", guessed: false, confidence: 1.0 },
+        stored_hash: row.hash.clone(),
+        computed_hash: Some("7ab0".repeat(16)),
+        previous_hash: row.previous_hash.clone(),
+        predecessor: Predecessor::Found { events: vec![neighbour("e89997")] },
+        successors: vec![neighbour("e89999"), neighbour("e99999")],
+        xmin: row.xmin,
+        canonical_text: None,
+    })
+}
+
+fn scanning(desk: &mut Desk) -> Ticket {
+    desk.keys("V");
+    let (ticket, work) = desk.begun(Slot::Scan);
+    assert!(matches!(work, Work::VerifyTrail(scope) if *scope.organization() == organization()));
+    ticket
+}
+
+#[test]
+fn the_trail_is_verified_with_its_progress_and_its_findings_are_stepped_through() {
+    let mut desk = Desk::sized(80, 24, Some("acme"));
+    desk.connect().opened(50, 0).keys("4");
+    assert!(screen(&desk.model).contains("not verified: V reads all of it"));
+    let ticket = scanning(&mut desk);
+    let progress = Progress { events: 300_000, total: Some(1_000_000), elapsed: Duration::from_secs(1) };
+    desk.say(What::Progress(ticket, progress));
+    let text = screen(&desk.model);
+    assert!(
+        text.contains("verifying 30 %") && text.contains("300 000 of ~1 000 000 events · 300 000/s"),
+        "{text}"
+    );
+    let found = report(&[Class::ContentMismatch, Class::Fork], &["e89998", "gone"]);
+    desk.end(ticket, Outcome::Done(Output::TrailVerified(found)));
+    let text = screen(&desk.model);
+    assert!(text.contains("✗ broken, 2 findings"), "{text}");
+    assert!(text.contains("1 204 330 of 1 204 331 events, verified to 10:57:57Z, 3 s ago"), "{text}");
+
+    desk.keys("'");
+    assert_eq!((desk.selected().as_str(), desk.model.focus), ("e89998", Focus::Integrity));
+    desk.wait(200);
+    let event = event_report(&desk, "mismatch");
+    desk.finish(Slot::Integrity, Output::EventVerified(Some(event)));
+    assert_eq!(desk.model.marks.mark(&desk.model.timeline.row().unwrap().event), Mark::Broken);
+    insta::assert_snapshot!("integrity_80x24", screen(&desk.model));
+
+    // The next one is not in the view: all of the trail is opened there.
+    desk.keys("'");
+    let (_, work) = desk.begun(Slot::View);
+    assert!(
+        matches!(&work, Work::Open(ask, Land::At(key)) if ask.filter.canonical() == "all-time" && key.event_id == "gone"),
+        "{work:?}"
+    );
+    assert_eq!(desk.model.focus, Focus::Integrity);
+    desk.opened(50, 0);
+    desk.keys("'");
+    assert_eq!(desk.selected(), "e89998", "and round again");
+    desk.keys("\"\"");
+    assert_eq!(desk.model.trails.report(&organization()).unwrap().finding, Some(0));
+}
+
+#[test]
+fn escape_and_the_same_key_stop_the_scan() {
+    for stop in [KeyCode::Esc, KeyCode::Char('V')] {
+        let mut desk = Desk::with_events(50);
+        let ticket = scanning(&mut desk);
+        desk.key(stop);
+        assert!(desk.effects.contains(&Effect::Cancel(Slot::Scan)));
+        assert!(!desk.begins(Slot::Scan));
+        desk.end(ticket, Outcome::Cancelled);
+        assert!(desk.model.trails.scan.is_none());
+        desk.keys("4");
+        assert!(screen(&desk.model).contains("what was read until then"), "{}", screen(&desk.model));
+        scanning(&mut desk);
+    }
+}
+
+#[test]
+fn a_scan_outlives_a_visit_to_another_view_and_dies_with_the_connection() {
+    let mut desk = Desk::with_events(50);
+    let ticket = scanning(&mut desk);
+    desk.keys("fsev:critical").key(KeyCode::Enter).opened(3, 0);
+    desk.end(ticket, Outcome::Done(Output::TrailVerified(report(&[], &[]))));
+    assert!(screen(&desk.model).contains("✓ intact 10:57Z"), "{}", screen(&desk.model));
+
+    let late = scanning(&mut desk);
+    desk.wait(5_000);
+    let (pulse, _) = desk.begun(Slot::Pulse);
+    desk.fail(pulse, "cannot reach the database", true);
+    assert!(desk.model.trails.scan.is_none());
+    let before = desk.model.trails.report(&organization()).unwrap().at;
+    desk.end(late, Outcome::Done(Output::TrailVerified(report(&[Class::Fork], &["e"]))));
+    let verified = desk.model.trails.report(&organization()).unwrap();
+    assert_eq!(
+        (verified.at, verified.report.verdict),
+        (before, Verdict::Intact),
+        "what is left is the old one"
+    );
+}
+
+#[test]
+fn an_event_is_verified_when_the_pane_is_there_and_the_selection_rests() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(500);
+    assert!(!desk.begins(Slot::Integrity), "the pane is not on the screen");
+    desk.keys("4").wait(200);
+    let (ticket, work) = desk.begun(Slot::Integrity);
+    assert!(matches!(work, Work::VerifyEvent(_, key) if key.event_id == "e90000"));
+    desk.keys("4").key(KeyCode::Tab).keys("1j");
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Integrity)));
+    let stale = event_report(&desk, "mismatch");
+    desk.end(ticket, Outcome::Done(Output::EventVerified(Some(stale))));
+    assert_eq!(desk.model.marks.mark(&desk.model.timeline.row().unwrap().event), Mark::Unchecked);
+}
+
+#[test]
+fn rows_are_verified_thoroughly_when_somebody_asks() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(100).look(Mark::Unable);
+    desk.keys("v");
+    let (_, work) = desk.begun(Slot::Marks);
+    assert!(matches!(&work, Work::Glance(look) if look.thorough && look.rows.len() > 20), "{work:?}");
+    desk.look(Mark::Verified);
+    let rows = desk.model.timeline.visible().count();
+    let said = desk.model.notice.as_ref().unwrap().text.to_string();
+    assert_eq!(said, format!("{rows} rows: {rows} verified"));
+}
+
+#[test]
+fn the_age_of_a_report_is_drawn_anew_only_while_it_is_seen() {
+    let mut desk = Desk::with_events(50);
+    let ticket = scanning(&mut desk);
+    desk.end(ticket, Outcome::Done(Output::TrailVerified(report(&[], &[]))));
+    desk.wait(100).look(Mark::Verified);
+    let quiet = |desk: &mut Desk| {
+        desk.wait(6_000);
+        desk.model.timeline.paused = true;
+        for slot in Slot::ALL {
+            desk.model.slots.abandon(slot);
+        }
+        desk.model.pulse_at = Duration::from_hours(1);
+        desk.model.next_wake() - Duration::from_millis(desk.millis)
+    };
+    assert!(quiet(&mut desk) > Duration::from_secs(2));
+    desk.keys("4");
+    assert!(quiet(&mut desk) <= Duration::from_secs(1));
+    desk.model.dirty = false;
+    desk.wait(1_000);
+    assert!(desk.model.dirty);
+}

@@ -1,0 +1,61 @@
+//! The verification of a whole trail as work of the executor.
+
+use super::msg::Failure;
+use super::trail::MAX_FINDINGS;
+use crate::case::{self, accepted};
+use crate::domain::{OrgScope, TimeRange};
+use crate::store::ReadDb;
+use crate::verify::{self, Acceptance, Gauge, Progress, Report, Request};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it says how far it has come.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// Verifies the trail of an organisation; findings that have been accepted are told apart.
+///
+/// # Errors
+/// As [`verify::verify`], and when the accepted findings cannot be read.
+pub(crate) async fn trail(
+    db: &ReadDb,
+    scope: OrgScope,
+    tell: impl Fn(Progress) + Sync,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    let known = case::folder().and_then(|folder| accepted::load(&folder.join(accepted::FILE)));
+    let known = known.map_err(|e| Failure::because(&e.to_string()))?;
+    // One reader: the others of the pool stay free for whoever reads on meanwhile.
+    let request = Request { scope, range: TimeRange::default(), links_only: false, jobs: 1 };
+    let gauge = Arc::new(Gauge::new());
+    let mut verifying = Box::pin(verify::verify(db, &request, &gauge, cancel));
+    let mut report = loop {
+        tokio::select! {
+            report = &mut verifying => break report?,
+            () = tokio::time::sleep(TELL_EVERY) => tell(gauge.progress()),
+        }
+    };
+    let organization = request.scope.organization().as_str();
+    report.accept(|finding| {
+        let record = accepted::find(&known, organization, &subject(finding))?;
+        Some(Acceptance {
+            accepted_by: record.accepted_by.clone(),
+            accepted_at: record.accepted_at.clone(),
+            note: record.note.clone(),
+        })
+    });
+    report.cut(MAX_FINDINGS);
+    // They are counted; their names would be many.
+    report.alternatives = Vec::new();
+    Ok(report)
+}
+
+fn subject(finding: &verify::Finding) -> accepted::Subject<'_> {
+    accepted::Subject {
+        class: finding.class.name(),
+        event_id: &finding.event_id,
+        hash: &finding.hash,
+        previous_hash: &finding.previous_hash,
+        computed_hash: finding.computed.as_deref(),
+    }
+}
