@@ -2,6 +2,7 @@
 
 mod actor;
 mod asked;
+mod bench;
 mod config;
 mod console;
 mod context;
@@ -17,6 +18,7 @@ mod histogram;
 mod ingest;
 mod out;
 mod resource;
+mod search;
 mod show;
 mod summary;
 mod verify;
@@ -121,6 +123,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// The timeline: events that match a filter, newest first
     Events(events::EventsArgs),
+    /// Events that hold words, newest first
+    Search(search::SearchArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
     /// Verify hashes and links: of the trail, a time range, or one event
@@ -143,6 +147,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
+    /// Measure what is promised about speed
+    Bench(bench::BenchArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
     /// Write shell completions to standard output
@@ -183,6 +189,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         None => console::run(context).await,
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
+        Some(Command::Search(args)) => search::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
         Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
@@ -194,6 +201,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
+        Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
         Some(Command::Config(args)) => config::run(context, &args),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut context.out.results());

@@ -112,7 +112,8 @@ async fn pages_touch_few_blocks(events: i64) {
                 // The filter indexes of the seed do not order one instant: all matching events of that one are read
                 // and sorted, in each range that is merged.
                 let ranges = if shape == Shape::Ours { 1 } else { filter.split(',').count() as u64 };
-                let page = timeline::page(&db, &query("big", filter), &seek, 101, &never()).await.unwrap().rows;
+                let page =
+                    timeline::page(&db, &query("big", filter), &seek, 101, &never()).await.unwrap().rows;
                 let meets_run = place.contains("run") || page.iter().any(|e| e.timestamp == instant);
                 let of_instant = if shape != Shape::Ours && !filter.is_empty() && meets_run {
                     let mut matching = query("big", filter);
