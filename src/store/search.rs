@@ -13,6 +13,7 @@ use super::timeline::{self, Query};
 use super::{ReadDb, StoreError};
 use crate::domain::TimeRange;
 use crate::filter::{Expr, Filter};
+use sqlx::error::DatabaseError;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
@@ -111,7 +112,7 @@ async fn found_by_function(
         Ok(row) => Ok(Some(row.try_get::<i64, _>(0)?.unsigned_abs())),
         Err(StoreError::Database(e))
             if e.as_database_error()
-                .and_then(|e| e.code())
+                .and_then(DatabaseError::code)
                 .is_some_and(|code| code == "42883" || code == "42501") =>
         {
             Ok(None)
