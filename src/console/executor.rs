@@ -210,7 +210,7 @@ async fn perform(
             let kept =
                 case::folder().and_then(|folder| accepted::append(&folder.join(accepted::FILE), &record));
             kept.map_err(|e| Failure::because(&e.to_string()))?;
-            Output::Accepted(Box::new(record))
+            Output::Accepted(record)
         }
         Work::VerifyTrail(scope) => {
             Output::TrailVerified(Box::new(scan::trail(db, scope, tell, cancel).await?))

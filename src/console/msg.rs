@@ -250,7 +250,7 @@ pub(crate) enum Work {
     /// Whether a whole trail is.
     VerifyTrail(OrgScope),
     /// Record that a finding is understood.
-    Accept(Record),
+    Accept(Box<Record>),
 }
 
 /// What `update` wants done.

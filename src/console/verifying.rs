@@ -103,7 +103,7 @@ pub(super) fn in_accept(model: &mut Model, mut asked: Box<Accepting>, action: Ac
         Action::Clear => asked.editor.set(""),
         Action::Submit => {
             if let Some(record) = asked.answered(model.at.wall.to_rfc3339()) {
-                return begin(model, Slot::Accept, Work::Accept(record), effects);
+                return begin(model, Slot::Accept, Work::Accept(Box::new(record)), effects);
             }
             model.notify(Safe::literal("say why it is understood, Esc leaves it open"));
         }

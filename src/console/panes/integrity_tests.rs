@@ -58,6 +58,7 @@ fn event_report(desk: &Desk, content: &'static str) -> Box<EventReport> {
         content,
         detail: None,
         consistent_with: Vec::new(),
+        ruled_out: Vec::new(),
         scheme: SchemeUsed { name: "agenttrace-v1", guessed: false, confidence: 1.0 },
         stored_hash: row.hash.clone(),
         computed_hash: Some("7ab0".repeat(16)),
@@ -226,7 +227,7 @@ fn a_finding_is_accepted_with_a_reason_and_decides_the_verdict_no_more() {
     assert_eq!((record.note.as_str(), record.accepted_by.as_str()), ("known restart", "eve"));
     assert_eq!((record.class.as_str(), record.event_id.as_str()), ("fork", "e89998"));
     assert!(record.accepted_at.starts_with("2026-01-15T10:58:"), "{}", record.accepted_at);
-    desk.end(ticket, Outcome::Done(Output::Accepted(Box::new(record))));
+    desk.end(ticket, Outcome::Done(Output::Accepted(record)));
     let verified = desk.model.trails.report(&organization()).unwrap();
     assert_eq!((verified.report.verdict, verified.report.accepted.len()), (Verdict::Intact, 1));
     assert_eq!(verified.current().unwrap().event_id, "e89990");
