@@ -181,8 +181,8 @@ impl Finding {
     pub(super) fn content(row: &Row<'_>, mismatch: Mismatch) -> Self {
         let (time, event_id) = (row.fields.timestamp, row.fields.event_id);
         let mut finding = Self::new(Class::ContentMismatch, time, event_id, mismatch.detail, &[]);
-        finding.hash = row.hash.to_owned();
-        finding.previous_hash = row.previous_hash.to_owned();
+        row.hash.clone_into(&mut finding.hash);
+        row.previous_hash.clone_into(&mut finding.previous_hash);
         finding.consistent_with = mismatch.consistent_with;
         if mismatch.computed.is_none() {
             // What the scheme cannot write has not been tried in any spelling.
