@@ -3,9 +3,11 @@
 //! The file is read into a raw form that refuses unknown keys, then checked into [`Config`]. `config.example.toml`
 //! documents every key; a test holds the two together.
 
+mod diff;
 mod duration;
 mod target;
 
+pub use diff::DiffWords;
 pub use duration::Span;
 pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose, listens_at};
 
@@ -25,6 +27,8 @@ pub struct Config {
     pub window: Span,
     /// Longest time an interactive statement may take.
     pub timeout: Span,
+    /// Words that say what matters in a state.
+    pub diff: DiffWords,
     /// Databases by name.
     pub profiles: BTreeMap<String, Profile>,
 }
@@ -94,6 +98,7 @@ struct RawConfig {
     profile: Option<String>,
     window: Option<String>,
     timeout: Option<String>,
+    diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
 
@@ -109,7 +114,13 @@ struct RawProfile {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { profile: None, window: Span::days(90), timeout: Span::seconds(30), profiles: BTreeMap::new() }
+        Self {
+            profile: None,
+            window: Span::days(90),
+            timeout: Span::seconds(30),
+            diff: DiffWords::default(),
+            profiles: BTreeMap::new(),
+        }
     }
 }
 
@@ -173,10 +184,17 @@ impl Config {
         {
             return Err(format!("profile: there is no [profiles.{name}]"));
         }
+        if let Some((list, word)) = raw.diff.useless() {
+            return Err(format!(
+                "diff.{list}: '{}' matches nothing; words are in lower case",
+                word.escape_debug()
+            ));
+        }
         Ok(Self {
             profile: raw.profile,
             window: span("window", raw.window)?.unwrap_or(defaults.window),
             timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
+            diff: raw.diff,
             profiles,
         })
     }
@@ -188,6 +206,7 @@ impl Config {
             profile: self.profile.clone(),
             window: Some(self.window.to_string()),
             timeout: Some(self.timeout.to_string()),
+            diff: self.diff.clone(),
             profiles: self
                 .profiles
                 .iter()
@@ -285,6 +304,18 @@ mod tests {
         assert_eq!(Secret::new("postgres://u@h:5432/d?host=%2Ftmp").password(), None);
     }
 
+    #[test]
+    fn words_that_can_never_match_are_refused() {
+        assert_eq!(
+            Config::parse("[diff]\nsecret = [\"Token\"]").unwrap_err().text,
+            "diff.secret: 'Token' matches nothing; words are in lower case"
+        );
+        let config = Config::parse("[diff]\nnoise = [\"updatedAt\", \"/a/*/b\"]").unwrap();
+        assert_eq!(config.diff.noise.unwrap().len(), 2);
+        let problem = Config::parse("[diff]\nsecrets = []").unwrap_err();
+        assert_eq!(problem.hint.as_deref(), Some("did you mean 'secret'?"));
+    }
+
     /// Every key of the example exists, and every key that exists is in the example.
     #[test]
     fn the_example_file_has_exactly_the_keys_of_the_code() {
@@ -302,6 +333,16 @@ mod tests {
             profile: Some(String::new()),
             window: Some(String::new()),
             timeout: Some(String::new()),
+            diff: DiffWords {
+                privilege: Some(Vec::new()),
+                secret: Some(Vec::new()),
+                secret_attribute: Some(Vec::new()),
+                secret_prefix: Some(Vec::new()),
+                owner: Some(Vec::new()),
+                network: Some(Vec::new()),
+                open_to_all: Some(Vec::new()),
+                noise: Some(Vec::new()),
+            },
             profiles: [(
                 "reporting".to_owned(),
                 RawProfile {
