@@ -15,7 +15,6 @@ mod executor;
 #[cfg(test)]
 mod fixtures;
 mod history;
-mod json;
 pub mod keymap;
 mod keys;
 mod layout;
