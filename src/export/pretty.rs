@@ -167,7 +167,7 @@ mod tests {
         let many = format!("[{}1]", "1,".repeat(50_000));
         let lines = pretty(&many, Limits::SCREEN);
         assert_eq!(lines.len(), Limits::SCREEN.lines + 1);
-        assert_eq!(lines[Limits::SCREEN.lines].as_str(), "… cut: 40.0 kB of 100.0 kB shown");
+        assert_eq!(lines[Limits::SCREEN.lines].as_str(), "… cut: 39.9 kB of 100.0 kB shown");
     }
 
     #[test]
