@@ -305,10 +305,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn random_pairs() {
+        round_trips(5_000);
+    }
+
+    #[test]
+    #[ignore = "long: twenty times as many"]
     fn a_hundred_thousand_random_pairs() {
+        round_trips(100_000);
+    }
+
+    fn round_trips(count: usize) {
         let options = Options::default();
         let mut kinds = std::collections::BTreeMap::new();
-        for (n, (old, new)) in pairs(100_000).enumerate() {
+        for (n, (old, new)) in pairs(count).enumerate() {
             round_trip(&old, &new, &options);
             if n < 1000 {
                 let compared = compare(Some(&old), Some(&new), &options, &unhurried);
