@@ -418,6 +418,24 @@ async fn whatever_a_reader_sets_it_sees_its_own_organisation_only() {
 }
 
 #[tokio::test]
+async fn a_reader_without_a_grant_is_told_so() {
+    let database = protected(Protection::RowSecurity).await;
+    let login = Login::new(&database, "agenttrace_reader").await;
+    let db = reader(&login.options).await;
+    let listed = organizations::list(&db, &CancellationToken::new()).await;
+    assert!(matches!(listed, Err(StoreError::NothingGranted)), "{listed:?}");
+    db.close().await;
+    let url = database.url().replacen(database.options.get_username(), &login.name, 1);
+    let mut program = support::agenttrace();
+    program.arg("events").env("AGENTTRACE_DATABASE_URL", &url).env("PGPASSWORD", PASSWORD);
+    let output = program.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("shows this role no events") && text.contains("agenttrace_grants"), "{text}");
+    drop_all(database, vec![login]).await;
+}
+
+#[tokio::test]
 async fn a_grant_to_a_group_is_one_to_its_members_and_ends_with_the_membership() {
     let database = protected(Protection::RowSecurity).await;
     let team = Login::new(&database, "agenttrace_reader").await.grant(&database, "globex").await;
