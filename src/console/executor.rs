@@ -8,6 +8,7 @@ use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Wh
 use super::scan;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
+use crate::case::lists;
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
@@ -233,6 +234,10 @@ async fn perform(
                 life::state(&moment, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Lists(names) => {
+            let read = |name: String| (name.clone(), lists::read(&name));
+            Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;

@@ -7,6 +7,8 @@ use super::layout::{Focus, below_title};
 use super::model::{Connection, Model, Overlay, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
 use super::panes::change::Lens;
+use super::panes::choices::{Choices, Purpose};
+use super::panes::filter::Submitted;
 use super::panes::palette::Palette;
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
@@ -19,7 +21,7 @@ use super::zone::Zone;
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::filter::Filter;
 use crate::store::history::Resource;
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent};
 
 /// A key was pressed.
 pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
@@ -36,7 +38,13 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             }
             _ => model.filter.input(key),
         },
-        None => {}
+        None => {
+            if let (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) = (&mut model.overlay, key.code)
+                && choices.pick(letter)
+            {
+                act(model, Action::Open, effects);
+            }
+        }
     }
 }
 
@@ -58,6 +66,7 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
+        Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
         Some(Overlay::Help(top)) => in_help(model, top, action),
         None if model.filter.is_editing() => in_filter(model, action, effects),
         None => in_panes(model, action, effects),
@@ -110,6 +119,31 @@ fn choose(model: &mut Model, id: OrgId, effects: &mut Effects) {
     }
 }
 
+fn in_choices(model: &mut Model, mut choices: Box<Choices>, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Open => {
+            let Some(place) = model.history.current() else { return };
+            if let Some((text, filter)) = choices.apply(&place.text, &place.filter) {
+                run_filter(model, text, filter, effects);
+            }
+        }
+        Action::Cancel => {}
+        other => {
+            choices.step(lines_of(other, 10).unwrap_or(0));
+            model.overlay = Some(Overlay::Choices(choices));
+        }
+    }
+}
+
+/// Opens a view of the current organisation, at the event that is selected.
+pub(super) fn run_filter(model: &mut Model, text: String, filter: Filter, effects: &mut Effects) {
+    let Some(place) = model.history.current() else { return };
+    let mut next = Place::new(place.organization.clone(), text.clone(), filter);
+    next.selected = model.timeline.key().or_else(|| place.selected.clone());
+    model.filter.remember(text);
+    visit(model, next, effects);
+}
+
 fn in_help(model: &mut Model, top: usize, action: Action) {
     let lines = usize::from(model.size.1.saturating_sub(4)).max(1);
     let last = help::height(&model.setup.keymap).saturating_sub(lines);
@@ -122,19 +156,34 @@ fn in_help(model: &mut Model, top: usize, action: Action) {
 fn in_filter(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::Submit => {
-            if let Some((text, filter)) = model.filter.submit()
-                && let Some(place) = model.history.current()
-            {
-                let mut next = Place::new(place.organization.clone(), text, filter);
-                next.selected = model.timeline.key().or_else(|| place.selected.clone());
-                visit(model, next, effects);
-            }
+            let submitted = model.filter.submit();
+            submit(model, submitted, effects);
+        }
+        Action::Complete | Action::CompleteBack => {
+            let timeline = &model.timeline;
+            model.filter.complete(action == Action::CompleteBack, &|field| timeline.values(field));
         }
         Action::Leave => model.filter.leave(),
         Action::Clear => model.filter.clear(),
         Action::HistoryBack => model.filter.recall(false),
         Action::HistoryForward => model.filter.recall(true),
         _ => {}
+    }
+}
+
+/// Runs a filter that was typed, once the lists that it names have been read.
+pub(super) fn submit(model: &mut Model, submitted: Option<Submitted>, effects: &mut Effects) {
+    match submitted {
+        Some(Submitted::Run(text, filter)) => run_filter(model, text, filter, effects),
+        Some(Submitted::Read(names)) => begin(model, Slot::Lists, Work::Lists(names), effects),
+        None => {}
+    }
+}
+
+/// Offers the values of the selected event.
+fn offer(model: &mut Model, purpose: Purpose) {
+    if let Some(row) = model.timeline.row() {
+        model.overlay = Some(Overlay::Choices(Box::new(Choices::of(&row.event, purpose))));
     }
 }
 
@@ -147,6 +196,9 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
                 model.filter.edit(&place.text);
             }
         }
+        Action::Include => offer(model, Purpose::Include),
+        Action::Exclude => offer(model, Purpose::Exclude),
+        Action::Pivot => offer(model, Purpose::Pivot),
         Action::Organization => {
             if let Some(place) = model.history.current() {
                 model.organizations.select(&place.organization);

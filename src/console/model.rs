@@ -6,6 +6,7 @@ use super::layout::{Areas, Focus, Wish, areas, below_title};
 use super::marks::Marks;
 use super::msg::Moment;
 use super::panes::change::ChangePane;
+use super::panes::choices::Choices;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
 use super::panes::integrity::IntegrityPane;
@@ -83,6 +84,8 @@ pub(crate) enum Overlay {
     Help(usize),
     /// The chooser of organisations.
     Organizations,
+    /// The chooser of a value.
+    Choices(Box<Choices>),
     /// The palette.
     Palette(Box<Palette>),
     /// Leave?
@@ -230,7 +233,7 @@ impl Model {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
             Some(Overlay::Palette(_)) => Context::Editor,
-            Some(Overlay::Organizations) => Context::Chooser,
+            Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
             None => Context::Pane,

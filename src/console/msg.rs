@@ -3,6 +3,7 @@
 use super::change::{Form, Laid, States};
 use super::life::Life;
 use super::marks::{Glances, Look};
+use super::panes::filter::List;
 use super::slots::{Slot, Ticket};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
@@ -13,6 +14,7 @@ use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
 use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// When a message came about. Neither `update` nor `render` reads a clock.
@@ -131,6 +133,8 @@ pub(crate) enum Output {
     LaidOut(Laid),
     /// The event of a resource next to another, and the resource; `None` when there is none.
     Version(Resource, Option<EventKey>),
+    /// The lists that a filter names.
+    Lists(BTreeMap<String, List>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
@@ -229,6 +233,8 @@ pub(crate) enum Work {
     Blame(Life, Form),
     /// The state of a resource after an event.
     State(Life, Form),
+    /// Read lists that a filter names.
+    Lists(BTreeSet<String>),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.

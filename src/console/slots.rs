@@ -33,11 +33,13 @@ pub(crate) enum Slot {
     Change,
     /// Looking for the next version of a resource.
     Version,
+    /// Reading lists that a filter names.
+    Lists,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -52,6 +54,7 @@ impl Slot {
         Self::Marked,
         Self::Change,
         Self::Version,
+        Self::Lists,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -70,6 +73,7 @@ impl Slot {
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
+            Self::Lists => Some("reading lists"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::change::CAP;
 use super::history::{History, Place};
-use super::keys::{interrupt, press};
+use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
 use super::life::Life;
 use super::marks::{self, Glance, Look, Marks};
@@ -245,7 +245,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.event.fail(failure.text, setting);
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
-        Slot::Version => model.notify(failure.text),
+        Slot::Version | Slot::Lists => model.notify(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         Slot::Integrity => model.integrity.fail(failure.text),
@@ -369,6 +369,10 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.event.fill(detail.map(|d| *d), setting);
         }
         Output::LaidOut(laid) => model.change.lay(laid),
+        Output::Lists(lists) => {
+            let submitted = model.filter.take_lists(lists);
+            submit(model, submitted, effects);
+        }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
     }

@@ -1,5 +1,6 @@
 //! The whole screen, drawn from the model. Nothing is changed here, and no clock is read.
 
+use super::hits::Hit;
 use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
@@ -32,6 +33,12 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     if let Some(area) = areas.event {
         event(&mut painter, area, model);
     }
+    let hits = model.history.current().map(|place| Hit::of(&place.filter)).unwrap_or_default();
+    if !hits.is_empty() {
+        for area in [areas.timeline, areas.change, areas.event].into_iter().flatten() {
+            painter.on(below_title(area)).mark_hits(&hits);
+        }
+    }
     if let Some(area) = areas.divider {
         painter.on(area).wall(0, "│", Role::Rule);
     }
@@ -56,6 +63,7 @@ fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
         text: current.map_or(model.wanted.1.as_str(), |p| &p.text),
         range: current.and_then(|p| p.range),
         default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window),
+        window: model.setup.window,
         newest: model.timeline.newest,
     };
     model.filter.paint(painter, &shown)
@@ -208,6 +216,9 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
+        Overlay::Choices(choices) => {
+            (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
+        }
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -220,6 +231,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             let loading = model.slots.running(Slot::Organizations).is_some();
             model.organizations.paint(&mut painter, model.zone, loading);
         }
+        Overlay::Choices(choices) => choices.paint(&mut painter),
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }

@@ -260,7 +260,9 @@ impl Expr {
     }
 
     /// Its opposite.
-    pub(super) fn not(self) -> Self {
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "the word of the language")]
+    pub fn not(self) -> Self {
         match self {
             Self::Not(inner) => *inner,
             other => Self::Not(Box::new(other)),
@@ -307,6 +309,22 @@ impl Filter {
         Self { all_of: conditions, ..Self::default() }
     }
 
+    /// This filter with one more condition; its opposite, if it stands there, gives way.
+    #[must_use]
+    pub fn with(&self, condition: Expr) -> Self {
+        let mut filter = self.clone();
+        let opposite = condition.clone().not();
+        filter.all_of.retain(|known| *known != opposite && *known != condition);
+        filter.all_of.push(condition);
+        filter
+    }
+
+    /// The time terms of this filter, but for the surroundings of something, with one condition.
+    #[must_use]
+    pub fn with_only(&self, condition: Expr) -> Self {
+        Self { around: None, all_of: vec![condition], ..self.clone() }
+    }
+
     /// The text in its one canonical spelling: `parse(canonical(f)) == f`. Cursors and caches go by it. Lists from
     /// files are written out, which can make it longer than [`Self::MAX_LENGTH`].
     pub fn canonical(&self) -> String {
@@ -316,6 +334,20 @@ impl Filter {
     /// The conditions, all of which must hold. Time terms are not among them; [`Self::range`] resolves those.
     pub fn conditions(&self) -> &[Expr] {
         &self.all_of
+    }
+
+    /// The words that events are searched for; not those that they must not have.
+    pub fn words(&self) -> Vec<&Words> {
+        fn collect<'a>(expr: &'a Expr, found: &mut Vec<&'a Words>) {
+            match expr {
+                Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| collect(part, found)),
+                Expr::Words(words) => found.push(words),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.all_of.iter().for_each(|expr| collect(expr, &mut found));
+        found
     }
 
     /// The zone of its clock times and weekdays.

@@ -1,5 +1,6 @@
 //! The parts of the screen: each has its small state, and draws itself from it.
 
+pub(crate) mod choices;
 pub(crate) mod change;
 pub(crate) mod event;
 pub(crate) mod filter;
