@@ -189,7 +189,7 @@ async fn perform(
             Output::Alive
         }
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
-        Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
+        Work::Open(ask, land) => Output::Opened(Box::new(open(db, *ask, land, cancel).await?)),
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };

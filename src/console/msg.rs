@@ -218,7 +218,7 @@ pub(crate) enum Work {
     /// List the organisations.
     Organizations,
     /// Enter a view.
-    Open(Ask, Land),
+    Open(Box<Ask>, Land),
     /// A page that borders on what is there.
     More(Query, Seek),
     /// A guess of the number of events.

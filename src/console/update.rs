@@ -448,7 +448,7 @@ pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
             effects.push(Effect::Cancel(slot));
         }
     }
-    begin(model, Slot::View, Work::Open(ask, land), effects);
+    begin(model, Slot::View, Work::Open(Box::new(ask), land), effects);
 }
 
 /// Remembers where we are, before going somewhere else.

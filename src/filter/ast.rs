@@ -20,7 +20,7 @@ pub struct Filter {
     /// The day, hour or other unit looked at, as written.
     pub(super) at: Option<When>,
     /// The surroundings looked at.
-    pub(super) around: Option<Around>,
+    pub(super) around: Option<Box<Around>>,
     /// The zone of days, weekdays and clock times.
     pub(super) zone: Option<Tz>,
     /// Lifts the default window.
@@ -68,7 +68,7 @@ pub enum Expr {
     /// The states differ, and only at these places.
     OnlyChanged(Vec<Path>),
     /// The value at a place went from one to another.
-    Change(Change),
+    Change(Box<Change>),
     /// Words that stand together somewhere in the event.
     Words(Words),
     /// A regular expression over the text of the event.
@@ -357,7 +357,7 @@ impl Filter {
 
     /// The surroundings it asks for.
     pub fn around(&self) -> Option<&Around> {
-        self.around.as_ref()
+        self.around.as_deref()
     }
 
     /// Whether the filter says itself how far back it looks: by `since:`, `at:`, `around:` or `all-time`.
