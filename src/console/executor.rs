@@ -11,7 +11,7 @@ use super::window::PAGE;
 use crate::case::lists;
 use crate::config::Target;
 use crate::diff::Options;
-use crate::domain::{EventKey, OrgScope};
+use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use crate::verify::{self, Progress};
@@ -234,6 +234,10 @@ async fn perform(
                 life::state(&moment, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Find(query, seek) => {
+            let page = timeline::page(db, &query, &seek, 1, cancel).await?;
+            Output::Found(page.rows.first().map(EventRow::key))
         }
         Work::Lists(names) => {
             let read = |name: String| (name.clone(), lists::read(&name));

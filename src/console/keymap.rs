@@ -48,6 +48,9 @@ actions! {
     }
     Global {
         Filter "filter" "filter" "edit the filter";
+        Search "search" "search" "look for words in this view, towards the past";
+        NextHit "next-hit" "next hit" "the next (older) event that has them";
+        PreviousHit "previous-hit" "hit before" "the previous (newer) event that has them";
         Include "include" "include" "narrow the view to a value of this event";
         Exclude "exclude" "exclude" "leave a value of this event out of the view";
         Pivot "pivot" "pivot" "everything with a value of this event";

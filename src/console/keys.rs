@@ -10,6 +10,7 @@ use super::panes::change::Lens;
 use super::panes::choices::{Choices, Purpose};
 use super::panes::filter::Submitted;
 use super::panes::palette::Palette;
+use super::panes::search::SearchLine;
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
 use super::slots::Slot;
@@ -21,6 +22,7 @@ use super::zone::Zone;
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::filter::Filter;
 use crate::store::history::Resource;
+use crate::store::timeline::{Query, Seek};
 use crossterm::event::{KeyCode, KeyEvent};
 
 /// A key was pressed.
@@ -35,6 +37,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
         None if context == Context::Editor => match &mut model.overlay {
             Some(Overlay::Palette(palette)) => {
                 palette.editor.input(key);
+            }
+            Some(Overlay::Search(line)) => {
+                line.editor.input(key);
             }
             _ => model.filter.input(key),
         },
@@ -66,6 +71,7 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
+        Some(Overlay::Search(line)) => in_search(model, line, action, effects),
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
         Some(Overlay::Help(top)) => in_help(model, top, action),
         None if model.filter.is_editing() => in_filter(model, action, effects),
@@ -116,6 +122,37 @@ fn choose(model: &mut Model, id: OrgId, effects: &mut Effects) {
         Some(place) if place.organization == id => {}
         // A filter names actors and objects of one organisation: another one is entered without it.
         Some(_) => visit(model, Place::new(id, String::new(), Filter::default()), effects),
+    }
+}
+
+fn in_search(model: &mut Model, mut line: Box<SearchLine>, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Leave => return,
+        Action::Submit => {
+            if let Some(sought) = line.submit() {
+                model.sought = Some(sought);
+                return find(model, false, effects);
+            }
+        }
+        Action::Clear => line = Box::default(),
+        _ => {}
+    }
+    model.overlay = Some(Overlay::Search(line));
+}
+
+/// Goes to the next event of the view that has what is looked for, also beyond the rows at hand.
+fn find(model: &mut Model, newer: bool, effects: &mut Effects) {
+    let (Some(query), Some(key)) = (&model.timeline.query, model.timeline.key()) else { return };
+    let filter = match &model.sought {
+        Some(sought) => sought.within(&query.filter),
+        // Where the filter itself searches, every row is a hit.
+        None if !query.filter.words().is_empty() => query.filter.clone(),
+        None => return model.notify(Safe::literal("nothing was looked for: / does")),
+    };
+    let query = Box::new(Query { filter, ..query.clone() });
+    let seek = if newer { Seek::NewerThan(key) } else { Seek::OlderThan(key) };
+    if model.connection == Connection::Up && model.shows_current_place() {
+        begin(model, Slot::Find, Work::Find(query, seek), effects);
     }
 }
 
@@ -196,6 +233,9 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
                 model.filter.edit(&place.text);
             }
         }
+        Action::Search => model.overlay = Some(Overlay::Search(Box::default())),
+        Action::NextHit => find(model, false, effects),
+        Action::PreviousHit => find(model, true, effects),
         Action::Include => offer(model, Purpose::Include),
         Action::Exclude => offer(model, Purpose::Exclude),
         Action::Pivot => offer(model, Purpose::Pivot),
@@ -241,7 +281,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             }
         }
         Action::Cancel => {
-            if !stop(model, &[Slot::View, Slot::Scan], effects) {
+            if !stop(model, &[Slot::View, Slot::Scan, Slot::Find], effects) {
                 if model.focus != Focus::Timeline {
                     model.focus = Focus::Timeline;
                 } else {

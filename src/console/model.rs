@@ -12,6 +12,7 @@ use super::panes::filter::FilterLine;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
+use super::panes::search::{SearchLine, Sought};
 use super::panes::timeline::Timeline;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
@@ -84,6 +85,8 @@ pub(crate) enum Overlay {
     Help(usize),
     /// The chooser of organisations.
     Organizations,
+    /// The line of a search within the view.
+    Search(Box<SearchLine>),
     /// The chooser of a value.
     Choices(Box<Choices>),
     /// The palette.
@@ -136,6 +139,8 @@ pub(crate) struct Model {
     pub(crate) event: EventPane,
     /// The filter line.
     pub(crate) filter: FilterLine,
+    /// What was last looked for in a view.
+    pub(crate) sought: Option<Sought>,
     /// The chooser.
     pub(crate) organizations: Organizations,
     /// What lies on top.
@@ -176,6 +181,7 @@ impl Model {
             change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
+            sought: None,
             organizations: Organizations::default(),
             overlay: None,
             focus: Focus::default(),
@@ -232,7 +238,7 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_)) => Context::Editor,
+            Some(Overlay::Palette(_) | Overlay::Search(_)) => Context::Editor,
             Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,

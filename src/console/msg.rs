@@ -133,6 +133,8 @@ pub(crate) enum Output {
     LaidOut(Laid),
     /// The event of a resource next to another, and the resource; `None` when there is none.
     Version(Resource, Option<EventKey>),
+    /// The next event that has what was looked for.
+    Found(Option<EventKey>),
     /// The lists that a filter names.
     Lists(BTreeMap<String, List>),
     /// What was learnt of the rows on the screen.
@@ -233,6 +235,8 @@ pub(crate) enum Work {
     Blame(Life, Form),
     /// The state of a resource after an event.
     State(Life, Form),
+    /// Look for the event of a query that stands next there.
+    Find(Box<Query>, Seek),
     /// Read lists that a filter names.
     Lists(BTreeSet<String>),
     /// The event of a resource before this one, or after it.

@@ -35,11 +35,13 @@ pub(crate) enum Slot {
     Version,
     /// Reading lists that a filter names.
     Lists,
+    /// Looking for something in the view.
+    Find,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -55,6 +57,7 @@ impl Slot {
         Self::Change,
         Self::Version,
         Self::Lists,
+        Self::Find,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -74,6 +77,7 @@ impl Slot {
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
             Self::Lists => Some("reading lists"),
+            Self::Find => Some("searching"),
         }
     }
 }

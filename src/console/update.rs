@@ -40,6 +40,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             model.dirty = true;
             match &mut model.overlay {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
+                Some(Overlay::Search(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
         }
@@ -245,7 +246,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.event.fail(failure.text, setting);
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
-        Slot::Version | Slot::Lists => model.notify(failure.text),
+        Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         Slot::Integrity => model.integrity.fail(failure.text),
@@ -369,6 +370,12 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.event.fill(detail.map(|d| *d), setting);
         }
         Output::LaidOut(laid) => model.change.lay(laid),
+        Output::Found(Some(key)) => {
+            if !model.timeline.select(&key) {
+                open_at(model, Land::At(key), effects);
+            }
+        }
+        Output::Found(None) => model.notify(Safe::literal("nothing more in this view")),
         Output::Lists(lists) => {
             let submitted = model.filter.take_lists(lists);
             submit(model, submitted, effects);

@@ -33,7 +33,8 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     if let Some(area) = areas.event {
         event(&mut painter, area, model);
     }
-    let hits = model.history.current().map(|place| Hit::of(&place.filter)).unwrap_or_default();
+    let mut hits = model.history.current().map(|place| Hit::of(&place.filter)).unwrap_or_default();
+    hits.extend(model.sought.iter().flat_map(|sought| Hit::of(&sought.filter())));
     if !hits.is_empty() {
         for area in [areas.timeline, areas.change, areas.event].into_iter().flatten() {
             painter.on(below_title(area)).mark_hits(&hits);
@@ -219,6 +220,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Choices(choices) => {
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
+        Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -232,6 +234,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             model.organizations.paint(&mut painter, model.zone, loading);
         }
         Overlay::Choices(choices) => choices.paint(&mut painter),
+        Overlay::Search(line) => return place(inner, line.paint(&mut painter)),
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }

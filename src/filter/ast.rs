@@ -365,6 +365,11 @@ impl Filter {
         self.since.is_some() || self.at.is_some() || self.around.is_some() || self.all_time
     }
 
+    /// Whether it says anything about time, the zone included.
+    pub fn has_time(&self) -> bool {
+        self.has_window() || self.until.is_some() || self.zone.is_some()
+    }
+
     /// Adds a lower bound from outside the text (`--since`).
     ///
     /// # Errors

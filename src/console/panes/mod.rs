@@ -10,4 +10,5 @@ pub(crate) mod help;
 pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
+pub(crate) mod search;
 pub(crate) mod timeline;
