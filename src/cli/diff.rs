@@ -121,7 +121,7 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
     }
     out.flush()?;
     // The result is the message: as with diff(1), only the exit code says that there is a difference.
-    if compared.differs() { Err(Error::new(Kind::Finding, "")) } else { Ok(()) }
+    if compared.differs() { Err(Error::silent(Kind::Finding)) } else { Ok(()) }
 }
 
 async fn event(db: &ReadDb, scope: &OrgScope, id: &str, cancel: &CancellationToken) -> Result<Event> {

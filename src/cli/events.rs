@@ -150,11 +150,13 @@ pub(super) async fn list(
             timeline::page_with_states(db, &query, seek, limit, pace, &cancel).await
         };
         let page = gather(&first.seek, limit, read, &before).await?;
+        super::announce_scan(context.out, page.0.looked.as_ref());
         let listing = listing(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
         let read = async |seek: &Seek, limit| timeline::page_at(db, &query, seek, limit, pace, &cancel).await;
         let page = gather(&first.seek, limit, read, &before).await?;
+        super::announce_scan(context.out, page.0.looked.as_ref());
         let listing = listing(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }

@@ -2,15 +2,18 @@
 
 mod actor;
 mod asked;
+mod bench;
 mod config;
 mod console;
 mod context;
 mod db;
+mod db_sql;
 mod demo;
 mod diff;
 mod events;
 mod explain;
 mod filter;
+mod ghosts;
 mod histogram;
 mod ingest;
 mod out;
@@ -138,10 +141,14 @@ pub enum Command {
     Histogram(histogram::HistogramArgs),
     /// How the page of a filter is found: the statement, its plan, and what that means
     Explain(explain::ExplainArgs),
+    /// Changes without an event: states that do not follow from one another
+    Ghosts(ghosts::GhostsArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
-    /// The schema: migrate, status
+    /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
+    /// Measure what is promised about speed
+    Bench(bench::BenchArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
     /// Write shell completions to standard output
@@ -169,7 +176,9 @@ pub async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            report(&e);
+            if !e.is_silent() {
+                report(&e);
+            }
             ExitCode::from(e.kind().exit_code())
         }
     }
@@ -189,8 +198,10 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Summary(args)) => summary::run(context, args).await,
         Some(Command::Histogram(args)) => histogram::run(context, args).await,
         Some(Command::Explain(args)) => explain::run(context, args).await,
+        Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
+        Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
         Some(Command::Config(args)) => config::run(context, &args),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut context.out.results());
@@ -237,6 +248,16 @@ fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
             )),
             (None, None) => {}
         }
+    }
+}
+
+/// Says that a whole table was read for a page, and how to spare that.
+fn announce_scan(out: Out, looked: Option<&Looked>) {
+    if looked.is_some_and(|looked| looked.percent.is_some()) {
+        out.remark(
+            "the table has no index on (organization_id, timestamp): all of it was read for this page; \
+             agenttrace db sql indexes prints what helps",
+        );
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Writing {
     Full,
     /// Only the members of an event, at the top level.
     Partial,
-    /// Too few events to tell; judged as whole states.
+    /// Too few events to tell: judged as the other types are written.
     Undecided,
 }
 
@@ -116,7 +116,7 @@ impl GhostSearch {
         {
             // An update that recorded nothing leaves the state unknown; reading leaves it as it is.
             if version.action == "update" {
-                self.tracks.remove(&(resource_type.to_owned(), resource_id.to_owned()));
+                self.forget(resource_type, resource_id);
             }
             return;
         }
@@ -157,25 +157,41 @@ impl GhostSearch {
         self.tracks.insert(key, Track { event, state, absent, members: known });
     }
 
+    /// Nothing is known any more of the state of a resource.
+    pub fn forget(&mut self, resource_type: &str, resource_id: &str) {
+        self.tracks.remove(&(resource_type.to_owned(), resource_id.to_owned()));
+    }
+
     /// What was found so far, by resource type.
     pub fn report(self) -> Vec<TypeReport> {
+        let elsewhere = self.types.values().any(|found| found.writing() == Writing::Partial);
         let judge = |(resource_type, found): (String, Type)| {
-            let often = found.other_members * 4 >= found.compared && found.other_members >= 2;
-            let writing = if often && found.partial.total < found.full.total {
-                if found.compared < 4 { Writing::Undecided } else { Writing::Partial }
-            } else {
-                Writing::Full
+            let writing = found.writing();
+            let in_part = match writing {
+                Writing::Full => false,
+                Writing::Partial => true,
+                // Too few events of its own: as the other types are written, or as all of the few look.
+                Writing::Undecided => elsewhere || found.other_members == found.compared,
             };
-            let findings = if writing == Writing::Partial { found.partial } else { found.full };
-            TypeReport {
-                resource_type,
-                writing,
-                compared: found.compared,
-                ghosts: findings.listed,
-                total: findings.total,
-            }
+            let compared = found.compared;
+            let findings = if in_part { found.partial } else { found.full };
+            TypeReport { resource_type, writing, compared, ghosts: findings.listed, total: findings.total }
         };
         self.types.into_iter().map(judge).collect()
+    }
+}
+
+impl Type {
+    fn writing(&self) -> Writing {
+        if self.other_members == 0 {
+            Writing::Full
+        } else if self.compared < 4 {
+            Writing::Undecided
+        } else if self.other_members * 4 >= self.compared && self.partial.total < self.full.total {
+            Writing::Partial
+        } else {
+            Writing::Full
+        }
     }
 }
 
@@ -316,6 +332,28 @@ mod tests {
             let (report, _) = trail(20_000, partial, 0);
             assert_eq!((report[0].writing, report[0].total), (writing, 0));
         }
+    }
+
+    #[test]
+    fn where_few_events_cannot_tell_the_other_types_do() {
+        let mut search = GhostSearch::new(LIMITS);
+        let mut see = |kind: &str, n: i64, previous: &str, new: &str| {
+            let timestamp = Timestamp::from_micros(n);
+            let (previous, new) = (Some(previous), Some(new));
+            let event_id = &n.to_string();
+            let version = Version { event_id, timestamp, actor_id: "a", action: "update", previous, new };
+            search.observe(kind, "1", &version);
+        };
+        for n in 0..8 {
+            let key = ["a", "b"][n as usize % 2];
+            see("often", n, &format!("{{\"{key}\": {n}}}"), &format!("{{\"{key}\": {}}}", n + 2));
+        }
+        see("seldom", 10, r#"{"x": 1}"#, r#"{"x": 2}"#);
+        see("seldom", 11, r#"{"y": 1}"#, r#"{"y": 2}"#);
+        see("seldom", 12, r#"{"y": 2}"#, r#"{"y": 3}"#);
+        let report = search.report();
+        let told: Vec<_> = report.iter().map(|t| (t.writing, t.total)).collect();
+        assert_eq!(told, [(Writing::Partial, 0), (Writing::Undecided, 0)]);
     }
 
     #[test]

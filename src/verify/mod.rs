@@ -3,17 +3,21 @@
 //!
 //! `docs/verify.md` describes verdicts, findings and their limits.
 
+mod anchor;
 mod detect;
 mod engine;
 mod event;
 mod finding;
+mod ghosts;
 mod progress;
 mod report;
 
+pub use anchor::{Anchor, identity};
 pub use detect::{Detected, detect};
-pub use engine::{Request, verify};
+pub use engine::{Request, verify, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
+pub use ghosts::{Gap, Ghosts, ghosts};
 pub use progress::{Gauge, Progress};
 #[cfg(test)]
 pub(crate) use report::tests as samples;
