@@ -303,7 +303,7 @@ async fn exchange_patiently(c: &mut PgConnection, to: Layout) -> Result<bool, St
 }
 
 fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == "55P03")
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
 }
 
 async fn exchange(c: &mut PgConnection, to: Layout) -> Result<bool, StoreError> {
