@@ -41,7 +41,7 @@ fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting) {
         Expr::Words(words) => text::push_words(sql, words, setting.vector),
         Expr::Regex(regex) => text::push_regex(sql, regex),
         Expr::Hours(any_of) => {
-            push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone))
+            push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone));
         }
         Expr::Weekdays(days) => push_weekdays(sql, *days, setting.zone),
         Expr::Local(local) => push_local(sql, local),

@@ -58,7 +58,11 @@ async fn superuser(database: &TestDatabase) -> PgConnection {
 async fn execute(c: &mut PgConnection, sql: &str) -> Result<u64, String> {
     match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(c).await {
         Ok(done) => Ok(done.rows_affected()),
-        Err(e) => Err(e.as_database_error().and_then(|e| e.code()).unwrap_or_default().into_owned()),
+        Err(e) => Err(e
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .unwrap_or_default()
+            .into_owned()),
     }
 }
 
@@ -361,7 +365,8 @@ async fn whatever_a_reader_sets_it_sees_its_own_organisation_only() {
             let shown = match sqlx::raw_sql(AssertSqlSafe(read.clone())).fetch_all(&mut c).await {
                 Ok(rows) => rows.iter().map(|r| r.try_get_unchecked::<String, _>(0).unwrap()).collect(),
                 Err(e) => {
-                    let code = e.as_database_error().and_then(|e| e.code()).unwrap_or_default();
+                    let code =
+                        e.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
                     assert!(
                         narrowed && read.contains("agenttrace_search") && code == "42501",
                         "{setting}: {read}: {e}"
@@ -585,7 +590,7 @@ async fn a_reading_session_cannot_write_and_keeps_its_settings_whatever_the_envi
                 .unwrap();
             let refused = organizations::list(&db, &cancel).await.unwrap_err();
             let StoreError::Database(error) = &refused else { panic!("{statement}: {refused:?}") };
-            let code = error.as_database_error().and_then(|e| e.code()).unwrap();
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap();
             assert_eq!(code, "25006", "{statement}: {error}");
         }
         db.close().await;
