@@ -164,6 +164,10 @@ impl Access {
 fn best(capabilities: &Capabilities, fixed: &[Fixed]) -> Option<(Vec<Branch>, Vec<usize>)> {
     let candidates = capabilities.indexes.iter().filter_map(|index| {
         let prefix = prefix_before_time(index)?;
+        // Under row-level security no function may be asked before the policy has been: the index is of no use then.
+        if capabilities.row_security && prefix.contains(&EMAIL) {
+            return None;
+        }
         let (branches, mut used) = branches(capabilities, index, &prefix, fixed)?;
         used.sort_unstable();
         (!used.is_empty()).then_some((branches, used))
