@@ -87,10 +87,7 @@ pub(super) async fn choose(
     {
         return Ok(lookup);
     }
-    // Under row-level security the operator of the index on words may not be asked before the policy has been.
-    if !capabilities.row_security
-        && let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await?
-    {
+    if let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await? {
         return Ok(words);
     }
     Ok(Access::ordered(capabilities, &query.filter))
