@@ -51,6 +51,16 @@ impl Error {
         Self { kind, message: message.into(), hints: Vec::new(), source: None }
     }
 
+    /// An exit code without a message: what was written to standard output says it all.
+    pub fn silent(kind: Kind) -> Self {
+        Self::new(kind, "")
+    }
+
+    /// Whether nothing is to be printed.
+    pub fn is_silent(&self) -> bool {
+        self.message.is_empty() && self.hints.is_empty() && self.source.is_none()
+    }
+
     /// Wrong command line, configuration or filter.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)

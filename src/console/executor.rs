@@ -1,7 +1,6 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
 use super::change::{self, CAP, States};
-use super::json;
 use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
@@ -12,6 +11,7 @@ use crate::case::{self, accepted};
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
+use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
 use crate::verify::{self, Progress};
@@ -319,8 +319,8 @@ async fn event(
 ) -> std::result::Result<Option<Detail>, Failure> {
     let Some(event) = history::observe(db, scope, key, cap, cancel).await? else { return Ok(None) };
     let work = move || Detail {
-        previous_state: event.previous.as_ref().map(|s| json::pretty(&s.text)),
-        new_state: event.new.as_ref().map(|s| json::pretty(&s.text)),
+        previous_state: event.previous.as_ref().map(|s| pretty(&s.text, Limits::SCREEN)),
+        new_state: event.new.as_ref().map(|s| pretty(&s.text, Limits::SCREEN)),
         states: States { old: event.previous.map(Arc::new), new: event.new.map(Arc::new) },
         row: event.row,
     };

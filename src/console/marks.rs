@@ -278,8 +278,12 @@ impl Marks {
         self.trouble = None;
     }
 
-    /// Takes note of what was learnt of one event.
-    pub(crate) fn note_one(&mut self, event_id: String, glance: Glance) {
+    /// Takes note of what was learnt of one event: its mark. The changes of the row, if they were counted, stay.
+    pub(crate) fn note_one(&mut self, event_id: String, mut glance: Glance) {
+        let before = self.known.get(&event_id);
+        if let Some(before) = before.filter(|b| b.hash == glance.hash && b.xmin == glance.xmin) {
+            glance.delta = before.delta.clone();
+        }
         self.known.insert(event_id, glance);
     }
 
@@ -333,5 +337,19 @@ mod tests {
         assert_eq!(delta(Some("[]"), Some(&many)), changes("Δ99+"));
         let deep = "[".repeat(1_000) + &"]".repeat(1_000);
         assert_eq!(delta(Some(&deep), Some("[]")), Delta::Uncounted);
+    }
+
+    #[test]
+    fn a_row_verified_by_itself_keeps_its_changes_until_it_is_another_row() {
+        let mut row = event_row("e", 0);
+        let counted = Glance { delta: Delta::Noise, ..Glance::of(&row, Mark::Unable, "") };
+        let mut marks = Marks::default();
+        marks.note_one("e".to_owned(), counted);
+        marks.note_one("e".to_owned(), Glance::of(&row, Mark::Verified, ""));
+        let known = marks.of(&row).unwrap();
+        assert_eq!((known.mark, &known.delta), (Mark::Verified, &Delta::Noise));
+        row.xmin += 1;
+        marks.note_one("e".to_owned(), Glance::of(&row, Mark::Verified, ""));
+        assert_eq!(marks.of(&row).unwrap().delta, Delta::Uncounted);
     }
 }

@@ -16,7 +16,6 @@ mod executor;
 #[cfg(test)]
 mod fixtures;
 mod history;
-mod json;
 pub mod keymap;
 mod keys;
 mod layout;
@@ -43,7 +42,7 @@ mod zone;
 pub use theme::ColorChoice;
 
 use crate::config::{Span, Target};
-use crate::diff::Options;
+use crate::diff::{Options, Rules};
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -65,6 +64,8 @@ pub struct Start {
     pub target: Target,
     /// Limits of the connections.
     pub settings: ReadSettings,
+    /// How states are judged.
+    pub rules: Rules,
     /// The organisation to look at; a chooser opens without one, unless there is only one.
     pub organization: Option<OrgId>,
     /// Length of the default time window.
@@ -101,7 +102,8 @@ pub async fn run(start: Start) -> Result<()> {
     };
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
-    let executor = Executor::new(start.target, start.settings, Options::default());
+    let options = Options { rules: start.rules, ..Options::default() };
+    let executor = Executor::new(start.target, start.settings, options);
     let signals = signals()?;
     model.size = crossterm::terminal::size()?;
     model.lay_out();

@@ -13,7 +13,6 @@ use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
-use crate::filter::Filter;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
@@ -361,7 +360,7 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
 /// Selects an event in the history of its resource: in the view that is that history, or in a new one.
 pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKey, effects: &mut Effects) {
     let Some(place) = model.history.current() else { return };
-    let Ok(filter) = Filter::parse(&history_of(resource)) else { return };
+    let Ok(filter) = resource.filter() else { return };
     if place.filter != filter {
         let mut next = Place::new(place.organization.clone(), filter.to_string(), filter);
         next.selected = Some(key);
@@ -371,18 +370,6 @@ pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKe
         model.focus = focus;
     } else if !model.timeline.select(&key) {
         open_at(model, Land::At(key), effects);
-    }
-}
-
-/// The filter for all events of a resource.
-fn history_of(resource: &Resource) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let Resource { kind, id } = resource;
-    if kind.contains('/') {
-        // A reference to a resource ends its type at the first slash.
-        format!("all-time resource_type:{} resource_id:{}", quoted(kind), quoted(id))
-    } else {
-        format!("all-time res:{}", quoted(&format!("{kind}/{id}")))
     }
 }
 

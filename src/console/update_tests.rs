@@ -6,6 +6,7 @@ use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
 use crate::console::msg::Detail;
 use crate::console::zone::Zone;
+use crate::filter::Filter;
 use crossterm::event::KeyCode;
 
 #[test]

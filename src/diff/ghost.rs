@@ -16,7 +16,7 @@ pub enum Writing {
     Full,
     /// Only the members of an event, at the top level.
     Partial,
-    /// Too few events to tell; judged as whole states.
+    /// Too few events to tell: judged as the other types are written.
     Undecided,
 }
 
@@ -77,6 +77,9 @@ struct Type {
     compared: u64,
     /// Neighbours whose states do not even have the same members.
     other_members: u64,
+    /// Events with members before and after, and those of them in which a member stayed as it was.
+    updates: u64,
+    with_unchanged: u64,
     full: Findings,
     partial: Findings,
 }
@@ -116,7 +119,7 @@ impl GhostSearch {
         {
             // An update that recorded nothing leaves the state unknown; reading leaves it as it is.
             if version.action == "update" {
-                self.tracks.remove(&(resource_type.to_owned(), resource_id.to_owned()));
+                self.forget(resource_type, resource_id);
             }
             return;
         }
@@ -126,6 +129,10 @@ impl GhostSearch {
         let entry = self.types.entry(resource_type.to_owned()).or_default();
         let old = version.previous.and_then(|t| members(t, limits));
         let new = version.new.and_then(|t| members(t, limits));
+        if let (Some(old), Some(new)) = (&old, &new) {
+            entry.updates += 1;
+            entry.with_unchanged += u64::from(old.iter().any(|(name, value)| new.get(name) == Some(value)));
+        }
         if let Some(track) = self.tracks.get(&key) {
             let ghost = |paths: Vec<String>| Ghost {
                 resource_type: key.0.clone(),
@@ -157,25 +164,53 @@ impl GhostSearch {
         self.tracks.insert(key, Track { event, state, absent, members: known });
     }
 
+    /// Nothing is known any more of the state of a resource.
+    pub fn forget(&mut self, resource_type: &str, resource_id: &str) {
+        self.tracks.remove(&(resource_type.to_owned(), resource_id.to_owned()));
+    }
+
     /// What was found so far, by resource type.
     pub fn report(self) -> Vec<TypeReport> {
+        let elsewhere = self.types.values().any(|found| found.writing() == Writing::Partial);
         let judge = |(resource_type, found): (String, Type)| {
-            let often = found.other_members * 4 >= found.compared && found.other_members >= 2;
-            let writing = if often && found.partial.total < found.full.total {
-                if found.compared < 4 { Writing::Undecided } else { Writing::Partial }
-            } else {
-                Writing::Full
+            let writing = found.writing();
+            let in_part = match writing {
+                Writing::Full => false,
+                Writing::Partial => true,
+                // Too few events of its own: as the other types are written, or as all of the few look.
+                Writing::Undecided => elsewhere || found.other_members == found.compared,
             };
-            let findings = if writing == Writing::Partial { found.partial } else { found.full };
-            TypeReport {
-                resource_type,
-                writing,
-                compared: found.compared,
-                ghosts: findings.listed,
-                total: findings.total,
-            }
+            let compared = found.compared;
+            let findings = if in_part { found.partial } else { found.full };
+            TypeReport { resource_type, writing, compared, ghosts: findings.listed, total: findings.total }
         };
         self.types.into_iter().map(judge).collect()
+    }
+}
+
+impl Type {
+    /// Whole states of a resource rarely have other members than the ones before.
+    fn often_other_members(&self) -> bool {
+        self.other_members * 4 >= self.compared
+    }
+
+    /// Whole states nearly always hold something that an event did not touch.
+    fn only_what_changed(&self) -> bool {
+        self.updates > 0 && self.with_unchanged * 20 <= self.updates
+    }
+
+    fn writing(&self) -> Writing {
+        if self.other_members == 0 {
+            Writing::Full
+        } else if self.compared < 4 {
+            Writing::Undecided
+        } else if (self.often_other_members() || self.only_what_changed())
+            && self.partial.total < self.full.total
+        {
+            Writing::Partial
+        } else {
+            Writing::Full
+        }
     }
 }
 
@@ -316,6 +351,48 @@ mod tests {
             let (report, _) = trail(20_000, partial, 0);
             assert_eq!((report[0].writing, report[0].total), (writing, 0));
         }
+    }
+
+    #[test]
+    fn where_few_events_cannot_tell_the_other_types_do() {
+        let mut search = GhostSearch::new(LIMITS);
+        let mut see = |kind: &str, n: i64, previous: &str, new: &str| {
+            let timestamp = Timestamp::from_micros(n);
+            let (previous, new) = (Some(previous), Some(new));
+            let event_id = &n.to_string();
+            let version = Version { event_id, timestamp, actor_id: "a", action: "update", previous, new };
+            search.observe(kind, "1", &version);
+        };
+        for n in 0..8 {
+            let key = ["a", "b"][n as usize % 2];
+            see("often", n, &format!("{{\"{key}\": {n}}}"), &format!("{{\"{key}\": {}}}", n + 2));
+        }
+        see("seldom", 10, r#"{"x": 1}"#, r#"{"x": 2}"#);
+        see("seldom", 11, r#"{"y": 1}"#, r#"{"y": 2}"#);
+        see("seldom", 12, r#"{"y": 2}"#, r#"{"y": 3}"#);
+        let report = search.report();
+        let told: Vec<_> = report.iter().map(|t| (t.writing, t.total)).collect();
+        assert_eq!(told, [(Writing::Partial, 0), (Writing::Undecided, 0)]);
+    }
+
+    #[test]
+    fn a_writer_that_always_touches_the_same_member_is_found_out() {
+        let mut search = GhostSearch::new(LIMITS);
+        for id in 0..3 {
+            let mut state: BTreeMap<String, u32> = (0..6).map(|k| (format!("k{k}"), 0)).collect();
+            for n in 0..40 {
+                let previous = (n > 0).then(|| object(&state, Some("k1")));
+                state.insert("k1".to_owned(), n);
+                let new = object(&state, (n > 0).then_some("k1"));
+                let (action, timestamp) =
+                    (if n > 0 { "update" } else { "create" }, Timestamp::from_micros(n.into()));
+                let (event_id, previous, new) = (&n.to_string(), previous.as_deref(), Some(new.as_str()));
+                let version = Version { event_id, timestamp, actor_id: "a", action, previous, new };
+                search.observe("thing", &id.to_string(), &version);
+            }
+        }
+        let report = search.report();
+        assert_eq!((report[0].writing, report[0].total), (Writing::Partial, 0));
     }
 
     #[test]

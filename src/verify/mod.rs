@@ -8,6 +8,7 @@ mod detect;
 mod engine;
 mod event;
 mod finding;
+mod ghosts;
 mod progress;
 mod report;
 
@@ -16,6 +17,7 @@ pub use detect::{Detected, detect};
 pub use engine::{Request, verify, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
+pub use ghosts::{Gap, Ghosts, ghosts};
 pub use progress::{Gauge, Progress};
 #[cfg(test)]
 pub(crate) use report::tests as samples;

@@ -14,7 +14,7 @@ const MAY: &[(&str, &[&str], &[&str])] = &[
     ("demo", &["domain"], &["tokio", "sqlx", "ratatui", "crossterm", "clap"]),
     ("ingest", &["domain", "chain", "store", "error"], &["ratatui", "crossterm", "clap"]),
     ("export", &["domain", "diff", "chain", "store", "error"], &["ratatui", "crossterm", "clap", "sqlx"]),
-    ("verify", &["domain", "chain", "store", "error"], &["ratatui", "crossterm", "clap"]),
+    ("verify", &["domain", "filter", "chain", "diff", "store", "error"], &["ratatui", "crossterm", "clap"]),
     ("case", &["domain", "filter", "chain", "error"], &["ratatui", "crossterm", "clap", "sqlx"]),
     ("config", &["domain", "error", "server"], &["ratatui", "crossterm", "clap"]),
     (

@@ -1,0 +1,214 @@
+//! Changes without an event: planted ones are all found, and an honest trail is quiet.
+
+use crate::support::{self, TestDatabase};
+use agenttrace::demo::{Settings, Trail};
+use agenttrace::diff::ghost::Writing;
+use agenttrace::domain::{Action, Json, NewEvent, OrgId, OrgScope, TimeRange, Timestamp};
+use agenttrace::filter::Filter;
+use agenttrace::store::timeline::Query;
+use agenttrace::store::writer::BulkWriter;
+use agenttrace::store::{ReadDb, ReadSettings, WriteDb};
+use agenttrace::verify::{Ghosts, ghosts};
+use serde_json::{Map, Value};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use std::collections::{HashMap, HashSet};
+use tokio_util::sync::CancellationToken;
+
+type Id = (String, String);
+
+fn id(event: &NewEvent) -> Id {
+    (event.resource_type.clone(), event.resource_id.clone())
+}
+
+/// The events of one organisation of the demo.
+fn trail(events: u64) -> Vec<NewEvent> {
+    let until = Timestamp::parse("2026-07-01T09:30:00Z").unwrap();
+    let trail = Trail::new(Settings::new(3, until, events).unwrap()).unwrap();
+    trail.filter(|e| e.organization_id.as_str() == "acme").collect()
+}
+
+fn members(state: Option<&Json>) -> Map<String, Value> {
+    let value = state.and_then(|s| serde_json::from_str(s.as_str()).ok());
+    if let Some(Value::Object(map)) = value { map } else { Map::new() }
+}
+
+/// As a writer would that stores only the members an update touches.
+fn partial(mut event: NewEvent) -> NewEvent {
+    if event.action == Action::Update {
+        let (old, new) = (members(event.previous_state.as_ref()), members(event.new_state.as_ref()));
+        let touched = |mine: &Map<String, Value>, other: &Map<String, Value>| {
+            let part: Map<String, Value> = mine
+                .iter()
+                .filter(|(k, v)| other.get(*k) != Some(v))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
+            Json::from_trusted(Value::Object(part).to_string())
+        };
+        event.previous_state = Some(touched(&old, &new));
+        event.new_state = Some(touched(&new, &old));
+    }
+    event
+}
+
+/// Updates, of different resources, whose absence the next event gives away.
+fn bypasses(events: &[NewEvent], most: usize) -> Vec<usize> {
+    let mut created: HashSet<Id> = HashSet::new();
+    let mut last: HashMap<Id, usize> = HashMap::new();
+    let mut found: HashMap<Id, usize> = HashMap::new();
+    for (at, event) in events.iter().enumerate() {
+        let seen = members(event.previous_state.as_ref());
+        if let Some(before) = last.get(&id(event)).copied()
+            && let update = &events[before]
+            && update.action == Action::Update
+        {
+            let (old, new) = (members(update.previous_state.as_ref()), members(update.new_state.as_ref()));
+            // Only what is seen again tells that it changed in between.
+            if seen.iter().any(|(k, v)| old.contains_key(k) && old.get(k) != Some(v) && new.get(k) == Some(v))
+            {
+                found.entry(id(event)).or_insert(before);
+            }
+        }
+        if event.action == Action::Create {
+            created.insert(id(event));
+        }
+        if event.previous_state.is_some() && created.contains(&id(event)) {
+            last.insert(id(event), at);
+        }
+    }
+    let mut found: Vec<usize> = found.into_values().collect();
+    found.sort_unstable();
+    let step = (found.len() / most).max(1);
+    found.into_iter().step_by(step).take(most).collect()
+}
+
+async fn load(events: &[NewEvent]) -> TestDatabase {
+    let database = support::database().await;
+    let mut writer =
+        BulkWriter::begin(WriteDb::connect(database.options.clone()).await.unwrap()).await.unwrap();
+    for batch in events.chunks(2_000) {
+        writer.append(batch.to_vec()).await.unwrap();
+    }
+    writer.finish().await.unwrap();
+    database
+}
+
+async fn search(database: &TestDatabase, filter: &str) -> Ghosts {
+    let db = ReadDb::connect(database.options.clone(), ReadSettings::default()).await.unwrap();
+    let query = Query {
+        scope: OrgScope::enter(OrgId::new("acme").unwrap()),
+        filter: Filter::parse(filter).unwrap(),
+        range: TimeRange::default(),
+    };
+    let found = ghosts(&db, &query, &|_| {}, &CancellationToken::new()).await.unwrap();
+    db.close().await;
+    found
+}
+
+/// Leaves `planted` changes out of a trail of `events` events, half of them before it is written and half by deleting
+/// their rows afterwards, and looks for them; then looks for ghosts where there are none.
+async fn planted_changes_are_found(events: u64, planted: usize, as_partial: bool) {
+    let mut honest = trail(events);
+    if as_partial {
+        honest = honest.into_iter().map(partial).collect();
+    }
+    let left_out = bypasses(&honest, planted);
+    assert_eq!(left_out.len(), planted, "the trail is too short");
+    let (unwritten, deleted): (Vec<usize>, Vec<usize>) = left_out.iter().partition(|at| *at % 2 == 0);
+    assert!(!unwritten.is_empty() && !deleted.is_empty());
+
+    let database = load(&honest).await;
+    let quiet = search(&database, "").await;
+    assert_eq!(quiet.total(), 0, "{:?}", quiet.types);
+    // The demo has a state that is too large to be looked at in passing.
+    assert!(quiet.left_out < 5, "{}", quiet.left_out);
+    assert!(quiet.compared() > events / 20, "{}", quiet.compared());
+    assert_eq!(quiet.types.iter().any(|t| t.writing == Writing::Partial), as_partial);
+    database.drop_now().await;
+
+    let written: Vec<NewEvent> =
+        honest.iter().enumerate().filter(|(at, _)| !unwritten.contains(at)).map(|(_, e)| e.clone()).collect();
+    let database = load(&written).await;
+    let ids: Vec<&str> = deleted.iter().map(|at| honest[*at].event_id.as_str()).collect();
+    let mut c = PgConnection::connect_with(&database.options).await.unwrap();
+    sqlx::raw_sql("ALTER TABLE audit_events DISABLE TRIGGER USER").execute(&mut c).await.unwrap();
+    let gone =
+        sqlx::query("DELETE FROM audit_events WHERE event_id = ANY ($1)").bind(&ids).execute(&mut c).await;
+    assert_eq!(gone.unwrap().rows_affected() as usize, deleted.len());
+    c.close().await.unwrap();
+
+    let found = search(&database, "").await;
+    let ghosts: Vec<_> = found.types.iter().flat_map(|t| &t.ghosts).collect();
+    let by_id: HashMap<Id, _> =
+        ghosts.iter().map(|g| ((g.resource_type.clone(), g.resource_id.clone()), *g)).collect();
+    let wanted: HashSet<Id> = left_out.iter().map(|at| id(&honest[*at])).collect();
+    assert_eq!(by_id.keys().cloned().collect::<HashSet<_>>(), wanted);
+    assert_eq!(found.total() as usize, planted);
+    for at in &left_out {
+        let event = &honest[*at];
+        let ghost = by_id[&id(event)];
+        assert!(ghost.after.1 <= event.timestamp && event.timestamp <= ghost.before.1, "{ghost:?}");
+        // A row that was there once left a gap.
+        if deleted.contains(at) {
+            assert!(!found.gaps_at(ghost).is_empty(), "{ghost:?}");
+        }
+    }
+    // A filter picks resources; all of their events are looked at.
+    let one = &honest[left_out[0]];
+    let filter = format!("res:{}/{} action:create", one.resource_type, one.resource_id);
+    let of_one = search(&database, &filter).await;
+    assert_eq!((of_one.total(), of_one.types.len()), (1, 1));
+    let of_many = search(&database, "action:create").await;
+    assert_eq!(of_many.total() as usize, planted);
+    database.drop_now().await;
+}
+
+#[tokio::test]
+async fn planted_changes_are_found_in_a_short_trail() {
+    planted_changes_are_found(4_000, 10, false).await;
+}
+
+#[tokio::test]
+async fn planted_changes_are_found_where_states_are_partial() {
+    planted_changes_are_found(4_000, 6, true).await;
+}
+
+#[tokio::test]
+#[ignore = "long: 100 000 events, four times"]
+async fn fifty_planted_changes_in_100_000_events() {
+    planted_changes_are_found(100_000, 50, false).await;
+    planted_changes_are_found(100_000, 50, true).await;
+}
+
+#[tokio::test]
+async fn the_command_says_what_it_found_by_its_exit_code() {
+    let honest = trail(2_000);
+    let at = bypasses(&honest, 1)[0];
+    let mut written = honest.clone();
+    let hidden = written.remove(at);
+    for (events, code) in [(&honest, 0), (&written, 1)] {
+        let database = load(events).await;
+        let run = |more: &[&str]| {
+            let mut program = support::agenttrace();
+            program
+                .args(["--database-url", &database.url(), "--org", "acme", "--all-time", "ghosts"])
+                .args(more);
+            program.output().unwrap()
+        };
+        let output = run(&["--format", "json"]);
+        assert_eq!(output.status.code(), Some(code));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&document["schema_version"], &document["total"]), (&1.into(), &code.into()));
+        let output = run(&[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with("GHOSTS acme: "), "{text}");
+        assert_eq!(
+            text.contains(&format!("{}/{}", hidden.resource_type, hidden.resource_id)),
+            code == 1,
+            "{text}"
+        );
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("error"));
+        assert_eq!(run(&["res:no/such"]).status.code(), Some(4));
+        database.drop_now().await;
+    }
+}
