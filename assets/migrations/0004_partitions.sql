@@ -11,6 +11,7 @@ DECLARE
     low TIMESTAMP WITH TIME ZONE := date_trunc('month', at, 'UTC');
     high TIMESTAMP WITH TIME ZONE := (date_trunc('month', at AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
     part TEXT := 'audit_events_' || to_char(low AT TIME ZONE 'UTC', 'YYYY_MM');
+    held RECORD;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = parent AND partstrat = 'r') THEN
         RETURN NULL;
@@ -33,6 +34,23 @@ BEGIN
     EXECUTE format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON %I.%I '
         'FOR EACH STATEMENT EXECUTE FUNCTION %I.agenttrace_refuse()', home, part, home);
     EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER refuse_truncate', home, part);
+    -- Whoever may read the table may read its partitions one by one, as verification does, under the same policies.
+    FOR held IN SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
+                FROM pg_class c, aclexplode(c.relacl) a
+                WHERE c.oid = parent AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner LOOP
+        EXECUTE format('GRANT SELECT ON %I.%I TO %s', home, part, held.role);
+    END LOOP;
+    IF (SELECT relrowsecurity FROM pg_class WHERE oid = parent) THEN
+        EXECUTE format('ALTER TABLE %I.%I ENABLE ROW LEVEL SECURITY', home, part);
+        FOR held IN SELECT policyname, permissive, cmd, qual, with_check,
+                           (SELECT string_agg(CASE r WHEN 'public' THEN 'PUBLIC' ELSE quote_ident(r) END, ', ')
+                            FROM unnest(roles) r) AS roles
+                    FROM pg_policies WHERE schemaname = home AND tablename = 'audit_events' LOOP
+            EXECUTE format('CREATE POLICY %I ON %I.%I AS %s FOR %s TO %s', held.policyname, home, part, held.permissive,
+                           held.cmd, held.roles)
+                || coalesce(' USING (' || held.qual || ')', '') || coalesce(' WITH CHECK (' || held.with_check || ')', '');
+        END LOOP;
+    END IF;
     EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)', parent, home, part, low, high);
     EXECUTE format('ALTER TABLE %I.%I DROP CONSTRAINT agenttrace_bound', home, part);
     RETURN part;

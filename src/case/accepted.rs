@@ -1,10 +1,8 @@
 //! Findings that somebody has understood: one JSON object a line, only ever appended to.
 
-use crate::error::{Error, Result};
+use super::ndjson;
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Name of the file in [`super::folder`].
@@ -59,24 +57,7 @@ pub fn find<'r>(records: &'r [Record], organization: &str, subject: &Subject<'_>
 /// # Errors
 /// When the file cannot be read, or a line is none of ours; the error names it.
 pub fn load(path: &Path) -> Result<Vec<Record>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(cannot("read", path, e)),
-    };
-    let mut records = Vec::new();
-    for (n, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|e| cannot("read", path, e))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        records.push(serde_json::from_str(&line).map_err(|e| {
-            Error::could_not_run(format!("{}:{}: this is no accepted finding", path.display(), n + 1))
-                .hint("remove or repair that line; the others are not affected")
-                .because(e)
-        })?);
-    }
-    Ok(records)
+    ndjson::load(path, "accepted finding")
 }
 
 /// Appends one acceptance and makes sure it is on disk. The file is made for its owner only.
@@ -84,21 +65,7 @@ pub fn load(path: &Path) -> Result<Vec<Record>> {
 /// # Errors
 /// When the file cannot be written.
 pub fn append(path: &Path, record: &Record) -> Result<()> {
-    let mut line = serde_json::to_vec(record).map_err(|e| cannot("write", path, e.into()))?;
-    line.push(b'\n');
-    let write = || {
-        if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-        file.write_all(&line)?;
-        file.sync_all()
-    };
-    write().map_err(|e| cannot("write", path, e))
-}
-
-fn cannot(what: &str, path: &Path, error: std::io::Error) -> Error {
-    Error::could_not_run(format!("cannot {what} '{}'", path.display())).because(error)
+    ndjson::append(path, record)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 pub mod accepted;
 pub mod lists;
+mod ndjson;
+pub mod verified;
 
 use crate::error::{Error, Result};
 use std::path::PathBuf;

@@ -8,8 +8,6 @@ use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
 use crate::store::organizations::{self, Organization};
 use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, schema};
-use sqlx::postgres::PgConnectOptions;
-use std::str::FromStr as _;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -215,10 +213,10 @@ pub struct Reader {
 }
 
 fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
-    let options = PgConnectOptions::from_str(url.expose()).map_err(|e| {
-        Error::usage(format!("{}: '{url}' is no PostgreSQL URL", choice.label))
-            .hint("the form is postgres://USER@HOST:PORT/DATABASE")
-            .because(e)
+    let ssl_mode = std::env::var("PGSSLMODE").ok();
+    let options = config::connect_options(url, ssl_mode.as_deref()).map_err(|e| {
+        Error::usage(format!("{}: this is no PostgreSQL URL: {e}", choice.label))
+            .hint("the form is postgres://USER@HOST:PORT/DATABASE; other characters in a part as %XX")
     })?;
     let label = if choice.is_profile { choice.label.clone() } else { config::listens_at(&options) };
     Ok(Target { options, label, production: choice.production, server: None })
@@ -248,6 +246,12 @@ impl From<StoreError> for Error {
             StoreError::NoTable => error
                 .hint("agenttrace db migrate makes it, in a database of ours")
                 .hint("is this the right database? The table must be in the search_path of the role"),
+            StoreError::NotEncrypted => error
+                .hint("switch TLS on there (ssl = on)")
+                .hint("or, where the network on the way is trusted, add ?sslmode=disable to the URL"),
+            StoreError::Certificate(_) => error
+                .hint("name the authority that signed it: sslrootcert=FILE in the URL, or PGSSLROOTCERT")
+                .hint("the host in the URL has to be one of the names in the certificate"),
             StoreError::TimedOut { .. } => {
                 error.hint("narrow the time with since: and until:, or give it longer with --timeout 2m")
             }

@@ -1,9 +1,12 @@
 //! `agenttrace db`
 
-use super::{Context, Format};
+use super::asked::wants_json;
+use super::db_sql::{self, Topic};
+use super::{Context, Out};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
-use crate::store::schema::{self, Layout, Origin, Status};
+use crate::store::StoreError;
+use crate::store::schema::{self, Access, Layout, Origin, Protection, Status, Step, partitions};
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
@@ -18,40 +21,133 @@ pub struct DbArgs {
 enum DbCommand {
     /// Make the schema, or bring it to its newest version
     Migrate {
-        /// How the rows are kept
-        #[arg(long, value_enum, default_value_t)]
-        layout: NewLayout,
+        /// How the rows are kept [default: as they are; in a new database, plain]
+        #[arg(long, value_enum)]
+        layout: Option<NewLayout>,
+        /// Make the roles agenttrace_owner, _reader, _writer and _maintainer, and grant each what it needs
+        #[arg(long)]
+        with_roles: bool,
+        /// Confine readers to the organisations that are granted to them (row-level security; implies --with-roles)
+        #[arg(long)]
+        rls: bool,
     },
     /// Say what is there and what is missing; exit 1 when something is
     Status,
+    /// The partitions of a table that has them
+    Partitions {
+        #[command(subcommand)]
+        command: PartitionsCommand,
+    },
+    /// The materialised view of days
+    Summary {
+        #[command(subcommand)]
+        command: SummaryCommand,
+    },
+    /// Print SQL for an administrator; nothing is run
+    Sql {
+        /// What it is for
+        #[arg(value_enum)]
+        topic: Topic,
+    },
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum PartitionsCommand {
+    /// Make the months to come, beside readers and writers
+    Ensure {
+        /// Months ahead of this one
+        #[arg(long, value_name = "N", default_value_t = partitions::AHEAD, value_parser = clap::value_parser!(u32).range(0..=120))]
+        ahead: u32,
+    },
+    /// List them with their bounds, rows and sizes
+    List,
+}
+
+#[derive(Debug, Clone, clap::Subcommand)]
+enum SummaryCommand {
+    /// Compute it anew, beside its readers
+    Refresh,
 }
 
 /// A layout that `migrate` can make.
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum NewLayout {
     /// One table
-    #[default]
     Plain,
+    /// A partition for each month: old months can be detached
+    Monthly,
+    /// Eight partitions by organisation
+    Hash,
+}
+
+impl From<NewLayout> for Layout {
+    fn from(layout: NewLayout) -> Self {
+        match layout {
+            NewLayout::Plain => Self::Plain,
+            NewLayout::Monthly => Self::Range,
+            NewLayout::Hash => Self::Hash,
+        }
+    }
 }
 
 /// Runs it.
 pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
-    let json = match context.global.format {
-        None | Some(Format::Table) => false,
-        Some(Format::Json) => true,
-        Some(_) => return Err(Error::usage("db prints --format table or json")),
-    };
+    let json = wants_json(context, "db")?;
     match args.command {
-        DbCommand::Migrate { layout: NewLayout::Plain } => migrate(context, json).await,
+        DbCommand::Migrate { layout, with_roles, rls } => {
+            let protection = match (with_roles, rls) {
+                (_, true) => Some(Protection::RowSecurity),
+                (true, false) => Some(Protection::Roles),
+                (false, false) => None,
+            };
+            migrate(context, layout.map(Layout::from), protection, json).await
+        }
         DbCommand::Status => status(context, json).await,
+        DbCommand::Partitions { command: PartitionsCommand::Ensure { ahead } } => {
+            ensure(context, ahead, json).await
+        }
+        DbCommand::Partitions { command: PartitionsCommand::List } => list(context, json).await,
+        DbCommand::Summary { command: SummaryCommand::Refresh } => refresh(context).await,
+        DbCommand::Sql { topic } => {
+            let mut to = context.out.results();
+            to.write_all(db_sql::text(topic).as_bytes())?;
+            Ok(to.flush()?)
+        }
     }
 }
 
-async fn migrate(context: &Context, json: bool) -> Result<()> {
+async fn migrate(
+    context: &Context,
+    layout: Option<Layout>,
+    protection: Option<Protection>,
+    json: bool,
+) -> Result<()> {
     let (db, _target) = context.writer().await?;
-    let done = schema::migrate(&db).await;
+    let out = context.out;
+    let done = async {
+        let mut done = schema::migrate(&db).await?;
+        if let Some(layout) = layout {
+            schema::change_layout(&db, layout, &|step| say(out, step)).await?;
+        }
+        if let Some(protection) = protection {
+            schema::protect(&db, protection).await?;
+            done.retain(|step| step != "roles");
+            done.push("roles".to_owned());
+        }
+        if protection == Some(Protection::RowSecurity) {
+            done.push("row-level security".to_owned());
+        }
+        Ok::<_, StoreError>(done)
+    };
+    let done = done.await;
     db.close().await;
     let done = done?;
+    if protection == Some(Protection::RowSecurity) {
+        context.out.remark(format_args!(
+            "readers see the organisations that are granted to them: \
+             INSERT INTO agenttrace_grants (role_name, organization_id) VALUES ('ROLE', 'ORGANISATION')"
+        ));
+    }
     let mut to = context.out.results();
     if json {
         writeln!(to, "{}", serde_json::json!({"schema_version": 1, "applied": done}))?;
@@ -63,6 +159,81 @@ async fn migrate(context: &Context, json: bool) -> Result<()> {
         }
     }
     Ok(to.flush()?)
+}
+
+/// Tells on stderr how far a change of layout has come.
+fn say(out: Out, step: &Step) {
+    match step {
+        Step::Copied { piece, done, total } => {
+            out.remark(format_args!("copied and compared {}: {done} of {total} events", Safe::from_untrusted(piece)));
+        }
+        Step::Indexed(name) => out.remark(format_args!("built {name}")),
+        Step::Exchanged { kept: Some(table) } => out.remark(format_args!(
+            "the new layout is in force; the table that was is kept as {table}: DROP TABLE {table} frees its space"
+        )),
+        Step::Exchanged { kept: None } => out.remark("the new layout is in force"),
+    }
+}
+
+async fn ensure(context: &Context, ahead: u32, json: bool) -> Result<()> {
+    let (db, _target) = context.writer().await?;
+    let there = partitions::ensure(&db, ahead).await;
+    db.close().await;
+    let there = there?;
+    if there.is_empty() {
+        return Err(Error::usage("the table is not kept by months")
+            .hint("agenttrace db migrate --layout monthly brings it into that layout"));
+    }
+    let mut to = context.out.results();
+    if json {
+        writeln!(to, "{}", serde_json::json!({"schema_version": 1, "partitions": there}))?;
+    } else {
+        for name in &there {
+            writeln!(to, "{}", Safe::from_untrusted(name))?;
+        }
+    }
+    Ok(to.flush()?)
+}
+
+async fn list(context: &Context, json: bool) -> Result<()> {
+    let reader = context.reader().await?;
+    let found = partitions::list(&reader.db, &CancellationToken::new()).await;
+    reader.db.close().await;
+    let found = found?;
+    let mut to = context.out.results();
+    if json {
+        let document = serde_json::json!({"schema_version": 1, "partitions": found});
+        writeln!(to, "{document}")?;
+        return Ok(to.flush()?);
+    }
+    for partition in &found {
+        let rows = match partition.estimated_rows {
+            Some(n) => format!("~{n} rows"),
+            None => "not analysed".to_owned(),
+        };
+        let pending = if partition.detach_pending { "  DETACH PENDING" } else { "" };
+        writeln!(
+            to,
+            "{:<24}{:>16}{:>10}  {}{pending}",
+            Safe::from_untrusted(&partition.name),
+            rows,
+            bytes(partition.bytes),
+            Safe::from_untrusted(&partition.bounds),
+        )?;
+    }
+    if found.is_empty() {
+        context.out.remark("the table has no partitions");
+    }
+    Ok(to.flush()?)
+}
+
+async fn refresh(context: &Context) -> Result<()> {
+    let (db, _target) = context.writer().await?;
+    let refreshed = schema::refresh_summary(&db).await;
+    db.close().await;
+    refreshed?;
+    context.out.remark("audit_daily_summary has been refreshed");
+    Ok(())
 }
 
 async fn status(context: &Context, json: bool) -> Result<()> {
@@ -100,7 +271,7 @@ fn unprintable(e: serde_json::Error) -> Error {
 fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
     let safe = Safe::from_untrusted;
     let line =
-        |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<12}{value}");
+        |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<14}{value}");
     line(to, "server", &format_args!("PostgreSQL {}", safe(&status.server_version)))?;
     line(to, "database", &format_args!("{} as {}", safe(&status.database), safe(&status.role)))?;
     let origin = match status.schema {
@@ -135,6 +306,10 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
             ),
         )?;
     }
+    if let Some(access) = &status.access {
+        line(to, "roles", &roles(access))?;
+        line(to, "row security", &row_security(access))?;
+    }
     if let Some(chains) = status.chains {
         line(to, "chains", &chains)?;
     }
@@ -158,6 +333,24 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
         line(to, "problem", &safe(problem))?;
     }
     Ok(())
+}
+
+fn roles(access: &Access) -> String {
+    if access.roles {
+        "in force".to_owned()
+    } else {
+        format!("not in force: the table belongs to {}", Safe::from_untrusted(&access.owner))
+    }
+}
+
+fn row_security(access: &Access) -> String {
+    match (access.row_security, access.confined, access.organizations) {
+        (false, ..) => "off: whoever may read the table sees every organisation".to_owned(),
+        (true, false, _) => "on, but not for this role, which sees every organisation".to_owned(),
+        (true, true, Some(1)) => "on: this role sees 1 organisation".to_owned(),
+        (true, true, Some(n)) => format!("on: this role sees {n} organisations"),
+        (true, true, None) => "on".to_owned(),
+    }
 }
 
 /// A size with three digits or so.

@@ -4,14 +4,21 @@ use super::context::no_such_organization;
 use super::filter::{FilterArgs, freeze};
 use super::{Context, Format, Out};
 use crate::domain::{self, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::export::{self, Record, csv, json, table};
-use crate::store::ReadDb;
+use crate::filter::Filter;
 use crate::store::cursor::{Cursor, Order};
-use crate::store::timeline::{self, Count, Pace, Page, Query, Seek};
+use crate::store::search::Engine;
+use crate::store::timeline::{self, Count, Looked, Pace, Page, Query, Seek};
+use crate::store::{ReadDb, StoreError};
 use clap::ValueEnum;
 use std::io::Write as _;
+use std::sync::Mutex;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// After this time of walking past events that do not match, what was found is put aside: an interruption keeps it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What `--help` says below the options.
 const AFTER_HELP: &str = "A listing without events is exit 0 with a remark on stderr.";
@@ -71,6 +78,19 @@ struct Listing<T> {
     count: Count,
     range: TimeRange,
     order: Order,
+    /// Of a search for words.
+    searched: Option<Searched>,
+    /// The user stopped it.
+    interrupted: bool,
+}
+
+/// How a search for words went.
+struct Searched {
+    engine: Engine,
+    /// Everything from this instant on has been looked at; `None` when everything has.
+    back_to: Option<Timestamp>,
+    /// The whole window has been looked at.
+    complete: bool,
 }
 
 /// Runs it.
@@ -79,6 +99,19 @@ struct Listing<T> {
 /// Exit 2 for a filter or cursor that cannot be used, exit 3 when the database cannot be read.
 pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let filter = args.filter.read(&context.global)?;
+    list(context, filter, &args, false).await
+}
+
+/// Lists the events of a filter; as a search it also says how they were found, and how far it has looked.
+///
+/// # Errors
+/// As [`run`]; exit 130 when it was interrupted, after what had been found until then.
+pub(super) async fn list(
+    context: &Context,
+    filter: Filter,
+    args: &EventsArgs,
+    is_search: bool,
+) -> Result<()> {
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
@@ -104,16 +137,63 @@ pub(super) async fn run(context: &Context, args: EventsArgs) -> Result<()> {
     let limit = args.limit as usize;
     let db = &reader.db;
     let announce = super::walk_announcer(context.out);
-    let pace = Pace { progress: Some(&announce), ..Pace::default() };
+    // What the parts before the one under way have come to.
+    let before = Mutex::new(Looked::default());
+    let progress = |looked: &Looked| {
+        let (events, found) = before.lock().map_or((0, 0), |before| (before.events, before.found));
+        announce(&Looked { events: looked.events + events, found: looked.found + found, ..looked.clone() });
+    };
+    let pace = Pace { patience: Some(PATIENCE), progress: Some(&progress) };
+    let engine = if is_search { Some(Engine::of(&*db.capabilities(&cancel).await?)) } else { None };
     if args.states {
-        let page = timeline::page_with_states(db, &query, &first.seek, limit, pace, &cancel).await?;
-        let listing = listing(db, &args, query, &first, page, |e| &e.row, &cancel).await?;
+        let read = async |seek: &Seek, limit| {
+            timeline::page_with_states(db, &query, seek, limit, pace, &cancel).await
+        };
+        let page = gather(&first.seek, limit, read, &before).await?;
+        super::announce_scan(context.out, page.0.looked.as_ref());
+        let listing = listing(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
-        let page = timeline::page_at(db, &query, &first.seek, limit, pace, &cancel).await?;
-        let listing = listing(db, &args, query, &first, page, |e| e, &cancel).await?;
+        let read = async |seek: &Seek, limit| timeline::page_at(db, &query, seek, limit, pace, &cancel).await;
+        let page = gather(&first.seek, limit, read, &before).await?;
+        super::announce_scan(context.out, page.0.looked.as_ref());
+        let listing = listing(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
+}
+
+/// A page, read part by part until it is full, the window ends, or the user stops it: what was found is kept.
+async fn gather<T>(
+    seek: &Seek,
+    limit: usize,
+    read: impl AsyncFn(&Seek, usize) -> std::result::Result<Page<T>, StoreError>,
+    before: &Mutex<Looked>,
+) -> Result<(Page<T>, bool)> {
+    let mut page = read(seek, limit).await?;
+    let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
+    while let Some(resume) = page.looked.as_ref().and_then(|looked| looked.resume.clone())
+        && page.rows.len() < limit
+    {
+        if let (Ok(mut before), Some(looked)) = (before.lock(), &page.looked) {
+            before.events += looked.events;
+            before.found = page.rows.len();
+        }
+        let on = if ascending { Seek::NewerThan(resume) } else { Seek::OlderThan(resume) };
+        let next = match read(&on, limit - page.rows.len()).await {
+            Ok(next) => next,
+            Err(StoreError::Cancelled) if !page.rows.is_empty() => return Ok((page, true)),
+            Err(e) => return Err(e.into()),
+        };
+        if ascending {
+            page.has_newer = next.has_newer;
+            page.rows.splice(0..0, next.rows);
+        } else {
+            page.has_older = next.has_older;
+            page.rows.extend(next.rows);
+        }
+        page.looked = next.looked;
+    }
+    Ok((page, false))
 }
 
 impl From<OrderArg> for Order {
@@ -125,32 +205,43 @@ impl From<OrderArg> for Order {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "one for each thing that is said about a page")]
 async fn listing<T>(
     db: &ReadDb,
     args: &EventsArgs,
-    query: Query,
+    query: &Query,
     first: &Cursor,
-    page: Page<T>,
+    (page, interrupted): (Page<T>, bool),
     row: fn(&T) -> &EventRow,
+    engine: Option<Engine>,
     cancel: &CancellationToken,
 ) -> Result<Listing<T>> {
     let Cursor { order, range, .. } = *first;
-    let Page { rows: mut events, has_older, has_newer, .. } = page;
+    let Page { rows: mut events, has_older, has_newer, looked } = page;
+    let ahead = if order == Order::Asc { has_newer } else { has_older };
+    let searched = engine.map(|engine| {
+        let resume = looked.and_then(|looked| looked.resume).map(|key| key.timestamp);
+        let last = resume.or_else(|| events.last().map(|e| row(e).timestamp));
+        let back_to = if order == Order::Desc && ahead { last } else { range.since };
+        Searched { engine, back_to, complete: !ahead }
+    });
     let handle = |seek: fn(EventKey) -> Seek, event: Option<&T>, there: bool| {
         let seek = seek(row(event.filter(|_| there)?).key());
         Some(Cursor { seek, range, order }.encode(&query.scope, &query.filter))
     };
     let older = handle(Seek::OlderThan, events.last(), has_older);
     let newer = handle(Seek::NewerThan, events.first(), has_newer);
-    let count = if has_older || has_newer {
+    let count = if interrupted {
+        Count::AtLeast(events.len() as u64)
+    } else if has_older || has_newer {
         match args.count {
             CountArg::None => Count::Unknown,
             // An estimate may be less than what stands here already.
-            CountArg::Estimate => match timeline::estimate(db, &query, cancel).await? {
+            CountArg::Estimate => match timeline::estimate(db, query, cancel).await? {
                 Count::Estimate(n) if n <= events.len() as u64 => Count::AtLeast(events.len() as u64 + 1),
                 count => count,
             },
-            CountArg::Exact => timeline::count(db, &query, db.settings().statement_timeout, cancel).await?,
+            CountArg::Exact => timeline::count(db, query, db.settings().statement_timeout, cancel).await?,
         }
     } else {
         // The page is all there is.
@@ -162,7 +253,8 @@ async fn listing<T>(
     } else {
         (older, newer)
     };
-    Ok(Listing { scope: query.scope, events, next_cursor, previous_cursor, count, range, order })
+    let scope = query.scope.clone();
+    Ok(Listing { scope, events, next_cursor, previous_cursor, count, range, order, searched, interrupted })
 }
 
 async fn write<T>(
@@ -197,6 +289,12 @@ async fn write<T>(
     }
     results.flush()?;
     drop(results);
+    if let (Some(searched), false) = (&listing.searched, format == Format::Json) {
+        remark_on_search(out, searched);
+    }
+    if listing.events.is_empty() && listing.searched.is_some() {
+        out.remark("whole words are searched for: wor* also finds longer ones");
+    }
     if listing.events.is_empty() && !is_continued {
         return remark_on_nothing(out, db, listing, cancel).await;
     }
@@ -206,7 +304,21 @@ async fn write<T>(
             out.remark(format_args!("next page: the same command with --cursor {cursor}"));
         }
     }
+    if listing.interrupted {
+        return Err(Error::new(Kind::Interrupted, "stopped: these are the events found until then"));
+    }
     Ok(())
+}
+
+fn remark_on_search(out: Out, searched: &Searched) {
+    let Searched { engine, back_to, complete } = searched;
+    let back_to = back_to.map_or_else(|| "the oldest event".to_owned(), |t| format!("{t}"));
+    let complete = if *complete { "" } else { ", not further" };
+    out.remark(format_args!(
+        "searched back to {back_to}{complete} by {}; not seen: {}",
+        engine.name(),
+        engine.blind_to()
+    ));
 }
 
 /// An empty listing names the nearest event outside its window and how to reach it.
@@ -263,6 +375,15 @@ fn document<'a, T>(
         count: Number,
         window: Window,
         order: &'static str,
+        #[serde(flatten)]
+        searched: Option<Engined>,
+    }
+    #[derive(serde::Serialize)]
+    struct Engined {
+        engine: &'static str,
+        searched_back_to: Option<String>,
+        complete: bool,
+        not_seen: &'static str,
     }
     #[derive(serde::Serialize)]
     struct Number {
@@ -289,5 +410,11 @@ fn document<'a, T>(
             Order::Desc => "desc",
             Order::Asc => "asc",
         },
+        searched: listing.searched.as_ref().map(|searched| Engined {
+            engine: searched.engine.name(),
+            searched_back_to: searched.back_to.map(Timestamp::to_rfc3339),
+            complete: searched.complete,
+            not_seen: searched.engine.blind_to(),
+        }),
     }
 }

@@ -3,10 +3,12 @@
 mod access;
 mod actor;
 mod asked;
+mod bench;
 mod config;
 mod console;
 mod context;
 mod db;
+mod db_sql;
 mod demo;
 mod diff;
 mod events;
@@ -17,6 +19,7 @@ mod histogram;
 mod ingest;
 mod out;
 mod resource;
+mod search;
 mod show;
 mod summary;
 mod verify;
@@ -121,6 +124,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// The timeline: events that match a filter, newest first
     Events(events::EventsArgs),
+    /// Events that hold words, newest first
+    Search(search::SearchArgs),
     /// One event: all fields and both states
     Show(show::ShowArgs),
     /// Verify hashes and links: of the trail, a time range, or one event
@@ -141,8 +146,10 @@ pub enum Command {
     Ghosts(ghosts::GhostsArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
-    /// The schema: migrate, status
+    /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
+    /// Measure what is promised about speed
+    Bench(bench::BenchArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
     /// Write shell completions to standard output
@@ -183,6 +190,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         None => console::run(context).await,
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
+        Some(Command::Search(args)) => search::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
         Some(Command::Verify(args)) => verify::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
@@ -194,6 +202,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
+        Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
         Some(Command::Config(args)) => config::run(context, &args),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut context.out.results());
@@ -240,6 +249,16 @@ fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
             )),
             (None, None) => {}
         }
+    }
+}
+
+/// Says that a whole table was read for a page, and how to spare that.
+fn announce_scan(out: Out, looked: Option<&Looked>) {
+    if looked.is_some_and(|looked| looked.percent.is_some()) {
+        out.remark(
+            "the table has no index on (organization_id, timestamp): all of it was read for this page; \
+             agenttrace db sql indexes prints what helps",
+        );
     }
 }
 

@@ -1,12 +1,14 @@
 //! `agenttrace verify`
 
 use super::{Context, Format, Out, Reader};
-use crate::case::{self, accepted};
+use crate::case::{self, accepted, verified};
 use crate::domain::{OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Filter, FilterError};
 use crate::store::organizations;
-use crate::verify::{self, Acceptance, Class, EventReport, Finding, Gauge, Predecessor, Report, Request};
+use crate::verify::{
+    self, Acceptance, Anchor, Class, EventReport, Finding, Gauge, Predecessor, Report, Request,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::io::Write;
@@ -37,6 +39,9 @@ pub struct VerifyArgs {
     /// One event: content, predecessor, successors, the hashed text
     #[arg(long, value_name = "ID", conflicts_with_all = ["since", "until", "links_only", "all_orgs", "accept"])]
     pub event: Option<String>,
+    /// Go on from the last verification of the whole trail on this machine: later events are read, earlier ones counted
+    #[arg(long, conflicts_with_all = ["since", "until", "links_only", "event"])]
+    pub incremental: bool,
     /// Follow the links without reading the content
     #[arg(long)]
     pub links_only: bool,
@@ -127,8 +132,13 @@ async fn verify_one(
     let gauge = Arc::new(Gauge::new());
     let bar = progress_bar(context.out, &scope);
     let request = Request { scope, range, links_only: args.links_only, jobs: args.jobs.into() };
-    let verifying = verify::verify(&reader.db, &request, &gauge, cancel);
-    let mut verifying = Box::pin(verifying);
+    let anchor = if args.incremental { anchor(context, reader, &request.scope, cancel).await? } else { None };
+    let mut verifying = Box::pin(async {
+        match &anchor {
+            Some(anchor) => verify::verify_since(&reader.db, &request, anchor, &gauge, cancel).await,
+            None => verify::verify(&reader.db, &request, &gauge, cancel).await,
+        }
+    });
     let report = loop {
         tokio::select! {
             report = &mut verifying => break report,
@@ -142,7 +152,34 @@ async fn verify_one(
         }
     };
     bar.finish_and_clear();
-    Ok(report?)
+    let report = report?;
+    if let Some(anchor) = &report.anchor {
+        let kept = case::folder().and_then(|folder| {
+            verified::append(&folder.join(verified::FILE), &report.organization_id, anchor)
+        });
+        // The result stands without it.
+        if let Err(error) = kept {
+            context.out.remark(format_args!("--incremental cannot go on from this verification: {error}"));
+        }
+    }
+    Ok(report)
+}
+
+/// What the last verification of the trail left to go on from.
+async fn anchor(
+    context: &Context,
+    reader: &Reader,
+    scope: &OrgScope,
+    cancel: &CancellationToken,
+) -> Result<Option<Anchor>> {
+    let path = case::folder()?.join(verified::FILE);
+    let identity = verify::identity(&reader.db, scope, cancel).await?;
+    let fits = |anchor: &Anchor| anchor.database_identity == identity;
+    let anchor = verified::newest(&path, scope.organization().as_str(), fits)?;
+    if anchor.is_none() {
+        context.out.remark("there is no earlier verification to go on from: the whole trail is read");
+    }
+    Ok(anchor)
 }
 
 fn progress_bar(out: Out, scope: &OrgScope) -> ProgressBar {

@@ -3,10 +3,12 @@
 //! The file is read into a raw form that refuses unknown keys, then checked into [`Config`]. `config.example.toml`
 //! documents every key; a test holds the two together.
 
+mod connect;
 mod diff;
 mod duration;
 mod target;
 
+pub use connect::connect_options;
 pub use diff::DiffWords;
 pub use duration::Span;
 pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose, listens_at};
@@ -64,24 +66,41 @@ impl Secret {
         &self.0
     }
 
-    /// The password in the user part or in a `password` parameter, if there is one.
+    /// The first password, if there is one.
     pub fn password(&self) -> Option<&str> {
+        self.passwords().next()
+    }
+
+    /// The passwords in the user part and in parameters, also of what is no proper URL: then rather too much than too
+    /// little.
+    fn passwords(&self) -> impl Iterator<Item = &str> {
         let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let in_user = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
-        let query = rest.split_once('?').map_or("", |(_, q)| q);
-        let in_query = query.split('&').find_map(|p| p.strip_prefix("password="));
-        in_user.or(in_query).filter(|p| !p.is_empty())
+        let head = rest.split(['?', '#']).next().unwrap_or_default();
+        let user = match head.rsplit_once('@') {
+            Some((user, _)) => Some(user),
+            // Where the port is no number, it is the beginning of a password with a character that should be escaped.
+            None => head
+                .split_once(':')
+                .filter(|(host, port)| {
+                    !host.starts_with('[') && !port.starts_with(|c: char| c.is_ascii_digit())
+                })
+                .and_then(|_| rest.rsplit_once('@'))
+                .map(|(user, _)| user),
+        };
+        let in_user = user.and_then(|user| user.split_once(':')).map(|(_, password)| password);
+        let in_parameters = rest.split(['?', '&', ' ']).filter_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            (name.contains('%') || name.to_ascii_lowercase().contains("pass")).then_some(value)
+        });
+        in_user.into_iter().chain(in_parameters).filter(|p| !p.is_empty())
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.password() {
-            // The password may stand both in the user part and in a parameter, or recur in the host: dots everywhere.
-            Some(password) => f.write_str(&self.0.replace(password, "••••")),
-            None => f.write_str(&self.0),
-        }
+        // The password may recur, as in the host: dots everywhere.
+        let masked = self.passwords().fold(self.0.clone(), |text, password| text.replace(password, "••••"));
+        f.write_str(&masked)
     }
 }
 
@@ -296,12 +315,29 @@ mod tests {
 
     #[test]
     fn passwords_are_never_printed() {
-        for url in ["postgres://u:s3cret@h/d", "postgres://u@h/d?sslmode=require&password=s3cret"] {
+        for url in [
+            "postgres://u:s3cret@h/d",
+            "postgres://u:s3cret@h:5432/d?password=s3cret&password=s3cret2",
+            "postgres://u@h/d?sslmode=require&password=s3cret",
+            "postgres://u@h/d?sslmode=require&PASSWORD=s3cret&sslpassword=s3cret2",
+            "postgres://u@h/d?p%61ssword=s3cret",
+            "host=h user=u password=s3cret",
+            // Characters that should have been escaped.
+            "postgres://u:x/s3cret@h/d",
+            "postgres://u:x?s3cret@h/d",
+            "postgres://u:x#s3cret@h/d",
+            "postgres://u:x@s3cret@h/d",
+        ] {
             let secret = Secret::new(url);
-            assert_eq!(secret.password(), Some("s3cret"));
-            assert!(!format!("{secret} {secret:?}").contains("s3cret"));
+            assert!(secret.password().is_some_and(|p| p.contains("s3cret")), "{url}");
+            assert!(!format!("{secret} {secret:?}").contains("s3cret"), "{secret}");
         }
-        assert_eq!(Secret::new("postgres://u@h:5432/d?host=%2Ftmp").password(), None);
+        for url in
+            ["postgres://u@h:5432/d?host=%2Ftmp", "postgres://u@[::1]:5432/d", "postgres://h:5432/d?user=u@x"]
+        {
+            assert_eq!(Secret::new(url).password(), None, "{url}");
+            assert_eq!(Secret::new(url).to_string(), url);
+        }
     }
 
     #[test]

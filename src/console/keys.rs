@@ -190,10 +190,10 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Cancel => {
             if !stop(model, &[Slot::View, Slot::Scan], effects) {
-                if model.focus != Focus::Timeline {
-                    model.focus = Focus::Timeline;
-                } else {
+                if model.focus == Focus::Timeline {
                     travel(model, History::back, effects);
+                } else {
+                    model.focus = Focus::Timeline;
                 }
             }
         }

@@ -87,6 +87,8 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
+            StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
         };
@@ -249,6 +251,7 @@ pub(crate) enum Work {
 }
 
 /// What `update` wants done.
+#[expect(clippy::large_enum_variant, reason = "a few of them a key, moved once")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Run work; whatever ran in the slot is cancelled.

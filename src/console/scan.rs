@@ -2,7 +2,7 @@
 
 use super::msg::Failure;
 use super::trail::MAX_FINDINGS;
-use crate::case::{self, accepted};
+use crate::case::{self, accepted, verified};
 use crate::domain::{OrgScope, TimeRange};
 use crate::store::ReadDb;
 use crate::verify::{self, Acceptance, Gauge, Progress, Report, Request};
@@ -35,6 +35,15 @@ pub(crate) async fn trail(
             () = tokio::time::sleep(TELL_EVERY) => tell(gauge.progress()),
         }
     };
+    if let Some(anchor) = &report.anchor {
+        let kept = case::folder().and_then(|folder| {
+            verified::append(&folder.join(verified::FILE), &report.organization_id, anchor)
+        });
+        // The result stands without it.
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the verification cannot be gone on from");
+        }
+    }
     let organization = request.scope.organization().as_str();
     report.accept(|finding| {
         let record = accepted::find(&known, organization, &subject(finding))?;

@@ -3,6 +3,7 @@
 //! The grammar is that of GitHub's qualifiers with KQL's booleans and Splunk's times; `docs/filter.md` describes it. A
 //! filter is never read as something else than what it says: what can be meant in two ways is refused with both.
 
+mod assist;
 mod ast;
 mod bounds;
 mod clock;
@@ -19,6 +20,7 @@ mod tests;
 mod value;
 mod when;
 
+pub use assist::{Completion, TokenKind, complete, tokens};
 pub use ast::{
     Around, Center, Change, Comparison, Expr, Filter, Match, Matcher, ReadList, Regex, Side, StateMatch,
     Test, Words,

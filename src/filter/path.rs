@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         let digits = rest.find(']').map_or("", |end| &rest[..end]);
         match digits.parse() {
             // Beyond this PostgreSQL takes it for no index.
-            Ok(index) if index <= i32::MAX as u32 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            Ok(index) if i32::try_from(index).is_ok() && digits.bytes().all(|b| b.is_ascii_digit()) => {
                 self.at += digits.len() + 1;
                 Ok(Step::Index(index))
             }

@@ -103,6 +103,19 @@ fn the_examples_of_the_documentation_are_read() {
 }
 
 #[test]
+fn the_documentation_shows_filters_that_are_read() {
+    let text = include_str!("../../docs/filter.md");
+    let (_, examples) = text.split_once("## Examples").unwrap();
+    let mut read = 0;
+    for row in examples.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (filter, _) = row.split_once("` |").unwrap();
+        Filter::parse(filter).unwrap_or_else(|e| panic!("{}", e.render(filter)));
+        read += 1;
+    }
+    assert!(read > 10);
+}
+
+#[test]
 fn states_words_and_clocks_have_one_canonical_form() {
     for (text, wanted) in [
         ("a or b", "\"a\" OR \"b\""),

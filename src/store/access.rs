@@ -291,8 +291,27 @@ fn actor_by_address(filter: &Filter) -> Option<ByAddress> {
 
 /// What a condition fixes; `None` when it holds for more than single values.
 fn fix(condition: usize, expr: &Expr) -> Option<Fixed> {
-    let Expr::Match(Match { field, any_of }) = expr else { return None };
     let mut alternatives = Alternatives::new();
+    match expr {
+        Expr::Match(found) => fix_match(found, &mut alternatives)?,
+        // `actor:a OR actor:b` is `actor:a,b`.
+        Expr::Or(parts) => {
+            for part in parts {
+                let Expr::Match(found) = part else { return None };
+                fix_match(found, &mut alternatives)?;
+            }
+        }
+        _ => return None,
+    }
+    let columns: Vec<_> = alternatives.first()?.iter().map(|(column, _)| *column).collect();
+    let same = |other: &Vec<(&'static str, Value)>| {
+        other.iter().map(|(column, _)| *column).eq(columns.iter().copied())
+    };
+    alternatives.iter().all(same).then_some(Fixed { condition, columns, alternatives })
+}
+
+/// Adds the values that a match allows, one of which holds; `None` when it allows more than single values.
+fn fix_match(Match { field, any_of }: &Match, alternatives: &mut Alternatives) -> Option<()> {
     for matcher in any_of {
         let alternative = match matcher {
             // Such a value is also looked for among the addresses.
@@ -319,8 +338,7 @@ fn fix(condition: usize, expr: &Expr) -> Option<Fixed> {
             alternatives.push(alternative);
         }
     }
-    let columns = alternatives.first()?.iter().map(|(column, _)| *column).collect();
-    Some(Fixed { condition, columns, alternatives })
+    Some(())
 }
 
 /// The column that is compared with a text as it stands.

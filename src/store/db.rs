@@ -398,10 +398,20 @@ fn sql_state(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
+/// What rustls has against a certificate. sqlx wraps it as any error of input and output.
+fn certificate_error(error: &sqlx::Error) -> Option<String> {
+    let (sqlx::Error::Io(_) | sqlx::Error::Tls(_)) = error else { return None };
+    error.to_string().split_once("invalid peer certificate: ").map(|(_, why)| why.to_owned())
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
+        if let Some(why) = certificate_error(&error) {
+            return Self::Certificate(why);
+        }
         match &error {
+            E::Tls(e) if e.to_string().contains("does not support TLS") => Self::NotEncrypted,
             E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
                 Self::Connection(error)
             }

@@ -41,7 +41,7 @@ fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting) {
         Expr::Words(words) => text::push_words(sql, words, setting.vector),
         Expr::Regex(regex) => text::push_regex(sql, regex),
         Expr::Hours(any_of) => {
-            push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone))
+            push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone));
         }
         Expr::Weekdays(days) => push_weekdays(sql, *days, setting.zone),
         Expr::Local(local) => push_local(sql, local),
@@ -289,6 +289,32 @@ mod tests {
         insta::assert_snapshot!(sql("actor:eve@x,bob sev>=warning"), @r#" AND (actor_id = ANY($1) OR lower(actor_email COLLATE "C") = $2) AND (event_severity = ANY($3))"#);
         insta::assert_snapshot!(sql("ip:10.0.0.0/8,2001:db8::1,null res:trace/*,key/k-1 ua~curl"), @" AND (actor_ip <<= $1::inet OR actor_ip = $2::inet OR actor_ip IS NULL) AND ((resource_type = $3) OR (resource_type = $4 AND resource_id = $5)) AND (strpos(actor_user_agent, $6) > 0)");
         assert!(!sql(r#"type:"'; DROP TABLE audit_events; --""#).contains("DROP"));
+    }
+
+    /// One filter with a mark in every place that takes text of the user.
+    #[test]
+    fn nothing_that_is_typed_stands_in_the_statement() {
+        let filter = "type:zq7x,zq7x*,\"'zq7x\" -ua~zq7x res:zq7x/zq7x* email:zq7x sess:null,zq7x new.zq7x:zq7x,zq7x* \
+                      old.**.\"zq7x'\".a[0]>zq7x any.zq7x~zq7x,\"zq7x\\\"\" new.zq7x:a..zq7x zq7x:zq7x->zq7x \
+                      changed:zq7x,**.zq7x onlychanged:zq7x,a.zq7x zq7x \"zq7x zq7x\" zq7x* (/zq7x/i OR tag:zq7x) \
+                      since:-7d";
+        assert_eq!(
+            Filter::parse(filter).unwrap().canonical().matches("zq7x").count(),
+            filter.matches("zq7x").count()
+        );
+        for vector in [Vector::Stored, Vector::Computed] {
+            let mut sql = QueryBuilder::new("");
+            push_conditions(&mut sql, &Filter::parse(filter).unwrap(), vector);
+            assert!(!sql.into_string().to_lowercase().contains("zq7x"));
+        }
+    }
+
+    #[test]
+    fn states_and_words_become_paths_and_queries() {
+        insta::assert_snapshot!(sql("new.roles:admin,5,null changed:a.b -role:x->"), @" AND (jsonb_path_exists(new_state, $1::jsonpath, $2::jsonb, true) IS NOT TRUE OR jsonb_path_exists(new_state, $3::jsonpath, $4::jsonb, true)) AND ((jsonb_path_query_first(coalesce(previous_state, '{}'), $5::jsonpath, '{}', true) IS DISTINCT FROM jsonb_path_query_first(coalesce(new_state, '{}'), $6::jsonpath, '{}', true))) AND ((jsonb_path_exists(previous_state, $7::jsonpath, $8::jsonb, true)) AND (jsonb_path_exists(new_state, $9::jsonpath, $10::jsonb, true)) IS NOT TRUE AND (jsonb_path_query_first(coalesce(previous_state, '{}'), $11::jsonpath, '{}', true) IS DISTINCT FROM jsonb_path_query_first(coalesce(new_state, '{}'), $12::jsonpath, '{}', true))) IS NOT TRUE");
+        insta::assert_snapshot!(sql("onlychanged:seen,meta.at"), @" AND (coalesce(previous_state, '{}') <> coalesce(new_state, '{}') AND (SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT (CASE jsonb_typeof(previous_state) WHEN 'object' THEN previous_state - $1::text[] ELSE coalesce(previous_state, '{}') END) AS s, $2::jsonpath AS p, $3::text[] AS d OFFSET 0) q) = (SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT (CASE jsonb_typeof(new_state) WHEN 'object' THEN new_state - $4::text[] ELSE coalesce(new_state, '{}') END) AS s, $5::jsonpath AS p, $6::text[] AS d OFFSET 0) q))");
+        insta::assert_snapshot!(sql("\"a.b c\" OR x*"), @" AND ((search_vector @@ phraseto_tsquery('pg_catalog.simple', $1)) OR (search_vector @@ (nullif(phraseto_tsquery('pg_catalog.simple', $2)::text, '') || ':*')::tsquery))");
+        insta::assert_snapshot!(sql("tod:22:00..06:00 dow:sat"), @" AND (((timestamp AT TIME ZONE $1)::time >= $2::time OR (timestamp AT TIME ZONE $3)::time < $4::time)) AND (extract(isodow FROM timestamp AT TIME ZONE $5)::int = ANY($6))");
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub enum StoreError {
     /// No connection could be made, or it broke.
     #[error("cannot reach the database: {0}")]
     Connection(#[source] sqlx::Error),
+    /// The server does not speak TLS, and plain text was not allowed.
+    #[error("the server does not offer an encrypted connection")]
+    NotEncrypted,
+    /// The server could not prove that it is the one that was named.
+    #[error("the server's certificate is not accepted: {0}")]
+    Certificate(String),
     /// The server answered with an error.
     #[error("the database refused: {0}")]
     Database(#[source] sqlx::Error),

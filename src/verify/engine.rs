@@ -1,11 +1,12 @@
 //! From rows to a report.
 
+use super::anchor::{self, Anchor};
 use super::detect::{self, FOREIGN, NO_SCHEME, OTHER_WRITER};
 use super::finding::{Class, Finding};
 use super::progress::Gauge;
 use super::report::{
-    Content, Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, Pins, Report, SchemeUsed,
-    Scope, Verdict,
+    Content, Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, OUTSIDE, Pins, Report,
+    SchemeUsed, Scope, Verdict,
 };
 use crate::chain::links::{self, Links, Listed, MAX_NOTED, Open, Shape, parse_hash};
 use crate::chain::{Judge, Judgement, Row, Scheme, protected_columns};
@@ -43,18 +44,58 @@ pub async fn verify(
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
+    run(db, request, None, gauge, cancel).await
+}
+
+/// As [`verify`], from where an earlier verification of the whole trail left off: events before [`Anchor::since`] are
+/// counted and not read again, and the head must be what it was. The range of the request is not used.
+///
+/// # Errors
+/// As [`verify`], and when the anchor is one of another database.
+pub async fn verify_since(
+    db: &ReadDb,
+    request: &Request,
+    anchor: &Anchor,
+    gauge: &Arc<Gauge>,
+    cancel: &CancellationToken,
+) -> Result<Report, StoreError> {
+    let range = TimeRange { since: Some(anchor.since), until: None };
+    run(db, &Request { range, links_only: false, ..request.clone() }, Some(anchor), gauge, cancel).await
+}
+
+async fn run(
+    db: &ReadDb,
+    request: &Request,
+    anchor: Option<&Anchor>,
+    gauge: &Arc<Gauge>,
+    cancel: &CancellationToken,
+) -> Result<Report, StoreError> {
     let reading =
         scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
+        let held = match anchor {
+            Some(anchor) => Some((anchor, anchor::compare(snapshot, anchor).await?)),
+            None => None,
+        };
+        let since = anchor::next_since(snapshot.at);
         let detected = detect::scheme(snapshot).await?;
         let scheme = detected.scheme;
-        let readers = (0..request.jobs.max(1)).map(|_| Reader::new(scheme, gauge.clone())).collect();
+        let readers = (0..request.jobs.max(1)).map(|_| Reader::new(scheme, gauge.clone(), since)).collect();
         let readers = snapshot.read(readers, |total| gauge.expect(total)).await?;
         let mut whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
         let open = std::mem::take(&mut whole.links).close();
         let shape = shape(snapshot, &open).await?;
         let chain = chain_findings(snapshot, request, &whole, &open, &shape).await?;
-        Ok(report(snapshot, request, detected.used, scheme, whole, &open, shape, chain, gauge))
+        let before = whole.before;
+        let mut report = report(snapshot, request, detected.used, scheme, whole, &open, shape, chain, gauge);
+        let counted = match held {
+            Some((anchor, held)) => report.go_on_from(anchor, held) + before,
+            None => before,
+        };
+        if anchor.is_some() || (request.range == TimeRange::default() && !request.links_only) {
+            report.anchor = report.anchor_at(snapshot.at, since, counted);
+        }
+        Ok(report)
     })
     .await
 }
@@ -64,6 +105,8 @@ struct Reader {
     judge: Judge,
     gauge: Arc<Gauge>,
     untold: u64,
+    /// Events before this time are counted apart.
+    since: Timestamp,
     readings: Readings,
 }
 
@@ -71,6 +114,8 @@ struct Reader {
 #[derive(Default)]
 struct Readings {
     events: u64,
+    /// Those of them that the next verification need not read again.
+    before: u64,
     content: Content,
     links: Links,
     findings: Vec<Finding>,
@@ -80,8 +125,8 @@ struct Readings {
 }
 
 impl Reader {
-    fn new(scheme: Scheme, gauge: Arc<Gauge>) -> Self {
-        Self { judge: Judge::new(scheme), gauge, untold: 0, readings: Readings::default() }
+    fn new(scheme: Scheme, gauge: Arc<Gauge>, since: Timestamp) -> Self {
+        Self { judge: Judge::new(scheme), gauge, untold: 0, since, readings: Readings::default() }
     }
 
     fn count(&mut self) {
@@ -103,6 +148,7 @@ impl Sink for Reader {
     fn row(&mut self, row: &Scanned<'_>) {
         self.count();
         let readings = &mut self.readings;
+        readings.before += u64::from(row.timestamp < self.since);
         readings.links.add(row.timestamp.as_micros(), row.event_id, row.hash, row.previous_hash);
         let Some(fields) = row.fields else { return };
         let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
@@ -152,6 +198,7 @@ impl Readings {
 
     fn merge(mut self, other: Self) -> Self {
         self.events += other.events;
+        self.before += other.before;
         self.content.verified += other.content.verified;
         self.content.verified_alternative += other.content.verified_alternative;
         self.content.mismatch += other.content.mismatch;
@@ -310,6 +357,8 @@ fn report(
         alternatives: whole.alternatives,
         cut_classes: whole.cut_classes,
         links_followed: !open.overflowed,
+        count_fits: true,
+        anchor: None,
     };
     report.judge();
     report
@@ -339,7 +388,7 @@ fn not_checked(request: &Request, open: &Open, foreign: bool) -> Vec<String> {
          head remembered elsewhere can",
     ];
     if request.range != TimeRange::default() {
-        said.push("events outside of the time range, but for the neighbours at its two ends");
+        said.push(OUTSIDE);
         said.push("whether an event of the range has a second successor outside of it");
     }
     if request.links_only {

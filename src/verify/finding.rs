@@ -1,5 +1,7 @@
 //! What a verification finds, in words that say what is and what it is consistent with.
 
+use super::anchor::Anchor;
+use super::report::EventHash;
 use crate::chain::links::{Fork, Listed, Malformed, MissingPredecessor, Node};
 use crate::chain::{Mismatch, Row};
 use crate::domain::Timestamp;
@@ -18,6 +20,10 @@ pub enum Class {
     MalformedHash,
     /// Several rows with one event id.
     DuplicateEventId,
+    /// A remembered head is not in the table any more.
+    PinMissing,
+    /// A remembered head has another hash now.
+    PinMismatch,
     /// No row of the organisation is the predecessor.
     MissingPredecessor,
     /// Several events with one predecessor.
@@ -35,10 +41,12 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::ContentMismatch,
         Self::MalformedHash,
         Self::DuplicateEventId,
+        Self::PinMissing,
+        Self::PinMismatch,
         Self::MissingPredecessor,
         Self::Fork,
         Self::AdditionalGenesis,
@@ -54,6 +62,8 @@ impl Class {
             Self::ContentMismatch => "content_mismatch",
             Self::MalformedHash => "malformed_hash",
             Self::DuplicateEventId => "duplicate_event_id",
+            Self::PinMissing => "pin_missing",
+            Self::PinMismatch => "pin_mismatch",
             Self::MissingPredecessor => "missing_predecessor",
             Self::Fork => "fork",
             Self::AdditionalGenesis => "additional_genesis",
@@ -258,6 +268,41 @@ impl Finding {
     pub(super) fn duplicate(event_id: &str, first: Timestamp, rows: i64) -> Self {
         let fits = &["an event that was stored twice", "a forged event under the id of a real one"];
         Self::new(Class::DuplicateEventId, first, event_id, format!("{rows} rows have this event id"), fits)
+    }
+
+    /// The head of an earlier verification, which is not as it was.
+    pub(super) fn pin(anchor: &Anchor, found: Option<&Link>) -> Self {
+        let EventHash { event_id, hash } = &anchor.head;
+        let then = anchor.at.to_rfc3339();
+        match found {
+            None => {
+                let detail = format!(
+                    "the head that was verified at {then}, with the hash {hash}, is not there any more"
+                );
+                let fits = &[
+                    "truncation of the newest events, also when others were written in their place since",
+                    "an older backup that was restored",
+                    "retention or an archive that took the event away",
+                ];
+                Self {
+                    timestamp: String::new(),
+                    hash: hash.clone(),
+                    ..Self::new(Class::PinMissing, Timestamp::from_micros(0), event_id, detail, fits)
+                }
+            }
+            Some(link) => {
+                let detail = format!(
+                    "the head that was verified at {then} had the hash {hash}; the row has the hash {} now",
+                    link.hash
+                );
+                let fits = &["tampering: the row, or the trail up to it, was written anew with other hashes"];
+                Self {
+                    hash: link.hash.clone(),
+                    previous_hash: link.previous_hash.clone(),
+                    ..Self::new(Class::PinMismatch, link.timestamp, event_id, detail, fits)
+                }
+            }
+        }
     }
 
     pub(super) fn time_before(node: &Node) -> Self {

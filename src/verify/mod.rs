@@ -3,6 +3,7 @@
 //!
 //! `docs/verify.md` describes verdicts, findings and their limits.
 
+mod anchor;
 mod detect;
 mod engine;
 mod event;
@@ -11,8 +12,9 @@ mod ghosts;
 mod progress;
 mod report;
 
+pub use anchor::{Anchor, identity};
 pub use detect::{Detected, detect};
-pub use engine::{Request, verify};
+pub use engine::{Request, verify, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use ghosts::{Gap, Ghosts, ghosts};

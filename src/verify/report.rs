@@ -1,10 +1,14 @@
 //! The result of a verification: the JSON of `verify --format json`, the verdict, the line for a ticket.
 
+use super::anchor::{Anchor, Held};
 use super::finding::{Class, Finding};
-use crate::domain::{Safe, grouped};
+use crate::domain::{Safe, Timestamp, grouped};
 use crate::error::Kind;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// What a verification of a range says nothing about.
+pub(super) const OUTSIDE: &str = "events outside of the time range, but for the neighbours at its two ends";
 
 /// What it comes to. The order of the rules is that of the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,6 +71,12 @@ pub struct Report {
     /// Whether the links could be followed to their end.
     #[serde(skip)]
     pub(super) links_followed: bool,
+    /// Whether what was verified earlier, and not read again, is as many events as then.
+    #[serde(skip)]
+    pub(super) count_fits: bool,
+    /// What the next verification can go on from: when the whole trail was read, and all its content was verified.
+    #[serde(skip)]
+    pub anchor: Option<Anchor>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
@@ -134,7 +144,7 @@ pub struct ForkShape {
 }
 
 /// An event and its hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are the keys of the output")]
 pub struct EventHash {
     pub event_id: String,
@@ -193,6 +203,47 @@ impl Report {
         self.judge();
     }
 
+    /// Takes in what has become of the verification that this one went on from. Returns how many events that one had
+    /// verified which were not read again.
+    pub(super) fn go_on_from(&mut self, anchor: &Anchor, held: Held) -> u64 {
+        self.pins = Pins { checked: 1, matched: u64::from(!matches!(held, Held::Broken(_))) };
+        let at = anchor.at.to_rfc3339();
+        let outside = &mut self.coverage.not_checked;
+        // Said of ranges in general; here more is known.
+        outside.retain(|text| text != OUTSIDE);
+        outside.push(format!(
+            "events before {}: they were verified at {at} and not read again, only counted",
+            anchor.since.to_rfc3339()
+        ));
+        match held {
+            // Nothing came since: the head is still that one.
+            Held::Fits => self.head = self.head.take().or_else(|| Some(anchor.head.clone())),
+            Held::Count(now) => {
+                self.count_fits = false;
+                outside.push(format!(
+                    "why there are {now} events before that time now where there were {} then: verify everything",
+                    anchor.events_before
+                ));
+            }
+            Held::Broken(finding) => self.findings.push(finding),
+        }
+        self.judge();
+        anchor.events_before
+    }
+
+    /// What can be gone on from, if all content was verified.
+    pub(super) fn anchor_at(&self, at: Timestamp, since: Timestamp, events_before: u64) -> Option<Anchor> {
+        let whole =
+            self.verified() == self.events && self.count_fits && self.pins.matched == self.pins.checked;
+        Some(Anchor {
+            database_identity: self.database_identity.clone(),
+            at,
+            head: self.head.clone().filter(|_| whole)?,
+            since,
+            events_before,
+        })
+    }
+
     /// Keeps the first `most` findings and counts the others; the verdict stays.
     pub fn cut(&mut self, most: usize) {
         let kept = self.findings.len().min(most);
@@ -209,7 +260,13 @@ impl Report {
             self.findings.iter().any(|f| classes.contains(&f.class))
                 || self.cut_classes.iter().any(|class| classes.contains(class))
         };
-        self.verdict = if has(&[Class::ContentMismatch, Class::MalformedHash, Class::DuplicateEventId]) {
+        self.verdict = if has(&[
+            Class::ContentMismatch,
+            Class::MalformedHash,
+            Class::DuplicateEventId,
+            Class::PinMissing,
+            Class::PinMismatch,
+        ]) {
             Verdict::Broken
         } else if has(&[
             Class::MissingPredecessor,
@@ -218,9 +275,9 @@ impl Report {
             Class::MissingGenesis,
         ]) {
             Verdict::Anomalous
-        } else if has(&[Class::Unreadable, Class::Undecided]) || !self.links_followed {
+        } else if has(&[Class::Unreadable, Class::Undecided]) || !self.links_followed || !self.count_fits {
             Verdict::Incomplete
-        } else if self.events == 0 {
+        } else if self.events == 0 && self.pins.matched == 0 {
             Verdict::NothingToCheck
         } else {
             Verdict::Intact
@@ -331,6 +388,8 @@ pub(crate) mod tests {
             alternatives: Vec::new(),
             cut_classes: Vec::new(),
             links_followed: true,
+            count_fits: true,
+            anchor: None,
         };
         report.judge();
         report

@@ -316,3 +316,56 @@ async fn every_format_says_the_same_and_none_obeys_the_text() {
     }
     test.drop_now().await;
 }
+
+#[tokio::test]
+async fn a_search_finds_words_and_says_how_far_it_has_looked() {
+    let test = support::database().await;
+    let db = WriteDb::connect(test.options.clone()).await.unwrap();
+    let mut writer = Writer::new(db.clone(), WriterSettings::default());
+    let state = |text: &str| format!(r#"{{"text": "{text}", "api_key": "ak-42.rotate"}}"#);
+    let events: Vec<NewEvent> = (0..30)
+        .map(|n| {
+            let (old, new) = (
+                state("the lost word"),
+                state(if n % 3 == 0 { "prompt injection" } else { "injection prompt" }),
+            );
+            match n {
+                7 => NewEvent { action: Action::Delete, ..event("e-07", n, Some(&old), None) },
+                n => event(&format!("e-{n:02}"), n, None, Some(&new)),
+            }
+        })
+        .collect();
+    writer.append(events).await.unwrap();
+    db.close().await;
+    let search = |args: &[&str]| {
+        let args: Vec<&str> =
+            ["--format", "json", "search", "--all-time"].iter().chain(args).copied().collect();
+        run(&test, &args).json()
+    };
+    // What only stood in what was deleted, an identifier by its part, and a phrase.
+    assert_eq!(ids(&search(&["lost"])), ["e-07"]);
+    assert_eq!(ids(&search(&["rotate", "--limit", "100"])).len(), 30);
+    let found = search(&["prompt injection", "--limit", "3"]);
+    assert_eq!(ids(&found), ["e-27", "e-24", "e-21"]);
+    assert_eq!(found["engine"], "search_vector");
+    assert_eq!(found["complete"], false);
+    assert_eq!(found["searched_back_to"], found["events"][2]["timestamp"]);
+    let rest = search(&["prompt injection", "--cursor", found["next_cursor"].as_str().unwrap()]);
+    assert_eq!(ids(&rest).len(), 7);
+    assert_eq!((&rest["complete"], &rest["searched_back_to"]), (&Value::Bool(true), &Value::Null));
+    assert_eq!(ids(&search(&["inject*", "-action:update", "OR", "\"the lost\""])), ["e-07"]);
+    let nothing = run(&test, &["search", "--all-time", "nowhere"]);
+    assert!(
+        nothing.stdout.is_empty() && nothing.stderr.contains("not seen: addresses"),
+        "{}",
+        nothing.stderr
+    );
+    // Without the vector the same words are computed.
+    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    sqlx::query("ALTER TABLE audit_events DROP COLUMN search_vector").execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let found = search(&["prompt injection"]);
+    assert_eq!((ids(&found).len(), &found["engine"]), (10, &Value::from("scan")));
+    assert_eq!(ids(&search(&["ak.42.rot*", "lost"])), ["e-07"]);
+    test.drop_now().await;
+}

@@ -525,7 +525,7 @@ fn without(state: &Option<Value>, paths: &[Path]) -> Value {
         match (steps, value) {
             ([Step::Key(key)], Value::Object(members)) => drop(members.remove(key)),
             ([Step::Index(n)], Value::Array(items)) if (*n as usize) < items.len() => {
-                drop(items.remove(*n as usize))
+                drop(items.remove(*n as usize));
             }
             ([Step::Key(key), rest @ ..], Value::Object(members)) => {
                 if let Some(inner) = members.get_mut(key) {

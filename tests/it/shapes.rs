@@ -6,8 +6,12 @@ use crate::timeline::{self as fixture, Ids, never};
 
 use agenttrace::store::capabilities::{TextSearch, Ties};
 use agenttrace::store::schema::Layout;
+use agenttrace::store::timeline::{self, Looked, Pace, Seek};
+use agenttrace::store::{ReadDb, ReadSettings, StoreError};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
+use std::sync::Mutex;
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// The columns and constraints of the document, word by word, without its primary key.
@@ -139,6 +143,67 @@ async fn the_catalogue_says_what_a_table_offers() {
             (shape, other) => panic!("{shape:?}: {other:?}"),
         }
         assert_eq!(found.has_daily_summary, shape == Shape::Ours);
+        db.close().await;
+        test.drop_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_walk_tells_how_far_it_has_come_stops_when_told_and_goes_on_from_there() {
+    for shape in [Shape::Ours, Shape::SeedByMonth] {
+        let test = shape.database().await;
+        fixture::fill(&test.options, 6000, 400).await;
+        let settings = ReadSettings { walk: 300, ..ReadSettings::default() };
+        let db = ReadDb::connect(test.options.clone(), settings).await.unwrap();
+        // One event in 23, known to no index.
+        let query = fixture::query("o-1", "resource_id:r/1 sess:*");
+        let all = timeline::page(&db, &query, &Seek::Newest, 1000, &never()).await.unwrap();
+        assert!(all.rows.len() > 100 && all.looked.unwrap().resume.is_none());
+
+        // Impatient: what was found so far, and where to go on.
+        let mut rows = Vec::new();
+        let mut seek = Seek::Newest;
+        let mut pages = 0;
+        loop {
+            let told = Mutex::new(0);
+            let progress = |looked: &Looked| *told.lock().unwrap() = looked.events;
+            let pace = Pace { patience: Some(Duration::ZERO), progress: Some(&progress) };
+            let page = timeline::page_at(&db, &query, &seek, 1000, pace, &never()).await.unwrap();
+            pages += 1;
+            rows.extend(page.rows);
+            let looked = page.looked.unwrap();
+            assert_eq!(page.has_older, looked.resume.is_some());
+            let Some(key) = looked.resume else { break };
+            assert_eq!(*told.lock().unwrap(), looked.events);
+            seek = Seek::OlderThan(key);
+        }
+        assert!(pages > 50, "{pages}");
+        assert_eq!(rows, all.rows);
+
+        // Stopped in the middle: nothing goes on behind it.
+        let stop = never();
+        let told = Mutex::new(0);
+        let progress = |_: &Looked| {
+            *told.lock().unwrap() += 1;
+            if *told.lock().unwrap() == 3 {
+                stop.cancel();
+            }
+        };
+        let pace = Pace { patience: None, progress: Some(&progress) };
+        let stopped = timeline::page_at(&db, &query, &Seek::Newest, 1000, pace, &stop).await;
+        assert!(matches!(stopped, Err(StoreError::Cancelled)), "{stopped:?}");
+        assert_eq!(*told.lock().unwrap(), 3);
+        let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+        let active: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'agenttrace' AND state <> 'idle'
+               AND pid <> pg_backend_pid()",
+        )
+        .fetch_one(&mut c)
+        .await
+        .unwrap();
+        assert_eq!(active, 0);
+        c.close().await.unwrap();
         db.close().await;
         test.drop_now().await;
     }

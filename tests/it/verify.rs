@@ -312,15 +312,24 @@ async fn tricky_rows_are_verified_in_another_spelling_and_the_enriched_one_is_ex
 
 #[tokio::test]
 async fn each_kind_of_damage_in_twenty_thousand_events_is_named_exactly() {
-    const EVENTS: usize = 20_000;
+    each_kind_of_damage_is_named_exactly(20_000).await;
+}
+
+#[tokio::test]
+#[ignore = "long: some minutes, 1.5 GB"]
+async fn each_kind_of_damage_in_a_million_events_is_named_exactly() {
+    each_kind_of_damage_is_named_exactly(1_000_000).await;
+}
+
+async fn each_kind_of_damage_is_named_exactly(count: usize) {
     let database = support::database().await;
-    append(&database, "big", 0..EVENTS).await;
+    append(&database, "big", 0..count).await;
     append(&database, "small", 0..300).await;
     let mut c = connect(&database).await;
     sqlx::raw_sql("ANALYZE audit_events").execute(&mut c).await.unwrap();
     let db = reader(&database).await;
     for jobs in [1, 2] {
-        for (organization, events) in [("big", EVENTS as u64), ("small", 300)] {
+        for (organization, events) in [("big", count as u64), ("small", 300)] {
             let report = verify(&db, &request(organization, jobs)).await;
             assert_eq!((report.verdict, report.findings.len()), (Verdict::Intact, 0), "{report}");
             assert_eq!((report.events, report.content.verified), (events, events));
@@ -339,8 +348,8 @@ async fn each_kind_of_damage_in_twenty_thousand_events_is_named_exactly() {
     preserve(
         &database,
         vec![
-            chained(event("big", 900_001), &"ab".repeat(32), Scheme::V1),
-            chained(event("big", 900_002), &behind, Scheme::V1),
+            chained(event("big", 2_000_001), &"ab".repeat(32), Scheme::V1),
+            chained(event("big", 2_000_002), &behind, Scheme::V1),
         ],
     )
     .await;
@@ -362,16 +371,17 @@ async fn each_kind_of_damage_in_twenty_thousand_events_is_named_exactly() {
                 (Class::ContentMismatch, "big-005000"),
                 (Class::ContentMismatch, "big-007999"),
                 (Class::MissingPredecessor, "big-011001"),
-                (Class::MissingPredecessor, "big-900001"),
-                (Class::Fork, "big-900002"),
+                (Class::MissingPredecessor, "big-2000001"),
+                (Class::Fork, "big-2000002"),
                 (Class::TimeBeforePredecessor, "big-008000"),
             ],
             "{jobs} readers: {report:#?}"
         );
-        assert_eq!((report.verdict, report.events), (Verdict::Broken, EVENTS as u64 + 1));
-        assert_eq!(report.links.forks[0].children, ["big-016001", "big-900002"]);
+        assert_eq!((report.verdict, report.events), (Verdict::Broken, count as u64 + 1));
+        assert_eq!(report.links.forks[0].children, ["big-016001", "big-2000002"]);
         let heads: Vec<&str> = report.links.heads.iter().map(|h| h.event_id.as_str()).collect();
-        assert_eq!(heads, ["big-010999", "big-019999", "big-900001", "big-900002"]);
+        let last = format!("big-{:06}", count - 1);
+        assert_eq!(heads, ["big-010999", &last, "big-2000001", "big-2000002"]);
         let moved = &report.findings[1].consistent_with[0];
         assert!(moved.starts_with("a time moved by microseconds"), "{moved}");
         let small = verify(&db, &request("small", jobs)).await;
@@ -416,17 +426,36 @@ async fn a_range_has_seams_and_no_false_findings_at_its_ends() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_sent_is_the_one_unreadable_row() {
+    one_row_cannot_be_sent(3_000).await;
+}
+
+#[tokio::test]
+#[ignore = "long: a hundred thousand rows"]
+async fn a_row_that_cannot_be_sent_is_the_one_unreadable_row_of_a_hundred_thousand() {
+    one_row_cannot_be_sent(100_000).await;
+}
+
+async fn one_row_cannot_be_sent(count: usize) {
     let database = support::database().await;
-    append(&database, "a", 0..3000).await;
+    append(&database, "a", 0..count).await;
+    let middle = format!("a-{:06}", count / 2);
     // Each element is written out with 131072 digits: more than a text can hold.
-    let bomb = "UPDATE audit_events SET new_state = (SELECT jsonb_agg(1e131071::numeric) FROM generate_series(1, 8300)) \
-                WHERE event_id = 'a-001500'";
-    damage(&database, &["ALTER TABLE audit_events DROP COLUMN search_vector", bomb]).await;
+    let bomb = format!(
+        "UPDATE audit_events SET new_state = (SELECT jsonb_agg(1e131071::numeric) FROM generate_series(1, 8300)) \
+                WHERE event_id = '{middle}'"
+    );
+    damage(&database, &["ALTER TABLE audit_events DROP COLUMN search_vector", &bomb]).await;
     let db = reader(&database).await;
-    let report = verify(&db, &request("a", 1)).await;
-    assert_eq!(found(&report), [(Class::Unreadable, "a-001500")], "{report}");
-    assert_eq!((report.verdict, report.events, report.content.verified), (Verdict::Incomplete, 3000, 2999));
-    assert_eq!(report.links.heads.len(), 1);
+    for jobs in [1, 2] {
+        let report = verify(&db, &request("a", jobs)).await;
+        assert_eq!(found(&report), [(Class::Unreadable, middle.as_str())], "{report}");
+        let all = count as u64;
+        assert_eq!(
+            (report.verdict, report.events, report.content.verified),
+            (Verdict::Incomplete, all, all - 1)
+        );
+        assert_eq!(report.links.heads.len(), 1);
+    }
     let (code, _, stderr) = run(&Home::new(), &database, &["verify"]);
     assert_eq!(code, 3, "{stderr}");
     database.drop_now().await;
@@ -523,6 +552,68 @@ async fn one_event_shows_its_neighbours_and_the_text_that_is_hashed() {
     assert_eq!((code, report["predecessor"]["state"].as_str()), (1, Some("missing")));
     let (code, _, stderr) = run(&home, &database, &["verify", "--event", "no\u{1b}such"]);
     assert!(code == 4 && stderr.contains("no\\x1Bsuch"), "{stderr}");
+    database.drop_now().await;
+}
+
+#[tokio::test]
+async fn a_verification_goes_on_from_the_last_one_and_compares_it_with_the_table() {
+    let database = support::database().await;
+    append(&database, "a", 0..300).await;
+    let home = Home::new();
+    let incremental = || run_json(&home, &database, &["verify", "--incremental"]);
+    let part = |report: &Value| {
+        let said = report["coverage"]["not_checked"].to_string();
+        (report["verdict"].as_str().unwrap().to_owned(), report["events"].as_u64().unwrap(), said)
+    };
+    let (code, report) = incremental();
+    let (verdict, events, said) = part(&report);
+    assert_eq!(
+        (code, verdict.as_str(), events),
+        (0, "intact", 300),
+        "there is nothing to go on from: {report:#}"
+    );
+    assert!(!said.contains("only counted") && report["pins"]["checked"] == 0);
+
+    // All of it is more than an hour old.
+    let (code, report) = incremental();
+    let (verdict, events, said) = part(&report);
+    assert_eq!((code, verdict.as_str(), events), (0, "intact", 0), "{report:#}");
+    assert!(said.contains("only counted") && !said.contains("outside of the time range"), "{said}");
+    assert_eq!(
+        (&report["pins"], &report["head"]["event_id"]),
+        (&json!({"checked": 1, "matched": 1}), &json!("a-000299"))
+    );
+
+    // New events are read.
+    let now = Timestamp::from(chrono::Utc::now());
+    let fresh = |n: usize| NewEvent { timestamp: now, ..event("a", n) };
+    let fates = writer(&database).await.append(vec![fresh(300), fresh(301)]).await.unwrap();
+    assert_eq!(fates, [Fate::Stored, Fate::Stored]);
+    let (code, report) = incremental();
+    let (verdict, events, _) = part(&report);
+    assert_eq!((code, verdict.as_str(), events), (0, "intact", 2), "{report:#}");
+    assert_eq!(report["head"]["event_id"], "a-000301");
+
+    // One that claims to be old, or is missing, does not go unnoticed.
+    damage(&database, &["DELETE FROM audit_events WHERE event_id = 'a-000100'"]).await;
+    let (code, report) = incremental();
+    let (verdict, _, said) = part(&report);
+    assert_eq!((code, verdict.as_str()), (4, "incomplete"), "{report:#}");
+    assert!(
+        said.contains("299 events before that time now where there were 300 then: verify everything"),
+        "{said}"
+    );
+
+    // Nor a head that is another one, or gone.
+    damage(&database, &["UPDATE audit_events SET hash = repeat('cd', 32) WHERE event_id = 'a-000301'"]).await;
+    let (code, report) = incremental();
+    let findings = report["findings"].to_string();
+    assert!(code == 1 && findings.contains("pin_mismatch") && findings.contains("tampering"), "{report:#}");
+    damage(&database, &["DELETE FROM audit_events WHERE event_id = 'a-000301'"]).await;
+    let (code, report) = incremental();
+    assert_eq!((code, &report["findings"][0]["class"]), (1, &json!("pin_missing")), "{report:#}");
+    assert!(!report["findings"].to_string().contains("tamper"));
+    assert_eq!(report["pins"], json!({"checked": 1, "matched": 0}));
     database.drop_now().await;
 }
 

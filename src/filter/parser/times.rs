@@ -160,7 +160,7 @@ fn set_at(
             let next = crate::domain::Timestamp::from_micros(start.as_micros().saturating_add(1));
             filter.until = Some(When::Instant(next));
         }
-        (When::Now, _) | (When::Offset { snap: None, .. }, _) => {
+        (When::Now | When::Offset { snap: None, .. }, _) => {
             return Err(FilterError::new(span, "'at' wants a stretch of time, this is an instant")
                 .hint("write at:2026-01-15, at:yesterday, at:-1h@h, or around:now span:5m"));
         }

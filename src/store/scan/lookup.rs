@@ -128,6 +128,34 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
+    /// Place in the chain of one event of the organisation, in scope or not.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn event(&mut self, event_id: &str) -> Result<Option<Link>, StoreError> {
+        let mut sql = QueryBuilder::<Postgres>::new(
+            "SELECT timestamp, event_id::text, hash::text, previous_hash::text FROM ",
+        );
+        sql.push(&self.table.name).push(" WHERE organization_id = ");
+        sql.push_bind(self.request.scope.organization().as_str());
+        sql.push(" AND event_id = ").push_bind(event_id).push(" LIMIT 1");
+        let row = sql.build().persistent(false).fetch_optional(&mut *self.c).await?;
+        Ok(row.map(|row| link(&row, 0)).transpose()?)
+    }
+
+    /// How many events of the organisation, in scope or not, lie before an instant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count_before(&mut self, time: Timestamp) -> Result<u64, StoreError> {
+        let mut sql = QueryBuilder::<Postgres>::new("SELECT count(*) FROM ");
+        sql.push(&self.table.name).push(" WHERE organization_id = ");
+        sql.push_bind(self.request.scope.organization().as_str());
+        sql.push(" AND timestamp < ").push_bind(SqlTime(time));
+        let row = sql.build().persistent(false).fetch_one(&mut *self.c).await?;
+        Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+    }
+
     fn in_scope(&self, time: Timestamp) -> bool {
         let range = self.request.range;
         range.since.is_none_or(|since| since <= time) && range.until.is_none_or(|until| time < until)

@@ -6,6 +6,7 @@
 
 mod copy;
 mod decode;
+mod floor;
 mod lookup;
 mod plan;
 

@@ -1,10 +1,15 @@
 //! Migrations and the state of the schema.
 
 mod indexes;
+mod layout;
+pub mod partitions;
+mod roles;
 mod status;
 
 pub use indexes::ensure_indexes;
 pub(super) use indexes::{build_indexes, drop_indexes, lock_indexes, settle};
+pub use layout::{Step, change_layout};
+pub use roles::{Access, Protection, protect};
 pub use status::{Guard, Index, Layout, Origin, Status, Table, status};
 
 use super::{StoreError, WriteDb};
@@ -12,10 +17,12 @@ use sqlx::PgConnection;
 use sqlx::migrate::{Migrate as _, MigrateError, Migration, Migrator};
 
 static MIGRATOR: Migrator = sqlx::migrate!("assets/migrations");
+/// Makes the view of days.
+const DAILY_SUMMARY: &str = include_str!("../../../assets/migrations/0003_daily_summary.sql");
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// Brings the database to the newest schema. Returns what was done now: the migrations, as `version description`, and
-/// the indexes that were missing, as `index name`.
+/// the indexes that were missing, as `index name`; `roles` where they are in force and new objects came under them.
 ///
 /// Several programs may call it at once: the first one works, the others wait and find nothing left to do.
 ///
@@ -35,7 +42,19 @@ pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
     sqlx::Connection::close(connection).await?;
     let mut done: Vec<String> = MIGRATOR.iter().filter(|m| !before.contains(&m.version)).map(title).collect();
     done.extend(ensure_indexes(db).await?.into_iter().map(|name| format!("index {name}")));
+    if !done.is_empty() && roles::renew(db).await? {
+        done.push("roles".to_owned());
+    }
     Ok(done)
+}
+
+/// Computes `audit_daily_summary` anew; its readers see the old state until it is done.
+///
+/// # Errors
+/// When the view is not there, or the server refuses.
+pub async fn refresh_summary(db: &WriteDb) -> Result<(), StoreError> {
+    sqlx::raw_sql("REFRESH MATERIALIZED VIEW CONCURRENTLY audit_daily_summary").execute(db.pool()).await?;
+    Ok(())
 }
 
 /// A migration as people see it.

@@ -1,6 +1,6 @@
 //! What is there, and what is missing.
 
-use super::{MIGRATOR, indexes};
+use super::{MIGRATOR, indexes, roles};
 use crate::store::{ReadDb, StoreError};
 use serde::Serialize;
 use sqlx::{PgConnection, Row as _};
@@ -27,6 +27,8 @@ pub struct Status {
     pub indexes: Vec<Index>,
     /// The triggers that keep the table append-only.
     pub guard: Vec<Guard>,
+    /// Who may do what; `None` without our schema.
+    pub access: Option<roles::Access>,
     /// Organisations whose chain our writer has written to; `None` without our schema.
     pub chains: Option<u64>,
     /// What is not as it must be, in words; empty when all is well.
@@ -102,7 +104,9 @@ pub struct Guard {
 /// When the server cannot be reached or refuses.
 pub async fn status(db: &ReadDb, cancel: &CancellationToken) -> Result<Status, StoreError> {
     let mut status = db.run(cancel, look).await?;
+    let contradictions = std::mem::take(&mut status.problems);
     status.problems = problems(&status);
+    status.problems.extend(contradictions);
     Ok(status)
 }
 
@@ -136,6 +140,8 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
     } else {
         None
     };
+    let access = if ours { Some(roles::look(c).await?) } else { None };
+    let in_force = access.as_ref().is_some_and(|access| access.roles);
     Ok(Status {
         server_version: row.try_get("version")?,
         database: row.try_get("database")?,
@@ -146,8 +152,9 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
         table: if there { Some(table(c).await?) } else { None },
         indexes: if there { look_at_indexes(c, ours).await? } else { Vec::new() },
         guard: if ours { guard(c).await? } else { Vec::new() },
+        access,
         chains,
-        problems: Vec::new(),
+        problems: if in_force { roles::contradictions(c).await? } else { Vec::new() },
     })
 }
 

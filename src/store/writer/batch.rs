@@ -6,7 +6,10 @@ use super::prepare::{Ready, check_text};
 use super::stored::{self, Stored};
 use super::{CHANNEL, Failure, Fate, Writer};
 use crate::chain::{Content, to_hex};
-use crate::domain::{ColumnError, OrgId};
+use crate::domain::{ColumnError, OrgId, Timestamp};
+use crate::store::row::SqlTime;
+use chrono::Datelike as _;
+use sqlx::PgConnection;
 use std::collections::HashMap;
 
 /// Where an event's place in the chain comes from.
@@ -59,7 +62,8 @@ impl Batch {
         let recorded = head::lock(&mut tx, organization).await?;
 
         let ids: Vec<&str> = self.events.iter().map(|(_, ready, _)| ready.event.event_id.as_str()).collect();
-        let stored = stored::find(&mut tx, &ids, &mut writer.json).await?;
+        let partitioned = self.make_room(&mut tx).await?;
+        let stored = stored::find(&mut tx, organization, &ids, partitioned, &mut writer.json).await?;
         let fates = self.fates(organization, &stored);
         let new: Vec<_> = self
             .events
@@ -120,6 +124,29 @@ impl Batch {
             None => writer.known.remove(organization),
         };
         Ok(fates)
+    }
+
+    /// Sees to it that there is a partition for each event, where the table has a partition for each month. Whether it
+    /// has partitions at all.
+    async fn make_room(&self, c: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let strategy: Option<String> = sqlx::query_scalar(
+            "SELECT partstrat::text FROM pg_partitioned_table WHERE partrelid = to_regclass('audit_events')",
+        )
+        .fetch_optional(&mut *c)
+        .await?;
+        if strategy.as_deref() == Some("r") {
+            let month = |time: Timestamp| time.to_utc().map(|time| (time.year(), time.month()));
+            let mut times: Vec<_> = self.events.iter().map(|(_, ready, _)| ready.event.timestamp).collect();
+            times.sort_unstable();
+            times.dedup_by_key(|time| month(*time));
+            for time in times {
+                sqlx::query("SELECT agenttrace_ensure_partition($1)")
+                    .bind(SqlTime(time))
+                    .execute(&mut *c)
+                    .await?;
+            }
+        }
+        Ok(strategy.is_some())
     }
 
     /// What is new, the same or different, against the table and within the batch.

@@ -4,11 +4,32 @@ use super::prepare::Ready;
 use crate::domain::Json;
 use sqlx::PgConnection;
 
-/// The statement whose input [`send`] writes; the columns in the order of [`row`].
-const COPY: &str = "COPY audit_events (event_id, timestamp, organization_id, project_id, actor_type, actor_id, \
-    actor_email, actor_ip, actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, \
-    resource_name, action, previous_state, new_state, request_id, session_id, hash, previous_hash) \
-    FROM STDIN (FORMAT binary)";
+/// The columns in the order of [`row`].
+macro_rules! columns {
+    () => {
+        "event_id, timestamp, organization_id, project_id, actor_type, actor_id, actor_email, actor_ip, \
+         actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, resource_name, \
+         action, previous_state, new_state, request_id, session_id, hash, previous_hash"
+    };
+}
+
+/// The statement whose input [`send`] writes.
+const COPY: &str = concat!("COPY audit_events (", columns!(), ") FROM STDIN (FORMAT binary)");
+/// PostgreSQL has no COPY into a table with row-level security. There the rows take a way round, of the same session.
+const ASIDE: &str = concat!(
+    "CREATE TEMPORARY TABLE IF NOT EXISTS agenttrace_batch ON COMMIT DELETE ROWS AS SELECT ",
+    columns!(),
+    " FROM audit_events WITH NO DATA"
+);
+const COPY_ASIDE: &str =
+    concat!("COPY pg_temp.agenttrace_batch (", columns!(), ") FROM STDIN (FORMAT binary)");
+const FROM_ASIDE: &str = concat!(
+    "INSERT INTO audit_events (",
+    columns!(),
+    ") SELECT ",
+    columns!(),
+    " FROM pg_temp.agenttrace_batch"
+);
 /// Signature, flags and length of the header extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COLUMNS: u16 = 22;
@@ -30,7 +51,12 @@ pub(super) async fn send<'a>(
     connection: &mut PgConnection,
     rows: impl Iterator<Item = Linked<'a>>,
 ) -> Result<u64, sqlx::Error> {
-    let mut copy = connection.copy_in_raw(COPY).await?;
+    let confined: bool =
+        sqlx::query_scalar("SELECT row_security_active('audit_events')").fetch_one(&mut *connection).await?;
+    if confined {
+        sqlx::raw_sql(ASIDE).execute(&mut *connection).await?;
+    }
+    let mut copy = connection.copy_in_raw(if confined { COPY_ASIDE } else { COPY }).await?;
     let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
     buffer.extend_from_slice(HEADER);
     for linked in rows {
@@ -42,7 +68,11 @@ pub(super) async fn send<'a>(
     }
     buffer.extend_from_slice(&(-1i16).to_be_bytes());
     copy.send(buffer.as_slice()).await?;
-    copy.finish().await
+    let taken = copy.finish().await?;
+    if confined {
+        return Ok(sqlx::raw_sql(FROM_ASIDE).execute(connection).await?.rows_affected());
+    }
+    Ok(taken)
 }
 
 fn row(linked: &Linked<'_>, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! Events that the table holds already, for the comparison with those about to be written.
 
 use crate::chain::{Canonicaliser, Content, Fields, Inet};
-use crate::domain::Timestamp;
+use crate::domain::{OrgId, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use std::collections::HashMap;
@@ -16,23 +16,32 @@ pub(super) struct Stored {
     pub(super) previous_hash: String,
 }
 
-/// The stored events with these ids, of any organisation: in layout `plain` an id is unique in the whole table.
-pub(super) async fn find(
-    c: &mut PgConnection,
-    ids: &[&str],
-    json: &mut Canonicaliser,
-) -> Result<HashMap<String, Stored>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT event_id, CASE WHEN isfinite(timestamp) THEN (extract(epoch FROM timestamp) * 1000000)::bigint END \
+macro_rules! find_sql {
+    ($condition:literal) => {
+        concat!("SELECT event_id, CASE WHEN isfinite(timestamp) THEN (extract(epoch FROM timestamp) * 1000000)::bigint END \
                     AS micros, organization_id, project_id, actor_type, actor_id, actor_email, actor_ip::text AS ip, \
                 actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, \
                 resource_name, action, previous_state::text AS previous_state, new_state::text AS new_state, \
                 request_id, session_id, hash, previous_hash \
-         FROM audit_events WHERE event_id = ANY($1)",
-    )
-    .bind(ids)
-    .fetch_all(c)
-    .await?;
+         FROM audit_events WHERE ", $condition)
+    };
+}
+
+/// The stored events with these ids: in layout `plain` of any organisation, because an id is unique in the whole table;
+/// in the others of this one, as their keys begin with it.
+pub(super) async fn find(
+    c: &mut PgConnection,
+    organization: &OrgId,
+    ids: &[&str],
+    partitioned: bool,
+    json: &mut Canonicaliser,
+) -> Result<HashMap<String, Stored>, sqlx::Error> {
+    let rows = if partitioned {
+        let find = sqlx::query(find_sql!("organization_id = $2 AND event_id = ANY($1)"));
+        find.bind(ids).bind(organization.as_str()).fetch_all(c).await?
+    } else {
+        sqlx::query(find_sql!("event_id = ANY($1)")).bind(ids).fetch_all(c).await?
+    };
     rows.iter().map(|row| decode(row, json)).collect()
 }
 

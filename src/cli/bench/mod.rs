@@ -1,0 +1,197 @@
+//! `agenttrace bench`: what the program promises about speed, measured where it is used.
+
+mod verify;
+
+use super::{Context, Format, Global};
+use crate::config::DEMO_PROFILE;
+use crate::domain::Safe;
+use crate::error::{Error, Kind, Result};
+use clap::ValueEnum as _;
+use clap::builder::TypedValueParser as _;
+use serde::Serialize;
+use std::fmt;
+use std::io::Write;
+
+const HELP: &str = "\
+Only reads. A trail to measure with: agenttrace demo --database bench --events 1000000 --no-console, \
+then agenttrace bench --profile verify --database bench --org acme.
+
+A measure over its bar is exit 1. Build with --release; keep the machine quiet.";
+
+/// Arguments of `bench`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = HELP)]
+pub struct BenchArgs {
+    /// What to measure
+    // The same id as the global option, which it stands for in this command; so it must give the same type.
+    #[arg(long, required = true, value_parser = profile_parser())]
+    pub profile: Option<String>,
+    /// Interleaved pairs of runs; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub pairs: u32,
+    /// Readers of a verification
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub jobs: u8,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Profile {
+    /// Verification against reading the same rows and dropping them.
+    Verify,
+}
+
+fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
+    let names = Profile::value_variants().iter().filter_map(clap::ValueEnum::to_possible_value);
+    clap::builder::PossibleValuesParser::new(names).map(|name| name)
+}
+
+/// What a measured value must not go beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Bar {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// A measured value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Measure {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+    /// Least and greatest value, where it is a median.
+    spread: Option<(f64, f64)>,
+    bar: Option<Bar>,
+}
+
+/// All values of a profile.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Measured {
+    schema_version: u32,
+    profile: &'static str,
+    organization_id: String,
+    events: u64,
+    pairs: u32,
+    measures: Vec<Measure>,
+}
+
+impl Measure {
+    fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+        Self { name, value, unit, spread: None, bar: None }
+    }
+
+    /// The median of several values.
+    fn median(name: &'static str, unit: &'static str, mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let middle = values.len() / 2;
+        let value = if values.len().is_multiple_of(2) && middle > 0 {
+            f64::midpoint(at(middle - 1), at(middle))
+        } else {
+            at(middle)
+        };
+        let spread = (at(0), at(values.len().saturating_sub(1)));
+        Self { spread: Some(spread), ..Self::new(name, value, unit) }
+    }
+
+    fn at_least(self, bar: f64) -> Self {
+        Self { bar: Some(Bar::AtLeast(bar)), ..self }
+    }
+
+    fn at_most(self, bar: f64) -> Self {
+        Self { bar: Some(Bar::AtMost(bar)), ..self }
+    }
+
+    fn is_missed(&self) -> bool {
+        // A value that could not be measured misses nothing.
+        match self.bar {
+            Some(Bar::AtLeast(bar)) => self.value < bar,
+            Some(Bar::AtMost(bar)) => self.value > bar,
+            None => false,
+        }
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = |value: f64| {
+            let digits = if value.abs() >= 100.0 { 0 } else { 2 };
+            format!("{value:.digits$}")
+        };
+        write!(f, "{:<44} {:>10} {:<10}", self.name, number(self.value), self.unit)?;
+        if let Some((least, greatest)) = self.spread {
+            write!(f, " {}–{}", number(least), number(greatest))?;
+        }
+        match self.bar {
+            Some(Bar::AtLeast(bar)) => write!(f, "  bar ≥ {}", number(bar))?,
+            Some(Bar::AtMost(bar)) => write!(f, "  bar ≤ {}", number(bar))?,
+            None => return Ok(()),
+        }
+        f.write_str(if self.is_missed() { "  MISSED" } else { "  ok" })
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Exit 1 when a measure is over its bar, beside those of every command.
+pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
+    let json = match context.global.format {
+        None | Some(Format::Table) => false,
+        Some(Format::Json) => true,
+        Some(_) => return Err(Error::usage("bench writes for people, or --format json")),
+    };
+    let profile = args.profile.as_deref().unwrap_or_default();
+    let profile = Profile::from_str(profile, false).map_err(|e| Error::usage(format!("--profile: {e}")))?;
+    // Here --profile does not name a target; --database still goes with the private server.
+    let on_private = context.global.database.is_some() && context.global.database_url.is_none();
+    let target = on_private.then(|| DEMO_PROFILE.to_owned());
+    let context = Context { global: Global { profile: target, ..context.global.clone() }, out: context.out };
+    if cfg!(debug_assertions) {
+        context.out.remark("this is a debug build: its numbers say nothing");
+    }
+    let reader = context.reader().await?;
+    let scope = context.scope(&reader).await?;
+    let measured = match profile {
+        Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
+    };
+    let mut out = context.out.results();
+    if json {
+        serde_json::to_writer(&mut out, &measured).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        let organization = Safe::from_untrusted(&measured.organization_id);
+        writeln!(
+            out,
+            "bench {}: {} events of {organization}, {} pairs of runs",
+            measured.profile, measured.events, measured.pairs
+        )?;
+        for measure in &measured.measures {
+            writeln!(out, "  {measure}")?;
+        }
+    }
+    out.flush()?;
+    let missed: Vec<&str> = measured.measures.iter().filter(|m| m.is_missed()).map(|m| m.name).collect();
+    if missed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Finding, format!("over the bar: {}", missed.join(", "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_bars() {
+        let odd = Measure::median("m", "s", vec![3.0, 1.0, 2.0]);
+        assert!((odd.value - 2.0).abs() < 1e-9 && odd.spread == Some((1.0, 3.0)));
+        let even = Measure::median("m", "s", vec![4.0, 1.0, 2.0, 3.0]);
+        assert!((even.value - 2.5).abs() < 1e-9);
+        assert!(odd.clone().at_least(2.1).is_missed() && !odd.clone().at_least(2.0).is_missed());
+        assert!(odd.clone().at_most(1.9).is_missed() && !odd.at_most(2.0).is_missed());
+        assert!(!Measure::new("unknown", f64::NAN, "MB").at_most(64.0).is_missed());
+    }
+}

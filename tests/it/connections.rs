@@ -1,0 +1,213 @@
+//! Encrypted connections, with a real server and certificates of its own; and passwords, which are shown nowhere.
+
+use crate::support;
+use agenttrace::config::{Secret, Target, connect_options};
+use agenttrace::server::{Options, PrivateServer, Purpose};
+use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection as _, Executor as _};
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A PostgreSQL that listens on 127.0.0.1 with TLS. Its certificate names `localhost`, signed by `authority`.
+struct TlsServer {
+    process: Child,
+    authority: PathBuf,
+    port: u16,
+    _home: tempfile::TempDir,
+}
+
+impl TlsServer {
+    /// `None` where there is no openssl to make certificates with.
+    async fn start() -> Option<Self> {
+        let home = support::scratch();
+        let folder = home.path().join("postgres");
+        let authority = home.path().join("authority.pem");
+        make_certificates(home.path())?;
+        // Made and configured as private servers are, then run by other rules.
+        let options = Options { folder, purpose: Purpose::Keep };
+        let server =
+            tokio::task::spawn_blocking(move || PrivateServer::attach(&options)).await.unwrap().unwrap();
+        let mut c = PgConnection::connect_with(&server.connect_options("postgres")).await.unwrap();
+        let (programs, data): (String, String) = sqlx::query_as(
+            "SELECT (SELECT setting FROM pg_config WHERE name = 'BINDIR'), current_setting('data_directory')",
+        )
+        .fetch_one(&mut c)
+        .await
+        .unwrap();
+        c.execute("ALTER SYSTEM SET ssl = on").await.unwrap();
+        c.close().await.unwrap();
+        tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+
+        let data = PathBuf::from(data);
+        let owner = fs::metadata(&data).unwrap();
+        for name in ["server.crt", "server.key"] {
+            fs::copy(home.path().join(name), data.join(name)).unwrap();
+            fs::set_permissions(data.join(name), Permissions::from_mode(0o600)).unwrap();
+            chown(data.join(name), Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(Path::new(&programs).join("postgres"));
+        command.arg("-D").arg(&data).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        for setting in
+            [&format!("port={port}"), "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
+        {
+            command.args(["-c", setting]);
+        }
+        if fs::metadata(home.path()).unwrap().uid() != owner.uid() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        let process = command.current_dir("/").spawn().unwrap();
+        let mut server = Self { process, authority, port, _home: home };
+        while PgConnection::connect(&server.url("sslmode=disable")).await.is_err() {
+            assert!(server.process.try_wait().unwrap().is_none(), "it did not start");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Some(server)
+    }
+
+    fn url(&self, parameters: &str) -> String {
+        format!(
+            "postgres://agenttrace@localhost:{}/postgres?hostaddr=127.0.0.1&host=localhost&{parameters}",
+            self.port
+        )
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        // The immediate shutdown, which takes its children along.
+        let pid = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-QUIT", &pid]).status();
+        let _ = self.process.wait();
+    }
+}
+
+/// An authority, and a certificate of it for `localhost`.
+fn make_certificates(folder: &Path) -> Option<()> {
+    let openssl = |arguments: &str| {
+        let done = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().ok()?;
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Some(())
+    };
+    fs::write(folder.join("names"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n").unwrap();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(&format!(
+        "req -x509 {key} -keyout authority.key -out authority.pem -subj /CN=test-authority -days 2"
+    ))?;
+    openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"))?;
+    openssl(
+        "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -out server.crt -days 2 \
+         -extfile names",
+    )
+}
+
+async fn reach(url: &str) -> Result<ReadDb, StoreError> {
+    let options = connect_options(&Secret::new(url), None).unwrap();
+    ReadDb::connect(options, ReadSettings::default()).await
+}
+
+#[tokio::test]
+async fn a_server_has_to_prove_its_name() {
+    let Some(server) = TlsServer::start().await else {
+        println!("skipped: there is no openssl");
+        return;
+    };
+    let authority = server.authority.display().to_string();
+    let verified = server.url(&format!("sslmode=verify-full&sslrootcert={authority}"));
+    reach(&verified).await.unwrap();
+    let mut c = PgConnection::connect(&verified).await.unwrap();
+    let encrypted: bool = sqlx::query_scalar("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        .fetch_one(&mut c)
+        .await
+        .unwrap();
+    assert!(encrypted);
+
+    let unknown = reach(&server.url("sslmode=verify-full")).await.unwrap_err();
+    assert!(matches!(&unknown, StoreError::Certificate(why) if why.contains("UnknownIssuer")), "{unknown:?}");
+    let other = verified.replace("&host=localhost", "");
+    let other = reach(&other).await.unwrap_err();
+    assert!(
+        matches!(&other, StoreError::Certificate(why) if why.contains("not valid for name")),
+        "{other:?}"
+    );
+    // Whoever asks for less gets it.
+    reach(&server.url("sslmode=require")).await.unwrap();
+
+    // What a person sees.
+    let program = |url: &str| {
+        let mut program = support::agenttrace();
+        let output = program.args(["events"]).env("AGENTTRACE_DATABASE_URL", url).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = program(&server.url("sslmode=verify-full"));
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("certificate is not accepted") && text.contains("sslrootcert=FILE"), "{text}");
+
+    c.execute("ALTER SYSTEM SET ssl = off").await.unwrap();
+    c.execute("SELECT pg_reload_conf()").await.unwrap();
+    c.close().await.unwrap();
+    // New connections follow the setting as soon as the server has read it.
+    while !matches!(reach(&verified).await, Err(StoreError::NotEncrypted)) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (code, text) = program(&verified);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(
+        text.contains("does not offer an encrypted connection") && text.contains("sslmode=disable"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn passwords_are_in_no_output() {
+    const PASSWORD: &str = "Tr0ub4dor";
+    let database = support::database().await;
+    let options = database.options.clone().password(PASSWORD);
+    let read = ReadDb::connect(options.clone(), ReadSettings::default()).await.unwrap();
+    let write = WriteDb::connect(options.clone()).await.unwrap();
+    let target = Target { options: options.clone(), label: "x".to_owned(), production: false, server: None };
+    let shown = format!("{read:?} {read:#?} {write:?} {write:#?} {target:?} {target:#?}");
+    assert!(shown.contains("ReadDb") && !shown.contains(PASSWORD), "{shown}");
+
+    // Errors: of the server, of the way there, of the URL. Nothing listens on port 1.
+    let nobody: PgConnectOptions = options.clone().username("at_nobody_of_that_name");
+    for error in [
+        ReadDb::connect(nobody, ReadSettings::default()).await.unwrap_err(),
+        reach(&format!("postgres://u:{PASSWORD}@127.0.0.1:1/d")).await.unwrap_err(),
+    ] {
+        let text = format!("{error} {error:?} {error:#?}");
+        assert!(!text.contains(PASSWORD), "{text}");
+    }
+    for (url, code) in [
+        (format!("postgres://u:{PASSWORD}@127.0.0.1:1/d"), 3),
+        (format!("postgres://u:x/{PASSWORD}@127.0.0.1:1/d"), 2),
+        (format!("host=127.0.0.1 password={PASSWORD}"), 2),
+        (format!("postgres://u@127.0.0.1:1/d?sslmode={PASSWORD}"), 2),
+    ] {
+        for command in [&["events"][..], &["db", "migrate"]] {
+            let mut program = support::agenttrace();
+            let output = program.args(command).env("AGENTTRACE_DATABASE_URL", &url).output().unwrap();
+            let text = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert!(!text.contains(PASSWORD), "{text}");
+            assert_eq!(output.status.code(), Some(code), "{text}");
+        }
+    }
+    for url in [format!("postgres://u:{PASSWORD}@h/d"), format!("postgres://u@h/d?password={PASSWORD}")] {
+        let output = support::agenttrace().args(["events", "--database-url", &url]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("carries a password") && !text.contains(PASSWORD), "{text}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    read.close().await;
+    write.close().await;
+    database.drop_now().await;
+}
