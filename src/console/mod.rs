@@ -10,6 +10,7 @@
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
 mod change;
+mod copy;
 mod editor;
 mod executor;
 #[cfg(test)]

@@ -85,6 +85,8 @@ pub(crate) enum Overlay {
     Organizations,
     /// The palette.
     Palette(Box<Palette>),
+    /// What is to be copied?
+    Copy,
     /// Leave?
     Quit,
 }
@@ -230,6 +232,7 @@ impl Model {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
             Some(Overlay::Palette(_)) => Context::Editor,
+            Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Organizations) => Context::Chooser,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,

@@ -5,7 +5,7 @@ use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
 use super::panes::timeline::Look;
-use super::panes::{footer, header, help, integrity};
+use super::panes::{copy, footer, header, help, integrity};
 use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
@@ -208,6 +208,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
+        Overlay::Copy => (" Copy ", centered(width, below, 50, lines(copy::height() + 2))),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -223,6 +224,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
+        Overlay::Copy => copy::paint(&mut painter, &model.setup.keymap),
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
         }

@@ -229,6 +229,17 @@ impl ChangePane {
         }
     }
 
+    /// The place that the line under the cursor is about (JSON Pointer).
+    pub(crate) fn pointer(&self) -> Option<&str> {
+        self.laid.as_ref().and_then(|l| l.lines.get(self.cursor)).and_then(|l| l.pointer.as_deref())
+    }
+
+    /// The states of the event, as far as they are here whole; the new one first.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let sides = self.states.iter().flat_map(|s| [s.new.as_deref(), s.old.as_deref()]);
+        sides.flatten().filter(|s| s.is_whole()).map(|s| &*s.text)
+    }
+
     /// Moves the cursor by lines.
     pub(crate) fn scroll(&mut self, by: isize) {
         self.cursor = self.cursor.saturating_add_signed(by);
