@@ -7,6 +7,7 @@ use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Wh
 use super::scan;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
+use crate::case::{self, accepted};
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, OrgScope};
@@ -204,6 +205,12 @@ async fn perform(
                 Some(event) => Some(Box::new(verify::verify_read(db, &scope, &event, cancel).await?)),
                 None => None,
             })
+        }
+        Work::Accept(record) => {
+            let kept =
+                case::folder().and_then(|folder| accepted::append(&folder.join(accepted::FILE), &record));
+            kept.map_err(|e| Failure::because(&e.to_string()))?;
+            Output::Accepted(record)
         }
         Work::VerifyTrail(scope) => {
             Output::TrailVerified(Box::new(scan::trail(db, scope, tell, cancel).await?))

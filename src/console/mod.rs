@@ -9,6 +9,7 @@
 //!
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
+mod accept;
 mod change;
 mod copy;
 mod editor;
@@ -34,6 +35,7 @@ mod terminal;
 mod theme;
 mod trail;
 mod update;
+mod verifying;
 mod view;
 mod window;
 mod zone;
@@ -97,6 +99,7 @@ pub async fn run(start: Start) -> Result<()> {
         local: Zone::Local,
         keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
+        user: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
     };
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));

@@ -1,5 +1,6 @@
 //! Everything the console knows. Changed by `update` only, drawn by `render`.
 
+use super::accept::Accepting;
 use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
@@ -54,6 +55,8 @@ pub(crate) struct Setup {
     pub(crate) keymap: Keymap,
     /// Colours.
     pub(crate) theme: Theme,
+    /// Under which name findings are accepted.
+    pub(crate) user: String,
 }
 
 /// Whether there is a database behind the screen.
@@ -87,6 +90,8 @@ pub(crate) enum Overlay {
     Palette(Box<Palette>),
     /// What is to be copied?
     Copy,
+    /// Why is a finding understood?
+    Accept(Box<Accepting>),
     /// Leave?
     Quit,
 }
@@ -231,8 +236,8 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_)) => Context::Editor,
             Some(Overlay::Copy) => Context::Copy,
+            Some(Overlay::Palette(_) | Overlay::Accept(_)) => Context::Editor,
             Some(Overlay::Organizations) => Context::Chooser,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,

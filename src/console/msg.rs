@@ -4,6 +4,7 @@ use super::change::{Form, Laid, States};
 use super::life::Life;
 use super::marks::{Glances, Look};
 use super::slots::{Slot, Ticket};
+use crate::case::accepted::Record;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
@@ -139,6 +140,8 @@ pub(crate) enum Output {
     EventVerified(Option<Box<EventReport>>),
     /// What was found out about a trail.
     TrailVerified(Box<Report>),
+    /// It is recorded that a finding is understood.
+    Accepted(Box<Record>),
 }
 
 /// A view as it is opened.
@@ -248,6 +251,8 @@ pub(crate) enum Work {
     VerifyEvent(OrgScope, EventKey),
     /// Whether a whole trail is.
     VerifyTrail(OrgScope),
+    /// Record that a finding is understood.
+    Accept(Box<Record>),
 }
 
 /// What `update` wants done.

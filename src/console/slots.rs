@@ -27,6 +27,8 @@ pub(crate) enum Slot {
     Integrity,
     /// Verifying a whole trail.
     Scan,
+    /// Recording that a finding is understood.
+    Accept,
     /// Fetching the event that others are compared with.
     Marked,
     /// Comparing states.
@@ -37,7 +39,7 @@ pub(crate) enum Slot {
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -49,6 +51,7 @@ impl Slot {
         Self::Marks,
         Self::Integrity,
         Self::Scan,
+        Self::Accept,
         Self::Marked,
         Self::Change,
         Self::Version,
@@ -66,6 +69,7 @@ impl Slot {
             Self::Event => Some("loading the event"),
             Self::Marks => Some("checking rows"),
             Self::Integrity => Some("verifying the event"),
+            Self::Accept => Some("recording"),
             Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),

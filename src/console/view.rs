@@ -1,5 +1,6 @@
 //! The whole screen, drawn from the model. Nothing is changed here, and no clock is read.
 
+use super::accept::Accepting;
 use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
@@ -209,6 +210,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
         Overlay::Copy => (" Copy ", centered(width, below, 50, lines(copy::height() + 2))),
+        Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -225,6 +227,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
         Overlay::Copy => copy::paint(&mut painter, &model.setup.keymap),
+        Overlay::Accept(asked) => return place(inner, asked.paint(&mut painter)),
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
         }
