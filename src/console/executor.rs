@@ -109,7 +109,7 @@ impl Executor {
                     token.cancel();
                 }
             }
-            Effect::Suspend | Effect::Redraw | Effect::Quit => {}
+            Effect::Suspend | Effect::Copy(_) | Effect::Redraw | Effect::Quit => {}
         }
     }
 

@@ -94,6 +94,8 @@ pub(crate) enum Overlay {
     Choices(Box<Choices>),
     /// The palette.
     Palette(Box<Palette>),
+    /// What is to be copied?
+    Copy,
     /// Why is a finding understood?
     Accept(Box<Accepting>),
     /// Leave?
@@ -245,6 +247,7 @@ impl Model {
             Some(Overlay::Quit) => Context::Confirm,
             Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_)) => Context::Editor,
             Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
+            Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
             None => Context::Pane,

@@ -276,6 +276,8 @@ pub(crate) enum Effect {
     Cancel(Slot),
     /// Give the terminal back and stop until `fg`.
     Suspend,
+    /// Give the terminal a text for the clipboard.
+    Copy(String),
     /// Draw everything anew.
     Redraw,
     /// Leave.

@@ -2,6 +2,7 @@
 
 pub(crate) mod change;
 pub(crate) mod choices;
+pub(crate) mod copy;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod footer;
