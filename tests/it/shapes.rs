@@ -8,8 +8,8 @@ use agenttrace::store::capabilities::{TextSearch, Ties};
 use agenttrace::store::schema::Layout;
 use agenttrace::store::timeline::{self, Looked, Pace, Seek};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError};
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -90,7 +90,7 @@ impl Shape {
                 sql + INDEXES
             }
         };
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut c).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut c).await.unwrap();
         c.close().await.unwrap();
         test
     }

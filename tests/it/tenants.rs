@@ -233,7 +233,7 @@ async fn single_events(db: &ReadDb, shape: Shape) {
         let newest = timeline::newest(db, &own_scope, Some(key.timestamp), &never()).await.unwrap();
         own("newest", &newest);
     }
-    let keys: Vec<EventKey> = foreign.iter().map(|row| row.key()).collect();
+    let keys: Vec<EventKey> = foreign.iter().map(agenttrace::domain::EventRow::key).collect();
     let seen = states::of(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(seen.iter().all(|seen| *seen == states::Seen::Gone), "{seen:?}");
     // Both have the same states: twice as many bytes would be the other's too.
