@@ -284,6 +284,22 @@ async fn the_owner_of_a_database_needs_no_superuser() {
     drop_all(database, vec![owner]).await;
 }
 
+/// What `db sql` prints for somebody else to run does what `db migrate` would.
+#[tokio::test]
+async fn the_printed_statements_protect_as_well() {
+    let database = support::database().await;
+    let mut c = superuser(&database).await;
+    for topic in ["roles", "rls"] {
+        let output = support::agenttrace().args(["db", "sql", topic]).output().unwrap();
+        execute(&mut c, &String::from_utf8(output.stdout).unwrap()).await.unwrap();
+    }
+    let status = status(&database.options).await;
+    assert_eq!(status.problems, Vec::<String>::new());
+    assert!(status.access.is_some_and(|access| access.roles && access.row_security));
+    drop(c);
+    drop_all(database, Vec::new()).await;
+}
+
 #[tokio::test]
 async fn privileges_beyond_the_roles_are_reported() {
     let database = protected(Protection::RowSecurity).await;
