@@ -12,6 +12,7 @@
 mod change;
 mod editor;
 mod executor;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 mod history;

@@ -387,3 +387,14 @@ fn values_of_an_event_narrow_the_view() {
     desk.keys("p").key(KeyCode::Esc);
     assert!(desk.model.overlay.is_none() && !desk.begins(Slot::View));
 }
+
+#[test]
+fn a_question_about_integrity_waits_for_a_verification() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fintegrity:broken").key(KeyCode::Enter);
+    let asked = |desk: &Desk| match desk.begun(Slot::View).1 {
+        Work::Open(ask, _) => ask.filter.range(ask.now, None, ask.window),
+        work => panic!("{work:?}"),
+    };
+    assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
+}
