@@ -27,6 +27,6 @@ pub(super) async fn open(
         Color::Never => ColorChoice::Never,
     };
     let filter = context.global.all_time.then(|| "all-time".to_owned());
-    let settings = context.read_settings()?;
-    console::run(Start { target, settings, organization, window, filter, color, theme: None }).await
+    let (settings, rules) = (context.read_settings()?, context.rules()?);
+    console::run(Start { target, settings, rules, organization, window, filter, color, theme: None }).await
 }

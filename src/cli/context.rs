@@ -1,7 +1,8 @@
 //! What every command starts from: configuration, target, organisation.
 
 use super::{Global, Out};
-use crate::config::{self, Choice, Config, Flags, Place, Span, Target};
+use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Span, Target};
+use crate::diff::Rules;
 use crate::domain::{OrgId, OrgScope, Safe};
 use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
@@ -39,6 +40,39 @@ impl Context {
             database: self.global.database.clone(),
         };
         config::choose(&self.config()?, &flags, |name| std::env::var(name).ok())
+    }
+
+    /// How states are judged: the built-in words, and what the configuration says instead.
+    ///
+    /// # Errors
+    /// As [`Self::config`].
+    pub fn rules(&self) -> Result<Rules> {
+        let DiffWords {
+            privilege,
+            secret,
+            secret_attribute,
+            secret_prefix,
+            owner,
+            network,
+            open_to_all,
+            noise,
+        } = self.config()?.diff;
+        let mut rules = Rules::default();
+        for (list, given) in [
+            (&mut rules.privilege, privilege),
+            (&mut rules.secret, secret),
+            (&mut rules.secret_attribute, secret_attribute),
+            (&mut rules.secret_prefix, secret_prefix),
+            (&mut rules.owner, owner),
+            (&mut rules.network, network),
+            (&mut rules.open_to_all, open_to_all),
+            (&mut rules.noise, noise),
+        ] {
+            if let Some(words) = given {
+                *list = words;
+            }
+        }
+        Ok(rules)
     }
 
     /// Limits of readers: `--timeout`, else the configuration's.

@@ -2,7 +2,7 @@
 
 use super::{Context, Format};
 use crate::diff::rows::{self, Role, Row, View};
-use crate::diff::{self, Budget, Change, Comparison, Detail, Options, patch, tree};
+use crate::diff::{self, Budget, Change, Comparison, Detail, Options, Rules, patch, tree};
 use crate::domain::{Event, Json, OrgScope, Safe};
 use crate::error::{Error, Kind, Result};
 use crate::export::{json, table};
@@ -78,7 +78,7 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
 }
 
 /// Nobody waits for a frame here: everything up to the size that PostgreSQL itself sends in one piece.
-const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_mins(1) };
+pub(super) const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_mins(1) };
 
 /// Columns of the layouts where there is no terminal: a line is as long as it needs to be.
 const UNCUT: usize = 1_000_000;
@@ -100,7 +100,7 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
         Some(second) => (&first.new_state, &second.new_state),
         None => (&first.previous_state, &first.new_state),
     };
-    let options = Options { budget: BUDGET, as_sets: args.sets, ..Options::default() };
+    let options = Options { budget: BUDGET, as_sets: args.sets, rules: context.rules()? };
     let begun = Instant::now();
     let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
     let compared =
@@ -116,7 +116,7 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
         }
         Format::Patch(form) => writeln!(out, "{}", patched(&compared, form)?)?,
         Format::Table | Format::Csv | Format::Source(_) => {
-            write_layout(&mut out, &compared, &args, context.out.style())?;
+            write_layout(&mut out, &compared, &args, options.rules, context.out.style())?;
         }
     }
     out.flush()?;
@@ -230,12 +230,14 @@ fn write_layout(
     out: &mut impl Write,
     compared: &Comparison<'_>,
     args: &DiffArgs,
+    rules: Rules,
     style: table::Style,
 ) -> io::Result<()> {
     let view = View {
         width: style.width.unwrap_or(UNCUT),
         mask: !args.show_secrets,
         unfold_all: args.unfold,
+        rules,
         ..View::default()
     };
     if args.layout == Layout::Raw && style.width.is_none() {

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod access;
 mod actor;
 mod asked;
 mod bench;

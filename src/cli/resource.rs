@@ -1,11 +1,12 @@
 //! `agenttrace resource`
 
-use super::diff::Stored;
+use super::diff::{BUDGET, Stored};
 use super::{Context, Format};
 use crate::diff::history::{self, At, Blame, BlameError, Known, Origin, Version};
 use crate::diff::json::Limits;
-use crate::diff::{Count, Options, change_count, unhurried};
-use crate::domain::{Event, Json, OrgScope, Safe, Timestamp};
+use crate::diff::rows::{self, View};
+use crate::diff::{Count, Options, change_count, compare, tree, unhurried};
+use crate::domain::{OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::store;
@@ -14,8 +15,8 @@ use std::io::{self, Write};
 /// Arguments of `resource`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
-What no event recorded is shown as unknown, with the events between which it happened. Values are exactly as stored.
-A resource without events is exit 4.")]
+What no event recorded is shown as unknown, with the events between which it happened. Secrets are masked, visibly;
+--format json holds every value exactly as it is stored. A resource without events is exit 4.")]
 pub struct ResourceArgs {
     /// Its type, such as role_binding
     #[arg(value_name = "TYPE")]
@@ -29,6 +30,12 @@ pub struct ResourceArgs {
     /// Who last set each value
     #[arg(long)]
     pub blame: bool,
+    /// Who touched or read it: actions, times and addresses of each actor, over all time
+    #[arg(long, conflicts_with_all = ["at", "blame"])]
+    pub access: bool,
+    /// Show what looks like a secret
+    #[arg(long)]
+    pub show_secrets: bool,
     /// Greatest number of events, newest first
     #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
@@ -54,20 +61,36 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
     let (kind, id) = (&args.resource_type, &args.resource_id);
     let resource = store::history::Resource { kind: kind.clone(), id: id.clone() };
-    let events = store::history::events(&reader.db, &scope, &resource, None, args.limit, &cancel).await?;
-    if events.is_empty() {
+    let nothing = || {
         let message = format!(
             "organisation '{}' has no event of {}/{}",
             scope.organization(),
             kind.escape_debug(),
             id.escape_debug()
         );
-        return Err(Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation"));
+        Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
+    };
+    let mut out = context.out.results();
+    if args.access {
+        let access = store::history::access(&reader.db, &scope, &resource, &cancel).await?;
+        if access.is_empty() {
+            return Err(nothing());
+        }
+        if format == Format::Json {
+            super::access::write_json(&mut out, &scope, &resource, &access)?;
+        } else {
+            super::access::write(&mut out, &access)?;
+        }
+        return Ok(out.flush()?);
+    }
+    let events = store::history::events(&reader.db, &scope, &resource, None, args.limit, &cancel).await?;
+    if events.is_empty() {
+        return Err(nothing());
     }
     if events.len() == args.limit as usize {
         context.out.remark(format_args!("only the newest {} events were read (--limit)", events.len()));
     }
-    let versions: Vec<Version<'_>> = events.iter().map(version).collect();
+    let versions: Vec<Version<'_>> = events.iter().map(Version::from).collect();
     let at = moment.map(|m| (m, history::state_at(&versions, m, LIMITS)));
     // With a time: of the state at that time.
     let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
@@ -80,24 +103,19 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     } else {
         None
     };
-    let mut out = context.out.results();
     if format == Format::Json {
         json::write_line(&mut out, &document(&scope, &args, &versions, at.as_ref(), blame.as_ref()))?;
     } else {
-        write_table(&mut out, &versions, at.as_ref(), blame.as_ref())?;
+        let view = View {
+            width: usize::MAX,
+            mask: !args.show_secrets,
+            rules: context.rules()?,
+            unfold_all: true,
+            ..View::default()
+        };
+        write_table(&mut out, &versions, at.as_ref(), blame.as_ref(), &view)?;
     }
     Ok(out.flush()?)
-}
-
-fn version(event: &Event) -> Version<'_> {
-    Version {
-        event_id: &event.row.event_id,
-        timestamp: event.row.timestamp,
-        actor_id: &event.row.actor_id,
-        action: &event.row.action,
-        previous: event.previous_state.as_ref().map(Json::as_str),
-        new: event.new_state.as_ref().map(Json::as_str),
-    }
 }
 
 #[derive(serde::Serialize)]
@@ -224,6 +242,7 @@ fn write_table(
     versions: &[Version<'_>],
     at: Option<&(Timestamp, At<'_>)>,
     blame: Option<&Blame<'_>>,
+    view: &View,
 ) -> io::Result<()> {
     let safe = Safe::from_untrusted;
     if let Some((moment, at)) = at {
@@ -231,8 +250,11 @@ fn write_table(
         writeln!(out, "at {}, after {}:", moment.to_rfc3339(), safe(by))?;
         match at.state {
             Known::State(text) => {
-                for line in json::pretty(text).lines() {
-                    writeln!(out, "{}", safe(line))?;
+                let options = Options { budget: BUDGET, rules: view.rules.clone(), as_sets: false };
+                for row in tree::unified(&compare(Some(text), Some(text), &options, &unhurried), view) {
+                    let text = row.text();
+                    // Without the gutter: nothing is marked in it.
+                    writeln!(out, "{}", text.strip_prefix("  ").unwrap_or(&text))?;
                 }
             }
             Known::Absent => writeln!(out, "the resource did not exist")?,
@@ -263,7 +285,9 @@ fn write_table(
                     Some(format!("unknown, between {} and {}", safe(&after), safe(id(until))))
                 }
             };
-            let value = safe(line.value).cut_end(40);
+            let hidden = view.mask && view.rules.hides(&line.path, line.value);
+            let value = if hidden { rows::masked(line.value) } else { line.value.to_owned() };
+            let value = safe(&value).cut_end(40);
             writeln!(out, "{:<32} {value:<40} {}", safe(&line.path), by.unwrap_or_default())?;
         }
     }

@@ -124,6 +124,9 @@ fn write_table(
     for explanation in &verification.consistent_with {
         writeln!(out, "                  consistent with: {}", Safe::from_untrusted(explanation))?;
     }
+    for explanation in &verification.ruled_out {
+        writeln!(out, "                  not: {}", Safe::from_untrusted(explanation))?;
+    }
     writeln!(out, "computed hash     {}", verification.computed_hash.as_deref().unwrap_or("-"))?;
     let predecessor = match &verification.predecessor {
         Predecessor::Genesis => "none: the chain begins here".to_owned(),
@@ -160,6 +163,7 @@ fn document<'a>(
         content: &'static str,
         detail: Option<&'a str>,
         consistent_with: &'a [String],
+        ruled_out: &'a [String],
         scheme: &'static str,
         stored_hash: &'a str,
         computed_hash: Option<&'a str>,
@@ -183,6 +187,7 @@ fn document<'a>(
             content: verification.content,
             detail: verification.detail.as_deref(),
             consistent_with: &verification.consistent_with,
+            ruled_out: &verification.ruled_out,
             scheme: verification.scheme.name,
             stored_hash: &verification.stored_hash,
             computed_hash: verification.computed_hash.as_deref(),

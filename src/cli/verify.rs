@@ -321,6 +321,9 @@ fn print_finding(out: &mut impl Write, lead: &str, finding: &Finding) -> Result<
     for explanation in &finding.consistent_with {
         writeln!(out, "    consistent with: {}", safe(explanation))?;
     }
+    for explanation in &finding.ruled_out {
+        writeln!(out, "    not: {}", safe(explanation))?;
+    }
     Ok(())
 }
 
@@ -409,6 +412,9 @@ fn print_event(out: &mut impl Write, report: &EventReport) -> Result<()> {
     }
     for explanation in &report.consistent_with {
         writeln!(out, "              consistent with: {}", safe(explanation))?;
+    }
+    for explanation in &report.ruled_out {
+        writeln!(out, "              not: {}", safe(explanation))?;
     }
     writeln!(out, "stored hash   {}", safe(&report.stored_hash))?;
     writeln!(out, "computed hash {}", report.computed_hash.as_deref().unwrap_or("none"))?;

@@ -4,10 +4,12 @@
 //! documents every key; a test holds the two together.
 
 mod connect;
+mod diff;
 mod duration;
 mod target;
 
 pub use connect::connect_options;
+pub use diff::DiffWords;
 pub use duration::Span;
 pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose, listens_at};
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub window: Span,
     /// Longest time an interactive statement may take.
     pub timeout: Span,
+    /// Words that say what matters in a state.
+    pub diff: DiffWords,
     /// Databases by name.
     pub profiles: BTreeMap<String, Profile>,
 }
@@ -113,6 +117,7 @@ struct RawConfig {
     profile: Option<String>,
     window: Option<String>,
     timeout: Option<String>,
+    diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
 
@@ -128,7 +133,13 @@ struct RawProfile {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { profile: None, window: Span::days(90), timeout: Span::seconds(30), profiles: BTreeMap::new() }
+        Self {
+            profile: None,
+            window: Span::days(90),
+            timeout: Span::seconds(30),
+            diff: DiffWords::default(),
+            profiles: BTreeMap::new(),
+        }
     }
 }
 
@@ -192,10 +203,17 @@ impl Config {
         {
             return Err(format!("profile: there is no [profiles.{name}]"));
         }
+        if let Some((list, word)) = raw.diff.useless() {
+            return Err(format!(
+                "diff.{list}: '{}' matches nothing; words are in lower case",
+                word.escape_debug()
+            ));
+        }
         Ok(Self {
             profile: raw.profile,
             window: span("window", raw.window)?.unwrap_or(defaults.window),
             timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
+            diff: raw.diff,
             profiles,
         })
     }
@@ -207,6 +225,7 @@ impl Config {
             profile: self.profile.clone(),
             window: Some(self.window.to_string()),
             timeout: Some(self.timeout.to_string()),
+            diff: self.diff.clone(),
             profiles: self
                 .profiles
                 .iter()
@@ -321,6 +340,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn words_that_can_never_match_are_refused() {
+        assert_eq!(
+            Config::parse("[diff]\nsecret = [\"Token\"]").unwrap_err().text,
+            "diff.secret: 'Token' matches nothing; words are in lower case"
+        );
+        let config = Config::parse("[diff]\nnoise = [\"updatedAt\", \"/a/*/b\"]").unwrap();
+        assert_eq!(config.diff.noise.unwrap().len(), 2);
+        let problem = Config::parse("[diff]\nsecrets = []").unwrap_err();
+        assert_eq!(problem.hint.as_deref(), Some("did you mean 'secret'?"));
+    }
+
     /// Every key of the example exists, and every key that exists is in the example.
     #[test]
     fn the_example_file_has_exactly_the_keys_of_the_code() {
@@ -338,6 +369,16 @@ mod tests {
             profile: Some(String::new()),
             window: Some(String::new()),
             timeout: Some(String::new()),
+            diff: DiffWords {
+                privilege: Some(Vec::new()),
+                secret: Some(Vec::new()),
+                secret_attribute: Some(Vec::new()),
+                secret_prefix: Some(Vec::new()),
+                owner: Some(Vec::new()),
+                network: Some(Vec::new()),
+                open_to_all: Some(Vec::new()),
+                noise: Some(Vec::new()),
+            },
             profiles: [(
                 "reporting".to_owned(),
                 RawProfile {

@@ -1,17 +1,17 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
 use super::change::{self, CAP, States};
-use super::json;
 use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
 use super::scan;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
-use crate::case::lists;
+use crate::case::{self, accepted, lists};
 use crate::config::Target;
 use crate::diff::Options;
 use crate::domain::{EventKey, EventRow, OrgScope};
+use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
 use crate::verify::{self, Progress};
@@ -206,6 +206,12 @@ async fn perform(
                 None => None,
             })
         }
+        Work::Accept(record) => {
+            let kept =
+                case::folder().and_then(|folder| accepted::append(&folder.join(accepted::FILE), &record));
+            kept.map_err(|e| Failure::because(&e.to_string()))?;
+            Output::Accepted(record)
+        }
         Work::VerifyTrail(scope) => {
             Output::TrailVerified(Box::new(scan::trail(db, scope, tell, cancel).await?))
         }
@@ -317,8 +323,8 @@ async fn event(
 ) -> std::result::Result<Option<Detail>, Failure> {
     let Some(event) = history::observe(db, scope, key, cap, cancel).await? else { return Ok(None) };
     let work = move || Detail {
-        previous_state: event.previous.as_ref().map(|s| json::pretty(&s.text)),
-        new_state: event.new.as_ref().map(|s| json::pretty(&s.text)),
+        previous_state: event.previous.as_ref().map(|s| pretty(&s.text, Limits::SCREEN)),
+        new_state: event.new.as_ref().map(|s| pretty(&s.text, Limits::SCREEN)),
         states: States { old: event.previous.map(Arc::new), new: event.new.map(Arc::new) },
         row: event.row,
     };

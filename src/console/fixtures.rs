@@ -72,6 +72,7 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
         local: Zone::Fixed(3_600),
         keymap: Keymap::shipped().unwrap(),
         theme: Theme::shipped("dark", Depth::Rgb).unwrap(),
+        user: "eve".to_owned(),
     };
     let wanted = (organization.map(|id| OrgId::new(id).unwrap()), String::new(), Filter::default());
     let mut model = Model::new(setup, moment(0), wanted);

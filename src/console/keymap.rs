@@ -70,6 +70,7 @@ actions! {
         State "state" "state" "the state of this resource after the event";
         Verify "verify" "verify" "verify the rows on the screen, large ones too";
         VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
+        Accept "accept" "accept" "accept the finding gone to, with a reason";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";
         PreviousFinding "previous-finding" "previous finding" "go to the event of the finding before";
         NextPane "next-pane" "next pane" "go to the next pane";

@@ -14,10 +14,8 @@ use super::panes::search::SearchLine;
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
 use super::slots::Slot;
-use super::trail;
-use super::update::{
-    begin, enter_first, go_to_version, look_at_rows, open, open_at, remember, retry, travel, visit,
-};
+use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
+use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, verify_trail};
 use super::zone::Zone;
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::filter::Filter;
@@ -40,6 +38,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             }
             Some(Overlay::Search(line)) => {
                 line.editor.input(key);
+            }
+            Some(Overlay::Accept(asked)) => {
+                asked.editor.input(key);
             }
             _ => model.filter.input(key),
         },
@@ -70,6 +71,7 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
             }
         }
         Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
+        Some(Overlay::Accept(asked)) => in_accept(model, asked, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
         Some(Overlay::Search(line)) => in_search(model, line, action, effects),
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
@@ -298,6 +300,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Verify => verify_screen(model, effects),
         Action::VerifyAll => verify_trail(model, effects),
+        Action::Accept => ask_to_accept(model),
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
         Action::Mark => mark(model),
@@ -371,53 +374,6 @@ fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
         _ => return,
     };
     model.timeline.step(step);
-}
-
-/// Verifies what is on the screen, whatever is known of it.
-fn verify_screen(model: &mut Model, effects: &mut Effects) {
-    if model.connection == Connection::Up && model.shows_current_place() {
-        look_at_rows(model, true, effects);
-        model.integrity.hurry(model.at.clock);
-    }
-}
-
-/// Starts reading the whole trail, or stops that.
-fn verify_trail(model: &mut Model, effects: &mut Effects) {
-    if stop(model, &[Slot::Scan], effects) || model.connection != Connection::Up {
-        return;
-    }
-    let Some(organization) = model.organization().cloned() else { return };
-    model.trails.begin(organization.clone());
-    begin(model, Slot::Scan, Work::VerifyTrail(OrgScope::enter(organization)), effects);
-}
-
-/// Goes to the next finding of the last verification, or back to the one before.
-fn step_finding(model: &mut Model, back: bool, effects: &mut Effects) {
-    let Some(organization) = model.organization().cloned() else { return };
-    let Some(verified) = model.trails.report_mut(&organization) else {
-        return model.notify(Safe::literal("V verifies the whole trail and lists its findings"));
-    };
-    let Some(finding) = verified.step(back) else {
-        return model.notify(Safe::literal("the last verification has no findings"));
-    };
-    let Some(key) = trail::place_of(finding) else {
-        return model.notify(Safe::literal("the row of this finding has no readable place in the timeline"));
-    };
-    if model.timeline.select(&key) || model.connection != Connection::Up {
-        return;
-    }
-    let focus = model.focus;
-    let mut filter = Filter::default();
-    filter.set_all_time();
-    match model.history.current() {
-        Some(place) if place.filter == filter => open_at(model, Land::At(key), effects),
-        _ => {
-            let mut place = Place::new(organization, filter.canonical(), filter);
-            place.selected = Some(key);
-            visit(model, place, effects);
-        }
-    }
-    model.focus = focus;
 }
 
 /// Lines that a movement scrolls; `None` for other actions.
@@ -517,7 +473,7 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
 }
 
 /// Stops what is running in some slots. Whether there was anything.
-fn stop(model: &Model, slots: &[Slot], effects: &mut Effects) -> bool {
+pub(super) fn stop(model: &Model, slots: &[Slot], effects: &mut Effects) -> bool {
     let before = effects.len();
     let running = slots.iter().filter(|s| s.activity().is_some() && model.slots.running(**s).is_some());
     effects.extend(running.map(|s| Effect::Cancel(*s)));

@@ -9,7 +9,7 @@ use crate::diff::history::{self, Blame, BlameError, BlameLine, Known, Origin, Ve
 use crate::diff::json::Limits;
 use crate::diff::rows::{self, Row, View};
 use crate::diff::{Options, compare, tree};
-use crate::domain::{Event, EventKey, Json, OrgScope, Safe, Timestamp};
+use crate::domain::{Event, EventKey, OrgScope, Safe, Timestamp};
 use crate::store::ReadDb;
 use crate::store::history::{Excerpt, Moment, Observed, Resource};
 use std::sync::Arc;
@@ -64,17 +64,6 @@ pub(crate) async fn events(
     Ok(events)
 }
 
-fn version(event: &Event) -> Version<'_> {
-    Version {
-        event_id: &event.row.event_id,
-        timestamp: event.row.timestamp,
-        actor_id: &event.row.actor_id,
-        action: &event.row.action,
-        previous: event.previous_state.as_ref().map(Json::as_str),
-        new: event.new_state.as_ref().map(Json::as_str),
-    }
-}
-
 /// Who last set each value of the state after the last event.
 ///
 /// # Errors
@@ -86,7 +75,7 @@ pub(crate) fn blame(
     options: &Options,
     stop: &dyn Fn() -> bool,
 ) -> Result<Laid, Failure> {
-    let versions: Vec<Version<'_>> = events.iter().map(version).collect();
+    let versions: Vec<Version<'_>> = events.iter().map(Version::from).collect();
     let limits = Limits { bytes: 16 << 20, nodes: 1_000_000 };
     let found = history::blame(&versions, limits, stop).map_err(|e| match e {
         BlameError::Stopped => Failure { cancelled: true, ..Failure::default() },
@@ -246,6 +235,7 @@ mod tests {
     use crate::console::change::Layout;
     use crate::console::fixtures::{BASE, event_row};
     use crate::diff::unhurried;
+    use crate::domain::Json;
     use std::collections::BTreeSet;
 
     const FORM: Form = Form { layout: Layout::Paths, width: 78, unfolded: BTreeSet::new() };

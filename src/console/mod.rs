@@ -9,6 +9,7 @@
 //!
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
+mod accept;
 mod change;
 mod editor;
 mod executor;
@@ -17,7 +18,6 @@ mod facts;
 mod fixtures;
 mod history;
 mod hits;
-mod json;
 pub mod keymap;
 mod keys;
 mod layout;
@@ -36,6 +36,7 @@ mod terminal;
 mod theme;
 mod trail;
 mod update;
+mod verifying;
 mod view;
 mod window;
 mod zone;
@@ -44,7 +45,7 @@ pub use theme::ColorChoice;
 
 use crate::case::lists;
 use crate::config::{Span, Target};
-use crate::diff::Options;
+use crate::diff::{Options, Rules};
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -66,6 +67,8 @@ pub struct Start {
     pub target: Target,
     /// Limits of the connections.
     pub settings: ReadSettings,
+    /// How states are judged.
+    pub rules: Rules,
     /// The organisation to look at; a chooser opens without one, unless there is only one.
     pub organization: Option<OrgId>,
     /// Length of the default time window.
@@ -98,10 +101,12 @@ pub async fn run(start: Start) -> Result<()> {
         local: Zone::Local,
         keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
+        user: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
     };
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
-    let executor = Executor::new(start.target, start.settings, Options::default());
+    let options = Options { rules: start.rules, ..Options::default() };
+    let executor = Executor::new(start.target, start.settings, options);
     let signals = signals()?;
     model.size = crossterm::terminal::size()?;
     model.lay_out();

@@ -1,5 +1,6 @@
 //! Everything the console knows. Changed by `update` only, drawn by `render`.
 
+use super::accept::Accepting;
 use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
@@ -56,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) keymap: Keymap,
     /// Colours.
     pub(crate) theme: Theme,
+    /// Under which name findings are accepted.
+    pub(crate) user: String,
 }
 
 /// Whether there is a database behind the screen.
@@ -91,6 +94,8 @@ pub(crate) enum Overlay {
     Choices(Box<Choices>),
     /// The palette.
     Palette(Box<Palette>),
+    /// Why is a finding understood?
+    Accept(Box<Accepting>),
     /// Leave?
     Quit,
 }
@@ -238,7 +243,7 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Search(_)) => Context::Editor,
+            Some(Overlay::Palette(_) | Overlay::Search(_) | Overlay::Accept(_)) => Context::Editor,
             Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,

@@ -5,6 +5,7 @@ use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::filter::List;
 use super::slots::{Slot, Ticket};
+use crate::case::accepted::Record;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
@@ -145,6 +146,8 @@ pub(crate) enum Output {
     EventVerified(Option<Box<EventReport>>),
     /// What was found out about a trail.
     TrailVerified(Box<Report>),
+    /// It is recorded that a finding is understood.
+    Accepted(Box<Record>),
 }
 
 /// A view as it is opened.
@@ -258,6 +261,8 @@ pub(crate) enum Work {
     VerifyEvent(OrgScope, EventKey),
     /// Whether a whole trail is.
     VerifyTrail(OrgScope),
+    /// Record that a finding is understood.
+    Accept(Box<Record>),
 }
 
 /// What `update` wants done.

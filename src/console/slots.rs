@@ -27,6 +27,8 @@ pub(crate) enum Slot {
     Integrity,
     /// Verifying a whole trail.
     Scan,
+    /// Recording that a finding is understood.
+    Accept,
     /// Fetching the event that others are compared with.
     Marked,
     /// Comparing states.
@@ -41,7 +43,7 @@ pub(crate) enum Slot {
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -53,6 +55,7 @@ impl Slot {
         Self::Marks,
         Self::Integrity,
         Self::Scan,
+        Self::Accept,
         Self::Marked,
         Self::Change,
         Self::Version,
@@ -72,6 +75,7 @@ impl Slot {
             Self::Event => Some("loading the event"),
             Self::Marks => Some("checking rows"),
             Self::Integrity => Some("verifying the event"),
+            Self::Accept => Some("recording"),
             Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),

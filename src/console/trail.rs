@@ -1,7 +1,9 @@
 //! What is known of whole trails: the scan that is running, and the last report of each organisation.
 
+use super::accept;
 use super::marks::Mark;
 use super::zone::Zone;
+use crate::case::accepted::Record;
 use crate::domain::{EventKey, OrgId, Safe, Timestamp, grouped};
 use crate::verify::{Finding, Progress, Report, Verdict};
 use std::collections::HashMap;
@@ -125,6 +127,17 @@ impl Trails {
         let Some(scan) = self.scan.take() else { return };
         let at = Timestamp::parse(&report.snapshot_at).unwrap_or(Timestamp::NEG_INFINITY);
         self.reports.insert(scan.organization, Verified { report, at, finding: None });
+    }
+
+    /// A finding was accepted.
+    pub(crate) fn accept(&mut self, record: &Record) {
+        let verified = self.reports.iter_mut().find(|(id, _)| id.as_str() == record.organization_id);
+        if let Some((_, verified)) = verified {
+            accept::apply(&mut verified.report, record);
+            // The next one has come into its place.
+            let last = verified.report.findings.len().checked_sub(1);
+            verified.finding = verified.finding.and_then(|at| last.map(|last| at.min(last)));
+        }
     }
 
     /// A scan has ended without one.

@@ -6,13 +6,14 @@ use super::history::{History, Place};
 use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
 use super::life::Life;
-use super::marks::{self, Glance, Look, Marks};
+use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
 use super::panes::change;
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
-use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe};
+use super::verifying::{look_at_rows, verify_event};
+use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
@@ -41,6 +42,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             match &mut model.overlay {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
                 Some(Overlay::Search(line)) => line.editor.paste(&text),
+                Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
         }
@@ -168,29 +170,6 @@ fn tick(model: &mut Model, effects: &mut Effects) {
     }
 }
 
-/// Checks the rows on the screen: those of which nothing is known yet, or all of them, thoroughly.
-pub(super) fn look_at_rows(model: &mut Model, thorough: bool, effects: &mut Effects) {
-    let rows: Vec<EventRow> = if thorough {
-        model.timeline.visible().map(|row| row.event.clone()).collect()
-    } else {
-        model.unmarked().cloned().collect()
-    };
-    if let (Some(query), false) = (&model.timeline.query, rows.is_empty()) {
-        let detected = model.marks.detected().cloned();
-        let look = Look { scope: query.scope.clone(), rows, detected, thorough };
-        begin(model, Slot::Marks, Work::Glance(look), effects);
-    }
-}
-
-/// Verifies the selected event, if it is time.
-fn verify_event(model: &mut Model, effects: &mut Effects) {
-    let Some(organization) = model.organization().cloned() else { return };
-    if let Some(row) = model.integrity.take_due(model.at.clock) {
-        let work = Work::VerifyEvent(OrgScope::enter(organization), row.key());
-        begin(model, Slot::Integrity, work, effects);
-    }
-}
-
 pub(super) fn retry(model: &mut Model, effects: &mut Effects) {
     if let Connection::Lost { retry_at, attempts, .. } = &mut model.connection {
         *retry_at = None;
@@ -250,6 +229,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         Slot::Integrity => model.integrity.fail(failure.text),
+        Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         Slot::Count | Slot::Connection | Slot::Pulse => {}
@@ -354,6 +334,10 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 model.marks.note_one(report.event_id.clone(), Glance::from_report(report));
             }
             model.integrity.fill(report);
+        }
+        Output::Accepted(record) => {
+            model.notify(Safe::literal("accepted"));
+            model.trails.accept(&record);
         }
         Output::TrailVerified(report) => {
             model.notify(Safe::from_untrusted(&format!("verified: {}", report.verdict)));

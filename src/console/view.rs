@@ -1,5 +1,6 @@
 //! The whole screen, drawn from the model. Nothing is changed here, and no clock is read.
 
+use super::accept::Accepting;
 use super::hits::Hit;
 use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
@@ -221,6 +222,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
         Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
+        Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -238,6 +240,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
+        Overlay::Accept(asked) => return place(inner, asked.paint(&mut painter)),
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
         }

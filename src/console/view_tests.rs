@@ -3,10 +3,10 @@
 use super::*;
 use crate::console::change::{self, States};
 use crate::console::fixtures::{Desk, event_row, organization};
-use crate::console::json;
 use crate::console::msg::{Detail, Opened, Outcome, Output, What, Work};
 use crate::diff::{Options, unhurried};
 use crate::domain::EventRow;
+use crate::export::pretty::{Limits, pretty};
 use crate::store::history::Excerpt;
 use crate::store::timeline::Count;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -108,7 +108,7 @@ fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
 fn with_states(desk: &mut Desk, previous: Option<&str>, new: Option<&str>) {
     desk.wait(100);
     let row = desk.model.timeline.row().unwrap().event.clone();
-    let lines = |state: Option<&str>| state.map(json::pretty);
+    let lines = |state: Option<&str>| state.map(|s| pretty(s, Limits::SCREEN));
     let detail =
         Detail { row, states: states(previous, new), previous_state: lines(previous), new_state: lines(new) };
     desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));

@@ -77,6 +77,9 @@ struct Type {
     compared: u64,
     /// Neighbours whose states do not even have the same members.
     other_members: u64,
+    /// Events with members before and after, and those of them in which a member stayed as it was.
+    updates: u64,
+    with_unchanged: u64,
     full: Findings,
     partial: Findings,
 }
@@ -126,6 +129,10 @@ impl GhostSearch {
         let entry = self.types.entry(resource_type.to_owned()).or_default();
         let old = version.previous.and_then(|t| members(t, limits));
         let new = version.new.and_then(|t| members(t, limits));
+        if let (Some(old), Some(new)) = (&old, &new) {
+            entry.updates += 1;
+            entry.with_unchanged += u64::from(old.iter().any(|(name, value)| new.get(name) == Some(value)));
+        }
         if let Some(track) = self.tracks.get(&key) {
             let ghost = |paths: Vec<String>| Ghost {
                 resource_type: key.0.clone(),
@@ -182,12 +189,24 @@ impl GhostSearch {
 }
 
 impl Type {
+    /// Whole states of a resource rarely have other members than the ones before.
+    fn often_other_members(&self) -> bool {
+        self.other_members * 4 >= self.compared
+    }
+
+    /// Whole states nearly always hold something that an event did not touch.
+    fn only_what_changed(&self) -> bool {
+        self.updates > 0 && self.with_unchanged * 20 <= self.updates
+    }
+
     fn writing(&self) -> Writing {
         if self.other_members == 0 {
             Writing::Full
         } else if self.compared < 4 {
             Writing::Undecided
-        } else if self.other_members * 4 >= self.compared && self.partial.total < self.full.total {
+        } else if (self.often_other_members() || self.only_what_changed())
+            && self.partial.total < self.full.total
+        {
             Writing::Partial
         } else {
             Writing::Full
@@ -354,6 +373,26 @@ mod tests {
         let report = search.report();
         let told: Vec<_> = report.iter().map(|t| (t.writing, t.total)).collect();
         assert_eq!(told, [(Writing::Partial, 0), (Writing::Undecided, 0)]);
+    }
+
+    #[test]
+    fn a_writer_that_always_touches_the_same_member_is_found_out() {
+        let mut search = GhostSearch::new(LIMITS);
+        for id in 0..3 {
+            let mut state: BTreeMap<String, u32> = (0..6).map(|k| (format!("k{k}"), 0)).collect();
+            for n in 0..40 {
+                let previous = (n > 0).then(|| object(&state, Some("k1")));
+                state.insert("k1".to_owned(), n);
+                let new = object(&state, (n > 0).then_some("k1"));
+                let (action, timestamp) =
+                    (if n > 0 { "update" } else { "create" }, Timestamp::from_micros(n.into()));
+                let (event_id, previous, new) = (&n.to_string(), previous.as_deref(), Some(new.as_str()));
+                let version = Version { event_id, timestamp, actor_id: "a", action, previous, new };
+                search.observe("thing", &id.to_string(), &version);
+            }
+        }
+        let report = search.report();
+        assert_eq!((report[0].writing, report[0].total), (Writing::Partial, 0));
     }
 
     #[test]

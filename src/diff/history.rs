@@ -6,7 +6,7 @@
 use super::compare::{Pair, Relation, Stopped, Structure};
 use super::json::{Doc, JsonError, Limits, NodeId};
 use super::rules::Rules;
-use crate::domain::Timestamp;
+use crate::domain::{Event, Json, Timestamp};
 
 /// An event of the resource. The caller has them in the order in which they happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,19 @@ pub struct Version<'a> {
     pub previous: Option<&'a str>,
     /// State after, as stored.
     pub new: Option<&'a str>,
+}
+
+impl<'a> From<&'a Event> for Version<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            event_id: &event.row.event_id,
+            timestamp: event.row.timestamp,
+            actor_id: &event.row.actor_id,
+            action: &event.row.action,
+            previous: event.previous_state.as_ref().map(Json::as_str),
+            new: event.new_state.as_ref().map(Json::as_str),
+        }
+    }
 }
 
 /// What is known of a state at one moment.

@@ -54,61 +54,11 @@ fn push_escape(out: &mut String, c: char) {
     }
 }
 
-/// The lines of a JSON text laid out for reading, each token as it stands. `text` must be JSON.
-pub fn pretty(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    let mut depth = 0usize;
-    let new_line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                out.push(c);
-                while let Some(c) = chars.next() {
-                    out.push(c);
-                    match c {
-                        '\\' => out.extend(chars.next()),
-                        '"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            '{' | '[' => {
-                out.push(c);
-                while chars.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(close) = chars.next_if(|c| matches!(c, '}' | ']')) {
-                    out.push(close);
-                } else {
-                    depth += 1;
-                    new_line(&mut out, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                new_line(&mut out, depth);
-                out.push(c);
-            }
-            ',' => {
-                out.push(c);
-                new_line(&mut out, depth);
-            }
-            ':' => out.push_str(": "),
-            c if c.is_ascii_whitespace() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{Event, EventRow, Json};
     use crate::export::record::tests::row;
-    use proptest::prelude::*;
 
     #[test]
     fn numbers_keep_their_digits_and_nothing_reaches_the_terminal() {
@@ -136,45 +86,5 @@ mod tests {
         assert!(read.get("new_state").is_none());
         assert_eq!(read["timestamp"], "2026-01-05T08:01:01.147504Z");
         assert_eq!(read["project_id"], serde_json::Value::Null);
-    }
-
-    #[test]
-    fn a_state_is_laid_out() {
-        insta::assert_snapshot!(pretty(r#"{"a": [1.10, {}, []], "b{": "x, \"y\": [", "c": null}"#), @r#"
-        {
-          "a": [
-            1.10,
-            {},
-            []
-          ],
-          "b{": "x, \"y\": [",
-          "c": null
-        }
-        "#);
-    }
-
-    fn values() -> impl Strategy<Value = serde_json::Value> {
-        use serde_json::Value;
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            "[\\PC\"\\\\{}\\[\\],: \n]{0,8}".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 24, 4, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                proptest::collection::hash_map("[a-z\"\\\\ {]{0,4}", inner, 0..4)
-                    .prop_map(|m| Value::Object(m.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn layout_changes_nothing_but_blanks(value in values()) {
-            let text = value.to_string();
-            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&pretty(&text)).unwrap(), value);
-        }
     }
 }

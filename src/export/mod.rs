@@ -3,6 +3,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod pretty;
 mod record;
 pub mod table;
 

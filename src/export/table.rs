@@ -1,6 +1,6 @@
 //! Lines for people: as many columns as fit, all text made safe for a terminal.
 
-use super::json;
+use super::pretty::{Limits, pretty};
 use super::record::{Record, Value};
 use crate::domain::{EventRow, Safe};
 use std::io::{self, Write};
@@ -190,14 +190,8 @@ pub fn write_event(out: &mut impl Write, event: Record<'_>, style: Style) -> io:
             Value::Text(text) if text.is_empty() => writeln!(out, "\"\"")?,
             Value::Text(text) => writeln!(out, "{}", Safe::from_untrusted(&text))?,
             Value::Json(state) => {
-                for (n, line) in json::pretty(state.as_str()).lines().enumerate() {
-                    writeln!(
-                        out,
-                        "{:indent$}{}",
-                        "",
-                        Safe::from_untrusted(line),
-                        indent = if n == 0 { 0 } else { 18 }
-                    )?;
+                for (n, line) in pretty(state.as_str(), Limits::NONE).iter().enumerate() {
+                    writeln!(out, "{:indent$}{line}", "", indent = if n == 0 { 0 } else { 18 })?;
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::timeline::Query;
 use super::{ReadDb, StoreError, filter_sql, page_sql};
-use crate::domain::{Event, EventKey, EventRow, OrgScope};
+use crate::domain::{Event, EventKey, EventRow, OrgScope, Timestamp};
 use crate::filter::{Filter, FilterError};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -92,6 +92,63 @@ pub async fn stored_bytes(
     sql.push(" ORDER BY timestamp DESC, event_id DESC LIMIT ").push_bind(i64::from(limit)).push(") s");
     let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+}
+
+/// Most addresses that are named for one actor.
+pub const MAX_ADDRESSES: usize = 20;
+
+/// What one actor did with a resource, by one action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Column `actor_type`.
+    pub actor_type: String,
+    /// Column `actor_id`.
+    pub actor_id: String,
+    /// An e-mail address of the actor.
+    pub actor_email: Option<String>,
+    /// Column `action`.
+    pub action: String,
+    /// Number of events.
+    pub events: u64,
+    /// Time of the first one.
+    pub first: Timestamp,
+    /// Time of the last one.
+    pub last: Timestamp,
+    /// Addresses, at most [`MAX_ADDRESSES`].
+    pub addresses: Vec<String>,
+}
+
+/// Who did what with a resource, by actor and action, over all time.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn access(
+    db: &ReadDb,
+    scope: &OrgScope,
+    resource: &Resource,
+    cancel: &CancellationToken,
+) -> Result<Vec<Access>, StoreError> {
+    let mut sql = QueryBuilder::new(
+        "SELECT actor_type, actor_id, max(actor_email), action, count(*), min(timestamp), max(timestamp), \
+         (array_agg(DISTINCT concat(actor_ip)) FILTER (WHERE actor_ip IS NOT NULL))[1:",
+    );
+    sql.push_bind(i32::try_from(MAX_ADDRESSES).unwrap_or(i32::MAX)).push("] FROM audit_events");
+    resource.push_where(&mut sql, scope);
+    sql.push(" GROUP BY actor_type, actor_id, action ORDER BY actor_type, actor_id, action");
+    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let access = |row: &PgRow| {
+        Ok(Access {
+            actor_type: row.try_get(0)?,
+            actor_id: row.try_get(1)?,
+            actor_email: row.try_get(2)?,
+            action: row.try_get(3)?,
+            events: row.try_get::<i64, _>(4)?.unsigned_abs(),
+            first: row.try_get::<SqlTime, _>(5)?.0,
+            last: row.try_get::<SqlTime, _>(6)?.0,
+            addresses: row.try_get::<Option<Vec<String>>, _>(7)?.unwrap_or_default(),
+        })
+    };
+    rows.iter().map(access).collect()
 }
 
 /// The resources of the events that match a query, at most `limit`.

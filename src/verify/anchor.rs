@@ -34,6 +34,7 @@ mod rfc3339 {
     use super::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
     pub(super) fn serialize<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&time.to_rfc3339())
     }

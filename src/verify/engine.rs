@@ -378,6 +378,7 @@ impl Readings {
             undecided(&mut finding.class);
             NO_SCHEME.clone_into(&mut finding.detail);
             finding.consistent_with = vec![OTHER_WRITER.to_owned()];
+            finding.ruled_out.clear();
         }
     }
 }

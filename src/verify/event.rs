@@ -1,7 +1,9 @@
 //! One event: its content, its predecessor, its successors.
 
 use super::detect::{Detected, detect};
+use super::finding::Class;
 use super::report::{SchemeUsed, Verdict};
+use crate::chain::links::parse_hash;
 use crate::chain::{Judge, Judgement, Row};
 use crate::domain::{Event, EventRow, OrgScope};
 use crate::store::{ReadDb, StoreError, links, timeline};
@@ -22,6 +24,8 @@ pub struct EventReport {
     /// In words: the other spelling, or what does not fit.
     pub detail: Option<String>,
     pub consistent_with: Vec<String>,
+    /// Explanations that come to mind and do not fit.
+    pub ruled_out: Vec<String>,
     pub scheme: SchemeUsed,
     pub stored_hash: String,
     /// Of the row as it is; absent when the scheme cannot write it.
@@ -116,6 +120,8 @@ fn report(
         Judgement::Undecided(why) => ("undecided", Some(why), Vec::new()),
         Judgement::Mismatch(mismatch) => ("mismatch", Some(mismatch.detail), mismatch.consistent_with),
     };
+    let compared = content == "mismatch" && computed_hash.is_some() && parse_hash(&row.hash).is_some();
+    let ruled_out = if compared { Class::ContentMismatch.ruled_out() } else { &[] };
     let predecessor = if row.previous_hash.is_empty() {
         Predecessor::Genesis
     } else if predecessors.is_empty() {
@@ -138,6 +144,7 @@ fn report(
         content,
         detail,
         consistent_with,
+        ruled_out: ruled_out.iter().map(|s| (*s).to_owned()).collect(),
         scheme: detected.used,
         stored_hash: row.hash.clone(),
         computed_hash,

@@ -56,6 +56,31 @@ impl Class {
         Self::TimeBeforePredecessor,
     ];
 
+    /// What it is not, in words: explanations that come to mind and do not fit.
+    pub(super) const fn ruled_out(self) -> &'static [&'static str] {
+        match self {
+            Self::ContentMismatch => {
+                &["another spelling of the same values: all that the database can have hidden were tried"]
+            }
+            Self::MissingPredecessor => &[
+                "a restart of the writing process: it begins without naming a predecessor",
+                "rows read out of order: order plays no part in this",
+            ],
+            Self::Fork => &["lost or deleted events: they leave no second successor"],
+            Self::AdditionalGenesis => {
+                &["lost or deleted events: they leave a predecessor that is named and not there"]
+            }
+            Self::PinMissing => &["events that came in late: they take none away"],
+            Self::Unreadable => &["a wrong hash: the row could not be compared with it"],
+            Self::TimeBeforePredecessor => &["a broken link: the chain is whole here"],
+            Self::MalformedHash
+            | Self::DuplicateEventId
+            | Self::PinMismatch
+            | Self::MissingGenesis
+            | Self::Undecided => &[],
+        }
+    }
+
     /// Its name in outputs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -107,6 +132,8 @@ pub struct Finding {
     pub detail: String,
     /// Explanations that fit.
     pub consistent_with: Vec<String>,
+    /// Explanations that come to mind and do not fit.
+    pub ruled_out: Vec<String>,
     /// The event's hash as stored: an acceptance is bound to it.
     #[serde(skip)]
     pub hash: String,
@@ -136,6 +163,7 @@ impl Finding {
             timestamp: time.to_rfc3339(),
             detail: detail.into(),
             consistent_with: fits.iter().map(|s| (*s).to_owned()).collect(),
+            ruled_out: class.ruled_out().iter().map(|s| (*s).to_owned()).collect(),
             hash: String::new(),
             previous_hash: String::new(),
             computed: None,
@@ -151,19 +179,17 @@ impl Finding {
     }
 
     pub(super) fn content(row: &Row<'_>, mismatch: Mismatch) -> Self {
-        Self {
-            hash: row.hash.to_owned(),
-            previous_hash: row.previous_hash.to_owned(),
-            computed: mismatch.computed,
-            consistent_with: mismatch.consistent_with,
-            ..Self::new(
-                Class::ContentMismatch,
-                row.fields.timestamp,
-                row.fields.event_id,
-                mismatch.detail,
-                &[],
-            )
+        let (time, event_id) = (row.fields.timestamp, row.fields.event_id);
+        let mut finding = Self::new(Class::ContentMismatch, time, event_id, mismatch.detail, &[]);
+        row.hash.clone_into(&mut finding.hash);
+        row.previous_hash.clone_into(&mut finding.previous_hash);
+        finding.consistent_with = mismatch.consistent_with;
+        if mismatch.computed.is_none() {
+            // What the scheme cannot write has not been tried in any spelling.
+            finding.ruled_out.clear();
         }
+        finding.computed = mismatch.computed;
+        finding
     }
 
     pub(super) fn undecided(row: &Scanned<'_>, why: String) -> Self {

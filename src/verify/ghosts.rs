@@ -7,7 +7,7 @@ use super::progress::Gauge;
 use crate::diff::ghost::{Ghost, GhostSearch, TypeReport};
 use crate::diff::history::Version;
 use crate::diff::json::Limits;
-use crate::domain::{Event, EventRow, Json, OrgScope, Timestamp};
+use crate::domain::{EventRow, OrgScope, Timestamp};
 use crate::filter::Filter;
 use crate::store::history::{self, Resource};
 use crate::store::states::{self, Seen};
@@ -181,7 +181,7 @@ impl Search<'_> {
             for (row, seen) in rows.iter().zip(seen) {
                 match seen {
                     Seen::Whole(event) => {
-                        self.ghosts.observe(&row.resource_type, &row.resource_id, &version(&event));
+                        self.ghosts.observe(&row.resource_type, &row.resource_id, &Version::from(&*event));
                     }
                     // Without its states nothing is known of the resource until the next event.
                     Seen::Large(_) | Seen::Unreadable(_) | Seen::Gone => {
@@ -192,17 +192,6 @@ impl Search<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn version(event: &Event) -> Version<'_> {
-    Version {
-        event_id: &event.row.event_id,
-        timestamp: event.row.timestamp,
-        actor_id: &event.row.actor_id,
-        action: &event.row.action,
-        previous: event.previous_state.as_ref().map(Json::as_str),
-        new: event.new_state.as_ref().map(Json::as_str),
     }
 }
 

@@ -358,6 +358,7 @@ pub(crate) mod tests {
             timestamp: String::new(),
             detail: String::new(),
             consistent_with: Vec::new(),
+            ruled_out: Vec::new(),
             hash: "h".to_owned(),
             previous_hash: "p".to_owned(),
             computed: None,

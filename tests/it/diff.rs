@@ -3,7 +3,7 @@
 use crate::support;
 
 use agenttrace::diff::json::{Doc, Limits};
-use agenttrace::diff::{Options, apply, compare, patch, unhurried};
+use agenttrace::diff::{Options, Rules, apply, compare, patch, unhurried};
 use agenttrace::domain::{EventKey, OrgId, OrgScope, Timestamp};
 use agenttrace::store::{ReadDb, ReadSettings, history};
 use flate2::read::GzDecoder;
@@ -235,6 +235,70 @@ async fn versions_of_a_resource_and_their_neighbours() {
     assert!(bytes(1).await > 0 && bytes(2).await > bytes(1).await);
     db.close().await;
     life.0.drop_now().await;
+}
+
+#[tokio::test]
+async fn who_touched_or_read_a_resource() {
+    let life = Life::new().await;
+    let document = life.json("resource role_binding rb-7 --access --format json");
+    let actors = document["actors"].as_array().unwrap();
+    let ids: Vec<&str> = actors.iter().map(|a| a["actor_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["bob", "eve", "alice"], "the last one first, nobody of another organisation");
+    assert_eq!(actors[1]["actions"], serde_json::json!({"read": 1, "update": 1}));
+    assert_eq!(
+        (&actors[0]["events"], &actors[0]["first"], &actors[0]["last"]),
+        (&2.into(), &"2026-01-15T00:01:00.000000Z".into(), &"2026-01-15T00:04:00.000000Z".into())
+    );
+    let (code, text) = life.run("resource role_binding rb-7 --access");
+    assert_eq!(code, 0);
+    assert!(text.contains("user eve · read 1, update 1\n    first 2026-01-15T00:02:00"), "{text}");
+    assert_eq!(life.run("resource role_binding nosuch --access").0, 4);
+    assert_eq!(life.run("resource role_binding rb-7 --access --blame").0, 2);
+    life.0.drop_now().await;
+}
+
+#[tokio::test]
+async fn secrets_are_masked_by_the_words_of_the_configuration() {
+    let life = Life::new().await;
+    let at = "resource role_binding rb-7 --at 2026-01-15T00:03:30Z";
+    for (more, shown) in
+        [("", false), (" --blame", false), (" --show-secrets", true), (" --format json", true)]
+    {
+        let (code, text) = life.run(&format!("{at}{more}"));
+        assert_eq!((code, text.contains("s3cr3t")), (0, shown), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, "[diff]\nsecret = [\"role\"]\nprivilege = []\n").unwrap();
+    let (_, text) = life.run(&format!("--config {} diff e2", file.display()));
+    assert!(text.contains("role ‹masked, 6 characters› → ‹masked, 5 characters›"), "{text}");
+    assert!(text.contains("+ token s3cr3t"), "{text}");
+    life.0.drop_now().await;
+}
+
+#[test]
+fn the_example_configuration_shows_the_built_in_words() {
+    let example = include_str!("../../config.example.toml");
+    let (_, part) = example.split_once("#[diff]\n").unwrap();
+    let lists: String = part
+        .lines()
+        .take_while(|l| !l.is_empty())
+        .filter(|l| !l.starts_with("# "))
+        .map(|l| format!("{}\n", &l[1..]))
+        .collect();
+    let shown: std::collections::BTreeMap<String, Vec<String>> = toml::from_str(&lists).unwrap();
+    let rules = Rules::default();
+    let built_in = [
+        ("privilege", rules.privilege),
+        ("secret", rules.secret),
+        ("secret_attribute", rules.secret_attribute),
+        ("secret_prefix", rules.secret_prefix),
+        ("owner", rules.owner),
+        ("network", rules.network),
+        ("open_to_all", rules.open_to_all),
+        ("noise", rules.noise),
+    ];
+    assert_eq!(shown, built_in.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ fn actions(model: &Model) -> Vec<Action> {
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
         Focus::Change => vec![A::Cancel, A::Layout, A::Mark, A::Compare, A::NextEvent],
-        Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Verify],
+        Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Accept, A::Verify],
         Focus::Event => vec![A::Cancel, A::NextEvent],
     };
     // The panes that are not on the screen are named, so that they can be found.

@@ -1,5 +1,6 @@
 //! What is known of the integrity of the selected event, of the rows on the screen, and of the whole trail.
 
+use crate::chain::{Scheme, protected_columns};
 use crate::console::keymap::{Action, Keymap};
 use crate::console::marks::{self, Glance, Mark};
 use crate::console::model::Model;
@@ -205,6 +206,9 @@ impl Lines {
         for explanation in &report.consistent_with {
             self.add("", &format!("consistent with: {explanation}"), Role::Muted);
         }
+        for explanation in &report.ruled_out {
+            self.add("", &format!("not: {explanation}"), Role::Muted);
+        }
         match &report.predecessor {
             Predecessor::Genesis => self.add("behind", "nothing: a chain begins here", Role::Text),
             Predecessor::Missing => {
@@ -311,6 +315,9 @@ impl Lines {
         for explanation in &finding.consistent_with {
             self.add("", &format!("consistent with: {explanation}"), Role::Muted);
         }
+        for explanation in &finding.ruled_out {
+            self.add("", &format!("not: {explanation}"), Role::Muted);
+        }
     }
 
     fn hashes(&mut self, report: &EventReport) {
@@ -320,17 +327,22 @@ impl Lines {
         self.add("computed", if same { "the same" } else { computed }, Role::Text);
     }
 
-    /// What nothing here says anything about.
+    fn protection(&mut self, scheme: Scheme) {
+        let (protected, unprotected) = protected_columns(scheme);
+        let text = format!("{} columns are protected by the hash", protected.len());
+        self.add("covered", &text, Role::Text);
+        if !unprotected.is_empty() {
+            self.add("", &format!("not protected: {}", unprotected.join(", ")), Role::Unable);
+        }
+    }
+
+    /// Which columns the hash protects, and what nothing here says anything about.
     fn limits(&mut self, model: &Model) {
+        if let Some(detected) = model.marks.detected() {
+            self.protection(detected.scheme);
+        }
         let Some(verified) = model.organization().and_then(|o| model.trails.report(o)) else { return };
         let coverage = &verified.report.coverage;
-        if !coverage.unprotected_columns.is_empty() {
-            self.add(
-                "open",
-                &format!("not hashed: {}", coverage.unprotected_columns.join(", ")),
-                Role::Unable,
-            );
-        }
         let mut label = "unknown";
         for text in &coverage.not_checked {
             self.add(std::mem::take(&mut label), text, Role::Muted);

@@ -58,6 +58,7 @@ fn event_report(desk: &Desk, content: &'static str) -> Box<EventReport> {
         content,
         detail: None,
         consistent_with: Vec::new(),
+        ruled_out: Vec::new(),
         scheme: SchemeUsed { name: "agenttrace-v1", guessed: false, confidence: 1.0 },
         stored_hash: row.hash.clone(),
         computed_hash: Some("7ab0".repeat(16)),
@@ -198,7 +199,7 @@ fn the_age_of_a_report_is_drawn_anew_only_while_it_is_seen() {
             desk.model.slots.abandon(slot);
         }
         desk.model.pulse_at = Duration::from_hours(1);
-        desk.model.next_wake().checked_sub(Duration::from_millis(desk.millis)).unwrap()
+        desk.model.next_wake().saturating_sub(Duration::from_millis(desk.millis))
     };
     assert!(quiet(&mut desk) > Duration::from_secs(2));
     desk.keys("4");
@@ -206,4 +207,28 @@ fn the_age_of_a_report_is_drawn_anew_only_while_it_is_seen() {
     desk.model.dirty = false;
     desk.wait(1_000);
     assert!(desk.model.dirty);
+}
+
+#[test]
+fn a_finding_is_accepted_with_a_reason_and_decides_the_verdict_no_more() {
+    let mut desk = Desk::sized(80, 24, Some("acme"));
+    desk.connect().opened(50, 0).keys("A");
+    assert!(desk.model.overlay.is_none(), "there is none");
+    let ticket = scanning(&mut desk);
+    let found = report(&[Class::Fork, Class::TimeBeforePredecessor], &["e89998", "e89990"]);
+    desk.end(ticket, Outcome::Done(Output::TrailVerified(found)));
+    desk.keys("'A").key(KeyCode::Enter);
+    assert!(!desk.begins(Slot::Accept), "not without a reason");
+    desk.keys("known restart");
+    insta::assert_snapshot!("accept_80x24", screen(&desk.model));
+    desk.key(KeyCode::Enter);
+    let (ticket, work) = desk.begun(Slot::Accept);
+    let Work::Accept(record) = work else { panic!("{work:?}") };
+    assert_eq!((record.note.as_str(), record.accepted_by.as_str()), ("known restart", "eve"));
+    assert_eq!((record.class.as_str(), record.event_id.as_str()), ("fork", "e89998"));
+    assert!(record.accepted_at.starts_with("2026-01-15T10:58:"), "{}", record.accepted_at);
+    desk.end(ticket, Outcome::Done(Output::Accepted(record)));
+    let verified = desk.model.trails.report(&organization()).unwrap();
+    assert_eq!((verified.report.verdict, verified.report.accepted.len()), (Verdict::Intact, 1));
+    assert_eq!(verified.current().unwrap().event_id, "e89990");
 }

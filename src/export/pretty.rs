@@ -1,26 +1,36 @@
 //! JSON laid out for reading, on its text: no number, no escape and no order of keys changes, whatever PostgreSQL
 //! stored. Lines beyond the limits are cut, and say so.
 
+use crate::diff::rows::size;
 use crate::domain::Safe;
 
-/// Greatest number of bytes of one state that are laid out.
-pub(crate) const MAX_BYTES: usize = 1 << 20;
+/// How much is laid out; the rest is cut, and its size told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Greatest number of bytes of the text.
+    pub bytes: usize,
+    /// Greatest number of lines.
+    pub lines: usize,
+    /// Greatest number of bytes of one value.
+    pub value: usize,
+}
 
-/// Greatest number of lines of one state.
-pub(crate) const MAX_LINES: usize = 20_000;
-
-/// Greatest number of bytes of one value; longer strings are cut, and the size of the rest is shown.
-const MAX_VALUE: usize = 4_096;
+impl Limits {
+    /// For a screen.
+    pub const SCREEN: Self = Self { bytes: 1 << 20, lines: 20_000, value: 4_096 };
+    /// Everything.
+    pub const NONE: Self = Self { bytes: usize::MAX, lines: usize::MAX, value: usize::MAX };
+}
 
 /// Deepest indentation in columns.
 const MAX_INDENT: usize = 40;
 
-/// Lays out a JSON text. The size of what is not shown stands on the last line.
-pub(crate) fn pretty(text: &str) -> Vec<Safe> {
-    let mut layout = Layout { lines: Vec::new(), line: String::new(), depth: 0 };
+/// The lines of a JSON text, each token as it stands. The size of what is not shown stands on the last line.
+pub fn pretty(text: &str, limits: Limits) -> Vec<Safe> {
+    let mut layout = Layout { lines: Vec::new(), line: String::new(), depth: 0, limits };
     let mut rest = text;
     while let Some(token) = next_token(rest) {
-        if layout.lines.len() >= MAX_LINES || text.len() - rest.len() >= MAX_BYTES {
+        if layout.lines.len() >= limits.lines || text.len() - rest.len() >= limits.bytes {
             layout.end_line();
             let shown = text.len() - rest.len();
             let note = format!("… cut: {} of {} shown", size(shown), size(text.len()));
@@ -39,6 +49,7 @@ struct Layout {
     lines: Vec<Safe>,
     line: String,
     depth: usize,
+    limits: Limits,
 }
 
 impl Layout {
@@ -64,8 +75,8 @@ impl Layout {
             }
             ":" => self.line.push_str(": "),
             blank if blank.trim_matches(WHITESPACE).is_empty() => {}
-            value if value.len() > MAX_VALUE => {
-                let mut end = MAX_VALUE;
+            value if value.len() > self.limits.value => {
+                let mut end = self.limits.value;
                 while !value.is_char_boundary(end) {
                     end -= 1;
                 }
@@ -116,22 +127,13 @@ fn string_end(text: &str) -> usize {
     text.len()
 }
 
-/// Bytes in decimal units.
-pub(crate) fn size(bytes: usize) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn shown(text: &str) -> String {
-        pretty(text).iter().map(Safe::as_str).collect::<Vec<_>>().join("\n")
+        pretty(text, Limits::NONE).iter().map(Safe::as_str).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -159,13 +161,13 @@ mod tests {
     #[test]
     fn what_is_cut_is_announced() {
         let long = format!("{{\"k\": \"{}\"}}", "x".repeat(300_000));
-        let lines = pretty(&long);
+        let lines = pretty(&long, Limits::SCREEN);
         assert_eq!(lines.len(), 3);
         assert!(lines[1].as_str().ends_with("… +295.9 kB"), "{}", &lines[1].as_str()[4_090..]);
         let many = format!("[{}1]", "1,".repeat(50_000));
-        let lines = pretty(&many);
-        assert_eq!(lines.len(), MAX_LINES + 1);
-        assert_eq!(lines[MAX_LINES].as_str(), "… cut: 40.0 kB of 100.0 kB shown");
+        let lines = pretty(&many, Limits::SCREEN);
+        assert_eq!(lines.len(), Limits::SCREEN.lines + 1);
+        assert_eq!(lines[Limits::SCREEN.lines].as_str(), "… cut: 39.9 kB of 100.0 kB shown");
     }
 
     #[test]
