@@ -7,10 +7,10 @@ use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Wh
 use super::scan;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
-use crate::case::{self, accepted};
+use crate::case::{self, accepted, lists};
 use crate::config::Target;
 use crate::diff::Options;
-use crate::domain::{EventKey, OrgScope};
+use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
@@ -109,7 +109,7 @@ impl Executor {
                     token.cancel();
                 }
             }
-            Effect::Suspend | Effect::Redraw | Effect::Quit => {}
+            Effect::Suspend | Effect::Copy(_) | Effect::Redraw | Effect::Quit => {}
         }
     }
 
@@ -189,7 +189,7 @@ async fn perform(
             Output::Alive
         }
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
-        Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
+        Work::Open(ask, land) => Output::Opened(Box::new(open(db, *ask, land, cancel).await?)),
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };
@@ -244,6 +244,14 @@ async fn perform(
                 life::state(&moment, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::Find(query, seek) => {
+            let page = timeline::page(db, &query, &seek, 1, cancel).await?;
+            Output::Found(page.rows.first().map(EventRow::key))
+        }
+        Work::Lists(names) => {
+            let read = |name: String| (name.clone(), lists::read(&name));
+            Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
