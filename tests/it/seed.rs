@@ -3,8 +3,10 @@
 
 use crate::shapes::{COLUMNS, Shape};
 use crate::support;
+#[expect(clippy::disallowed_types, reason = "the statements of the guide")]
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{Connection as _, Row as _};
 
 /// What is refused is quoted there.
 const DOCUMENT: &str = include_str!("../../docs/seed.md");
