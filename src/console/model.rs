@@ -11,6 +11,7 @@ use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
+use super::panes::sheet::Sheet;
 use super::panes::palette::Palette;
 use super::panes::timeline::Timeline;
 use super::slots::{Slot, Slots};
@@ -90,6 +91,8 @@ pub(crate) enum Overlay {
     Palette(Box<Palette>),
     /// Why is a finding understood?
     Accept(Box<Accepting>),
+    /// What is said about the view as a whole.
+    Sheet(Box<Sheet>),
     /// Leave?
     Quit,
 }
@@ -236,7 +239,7 @@ impl Model {
             Some(Overlay::Quit) => Context::Confirm,
             Some(Overlay::Palette(_) | Overlay::Accept(_)) => Context::Editor,
             Some(Overlay::Organizations) => Context::Chooser,
-            Some(Overlay::Help(_)) => Context::Pane,
+            Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
             None => Context::Pane,
         }

@@ -3,6 +3,7 @@
 use super::change::{Form, Laid, States};
 use super::life::Life;
 use super::marks::{Glances, Look};
+use super::panes::sheet::Subject;
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
@@ -134,6 +135,8 @@ pub(crate) enum Output {
     LaidOut(Laid),
     /// The event of a resource next to another, and the resource; `None` when there is none.
     Version(Resource, Option<EventKey>),
+    /// The lines of a sheet.
+    Sheet(Vec<Safe>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
@@ -234,6 +237,8 @@ pub(crate) enum Work {
     Blame(Life, Form),
     /// The state of a resource after an event.
     State(Life, Form),
+    /// What is said about a view as a whole, in lines of so many columns.
+    Sheet(Query, Subject, usize),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.

@@ -35,11 +35,13 @@ pub(crate) enum Slot {
     Change,
     /// Looking for the next version of a resource.
     Version,
+    /// Working out what is said about the view as a whole.
+    Sheet,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -55,6 +57,7 @@ impl Slot {
         Self::Marked,
         Self::Change,
         Self::Version,
+        Self::Sheet,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -74,6 +77,7 @@ impl Slot {
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
+            Self::Sheet => Some("working it out"),
         }
     }
 }

@@ -210,6 +210,9 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
         Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
+        Overlay::Sheet(sheet) => {
+            (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
+        }
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -218,6 +221,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let mut painter = painter.on(inner);
     match overlay {
         Overlay::Help(top) => help::paint(&mut painter, &model.setup.keymap, *top),
+        Overlay::Sheet(sheet) => sheet.paint(&mut painter),
         Overlay::Organizations => {
             let loading = model.slots.running(Slot::Organizations).is_some();
             model.organizations.paint(&mut painter, model.zone, loading);
