@@ -92,6 +92,7 @@ impl From<StoreError> for Failure {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
             StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::NothingGranted => " · an administrator grants organisations to roles",
             StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
