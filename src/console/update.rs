@@ -226,7 +226,6 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
-        Slot::Version => model.notify(failure.text),
         Slot::Sheet => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
                 sheet.fail(failure.text);
