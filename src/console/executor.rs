@@ -13,7 +13,7 @@ use crate::diff::Options;
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
 use crate::verify::{self, Progress};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Executor {
                     token.cancel();
                 }
             }
-            Effect::Suspend | Effect::Redraw | Effect::Quit => {}
+            Effect::Suspend | Effect::Copy(_) | Effect::Redraw | Effect::Quit => {}
         }
     }
 
@@ -199,10 +199,14 @@ async fn perform(
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
         Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
-        Work::VerifyEvent(scope, key) => {
+        Work::VerifyEvent(scope, key, thorough) => {
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
             Output::EventVerified(match event {
-                Some(event) => Some(Box::new(verify::verify_read(db, &scope, &event, cancel).await?)),
+                Some(event) => {
+                    let neighbours = thorough || links::are_quick(db, cancel).await?;
+                    let report = verify::verify_read(db, &scope, &event, neighbours, cancel).await?;
+                    Some(Box::new(report))
+                }
                 None => None,
             })
         }

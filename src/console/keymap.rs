@@ -61,6 +61,7 @@ actions! {
         Change "change" "change" "go to what the event changed";
         Integrity "integrity" "integrity" "go to what is known of the event's integrity";
         Event "event" "event" "go to the event";
+        Copy "copy" "copy" "copy: what, says the next key";
         Layout "layout" "layout" "show the change as paths, unified, side by side, raw";
         Mark "mark" "mark" "mark the event, to compare others with it";
         Compare "compare" "compare" "compare with the marked event; again: with the state before";
@@ -93,6 +94,13 @@ actions! {
         HistoryBack "history-back" "history" "an earlier filter";
         HistoryForward "history-forward" "later" "a later filter";
     }
+    Copy {
+        CopyRow "row" "row" "the event in one line";
+        CopyValue "value" "value" "the value under the cursor of the change";
+        CopyPath "path" "path" "its path (JSON Pointer)";
+        CopyCommand "command" "command" "the command that shows the event";
+        CopyJson "json" "JSON" "the event as JSON, without its states";
+    }
     Confirm {
         Yes "yes" "yes" "yes";
         No "no" "no" "no";
@@ -113,6 +121,8 @@ pub enum Section {
     Global,
     /// While text is typed.
     Editor,
+    /// After the key that copies.
+    Copy,
     /// While a question is open.
     Confirm,
     /// Everywhere.
@@ -120,7 +130,7 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Move, Self::Global, Self::Editor, Self::Confirm, Self::Always];
+    const ALL: [Self; 6] = [Self::Move, Self::Global, Self::Editor, Self::Copy, Self::Confirm, Self::Always];
 
     /// Its name in the keymap.
     const fn name(self) -> &'static str {
@@ -128,6 +138,7 @@ impl Section {
             Self::Move => "move",
             Self::Global => "global",
             Self::Editor => "editor",
+            Self::Copy => "copy",
             Self::Confirm => "confirm",
             Self::Always => "always",
         }
@@ -139,6 +150,7 @@ impl Section {
             Self::Move => "Moving",
             Self::Global => "Views and panes",
             Self::Editor => "While typing",
+            Self::Copy => "To be copied",
             Self::Confirm => "At a question",
             Self::Always => "Always",
         }
@@ -162,6 +174,8 @@ pub enum Context {
     Chooser,
     /// A line of text has the keys.
     Editor,
+    /// What is to be copied is asked for.
+    Copy,
     /// A question is open.
     Confirm,
 }
@@ -173,6 +187,7 @@ impl Context {
             Self::Pane => &[Section::Always, Section::Move, Section::Global],
             Self::Chooser => &[Section::Always, Section::Move],
             Self::Editor => &[Section::Always, Section::Editor],
+            Self::Copy => &[Section::Always, Section::Copy],
             Self::Confirm => &[Section::Always, Section::Confirm],
         }
     }
@@ -303,7 +318,7 @@ pub fn markdown() -> Result<String, KeymapError> {
         let keys: Vec<String> =
             keymap.keys_of(*action).iter().map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
         let written = match action.section() {
-            Section::Editor | Section::Confirm => {
+            Section::Editor | Section::Copy | Section::Confirm => {
                 writeln!(
                     out,
                     "| {} | {} ({}) |",

@@ -36,14 +36,16 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             Some(Overlay::Palette(palette)) => {
                 palette.editor.input(key);
             }
-            Some(Overlay::Search(line)) => {
-                line.editor.input(key);
-            }
             Some(Overlay::Accept(asked)) => {
                 asked.editor.input(key);
             }
+            Some(Overlay::Search(line)) => {
+                line.editor.input(key);
+            }
             _ => model.filter.input(key),
         },
+        // Whatever cannot be copied ends the question.
+        None if context == Context::Copy => model.overlay = None,
         None => {
             if let (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) = (&mut model.overlay, key.code)
                 && choices.pick(letter)
@@ -71,6 +73,7 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
             }
         }
         Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
+        Some(Overlay::Copy) => copy(model, action, effects),
         Some(Overlay::Accept(asked)) => in_accept(model, asked, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
         Some(Overlay::Search(line)) => in_search(model, line, action, effects),
@@ -303,6 +306,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Accept => ask_to_accept(model),
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
+        Action::Copy => model.overlay = Some(Overlay::Copy),
         Action::Mark => mark(model),
         Action::Blame => look(model, Lens::Blame),
         Action::State => look(model, Lens::State),
@@ -406,6 +410,17 @@ fn version(model: &mut Model, older: bool, effects: &mut Effects) {
         let scope = OrgScope::enter(place.organization.clone());
         let (resource, of) = (Resource::of(&row.event), row.event.key());
         begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
+    }
+}
+
+/// Copies something about the selected event.
+fn copy(model: &mut Model, action: Action, effects: &mut Effects) {
+    match super::copy::text(model, action) {
+        Ok(text) => {
+            effects.push(Effect::Copy(text));
+            model.notify(Safe::literal("copied, if the terminal allows it"));
+        }
+        Err(reason) => model.notify(Safe::literal(reason)),
     }
 }
 

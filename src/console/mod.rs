@@ -11,6 +11,7 @@
 
 mod accept;
 mod change;
+mod copy;
 mod editor;
 mod executor;
 mod facts;

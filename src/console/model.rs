@@ -94,6 +94,8 @@ pub(crate) enum Overlay {
     Choices(Box<Choices>),
     /// The palette.
     Palette(Box<Palette>),
+    /// What is to be copied?
+    Copy,
     /// Why is a finding understood?
     Accept(Box<Accepting>),
     /// Leave?
@@ -243,8 +245,9 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Search(_) | Overlay::Accept(_)) => Context::Editor,
+            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_)) => Context::Editor,
             Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
+            Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
             None => Context::Pane,

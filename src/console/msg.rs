@@ -257,8 +257,9 @@ pub(crate) enum Work {
     },
     /// What can be learnt of rows by reading their states.
     Glance(Look),
-    /// Whether one event is as it was written, and its place in the chain.
-    VerifyEvent(OrgScope, EventKey),
+    /// Whether one event is as it was written, and its place in the chain: where that is quickly found, or when it must
+    /// be found.
+    VerifyEvent(OrgScope, EventKey, bool),
     /// Whether a whole trail is.
     VerifyTrail(OrgScope),
     /// Record that a finding is understood.
@@ -274,6 +275,8 @@ pub(crate) enum Effect {
     Cancel(Slot),
     /// Give the terminal back and stop until `fg`.
     Suspend,
+    /// Give the terminal a text for the clipboard.
+    Copy(String),
     /// Draw everything anew.
     Redraw,
     /// Leave.

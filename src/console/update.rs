@@ -41,8 +41,8 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             model.dirty = true;
             match &mut model.overlay {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
-                Some(Overlay::Search(line)) => line.editor.paste(&text),
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
+                Some(Overlay::Search(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
         }

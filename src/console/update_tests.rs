@@ -6,7 +6,9 @@ use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
 use crate::console::msg::Detail;
 use crate::console::zone::Zone;
+use crate::diff::{Options, unhurried};
 use crate::filter::Filter;
+use crate::store::history::Excerpt;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -397,4 +399,40 @@ fn a_question_about_integrity_waits_for_a_verification() {
         work => panic!("{work:?}"),
     };
     assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
+}
+
+#[test]
+fn what_is_under_the_cursor_is_copied() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("yj");
+    let copied = |desk: &Desk| {
+        desk.effects.iter().find_map(|e| match e {
+            Effect::Copy(text) => Some(text.clone()),
+            _ => None,
+        })
+    };
+    assert!(copied(&desk).unwrap().starts_with(r#"{"event_id":"e90000","#));
+    desk.keys("yp");
+    assert_eq!(copied(&desk), None, "the cursor is in the timeline");
+    desk.keys("3").wait(100);
+    let row = desk.model.timeline.row().unwrap().event.clone();
+    let state = |text: &str| {
+        let excerpt = Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None };
+        Some(std::sync::Arc::new(excerpt))
+    };
+    let states = States { old: state(r#"{"role": "a", "gone": 1.10}"#), new: state(r#"{"role": "\u001b"}"#) };
+    let detail = Detail { row, states, previous_state: None, new_state: None };
+    desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));
+    let (ticket, work) = desk.begun(Slot::Change);
+    let Work::LayOut(states, form) = work else { panic!("{work:?}") };
+    let laid = crate::console::change::lay_out(&states, &form, &Options::default(), &unhurried);
+    desk.end(ticket, Outcome::Done(Output::LaidOut(laid)));
+    desk.keys("yp");
+    assert_eq!(copied(&desk).as_deref(), Some("/role"));
+    desk.keys("yv");
+    assert_eq!(copied(&desk).as_deref(), Some(r#""\u001b""#));
+    desk.keys("jyv");
+    assert_eq!(copied(&desk).as_deref(), Some("1.10"));
+    desk.keys("yx");
+    assert!(copied(&desk).is_none() && desk.model.overlay.is_none());
 }

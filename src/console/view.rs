@@ -7,7 +7,7 @@ use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
 use super::panes::timeline::Look;
-use super::panes::{footer, header, help, integrity};
+use super::panes::{copy, footer, header, help, integrity};
 use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
@@ -218,11 +218,12 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
+        Overlay::Copy => (" Copy ", centered(width, below, 50, lines(copy::height() + 2))),
+        Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
         Overlay::Choices(choices) => {
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
         Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
-        Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -240,6 +241,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
+        Overlay::Copy => copy::paint(&mut painter, &model.setup.keymap),
         Overlay::Accept(asked) => return place(inner, asked.paint(&mut painter)),
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);

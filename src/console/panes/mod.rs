@@ -1,7 +1,8 @@
 //! The parts of the screen: each has its small state, and draws itself from it.
 
-pub(crate) mod choices;
 pub(crate) mod change;
+pub(crate) mod choices;
+pub(crate) mod copy;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod footer;
