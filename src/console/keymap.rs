@@ -48,6 +48,12 @@ actions! {
     }
     Global {
         Filter "filter" "filter" "edit the filter";
+        Search "search" "search" "look for words in this view, towards the past";
+        NextHit "next-hit" "next hit" "the next (older) event that has them";
+        PreviousHit "previous-hit" "hit before" "the previous (newer) event that has them";
+        Include "include" "include" "narrow the view to a value of this event";
+        Exclude "exclude" "exclude" "leave a value of this event out of the view";
+        Pivot "pivot" "pivot" "everything with a value of this event";
         Organization "organization" "organisation" "choose the organisation";
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
@@ -83,6 +89,8 @@ actions! {
         Submit "submit" "run" "run the filter; run the action";
         Leave "leave" "leave" "leave without a change";
         Clear "clear" "clear" "clear the line";
+        Complete "complete" "complete" "complete the field or value; again: the next one";
+        CompleteBack "complete-back" "complete back" "the completion before";
         HistoryBack "history-back" "history" "an earlier filter";
         HistoryForward "history-forward" "later" "a later filter";
     }

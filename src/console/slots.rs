@@ -35,11 +35,15 @@ pub(crate) enum Slot {
     Change,
     /// Looking for the next version of a resource.
     Version,
+    /// Reading lists that a filter names.
+    Lists,
+    /// Looking for something in the view.
+    Find,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -55,6 +59,8 @@ impl Slot {
         Self::Marked,
         Self::Change,
         Self::Version,
+        Self::Lists,
+        Self::Find,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -74,6 +80,8 @@ impl Slot {
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
+            Self::Lists => Some("reading lists"),
+            Self::Find => Some("searching"),
         }
     }
 }

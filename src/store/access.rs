@@ -31,6 +31,8 @@ pub(super) enum Access {
     Words {
         /// The index on the search vector.
         index: String,
+        /// Row-level security keeps the role from the index; the function `agenttrace_search` asks it instead.
+        by_function: bool,
     },
     /// No index on time: the whole table is read.
     Scan,
@@ -150,7 +152,8 @@ impl Access {
             Self::Ordered { branches, .. } | Self::Lookup { branches } => {
                 branches.iter().map(|b| b.index.as_str()).collect()
             }
-            Self::Words { index } => vec![index],
+            Self::Words { by_function: true, .. } => Vec::new(),
+            Self::Words { index, .. } => vec![index],
             Self::Scan | Self::Opaque => Vec::new(),
         };
         names.sort_unstable();
@@ -164,6 +167,10 @@ impl Access {
 fn best(capabilities: &Capabilities, fixed: &[Fixed]) -> Option<(Vec<Branch>, Vec<usize>)> {
     let candidates = capabilities.indexes.iter().filter_map(|index| {
         let prefix = prefix_before_time(index)?;
+        // Under row-level security no function may be asked before the policy has been: the index is of no use then.
+        if capabilities.row_security && prefix.contains(&EMAIL) {
+            return None;
+        }
         let (branches, mut used) = branches(capabilities, index, &prefix, fixed)?;
         used.sort_unstable();
         (!used.is_empty()).then_some((branches, used))

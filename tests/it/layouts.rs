@@ -8,8 +8,8 @@ use agenttrace::domain::{NewEvent, Timestamp};
 use agenttrace::store::schema::{self, Layout, Step, partitions};
 use agenttrace::store::writer::{BulkWriter, Fate, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, WriteDb};
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
 use std::sync::Mutex;
 use tokio::runtime::Runtime;
 
@@ -51,7 +51,8 @@ async fn nothing_can_be_changed(c: &mut PgConnection) {
             format!("DELETE FROM {table}"),
             format!("TRUNCATE {table}"),
         ] {
-            let error = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut *c).await.unwrap_err();
+            let error =
+                sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut *c).await.unwrap_err();
             let code = error.as_database_error().unwrap().code().unwrap().into_owned();
             assert_eq!(code, "42501", "{statement}: {error}");
         }

@@ -28,6 +28,7 @@ mod roles;
 mod seed;
 mod server;
 mod shapes;
+mod tenants;
 mod timeline;
 mod verify;
 mod writer;

@@ -8,8 +8,8 @@ use agenttrace::domain::Timestamp;
 use agenttrace::store::ReadDb;
 use agenttrace::store::explain::{self, Explanation, Way};
 use agenttrace::store::timeline::{self, Seek};
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
 
 /// Events of the organisation `big` that share one instant.
 const RUN: i64 = 50_000;
@@ -43,12 +43,12 @@ async fn filled(shape: Shape, events: i64) -> TestDatabase {
     .await
     .unwrap();
     for (name, _) in &indexes {
-        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX {name}"))).execute(&mut c).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP INDEX {name}"))).execute(&mut c).await.unwrap();
     }
     sqlx::query(FILL).bind(events).bind(RUN).execute(&mut c).await.unwrap();
     for (_, definition) in indexes.iter().filter(|(name, _)| name != "idx_audit_search") {
         let definition = definition.replace(" ON ONLY ", " ON ");
-        sqlx::raw_sql(AssertSqlSafe(definition)).execute(&mut c).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(definition)).execute(&mut c).await.unwrap();
     }
     sqlx::raw_sql("VACUUM ANALYZE audit_events").execute(&mut c).await.unwrap();
     c.close().await.unwrap();

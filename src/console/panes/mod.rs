@@ -1,6 +1,7 @@
 //! The parts of the screen: each has its small state, and draws itself from it.
 
 pub(crate) mod change;
+pub(crate) mod choices;
 pub(crate) mod copy;
 pub(crate) mod event;
 pub(crate) mod filter;
@@ -10,4 +11,5 @@ pub(crate) mod help;
 pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
+pub(crate) mod search;
 pub(crate) mod timeline;

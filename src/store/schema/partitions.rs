@@ -28,6 +28,7 @@ pub struct Partition {
     pub detach_pending: bool,
 }
 
+#[expect(clippy::ref_option, reason = "the form that serde asks for")]
 fn text<S: serde::Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     time.map(Timestamp::to_rfc3339).serialize(serializer)
 }
