@@ -14,6 +14,7 @@ mod change;
 mod copy;
 mod editor;
 mod executor;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 mod history;
@@ -31,6 +32,7 @@ mod panes;
 mod row;
 mod runtime;
 mod scan;
+mod sheets;
 mod slots;
 mod terminal;
 mod theme;

@@ -1,6 +1,7 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
 use super::change::CAP;
+use super::facts::Known;
 use super::history::{History, Place};
 use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
@@ -225,6 +226,11 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
+        Slot::Sheet => {
+            if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+                sheet.fail(failure.text);
+            }
+        }
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         Slot::Integrity => model.integrity.fail(failure.text),
@@ -364,6 +370,11 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             submit(model, submitted, effects);
         }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
+        Output::Sheet(lines) => {
+            if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+                sheet.fill(lines);
+            }
+        }
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
     }
 }
@@ -413,7 +424,8 @@ pub(super) fn open(model: &mut Model, effects: &mut Effects) {
 }
 
 pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
-    let Some(place) = model.history.current() else { return };
+    let Some(place) = model.history.current_mut() else { return };
+    place.filter.supply(&Known(model.trails.report(&place.organization)));
     let ask = Ask {
         scope: OrgScope::enter(place.organization.clone()),
         filter: place.filter.clone(),
