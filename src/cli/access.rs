@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 /// What one actor did with the resource.
-struct Actor<'a> {
+struct Visitor<'a> {
     actor_type: &'a str,
     actor_id: &'a str,
     actor_email: Option<&'a str>,
@@ -19,12 +19,12 @@ struct Actor<'a> {
 }
 
 /// By actor, the last one first.
-fn actors(access: &[Access]) -> Vec<Actor<'_>> {
-    let mut actors: Vec<Actor<'_>> = Vec::new();
+fn visitors(access: &[Access]) -> Vec<Visitor<'_>> {
+    let mut visitors: Vec<Visitor<'_>> = Vec::new();
     // Lines of one actor stand together.
     for line in access {
-        let same = |a: &&mut Actor<'_>| a.actor_type == line.actor_type && a.actor_id == line.actor_id;
-        if let Some(actor) = actors.last_mut().filter(same) {
+        let same = |a: &&mut Visitor<'_>| a.actor_type == line.actor_type && a.actor_id == line.actor_id;
+        if let Some(actor) = visitors.last_mut().filter(same) {
             actor.actor_email = actor.actor_email.or(line.actor_email.as_deref());
             actor.events += line.events;
             actor.actions.insert(&line.action, line.events);
@@ -32,7 +32,7 @@ fn actors(access: &[Access]) -> Vec<Actor<'_>> {
             actor.last = actor.last.max(line.last);
             actor.addresses.extend(line.addresses.iter().map(String::as_str));
         } else {
-            actors.push(Actor {
+            visitors.push(Visitor {
                 actor_type: &line.actor_type,
                 actor_id: &line.actor_id,
                 actor_email: line.actor_email.as_deref(),
@@ -44,8 +44,8 @@ fn actors(access: &[Access]) -> Vec<Actor<'_>> {
             });
         }
     }
-    actors.sort_by(|a, b| (b.last, b.actor_id).cmp(&(a.last, a.actor_id)));
-    actors
+    visitors.sort_by(|a, b| (b.last, b.actor_id).cmp(&(a.last, a.actor_id)));
+    visitors
 }
 
 /// Writes it for people.
@@ -54,7 +54,7 @@ fn actors(access: &[Access]) -> Vec<Actor<'_>> {
 /// When `out` cannot be written.
 pub(super) fn write(out: &mut impl Write, access: &[Access]) -> io::Result<()> {
     let safe = Safe::from_untrusted;
-    for actor in actors(access) {
+    for actor in visitors(access) {
         let name = actor.actor_email.filter(|e| !e.is_empty()).unwrap_or(actor.actor_id);
         let actions: Vec<String> = actor.actions.iter().map(|(action, n)| format!("{action} {n}")).collect();
         writeln!(out, "{} {} · {}", safe(actor.actor_type), safe(name), safe(&actions.join(", ")))?;
@@ -91,9 +91,9 @@ struct ActorJson<'a> {
     addresses: BTreeSet<&'a str>,
 }
 
-impl<'a> From<Actor<'a>> for ActorJson<'a> {
-    fn from(actor: Actor<'a>) -> Self {
-        let Actor { actor_type, actor_id, actor_email, events, actions, first, last, addresses } = actor;
+impl<'a> From<Visitor<'a>> for ActorJson<'a> {
+    fn from(actor: Visitor<'a>) -> Self {
+        let Visitor { actor_type, actor_id, actor_email, events, actions, first, last, addresses } = actor;
         let (first, last) = (first.to_rfc3339(), last.to_rfc3339());
         Self { actor_type, actor_id, actor_email, events, actions, first, last, addresses }
     }
@@ -114,7 +114,7 @@ pub(super) fn write_json(
         organization_id: scope.organization().as_str(),
         resource_type: &resource.kind,
         resource_id: &resource.id,
-        actors: actors(access).into_iter().map(ActorJson::from).collect(),
+        actors: visitors(access).into_iter().map(ActorJson::from).collect(),
     };
     json::write_line(out, &document)
 }

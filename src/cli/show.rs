@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         writeln!(results, "{}", text.map_err(|e| Error::new(Kind::Incomplete, e.to_string()))?)?;
         return Ok(results.flush()?);
     }
-    let verification = verify::verify_read(db, &scope, &event, &cancel).await?;
+    let verification = verify::verify_read(db, &scope, &event, true, &cancel).await?;
     let around = around(db, &scope, event.row.key(), args.context as usize, &cancel).await?;
     match context.global.format.unwrap_or(Format::Table) {
         Format::Table | Format::Source(_) | Format::Patch(_) => {
@@ -131,6 +131,7 @@ fn write_table(
     let predecessor = match &verification.predecessor {
         Predecessor::Genesis => "none: the chain begins here".to_owned(),
         Predecessor::Missing => "not in the organisation".to_owned(),
+        Predecessor::Unknown => "not looked up".to_owned(),
         Predecessor::Found { events } => ids(events, "-"),
     };
     writeln!(out, "predecessor       {predecessor}")?;
@@ -177,7 +178,7 @@ fn document<'a>(
     }
     let predecessor = match &verification.predecessor {
         Predecessor::Found { events } => events.first(),
-        Predecessor::Genesis | Predecessor::Missing => None,
+        Predecessor::Genesis | Predecessor::Missing | Predecessor::Unknown => None,
     };
     Document {
         schema_version: json::SCHEMA_VERSION,

@@ -420,6 +420,7 @@ fn print_event(out: &mut impl Write, report: &EventReport) -> Result<()> {
     writeln!(out, "computed hash {}", report.computed_hash.as_deref().unwrap_or("none"))?;
     match &report.predecessor {
         Predecessor::Genesis => writeln!(out, "predecessor   none: the beginning of a chain")?,
+        Predecessor::Unknown => writeln!(out, "predecessor   not looked up")?,
         Predecessor::Missing => writeln!(out, "predecessor   MISSING: {}", safe(&report.previous_hash))?,
         Predecessor::Found { events } => {
             for event in events {

@@ -52,7 +52,7 @@ impl Accepting {
             "It stays listed and decides the verdict no more. Why is it understood?",
             Role::Muted,
         );
-        let (x, _) = self.editor.paint(painter, 1, 2, None);
+        let (x, _) = self.editor.paint(painter, 1, 2, &[], None);
         painter.say(1, 3, "It is recorded with your name and the time.", Role::Muted);
         (x, 2)
     }

@@ -348,8 +348,8 @@ mod tests {
     use super::*;
     use crate::diff::unhurried;
 
-    fn excerpt(text: &str) -> Option<Arc<Excerpt>> {
-        Some(Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None }))
+    fn whole(text: &str) -> Arc<Excerpt> {
+        Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None })
     }
 
     fn laid(states: &States, layout: Layout, width: usize) -> Laid {
@@ -368,7 +368,7 @@ mod tests {
         let long = "0123456789".repeat(30);
         let old = format!("{{\"text\": \"{long}a\", \"日本語日本語日本語日本語\": [1, 2]}}");
         let new = format!("{{\"text\": \"{long}b\", \"日本語日本語日本語日本語\": [1, 2, 3]}}");
-        let states = States { old: excerpt(&old), new: excerpt(&new) };
+        let states = States { old: Some(whole(&old)), new: Some(whole(&new)) };
         for layout in [Layout::Paths, Layout::Unified, Layout::Raw, Layout::Columns] {
             for width in [12, 40, 78, 118] {
                 let laid = laid(&states, layout, width);
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn of_large_states_sizes_and_digests_are_told() {
         let beginning = Excerpt { text: "[1, ".into(), bytes: 50_000_000, sha256: Some("ab12".to_owned()) };
-        let states = States { old: excerpt("[]"), new: Some(Arc::new(beginning)) };
+        let states = States { old: Some(whole("[]")), new: Some(Arc::new(beginning)) };
         let laid = laid(&states, Layout::Paths, 80);
         let told: Vec<String> = laid.heading.iter().map(|l| text(&l.left)).collect();
         let digest = crate::diff::sha256("[]");

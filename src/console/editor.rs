@@ -45,19 +45,33 @@ impl Editor {
         *self = Self::new(text);
     }
 
+    /// Puts `text` in the place of a part, and the cursor behind it.
+    pub(crate) fn replace(&mut self, part: Range<usize>, text: &str) {
+        let mut whole = self.text().to_owned();
+        if whole.get(part.clone()).is_none() {
+            return;
+        }
+        let end = part.start + text.len();
+        whole.replace_range(part, text);
+        let column = whole.get(..end).map_or(0, |head| head.chars().count());
+        self.set(&whole);
+        self.area.move_cursor(CursorMove::Jump(0, u16::try_from(column).unwrap_or(u16::MAX)));
+    }
+
     /// Where the cursor is, in bytes.
-    fn cursor(&self) -> usize {
+    pub(crate) fn cursor(&self) -> usize {
         let characters = self.area.cursor().1;
         self.text().char_indices().nth(characters).map_or(self.text().len(), |(at, _)| at)
     }
 
-    /// Draws the line from column `x`, scrolled so that the cursor is visible, with `marked` bytes underlined.
-    /// Returns the column of the cursor and the column at which `marked` begins.
+    /// Draws the line from column `x`, scrolled so that the cursor is visible, its `pieces` in their roles and the
+    /// `marked` bytes as wrong. Returns the column of the cursor and the column at which `marked` begins.
     pub(crate) fn paint(
         &self,
         painter: &mut Painter<'_>,
         x: usize,
         y: usize,
+        pieces: &[(Range<usize>, Role)],
         marked: Option<Range<usize>>,
     ) -> (usize, usize) {
         let part = |range: Range<usize>| Safe::from_untrusted(self.text().get(range).unwrap_or_default());
@@ -66,13 +80,20 @@ impl Editor {
         let skip = (cursor + 1).saturating_sub(room);
         let whole = Safe::from_untrusted(self.text());
         painter.put(x, y, &skip_columns(&whole, skip), Role::Text);
-        let mark = marked.map_or(0, |range| {
+        // The columns of a part, as far as it is on the screen.
+        let columns = |range: Range<usize>| {
             let begin = part(0..range.start).width();
-            let width = part(range).width().max(1);
-            if begin + width > skip {
-                painter.mark(x + begin.saturating_sub(skip), y, width, Role::Error);
-            }
-            begin.saturating_sub(skip)
+            let end = begin + part(range).width().max(1);
+            (begin.saturating_sub(skip), end.saturating_sub(skip))
+        };
+        for (range, role) in pieces {
+            let (begin, end) = columns(range.clone());
+            painter.mark(x + begin, y, end.saturating_sub(begin), *role);
+        }
+        let mark = marked.map_or(0, |range| {
+            let (begin, end) = columns(range);
+            painter.mark(x + begin, y, end.saturating_sub(begin), Role::Error);
+            begin
         });
         (x + cursor - skip, x + mark)
     }
@@ -120,5 +141,7 @@ mod tests {
         assert_eq!(editor.cursor(), 6);
         editor.input(KeyEvent::new(KeyCode::Char('é'), KeyModifiers::NONE));
         assert_eq!((editor.text(), editor.cursor()), ("a b  cé", 8));
+        editor.replace(2..3, "éé");
+        assert_eq!((editor.text(), editor.cursor()), ("a éé  cé", 6));
     }
 }

@@ -8,13 +8,13 @@ use super::scan;
 use super::sheets;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
-use crate::case::{self, accepted};
+use crate::case::{self, accepted, lists};
 use crate::config::Target;
 use crate::diff::Options;
-use crate::domain::{EventKey, OrgScope};
+use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
 use crate::verify::{self, Progress};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl Executor {
                     token.cancel();
                 }
             }
-            Effect::Suspend | Effect::Redraw | Effect::Quit => {}
+            Effect::Suspend | Effect::Copy(_) | Effect::Redraw | Effect::Quit => {}
         }
     }
 
@@ -190,7 +190,7 @@ async fn perform(
             Output::Alive
         }
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
-        Work::Open(ask, land) => Output::Opened(Box::new(open(db, ask, land, cancel).await?)),
+        Work::Open(ask, land) => Output::Opened(Box::new(open(db, *ask, land, cancel).await?)),
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };
@@ -200,10 +200,14 @@ async fn perform(
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
         Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
-        Work::VerifyEvent(scope, key) => {
+        Work::VerifyEvent(scope, key, thorough) => {
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
             Output::EventVerified(match event {
-                Some(event) => Some(Box::new(verify::verify_read(db, &scope, &event, cancel).await?)),
+                Some(event) => {
+                    let neighbours = thorough || links::are_quick(db, cancel).await?;
+                    let report = verify::verify_read(db, &scope, &event, neighbours, cancel).await?;
+                    Some(Box::new(report))
+                }
                 None => None,
             })
         }
@@ -244,6 +248,14 @@ async fn perform(
         }
         Work::Sheet(query, subject, width) => {
             Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
+        }
+        Work::Find(query, seek) => {
+            let page = timeline::page(db, &query, &seek, 1, cancel).await?;
+            Output::Found(page.rows.first().map(EventRow::key))
+        }
+        Work::Lists(names) => {
+            let read = |name: String| (name.clone(), lists::read(&name));
+            Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;

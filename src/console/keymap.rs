@@ -48,6 +48,12 @@ actions! {
     }
     Global {
         Filter "filter" "filter" "edit the filter";
+        Search "search" "search" "look for words in this view, towards the past";
+        NextHit "next-hit" "next hit" "the next (older) event that has them";
+        PreviousHit "previous-hit" "hit before" "the previous (newer) event that has them";
+        Include "include" "include" "narrow the view to a value of this event";
+        Exclude "exclude" "exclude" "leave a value of this event out of the view";
+        Pivot "pivot" "pivot" "everything with a value of this event";
         Organization "organization" "organisation" "choose the organisation";
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
@@ -55,6 +61,7 @@ actions! {
         Change "change" "change" "go to what the event changed";
         Integrity "integrity" "integrity" "go to what is known of the event's integrity";
         Event "event" "event" "go to the event";
+        Copy "copy" "copy" "copy: what, says the next key";
         Layout "layout" "layout" "show the change as paths, unified, side by side, raw";
         Mark "mark" "mark" "mark the event, to compare others with it";
         Compare "compare" "compare" "compare with the marked event; again: with the state before";
@@ -85,8 +92,17 @@ actions! {
         Submit "submit" "run" "run the filter; run the action";
         Leave "leave" "leave" "leave without a change";
         Clear "clear" "clear" "clear the line";
+        Complete "complete" "complete" "complete the field or value; again: the next one";
+        CompleteBack "complete-back" "complete back" "the completion before";
         HistoryBack "history-back" "history" "an earlier filter";
         HistoryForward "history-forward" "later" "a later filter";
+    }
+    Copy {
+        CopyRow "row" "row" "the event in one line";
+        CopyValue "value" "value" "the value under the cursor of the change";
+        CopyPath "path" "path" "its path (JSON Pointer)";
+        CopyCommand "command" "command" "the command that shows the event";
+        CopyJson "json" "JSON" "the event as JSON, without its states";
     }
     Confirm {
         Yes "yes" "yes" "yes";
@@ -108,6 +124,8 @@ pub enum Section {
     Global,
     /// While text is typed.
     Editor,
+    /// After the key that copies.
+    Copy,
     /// While a question is open.
     Confirm,
     /// Everywhere.
@@ -115,7 +133,7 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Move, Self::Global, Self::Editor, Self::Confirm, Self::Always];
+    const ALL: [Self; 6] = [Self::Move, Self::Global, Self::Editor, Self::Copy, Self::Confirm, Self::Always];
 
     /// Its name in the keymap.
     const fn name(self) -> &'static str {
@@ -123,6 +141,7 @@ impl Section {
             Self::Move => "move",
             Self::Global => "global",
             Self::Editor => "editor",
+            Self::Copy => "copy",
             Self::Confirm => "confirm",
             Self::Always => "always",
         }
@@ -134,6 +153,7 @@ impl Section {
             Self::Move => "Moving",
             Self::Global => "Views and panes",
             Self::Editor => "While typing",
+            Self::Copy => "To be copied",
             Self::Confirm => "At a question",
             Self::Always => "Always",
         }
@@ -157,6 +177,8 @@ pub enum Context {
     Chooser,
     /// A line of text has the keys.
     Editor,
+    /// What is to be copied is asked for.
+    Copy,
     /// A question is open.
     Confirm,
 }
@@ -168,6 +190,7 @@ impl Context {
             Self::Pane => &[Section::Always, Section::Move, Section::Global],
             Self::Chooser => &[Section::Always, Section::Move],
             Self::Editor => &[Section::Always, Section::Editor],
+            Self::Copy => &[Section::Always, Section::Copy],
             Self::Confirm => &[Section::Always, Section::Confirm],
         }
     }
@@ -297,7 +320,7 @@ pub fn markdown() -> Result<String, KeymapError> {
         let keys: Vec<String> =
             keymap.keys_of(*action).iter().map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
         let written = match action.section() {
-            Section::Editor | Section::Confirm => {
+            Section::Editor | Section::Copy | Section::Confirm => {
                 writeln!(
                     out,
                     "| {} | {} ({}) |",

@@ -11,11 +11,13 @@
 
 mod accept;
 mod change;
+mod copy;
 mod editor;
 mod executor;
 #[cfg(test)]
 mod fixtures;
 mod history;
+mod hits;
 pub mod keymap;
 mod keys;
 mod layout;
@@ -42,6 +44,7 @@ mod zone;
 
 pub use theme::ColorChoice;
 
+use crate::case::lists;
 use crate::config::{Span, Target};
 use crate::diff::{Options, Rules};
 use crate::domain::{OrgId, Safe};
@@ -90,7 +93,7 @@ pub async fn run(start: Start) -> Result<()> {
     }
     let _log = log::to_file()?;
     let text = start.filter.unwrap_or_default();
-    let filter = Filter::parse(&text).map_err(|e| Error::usage(e.render(&text)))?;
+    let filter = Filter::parse_with(&text, &lists::read).map_err(|e| Error::usage(e.render(&text)))?;
     let setup = Setup {
         label: Safe::from_untrusted(&start.target.label),
         production: start.target.production,

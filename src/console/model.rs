@@ -7,12 +7,14 @@ use super::layout::{Areas, Focus, Wish, areas, below_title};
 use super::marks::Marks;
 use super::msg::Moment;
 use super::panes::change::ChangePane;
+use super::panes::choices::Choices;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::sheet::Sheet;
 use super::panes::palette::Palette;
+use super::panes::search::{SearchLine, Sought};
 use super::panes::timeline::Timeline;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
@@ -87,8 +89,14 @@ pub(crate) enum Overlay {
     Help(usize),
     /// The chooser of organisations.
     Organizations,
+    /// The line of a search within the view.
+    Search(Box<SearchLine>),
+    /// The chooser of a value.
+    Choices(Box<Choices>),
     /// The palette.
     Palette(Box<Palette>),
+    /// What is to be copied?
+    Copy,
     /// Why is a finding understood?
     Accept(Box<Accepting>),
     /// What is said about the view as a whole.
@@ -141,6 +149,8 @@ pub(crate) struct Model {
     pub(crate) event: EventPane,
     /// The filter line.
     pub(crate) filter: FilterLine,
+    /// What was last looked for in a view.
+    pub(crate) sought: Option<Sought>,
     /// The chooser.
     pub(crate) organizations: Organizations,
     /// What lies on top.
@@ -181,6 +191,7 @@ impl Model {
             change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
+            sought: None,
             organizations: Organizations::default(),
             overlay: None,
             focus: Focus::default(),
@@ -237,8 +248,9 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Accept(_)) => Context::Editor,
-            Some(Overlay::Organizations) => Context::Chooser,
+            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_)) => Context::Editor,
+            Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
+            Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
             None => Context::Pane,

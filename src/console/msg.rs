@@ -4,6 +4,7 @@ use super::change::{Form, Laid, States};
 use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::sheet::Subject;
+use super::panes::filter::List;
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
@@ -15,6 +16,7 @@ use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
 use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// When a message came about. Neither `update` nor `render` reads a clock.
@@ -137,6 +139,10 @@ pub(crate) enum Output {
     Version(Resource, Option<EventKey>),
     /// The lines of a sheet.
     Sheet(Vec<Safe>),
+    /// The next event that has what was looked for.
+    Found(Option<EventKey>),
+    /// The lists that a filter names.
+    Lists(BTreeMap<String, List>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
@@ -222,7 +228,7 @@ pub(crate) enum Work {
     /// List the organisations.
     Organizations,
     /// Enter a view.
-    Open(Ask, Land),
+    Open(Box<Ask>, Land),
     /// A page that borders on what is there.
     More(Query, Seek),
     /// A guess of the number of events.
@@ -239,6 +245,10 @@ pub(crate) enum Work {
     State(Life, Form),
     /// What is said about a view as a whole, in lines of so many columns.
     Sheet(Query, Subject, usize),
+    /// Look for the event of a query that stands next there.
+    Find(Box<Query>, Seek),
+    /// Read lists that a filter names.
+    Lists(BTreeSet<String>),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.
@@ -252,8 +262,9 @@ pub(crate) enum Work {
     },
     /// What can be learnt of rows by reading their states.
     Glance(Look),
-    /// Whether one event is as it was written, and its place in the chain.
-    VerifyEvent(OrgScope, EventKey),
+    /// Whether one event is as it was written, and its place in the chain: where that is quickly found, or when it must
+    /// be found.
+    VerifyEvent(OrgScope, EventKey, bool),
     /// Whether a whole trail is.
     VerifyTrail(OrgScope),
     /// Record that a finding is understood.
@@ -270,6 +281,8 @@ pub(crate) enum Effect {
     Cancel(Slot),
     /// Give the terminal back and stop until `fg`.
     Suspend,
+    /// Give the terminal a text for the clipboard.
+    Copy(String),
     /// Draw everything anew.
     Redraw,
     /// Leave.

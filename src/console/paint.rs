@@ -1,5 +1,6 @@
 //! Writing into the buffer: clipped, and only text that is safe for a terminal.
 
+use super::hits::Hit;
 use super::theme::{Role, Theme};
 use crate::domain::Safe;
 use ratatui::buffer::Buffer;
@@ -89,6 +90,26 @@ impl<'a> Painter<'a> {
             let width = columns.min(self.width() - x) as u16;
             let area = Rect { x: self.area.x + x as u16, y: self.area.y + y as u16, width, height: 1 };
             self.buffer.set_style(area, self.theme.style(role));
+        }
+    }
+
+    /// Adds a style to what a search looks for, wherever it stands in the area.
+    pub(crate) fn mark_hits(&mut self, hits: &[Hit]) {
+        let style = self.theme.style(Role::Hit);
+        for y in self.area.top()..self.area.bottom() {
+            let mut line = Vec::new();
+            let mut columns = Vec::new();
+            for x in self.area.left()..self.area.right() {
+                for c in self.buffer.cell((x, y)).map_or("", |cell| cell.symbol()).chars() {
+                    line.push(c);
+                    columns.push(x);
+                }
+            }
+            for place in hits.iter().flat_map(|hit| hit.places(&line)) {
+                for x in columns.get(place).unwrap_or_default() {
+                    self.buffer.set_style(Rect { x: *x, y, width: 1, height: 1 }, style);
+                }
+            }
         }
     }
 

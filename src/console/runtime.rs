@@ -161,6 +161,7 @@ impl<S: Screen> Runtime<S> {
                     self.screen.suspend()?;
                     self.model.dirty = true;
                 }
+                Effect::Copy(text) => self.screen.copy(&text)?,
                 Effect::Redraw => {
                     self.screen.forget();
                     self.model.dirty = true;

@@ -37,11 +37,15 @@ pub(crate) enum Slot {
     Version,
     /// Working out what is said about the view as a whole.
     Sheet,
+    /// Reading lists that a filter names.
+    Lists,
+    /// Looking for something in the view.
+    Find,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -58,6 +62,8 @@ impl Slot {
         Self::Change,
         Self::Version,
         Self::Sheet,
+        Self::Lists,
+        Self::Find,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -78,6 +84,8 @@ impl Slot {
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
             Self::Sheet => Some("working it out"),
+            Self::Lists => Some("reading lists"),
+            Self::Find => Some("searching"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use super::view::render;
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
@@ -26,6 +27,9 @@ pub(crate) trait Screen {
 
     /// Gives the terminal back and stops the program until it is continued.
     fn suspend(&mut self) -> io::Result<()>;
+
+    /// Gives the terminal a text for the clipboard (OSC 52). Whether it takes it, terminals do not say.
+    fn copy(&mut self, text: &str) -> io::Result<()>;
 
     /// Takes the terminal again after the program was continued.
     fn resume(&mut self) -> io::Result<()>;
@@ -106,6 +110,10 @@ impl Screen for TerminalScreen {
         give_back();
         stop_process_group();
         self.resume()
+    }
+
+    fn copy(&mut self, text: &str) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
 
     fn resume(&mut self) -> io::Result<()> {

@@ -80,6 +80,8 @@ roles! {
     AgeOld "age_old",
     /// What stands for a secret.
     Masked "masked",
+    /// A word that the filter searches for.
+    Hit "hit",
 }
 
 /// How many colours the terminal has.

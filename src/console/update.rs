@@ -2,7 +2,7 @@
 
 use super::change::CAP;
 use super::history::{History, Place};
-use super::keys::{interrupt, press};
+use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
 use super::life::Life;
 use super::marks::{self, Glance, Marks};
@@ -41,6 +41,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             match &mut model.overlay {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
+                Some(Overlay::Search(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
         }
@@ -223,7 +224,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.event.fail(failure.text, setting);
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
-        Slot::Version => model.notify(failure.text),
+        Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
         Slot::Sheet => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
                 sheet.fail(failure.text);
@@ -357,6 +358,16 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.event.fill(detail.map(|d| *d), setting);
         }
         Output::LaidOut(laid) => model.change.lay(laid),
+        Output::Found(Some(key)) => {
+            if !model.timeline.select(&key) {
+                open_at(model, Land::At(key), effects);
+            }
+        }
+        Output::Found(None) => model.notify(Safe::literal("nothing more in this view")),
+        Output::Lists(lists) => {
+            let submitted = model.filter.take_lists(lists);
+            submit(model, submitted, effects);
+        }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
         Output::Sheet(lines) => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
@@ -425,7 +436,7 @@ pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
             effects.push(Effect::Cancel(slot));
         }
     }
-    begin(model, Slot::View, Work::Open(ask, land), effects);
+    begin(model, Slot::View, Work::Open(Box::new(ask), land), effects);
 }
 
 /// Remembers where we are, before going somewhere else.

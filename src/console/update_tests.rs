@@ -7,7 +7,9 @@ use crate::console::marks::{Glances, Look, Mark};
 use crate::console::msg::Detail;
 use crate::console::panes::sheet::Subject;
 use crate::console::zone::Zone;
+use crate::diff::{Options, unhurried};
 use crate::filter::Filter;
+use crate::store::history::Excerpt;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -362,4 +364,86 @@ fn the_life_of_the_resource_is_fetched_once_the_event_is_there() {
     assert!(matches!(desk.begun(Slot::Change).1, Work::State(..)));
     desk.keys("@");
     assert!(matches!(desk.begun(Slot::Change).1, Work::LayOut(..)));
+}
+
+#[test]
+fn a_search_goes_from_hit_to_hit_beyond_the_rows_at_hand() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("n");
+    assert!(!desk.begins(Slot::Find), "nothing was looked for");
+    desk.keys("jj/rotate").key(KeyCode::Enter);
+    let (_, work) = desk.begun(Slot::Find);
+    let Work::Find(query, Seek::OlderThan(key)) = work else { panic!("{work:?}") };
+    assert_eq!((query.filter.canonical().as_str(), key.event_id.as_str()), ("\"rotate\"", "e89998"));
+    desk.finish(Slot::Find, Output::Found(Some(event_row("e89990", -10).key())));
+    assert_eq!(desk.selected(), "e89990");
+    // The next one is not at hand: the view is opened there.
+    desk.keys("n").finish(Slot::Find, Output::Found(Some(event_row("e80000", -10_000).key())));
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(_, Land::At(key)) if key.event_id == "e80000"),
+        "{:?}",
+        desk.effects
+    );
+    desk.opened(50, 20);
+    desk.keys("N");
+    assert!(matches!(desk.begun(Slot::Find).1, Work::Find(_, Seek::NewerThan(_))));
+    desk.finish(Slot::Find, Output::Found(None));
+    assert_eq!(desk.model.notice.as_ref().unwrap().text.as_str(), "nothing more in this view");
+}
+
+#[test]
+fn values_of_an_event_narrow_the_view() {
+    let mut desk = Desk::with_events(50);
+    let canonical = |desk: &Desk| match desk.begun(Slot::View).1 {
+        Work::Open(ask, _) => ask.filter.canonical(),
+        work => panic!("{work:?}"),
+    };
+    let kind = desk.model.timeline.row().unwrap().event.event_type.clone();
+    desk.keys("+t");
+    assert_eq!(canonical(&desk), format!("type:{kind}"));
+    desk.opened(50, 0);
+    desk.keys("-j").key(KeyCode::Enter);
+    assert!(canonical(&desk).starts_with(&format!("type:{kind} -res:")), "{}", canonical(&desk));
+    desk.opened(50, 0);
+    desk.keys("pa");
+    assert!(canonical(&desk).starts_with("actor_id:"), "{}", canonical(&desk));
+    desk.opened(50, 0);
+    desk.keys("p").key(KeyCode::Esc);
+    assert!(desk.model.overlay.is_none() && !desk.begins(Slot::View));
+}
+
+#[test]
+fn what_is_under_the_cursor_is_copied() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("yj");
+    let copied = |desk: &Desk| {
+        desk.effects.iter().find_map(|e| match e {
+            Effect::Copy(text) => Some(text.clone()),
+            _ => None,
+        })
+    };
+    assert!(copied(&desk).unwrap().starts_with(r#"{"event_id":"e90000","#));
+    desk.keys("yp");
+    assert_eq!(copied(&desk), None, "the cursor is in the timeline");
+    desk.keys("3").wait(100);
+    let row = desk.model.timeline.row().unwrap().event.clone();
+    let state = |text: &str| {
+        let excerpt = Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None };
+        Some(std::sync::Arc::new(excerpt))
+    };
+    let states = States { old: state(r#"{"role": "a", "gone": 1.10}"#), new: state(r#"{"role": "\u001b"}"#) };
+    let detail = Detail { row, states, previous_state: None, new_state: None };
+    desk.finish(Slot::Event, Output::Event(Some(Box::new(detail))));
+    let (ticket, work) = desk.begun(Slot::Change);
+    let Work::LayOut(states, form) = work else { panic!("{work:?}") };
+    let laid = crate::console::change::lay_out(&states, &form, &Options::default(), &unhurried);
+    desk.end(ticket, Outcome::Done(Output::LaidOut(laid)));
+    desk.keys("yp");
+    assert_eq!(copied(&desk).as_deref(), Some("/role"));
+    desk.keys("yv");
+    assert_eq!(copied(&desk).as_deref(), Some(r#""\u001b""#));
+    desk.keys("jyv");
+    assert_eq!(copied(&desk).as_deref(), Some("1.10"));
+    desk.keys("yx");
+    assert!(copied(&desk).is_none() && desk.model.overlay.is_none());
 }

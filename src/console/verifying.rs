@@ -30,8 +30,8 @@ pub(super) fn look_at_rows(model: &mut Model, thorough: bool, effects: &mut Effe
 /// Verifies the selected event, if it is time.
 pub(super) fn verify_event(model: &mut Model, effects: &mut Effects) {
     let Some(organization) = model.organization().cloned() else { return };
-    if let Some(row) = model.integrity.take_due(model.at.clock) {
-        let work = Work::VerifyEvent(OrgScope::enter(organization), row.key());
+    if let Some((row, thorough)) = model.integrity.take_due(model.at.clock) {
+        let work = Work::VerifyEvent(OrgScope::enter(organization), row.key(), thorough);
         begin(model, Slot::Integrity, work, effects);
     }
 }

@@ -1,12 +1,13 @@
 //! The whole screen, drawn from the model. Nothing is changed here, and no clock is read.
 
 use super::accept::Accepting;
+use super::hits::Hit;
 use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
 use super::panes::timeline::Look;
-use super::panes::{footer, header, help, integrity};
+use super::panes::{copy, footer, header, help, integrity};
 use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
@@ -33,6 +34,13 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     if let Some(area) = areas.event {
         event(&mut painter, area, model);
     }
+    let mut hits = model.history.current().map(|place| Hit::of(&place.filter)).unwrap_or_default();
+    hits.extend(model.sought.iter().flat_map(|sought| Hit::of(&sought.filter())));
+    if !hits.is_empty() {
+        for area in [areas.timeline, areas.change, areas.event].into_iter().flatten() {
+            painter.on(below_title(area)).mark_hits(&hits);
+        }
+    }
     if let Some(area) = areas.divider {
         painter.on(area).wall(0, "│", Role::Rule);
     }
@@ -57,6 +65,7 @@ fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
         text: current.map_or(model.wanted.1.as_str(), |p| &p.text),
         range: current.and_then(|p| p.range),
         default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window),
+        window: model.setup.window,
         newest: model.timeline.newest,
     };
     model.filter.paint(painter, &shown)
@@ -209,10 +218,15 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
+        Overlay::Copy => (" Copy ", centered(width, below, 50, lines(copy::height() + 2))),
         Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
         Overlay::Sheet(sheet) => {
             (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
         }
+        Overlay::Choices(choices) => {
+            (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
+        }
+        Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -226,9 +240,12 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             let loading = model.slots.running(Slot::Organizations).is_some();
             model.organizations.paint(&mut painter, model.zone, loading);
         }
+        Overlay::Choices(choices) => choices.paint(&mut painter),
+        Overlay::Search(line) => return place(inner, line.paint(&mut painter)),
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }
+        Overlay::Copy => copy::paint(&mut painter, &model.setup.keymap),
         Overlay::Accept(asked) => return place(inner, asked.paint(&mut painter)),
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);

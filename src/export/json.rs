@@ -33,18 +33,26 @@ impl Serialize for Record<'_> {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_line(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string(document)?;
-    // Outside strings JSON has visible ASCII only, so whatever is hidden stands in a string.
-    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        out.write_all(text.as_bytes())?;
-    } else {
-        let mut escaped = String::with_capacity(text.len() + 16);
-        for c in text.chars() {
-            if is_hidden(c) { push_escape(&mut escaped, c) } else { escaped.push(c) }
-        }
-        out.write_all(escaped.as_bytes())?;
-    }
+    out.write_all(text(document)?.as_bytes())?;
     out.write_all(b"\n")
+}
+
+/// One document, as [`write_line`] writes it.
+///
+/// # Errors
+/// When a state is no JSON.
+pub fn text(document: &impl Serialize) -> io::Result<String> {
+    Ok(visible(&serde_json::to_string(document)?))
+}
+
+/// JSON with what is hidden written as `\u` escapes. Outside strings JSON has visible ASCII only, so whatever is hidden
+/// stands in a string.
+pub fn visible(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) { push_escape(&mut escaped, c) } else { escaped.push(c) }
+    }
+    escaped
 }
 
 fn push_escape(out: &mut String, c: char) {

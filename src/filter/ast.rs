@@ -20,7 +20,7 @@ pub struct Filter {
     /// The day, hour or other unit looked at, as written.
     pub(super) at: Option<When>,
     /// The surroundings looked at.
-    pub(super) around: Option<Around>,
+    pub(super) around: Option<Box<Around>>,
     /// The zone of days, weekdays and clock times.
     pub(super) zone: Option<Tz>,
     /// Lifts the default window.
@@ -68,7 +68,7 @@ pub enum Expr {
     /// The states differ, and only at these places.
     OnlyChanged(Vec<Path>),
     /// The value at a place went from one to another.
-    Change(Change),
+    Change(Box<Change>),
     /// Words that stand together somewhere in the event.
     Words(Words),
     /// A regular expression over the text of the event.
@@ -260,7 +260,9 @@ impl Expr {
     }
 
     /// Its opposite.
-    pub(super) fn not(self) -> Self {
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "the word of the language")]
+    pub fn not(self) -> Self {
         match self {
             Self::Not(inner) => *inner,
             other => Self::Not(Box::new(other)),
@@ -307,6 +309,22 @@ impl Filter {
         Self { all_of: conditions, ..Self::default() }
     }
 
+    /// This filter with one more condition; its opposite, if it stands there, gives way.
+    #[must_use]
+    pub fn with(&self, condition: Expr) -> Self {
+        let mut filter = self.clone();
+        let opposite = condition.clone().not();
+        filter.all_of.retain(|known| *known != opposite && *known != condition);
+        filter.all_of.push(condition);
+        filter
+    }
+
+    /// The time terms of this filter, but for the surroundings of something, with one condition.
+    #[must_use]
+    pub fn with_only(&self, condition: Expr) -> Self {
+        Self { around: None, all_of: vec![condition], ..self.clone() }
+    }
+
     /// The text in its one canonical spelling: `parse(canonical(f)) == f`. Cursors and caches go by it. Lists from
     /// files are written out, which can make it longer than [`Self::MAX_LENGTH`].
     pub fn canonical(&self) -> String {
@@ -318,6 +336,20 @@ impl Filter {
         &self.all_of
     }
 
+    /// The words that events are searched for; not those that they must not have.
+    pub fn words(&self) -> Vec<&Words> {
+        fn collect<'a>(expr: &'a Expr, found: &mut Vec<&'a Words>) {
+            match expr {
+                Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| collect(part, found)),
+                Expr::Words(words) => found.push(words),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.all_of.iter().for_each(|expr| collect(expr, &mut found));
+        found
+    }
+
     /// The zone of its clock times and weekdays.
     pub fn zone(&self) -> Tz {
         self.zone.unwrap_or(Tz::UTC)
@@ -325,12 +357,17 @@ impl Filter {
 
     /// The surroundings it asks for.
     pub fn around(&self) -> Option<&Around> {
-        self.around.as_ref()
+        self.around.as_deref()
     }
 
     /// Whether the filter says itself how far back it looks: by `since:`, `at:`, `around:` or `all-time`.
     pub fn has_window(&self) -> bool {
         self.since.is_some() || self.at.is_some() || self.around.is_some() || self.all_time
+    }
+
+    /// Whether it says anything about time, the zone included.
+    pub fn has_time(&self) -> bool {
+        self.has_window() || self.until.is_some() || self.zone.is_some()
     }
 
     /// Adds a lower bound from outside the text (`--since`).

@@ -22,7 +22,7 @@ impl Filter {
         default_window: Duration,
     ) -> Result<TimeRange, RangeError> {
         self.check()?;
-        let range = match (&self.around, self.at) {
+        let range = match (self.around(), self.at) {
             (Some(Around { center: Center::Time(when), span: Some(span) }), _) => {
                 Self::surroundings(self.resolve(*when, now)?, span.as_micros())
             }

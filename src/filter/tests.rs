@@ -538,7 +538,7 @@ fn states() -> impl Strategy<Value = Expr> {
         }),
         (paths(), single_tests(), single_tests(), 0..3u8).prop_map(|(path, from, to, kept)| {
             let (from, to) = (Some(from).filter(|_| kept != 1), Some(to).filter(|_| kept != 2));
-            Expr::Change(Change { path, from, to })
+            Expr::Change(Box::new(Change { path, from, to }))
         }),
         proptest::collection::vec(prop_oneof![4 => paths(), 1 => Just(Path::default())], 1..3).prop_map(
             |mut paths| {
@@ -547,7 +547,9 @@ fn states() -> impl Strategy<Value = Expr> {
             }
         ),
         proptest::collection::vec(paths(), 1..3).prop_map(|mut paths| {
-            paths.iter_mut().for_each(|p| p.anywhere = false);
+            for path in &mut paths {
+                path.anywhere = false;
+            }
             paths.dedup();
             Expr::OnlyChanged(paths)
         }),

@@ -31,6 +31,8 @@ pub(super) enum Access {
     Words {
         /// The index on the search vector.
         index: String,
+        /// Row-level security keeps the role from the index; the function `agenttrace_search` asks it instead.
+        by_function: bool,
     },
     /// No index on time: the whole table is read.
     Scan,
@@ -150,7 +152,8 @@ impl Access {
             Self::Ordered { branches, .. } | Self::Lookup { branches } => {
                 branches.iter().map(|b| b.index.as_str()).collect()
             }
-            Self::Words { index } => vec![index],
+            Self::Words { by_function: true, .. } => Vec::new(),
+            Self::Words { index, .. } => vec![index],
             Self::Scan | Self::Opaque => Vec::new(),
         };
         names.sort_unstable();

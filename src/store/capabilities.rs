@@ -35,8 +35,9 @@ pub struct Capabilities {
     pub indexes: Vec<Index>,
     /// Words that a column is confined to by a valid CHECK.
     pub domains: Vec<(String, Vec<String>)>,
-    /// The materialised view `audit_daily_summary` is there, has been filled, and may be read.
-    pub has_daily_summary: bool,
+    /// Where the days of the materialised view `audit_daily_summary` may be read, if it is there and has been filled:
+    /// the view itself, or the rows of it that are granted to the role.
+    pub daily_summary: Option<&'static str>,
 }
 
 /// A column.
@@ -198,8 +199,10 @@ const TABLE: &str = "
         has_table_privilege(c.oid, 'INSERT'), row_security_active(c.oid),
         CASE WHEN c.relkind = 'r' THEN 'plain' WHEN c.relkind = 'p' THEN p.partstrat::text END,
         leaves.tables, leaves.blocks, leaves.rows, leaves.age,
-        coalesce((SELECT m.relispopulated AND has_table_privilege(m.oid, 'SELECT') FROM pg_catalog.pg_class m
-                  WHERE m.oid = to_regclass('audit_daily_summary') AND m.relkind = 'm'), false),
+        (SELECT CASE WHEN has_table_privilege(m.oid, 'SELECT') THEN 0
+                     WHEN has_table_privilege(to_regclass('audit_daily_summary_granted'), 'SELECT') THEN 1 END
+         FROM pg_catalog.pg_class m
+         WHERE m.oid = to_regclass('audit_daily_summary') AND m.relkind = 'm' AND m.relispopulated),
         c.oid::int8
     FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
     CROSS JOIN LATERAL (
@@ -280,7 +283,9 @@ async fn read(c: &mut PgConnection) -> Result<Option<Capabilities>, sqlx::Error>
         columns,
         indexes,
         domains: domains.collect(),
-        has_daily_summary: row.try_get(9)?,
+        daily_summary: row
+            .try_get::<Option<i32>, _>(9)?
+            .map(|way| if way == 0 { "audit_daily_summary" } else { "audit_daily_summary_granted" }),
     }))
 }
 

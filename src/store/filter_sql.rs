@@ -16,6 +16,14 @@ pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &Filter,
     }
 }
 
+/// Conditions on words, all of which hold, as one expression of type `tsquery`; null when one of them cannot hold.
+pub(super) fn push_words<'a>(sql: &mut QueryBuilder<Postgres>, conditions: impl Iterator<Item = &'a Expr>) {
+    for (n, condition) in conditions.enumerate() {
+        sql.push(if n == 0 { "" } else { " && " });
+        text::push_query(sql, condition);
+    }
+}
+
 /// What conditions depend on beside themselves.
 #[derive(Clone, Copy)]
 struct Setting {

@@ -1,5 +1,6 @@
 //! The neighbours of an event in the chain of its organisation, looked up by hash.
 
+use super::capabilities::Index;
 use super::row::{self, ROW_COLUMNS};
 use super::{ReadDb, StoreError};
 use crate::domain::{EventRow, OrgScope};
@@ -36,6 +37,30 @@ pub async fn behind_hash(
     find(db, scope, "previous_hash", hash, cancel).await
 }
 
+/// Blocks of a table that is read through at once.
+const SMALL: u32 = 1024;
+
+/// Whether both look-ups are quick on this table: it is small, or has indexes on the two columns as our own schema
+/// makes them.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn are_quick(db: &ReadDb, cancel: &CancellationToken) -> Result<bool, StoreError> {
+    let table = db.capabilities(cancel).await?;
+    let indexed = |column: &str| {
+        let first = |index: &Index| index.keys.first().is_some_and(|key| is_hash_of(&key.of, column));
+        table.indexes.iter().any(|index| index.valid && index.predicate.is_none() && first(index))
+    };
+    Ok(table.blocks <= SMALL || (indexed("hash") && indexed("previous_hash")))
+}
+
+/// Whether an index key, as the server prints it, is the one that [`find`] asks for.
+fn is_hash_of(key: &str, column: &str) -> bool {
+    // With or without blanks, parentheses and the casts of its arguments.
+    let plain = key.replace("::text", "").replace("::bigint", "").replace(['(', ')', ' '], "");
+    plain == format!("hashtextextended{column},0")
+}
+
 async fn find(
     db: &ReadDb,
     scope: &OrgScope,
@@ -55,4 +80,22 @@ async fn find(
     sql.push(" ORDER BY timestamp, event_id LIMIT ").push_bind(MAX_NEIGHBOURS);
     let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
     rows.iter().map(row::event_row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hash_of;
+
+    #[test]
+    fn only_the_expression_that_is_asked_for_is_recognised() {
+        assert!(is_hash_of("hashtextextended((hash)::text, (0)::bigint)", "hash"));
+        assert!(is_hash_of("hashtextextended(previous_hash, 0::bigint)", "previous_hash"));
+        for other in [
+            "hash",
+            "hashtextextended((hash)::text, (1)::bigint)",
+            "hashtextextended((previous_hash)::text, (0)::bigint)",
+        ] {
+            assert!(!is_hash_of(other, "hash"), "{other}");
+        }
+    }
 }

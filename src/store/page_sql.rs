@@ -4,6 +4,7 @@ use super::access::{Access, Branch, Value};
 use super::capabilities::Ties;
 use super::filter_sql::{self, Vector};
 use super::row::SqlTime;
+use super::search;
 use super::timeline::{Query, Seek};
 use crate::domain::{EventKey, Timestamp};
 use sqlx::{Postgres, QueryBuilder};
@@ -141,9 +142,14 @@ impl Statements<'_> {
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
             }
-            Access::Words { .. } => {
+            Access::Words { by_function, .. } => {
                 sql.push("WITH found AS MATERIALIZED (SELECT *, xmin FROM audit_events");
                 self.push_scope(&mut sql);
+                if *by_function {
+                    sql.push(" AND event_id = ANY (ARRAY(SELECT event_id FROM ");
+                    search::push_function(&mut sql, self.query, None);
+                    sql.push("))");
+                }
                 filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
                 sql.push(") SELECT ").push(columns).push(" FROM found WHERE true");
                 self.push_bound(&mut sql, bound);

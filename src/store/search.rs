@@ -8,11 +8,13 @@ use super::access::Access;
 use super::capabilities::{Capabilities, TextSearch};
 use super::filter_sql::{self, Vector};
 use super::page_sql;
+use super::row::SqlTime;
 use super::timeline::{self, Query};
 use super::{ReadDb, StoreError};
 use crate::domain::TimeRange;
 use crate::filter::{Expr, Filter};
-use sqlx::QueryBuilder;
+use sqlx::error::DatabaseError;
+use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
 /// What answers a search for words.
@@ -82,11 +84,51 @@ pub(super) async fn few_rows(
     });
     let Some(index) = index else { return Ok(None) };
     let wanted = Query { filter: Filter::of(words), range: TimeRange::default(), ..query.clone() };
-    let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM audit_events");
-    page_sql::push_scope(&mut sql, &wanted);
-    filter_sql::push_conditions(&mut sql, &wanted.filter, Vector::Stored);
-    let expected = timeline::estimated_rows(db, sql, cancel).await?;
-    Ok(expected.filter(|n| *n <= most).map(|_| Access::Words { index: index.name.clone() }))
+    let by_function = capabilities.row_security;
+    let expected = if by_function {
+        found_by_function(db, &wanted, most, cancel).await?
+    } else {
+        let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM audit_events");
+        page_sql::push_scope(&mut sql, &wanted);
+        filter_sql::push_conditions(&mut sql, &wanted.filter, Vector::Stored);
+        timeline::estimated_rows(db, sql, cancel).await?
+    };
+    let few = expected.is_some_and(|n| n <= most);
+    Ok(few.then(|| Access::Words { index: index.name.clone(), by_function }))
+}
+
+/// How many events have the words, at most one more than `most`. Counted, because the planner guesses blindly where
+/// there is row-level security. `None` where it is not ours, and there is no such function, or the organisation is not
+/// granted.
+async fn found_by_function(
+    db: &ReadDb,
+    query: &Query,
+    most: u64,
+    cancel: &CancellationToken,
+) -> Result<Option<u64>, StoreError> {
+    let mut sql = QueryBuilder::new("SELECT count(*) FROM ");
+    push_function(&mut sql, query, Some(most.saturating_add(1)));
+    match db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await {
+        Ok(row) => Ok(Some(row.try_get::<i64, _>(0)?.unsigned_abs())),
+        Err(StoreError::Database(e))
+            if e.as_database_error()
+                .and_then(DatabaseError::code)
+                .is_some_and(|code| code == "42883" || code == "42501") =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The function that searches with the rights of the owner, for the words of a query in its organisation and range:
+/// the newest `most` events, or all.
+pub(super) fn push_function(sql: &mut QueryBuilder<Postgres>, query: &Query, most: Option<u64>) {
+    sql.push("agenttrace_search(").push_bind(query.scope.organization().as_str().to_owned()).push(", ");
+    filter_sql::push_words(sql, query.filter.conditions().iter().filter(|e| is_words(e)));
+    sql.push(", ").push_bind(query.range.since.map(SqlTime)).push(", ");
+    sql.push_bind(query.range.until.map(SqlTime)).push(", NULL, NULL, ");
+    sql.push_bind(most.map(|most| i64::try_from(most).unwrap_or(i64::MAX))).push(")");
 }
 
 /// Whether the index on words alone can find the events.

@@ -163,31 +163,26 @@ pub async fn groups(
     Ok(summary)
 }
 
-/// Whole days that the view can answer for: the first, and the first behind the last.
+/// Whole days that a view can answer for: its name, the first day, and the first behind the last.
 async fn view_days(
     db: &ReadDb,
     query: &Query,
     by: &[By],
     actors: bool,
     cancel: &CancellationToken,
-) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+) -> Result<Option<(&'static str, Timestamp, Timestamp)>, StoreError> {
     let fits =
         by.iter().all(|by| matches!(by, By::Day | By::Category)) && query.filter.conditions().is_empty();
-    if !fits || actors || !db.capabilities(cancel).await?.has_daily_summary {
+    if !fits || actors {
         return Ok(None);
     }
-    let organization = query.scope.organization().as_str();
-    let row = db
-        .run(cancel, async |c: &mut PgConnection| {
-            sqlx::query(
-                "SELECT min(date)::timestamp AT TIME ZONE 'UTC', max(date)::timestamp AT TIME ZONE 'UTC'
-                 FROM audit_daily_summary WHERE organization_id = $1 AND isfinite(date)",
-            )
-            .bind(organization)
-            .fetch_one(c)
-            .await
-        })
-        .await?;
+    let Some(view) = db.capabilities(cancel).await?.daily_summary else { return Ok(None) };
+    let mut sql = QueryBuilder::<Postgres>::new(
+        "SELECT min(date)::timestamp AT TIME ZONE 'UTC', max(date)::timestamp AT TIME ZONE 'UTC' FROM ",
+    );
+    sql.push(view).push(" WHERE isfinite(date) AND organization_id = ");
+    sql.push_bind(query.scope.organization().as_str());
+    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
     let (Some(first), Some(last)) =
         (row.try_get::<Option<SqlTime>, _>(0)?, row.try_get::<Option<SqlTime>, _>(1)?)
     else {
@@ -202,7 +197,7 @@ async fn view_days(
     let until =
         query.range.until.map_or(last.0, |until| Timestamp::from_micros(day(until).saturating_mul(DAY)));
     let until = until.min(last.0);
-    Ok((since < until).then_some((since, until)))
+    Ok((since < until).then_some((view, since, until)))
 }
 
 async fn by_view(
@@ -210,7 +205,7 @@ async fn by_view(
     query: &Query,
     by: &[By],
     limit: u32,
-    (since, until): (Timestamp, Timestamp),
+    (view, since, until): (&'static str, Timestamp, Timestamp),
     cancel: &CancellationToken,
 ) -> Result<Summary, StoreError> {
     let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
@@ -218,8 +213,10 @@ async fn by_view(
         sql.push(by.name()).push(", ");
     }
     sql.push("sum(n)::int8, sum(sum(n)) OVER ()::int8, count(*) OVER ()::int8 FROM (");
-    sql.push("SELECT date::text AS day, event_category::text AS category, event_count AS n FROM audit_daily_summary");
-    sql.push(" WHERE organization_id = ").push_bind(query.scope.organization().as_str().to_owned());
+    sql.push("SELECT date::text AS day, event_category::text AS category, event_count AS n FROM ");
+    sql.push(view)
+        .push(" WHERE organization_id = ")
+        .push_bind(query.scope.organization().as_str().to_owned());
     sql.push(" AND date >= (").push_bind(SqlTime(since)).push(" AT TIME ZONE 'UTC')::date");
     sql.push(" AND date < (").push_bind(SqlTime(until)).push(" AT TIME ZONE 'UTC')::date");
     for range in [

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The first piece is smaller than the others by this factor, so that frequent matches are shown at once.
 const FIRST: u32 = 10;
+/// Pieces are smaller by this factor where the words of each event have to be computed.
+const COMPUTED: u32 = 20;
 /// Events that fit a block, or fewer: pieces of a table without an index on time are cut by blocks.
 const EVENTS_PER_BLOCK: u32 = 12;
 /// More rows than this are not sorted but walked to.
@@ -85,10 +87,7 @@ pub(super) async fn choose(
     {
         return Ok(lookup);
     }
-    // Under row-level security the operator of the index on words may not be asked before the policy has been.
-    if !capabilities.row_security
-        && let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await?
-    {
+    if let Some(words) = search::few_rows(db, capabilities, query, MAX_LOOKUP, cancel).await? {
         return Ok(words);
     }
     Ok(Access::ordered(capabilities, &query.filter))
@@ -166,13 +165,21 @@ impl<T> Walk<'_, T> {
         Ok(Walked { rows, looked: None })
     }
 
+    /// Events of one piece. Where words are computed for each of them, fewer: that takes as long as reading twenty.
+    fn step(&self) -> u32 {
+        let walk = self.db.settings().walk;
+        let computes =
+            self.statements.vector == Vector::Computed && !self.statements.query.filter.words().is_empty();
+        if computes { walk / COMPUTED } else { walk }
+    }
+
     /// Rows that do not match are passed, a limited number in each statement.
     async fn in_steps(self, seek: &Seek) -> Result<Walked<T>, StoreError> {
         let direction = self.statements.direction;
         let mut pieces = direction.pieces(seek);
         let mut rows = Vec::new();
         let mut events = 0;
-        let mut steps = first_of(self.db.settings().walk);
+        let mut steps = first_of(self.step());
         while let Some(bound) = pieces.pop_front() {
             self.read(&bound, &mut rows, steps).await?;
             if rows.len() >= self.limit {
@@ -193,7 +200,7 @@ impl<T> Walk<'_, T> {
             if self.pace.patience.is_some_and(|patience| self.begun.elapsed() >= patience) {
                 return Ok(Walked { rows, looked: Some(looked) });
             }
-            steps = self.db.settings().walk.max(1) as usize;
+            steps = self.step().max(1) as usize;
         }
         let looked = Looked { events, found: rows.len(), ..Looked::default() };
         Ok(Walked { rows, looked: Some(looked) })

@@ -53,6 +53,8 @@ pub enum Predecessor {
     },
     /// No row of the organisation has that hash.
     Missing,
+    /// It was not looked up, and neither were the successors.
+    Unknown,
 }
 
 /// An event next to another one in the chain.
@@ -81,12 +83,13 @@ pub async fn verify_event(
     cancel: &CancellationToken,
 ) -> Result<Option<EventReport>, StoreError> {
     match timeline::event(db, scope, event_id, None, cancel).await? {
-        Some(event) => Ok(Some(verify_read(db, scope, &event, cancel).await?)),
+        Some(event) => Ok(Some(verify_read(db, scope, &event, true, cancel).await?)),
         None => Ok(None),
     }
 }
 
-/// Verifies an event that was read with its states.
+/// Verifies an event that was read with its states. Without `neighbours`, which are looked up by hash, its place in the
+/// chain remains unknown: on a large table without indexes on the hashes, that would take a scan for each.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -94,21 +97,21 @@ pub async fn verify_read(
     db: &ReadDb,
     scope: &OrgScope,
     event: &Event,
+    neighbours: bool,
     cancel: &CancellationToken,
 ) -> Result<EventReport, StoreError> {
     let row = &event.row;
     let detected = detect(db, scope, cancel).await?;
+    if !neighbours {
+        return Ok(report(event, detected, None));
+    }
     let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
     let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
-    Ok(report(event, detected, &predecessors, &successors))
+    Ok(report(event, detected, Some((&predecessors, &successors))))
 }
 
-fn report(
-    event: &Event,
-    detected: Detected,
-    predecessors: &[EventRow],
-    successors: &[EventRow],
-) -> EventReport {
+fn report(event: &Event, detected: Detected, neighbours: Option<(&[EventRow], &[EventRow])>) -> EventReport {
+    let (predecessors, successors) = neighbours.unwrap_or_default();
     let row = &event.row;
     let mut judge = Judge::new(detected.scheme);
     let stored = Row::from(event);
@@ -124,6 +127,8 @@ fn report(
     let ruled_out = if compared { Class::ContentMismatch.ruled_out() } else { &[] };
     let predecessor = if row.previous_hash.is_empty() {
         Predecessor::Genesis
+    } else if neighbours.is_none() {
+        Predecessor::Unknown
     } else if predecessors.is_empty() {
         Predecessor::Missing
     } else {

@@ -289,7 +289,8 @@ impl World {
             Expr::OnlyChanged(paths) => {
                 differs(e, &Path::default()) && without(&e.old, paths) == without(&e.new, paths)
             }
-            Expr::Change(Change { path, from, to }) => {
+            Expr::Change(change) => {
+                let Change { path, from, to } = change.as_ref();
                 let side = |is: &Option<Test>, other: &Option<Test>, state: Option<&Value>| match (is, other)
                 {
                     (Some(test), _) => passes(test, state, path),

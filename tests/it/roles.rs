@@ -2,9 +2,12 @@
 
 use crate::support::{self, TestDatabase};
 use crate::writer::event;
-use agenttrace::store::schema::{self, Protection};
+use agenttrace::domain::{NewEvent, OrgId, OrgScope, TimeRange, Timestamp};
+use agenttrace::filter::Filter;
+use agenttrace::store::schema::{self, Layout, Protection};
+use agenttrace::store::timeline::{self, Query, Seek};
 use agenttrace::store::writer::{Fate, Writer, WriterSettings};
-use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb, organizations};
+use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb, explain, organizations};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -475,6 +478,107 @@ async fn full_text_search_keeps_its_index_under_row_level_security() {
     }
     drop((c, admin));
     drop_all(database, vec![reader]).await;
+}
+
+/// What the program finds with the function is what it finds with the index itself, whatever else is asked for.
+#[tokio::test]
+async fn the_program_searches_by_the_index_under_row_level_security() {
+    let database = protected(Protection::RowSecurity).await;
+    let mut admin = superuser(&database).await;
+    execute(&mut admin, CROWD).await.unwrap();
+    execute(&mut admin, "VACUUM (ANALYZE) audit_events").await.unwrap();
+    let login = Login::new(&database, "agenttrace_reader").await.grant(&database, "acme").await;
+    let (free, confined) = (reader(&database.options).await, reader(&login.options).await);
+    let cancel = CancellationToken::new();
+    let scope = OrgScope::enter(OrgId::new("acme").unwrap());
+    let early = Some(Timestamp::from_micros(1_768_089_600_000_000)); // 2026-01-11
+    for (filter, until, found) in [
+        ("rare", None, 4),
+        ("rare actor:u-0", None, 4),
+        ("rare actor:u-1", None, 0),
+        ("rare login", None, 4),
+        ("rare usual", None, 0),
+        ("rare OR unheard", None, 4),
+        ("login.rare", early, 2),
+        ("(rare OR usual) -actor:u-0", None, 100),
+        ("unheard", None, 0),
+    ] {
+        let range = TimeRange { since: None, until };
+        let query = Query { scope: scope.clone(), filter: Filter::parse(filter).unwrap(), range };
+        for seek in [Seek::Newest, Seek::Oldest] {
+            let page = timeline::page(&confined, &query, &seek, 100, &cancel).await.unwrap();
+            assert_eq!(page.rows, timeline::page(&free, &query, &seek, 100, &cancel).await.unwrap().rows);
+            assert_eq!(page.rows.len(), found, "{filter}");
+        }
+    }
+    let query = Query { scope, filter: Filter::parse("rare").unwrap(), range: TimeRange::default() };
+    let plan = explain::page(&confined, &query, &Seek::Newest, 100, true, &cancel).await.unwrap();
+    assert!(plan.statements[0].sql.contains("agenttrace_search("), "{plan:?}");
+    // Where the organisation is not granted there is nothing to be found, and no error.
+    let query = Query { scope: OrgScope::enter(OrgId::new("globex").unwrap()), ..query };
+    assert!(timeline::page(&confined, &query, &Seek::Newest, 100, &cancel).await.unwrap().rows.is_empty());
+    free.close().await;
+    confined.close().await;
+    drop(admin);
+    drop_all(database, vec![login]).await;
+}
+
+#[tokio::test]
+async fn a_change_of_layout_keeps_roles_and_row_level_security() {
+    for layout in [Layout::Range, Layout::Hash] {
+        let database = protected(Protection::RowSecurity).await;
+        let db = WriteDb::connect(database.options.clone()).await.unwrap();
+        schema::change_layout(&db, layout, &|_| {}).await.unwrap();
+        schema::refresh_summary(&db).await.unwrap();
+        db.close().await;
+        let after = status(&database.options).await;
+        assert_eq!(after.problems, Vec::<String>::new());
+        let access = after.access.unwrap();
+        assert!(access.roles && access.row_security, "{access:?}");
+
+        // A month that is made by the writer is as protected as the others.
+        let writing = Login::new(&database, "agenttrace_writer").await;
+        let mut writer = writer(&writing.options).await;
+        let later = Timestamp::from_micros(1_767_600_061_000_000 + 40 * 86_400_000_000);
+        for organization in ["acme", "globex"] {
+            let event =
+                NewEvent { timestamp: later, ..event(organization, &format!("{organization}-later")) };
+            assert_eq!(writer.append(vec![event]).await.unwrap(), [Fate::Stored]);
+        }
+        assert_eq!(status(&database.options).await.problems, Vec::<String>::new());
+
+        let reading = Login::new(&database, "agenttrace_reader").await.grant(&database, "acme").await;
+        let mut c = reading.connect().await;
+        let parts = "SELECT relid::regclass::text FROM pg_partition_tree('audit_events') ORDER BY 1";
+        let mut seen = 0;
+        for part in texts(&mut c, parts).await {
+            let organizations = texts(&mut c, &format!("SELECT organization_id::text FROM {part}")).await;
+            assert!(organizations.iter().all(|id| id == "acme"), "{part}: {organizations:?}");
+            seen += organizations.len();
+        }
+        // Four events, each in the table and in a partition.
+        assert_eq!(seen, 8);
+        assert_eq!(
+            texts(&mut c, "SELECT DISTINCT organization_id::text FROM audit_daily_summary_granted").await,
+            ["acme"]
+        );
+        drop(c);
+        let db = reader(&reading.options).await;
+        let capabilities = db.capabilities(&CancellationToken::new()).await.unwrap();
+        assert_eq!(capabilities.daily_summary, Some("audit_daily_summary_granted"));
+        db.close().await;
+        let url = database.url().replacen(database.options.get_username(), &reading.name, 1);
+        for arguments in
+            [&["verify", "--org", "acme"][..], &["summary", "--by", "day", "--org", "acme", "--all-time"]]
+        {
+            let mut program = support::agenttrace();
+            program.args(arguments).env("AGENTTRACE_DATABASE_URL", &url).env("PGPASSWORD", PASSWORD);
+            let output = program.output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        }
+        drop(writer);
+        drop_all(database, vec![writing, reading]).await;
+    }
 }
 
 #[tokio::test]

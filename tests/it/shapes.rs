@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// The columns and constraints of the document, word by word, without its primary key.
-const COLUMNS: &str = "
+pub(crate) const COLUMNS: &str = "
     event_id VARCHAR(64) {key}, timestamp TIMESTAMP WITH TIME ZONE NOT NULL, organization_id VARCHAR(64) NOT NULL,
     project_id VARCHAR(64), actor_type VARCHAR(20) NOT NULL, actor_id VARCHAR(64) NOT NULL, actor_email VARCHAR(255),
     actor_ip INET, actor_user_agent TEXT, event_category VARCHAR(20) NOT NULL, event_type VARCHAR(100) NOT NULL,
@@ -142,7 +142,7 @@ async fn the_catalogue_says_what_a_table_offers() {
             }
             (shape, other) => panic!("{shape:?}: {other:?}"),
         }
-        assert_eq!(found.has_daily_summary, shape == Shape::Ours);
+        assert_eq!(found.daily_summary.is_some(), shape == Shape::Ours);
         db.close().await;
         test.drop_now().await;
     }

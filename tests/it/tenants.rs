@@ -19,10 +19,11 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 33] = [
+const READING: [&str; 35] = [
     "bounds.rs freeze",
     "explain.rs page",
     "histogram.rs histogram",
+    "history.rs access",
     "history.rs events",
     "history.rs moment",
     "history.rs neighbour",
@@ -51,7 +52,8 @@ const READING: [&str; 33] = [
     "timeline.rs page",
     "timeline.rs page_at",
     "timeline.rs page_with_states",
-    // These two speak of the table and of all organisations, as is their purpose.
+    // These speak of the table and of all organisations, as is their purpose.
+    "links.rs are_quick",
     "capabilities.rs capabilities",
     "organizations.rs list",
 ];
@@ -236,8 +238,10 @@ async fn single_events(db: &ReadDb, shape: Shape) {
     let keys: Vec<EventKey> = foreign.iter().map(agenttrace::domain::EventRow::key).collect();
     let seen = states::of(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(seen.iter().all(|seen| *seen == states::Seen::Gone), "{seen:?}");
-    // Both have the same states: twice as many bytes would be the other's too.
     let resource = Resource { kind: "trace".to_owned(), id: "tr-1".to_owned() };
+    let access = history::access(db, &own_scope, &resource, &never()).await.unwrap();
+    assert_eq!(access.iter().map(|access| access.events).sum::<u64>(), 40);
+    // Both have the same states: twice as many bytes would be the other's too.
     let last = foreign.last().unwrap().key();
     let bytes =
         async |scope: &OrgScope| history::stored_bytes(db, scope, &resource, &last, 9999, &never()).await;

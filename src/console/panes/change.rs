@@ -229,6 +229,17 @@ impl ChangePane {
         }
     }
 
+    /// The place that the line under the cursor is about (JSON Pointer).
+    pub(crate) fn pointer(&self) -> Option<&str> {
+        self.laid.as_ref().and_then(|l| l.lines.get(self.cursor)).and_then(|l| l.pointer.as_deref())
+    }
+
+    /// The states of the event, as far as they are here whole; the new one first.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let sides = self.states.iter().flat_map(|s| [s.new.as_deref(), s.old.as_deref()]);
+        sides.flatten().filter(|s| s.is_whole()).map(|s| &*s.text)
+    }
+
     /// Moves the cursor by lines.
     pub(crate) fn scroll(&mut self, by: isize) {
         self.cursor = self.cursor.saturating_add_signed(by);
@@ -352,12 +363,12 @@ mod tests {
     use super::*;
     use crate::console::fixtures::{event_row, row_at};
 
-    fn excerpt(text: &str) -> Option<Arc<Excerpt>> {
-        Some(Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None }))
+    fn whole(text: &str) -> Arc<Excerpt> {
+        Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None })
     }
 
     fn detail(id: &str, old: &str, new: &str) -> Detail {
-        let states = States { old: excerpt(old), new: excerpt(new) };
+        let states = States { old: Some(whole(old)), new: Some(whole(new)) };
         Detail { row: event_row(id, 1), states, previous_state: None, new_state: None }
     }
 
@@ -418,10 +429,10 @@ mod tests {
         assert_eq!(pane.wanted(), None);
         pane.fill_marked(Some(detail("a", "{\"n\": 1}", "{\"n\": 2}")));
         let Some(Wanted::Compared(states, _)) = pane.wanted() else { panic!() };
-        assert_eq!([states.old, states.new], [excerpt("{\"n\": 2}"), excerpt("{\"n\": 3}")]);
+        assert_eq!([states.old, states.new], [Some(whole("{\"n\": 2}")), Some(whole("{\"n\": 3}"))]);
         assert!(!pane.compare());
         let Some(Wanted::Compared(states, _)) = pane.wanted() else { panic!() };
-        assert_eq!(states.old, excerpt("{}"));
+        assert_eq!(states.old, Some(whole("{}")));
         pane.show(Some(&row_at(1, "a")));
         assert!(!pane.mark(&acme), "a second time takes the mark away");
     }

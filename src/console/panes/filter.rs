@@ -5,10 +5,16 @@ use crate::console::editor::Editor;
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
 use crate::domain::{Safe, TimeRange, Timestamp};
-use crate::filter::{Filter, FilterError};
+use crate::filter::{Completion, Field, Filter, FilterError, TokenKind, complete, tokens};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Greatest number of earlier filters that are remembered.
 const REMEMBERED: usize = 200;
+
+/// The content of a list that a filter names, or why it cannot be read.
+pub(crate) type List = Result<String, String>;
 
 /// The state of the line.
 #[derive(Debug, Default)]
@@ -21,17 +27,67 @@ pub(crate) struct FilterLine {
 struct Editing {
     editor: Editor,
     parsed: Result<Filter, FilterError>,
+    /// Lists from files, once they have been read.
+    lists: BTreeMap<String, List>,
+    /// Names of those that the text wants and that have not been read.
+    unread: BTreeSet<String>,
     /// The entry of the history that is shown, and what had been typed before.
     recalled: Option<(usize, String)>,
+    /// What the piece under the cursor was completed to.
+    completed: Option<Completed>,
+}
+
+/// A completion, and which of its texts stands in the line.
+#[derive(Debug)]
+struct Completed {
+    texts: Vec<String>,
+    at: usize,
+    place: Range<usize>,
+}
+
+/// What follows from running the line.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Submitted {
+    /// The text, and what it means.
+    Run(String, Filter),
+    /// These lists have to be read first.
+    Read(BTreeSet<String>),
 }
 
 impl Editing {
     fn new(text: &str) -> Self {
-        Self { editor: Editor::new(text), parsed: Filter::parse(text), recalled: None }
+        let mut editing = Self {
+            editor: Editor::new(text),
+            parsed: Ok(Filter::default()),
+            lists: BTreeMap::new(),
+            unread: BTreeSet::new(),
+            recalled: None,
+            completed: None,
+        };
+        editing.parse();
+        editing
     }
 
     fn parse(&mut self) {
-        self.parsed = Filter::parse(self.editor.text());
+        let unread = RefCell::new(BTreeSet::new());
+        let lists = |name: &str| match self.lists.get(name) {
+            Some(list) => list.clone(),
+            None => {
+                unread.borrow_mut().insert(name.to_owned());
+                Err("it is read when the filter is run".to_owned())
+            }
+        };
+        self.parsed = Filter::parse_with(self.editor.text(), &lists);
+        self.unread = unread.into_inner();
+    }
+
+    /// Puts the completion's text in the line.
+    fn put_completion(&mut self) {
+        let Some(completed) = &mut self.completed else { return };
+        let Some(text) = completed.texts.get(completed.at) else { return };
+        self.editor.replace(completed.place.clone(), text);
+        completed.place.end = completed.place.start + text.len();
+        self.parse();
     }
 }
 
@@ -51,37 +107,70 @@ impl FilterLine {
         self.editing = None;
     }
 
-    /// The text and what it means; `None` when it means nothing yet: the reason is on the screen.
-    pub(crate) fn submit(&mut self) -> Option<(String, Filter)> {
+    /// What the text means, and the end of editing; `None` when it means nothing yet: the reason is on the screen.
+    pub(crate) fn submit(&mut self) -> Option<Submitted> {
         let editing = self.editing.take()?;
         let Ok(filter) = editing.parsed else {
+            let unread = editing.unread.clone();
             self.editing = Some(editing);
-            return None;
+            return (!unread.is_empty()).then_some(Submitted::Read(unread));
         };
         let text = editing.editor.text().trim().to_owned();
+        self.remember(text.clone());
+        Some(Submitted::Run(text, filter))
+    }
+
+    /// Keeps a filter that was run.
+    pub(crate) fn remember(&mut self, text: String) {
         self.history.retain(|t| *t != text);
         if !text.is_empty() {
-            self.history.push(text.clone());
+            self.history.push(text);
         }
         if self.history.len() > REMEMBERED {
             self.history.remove(0);
         }
-        Some((text, filter))
+    }
+
+    /// Takes lists that [`Self::submit`] has asked for, and runs the line.
+    pub(crate) fn take_lists(&mut self, lists: BTreeMap<String, List>) -> Option<Submitted> {
+        let editing = self.editing.as_mut()?;
+        editing.lists.extend(lists);
+        editing.parse();
+        self.submit()
     }
 
     /// A key that is typed.
     pub(crate) fn input(&mut self, key: crossterm::event::KeyEvent) {
-        if let Some(editing) = &mut self.editing
-            && editing.editor.input(key)
-        {
-            editing.recalled = None;
-            editing.parse();
+        if let Some(editing) = &mut self.editing {
+            editing.completed = None;
+            if editing.editor.input(key) {
+                editing.recalled = None;
+                editing.parse();
+            }
         }
+    }
+
+    /// Completes the piece under the cursor, or goes to the next (`back`: the previous) text it can become.
+    pub(crate) fn complete(&mut self, back: bool, values: &dyn Fn(Field) -> Vec<String>) {
+        let Some(editing) = &mut self.editing else { return };
+        match &mut editing.completed {
+            Some(completed) if completed.texts.len() > 1 => {
+                let step = if back { completed.texts.len() - 1 } else { 1 };
+                completed.at = (completed.at + step) % completed.texts.len();
+            }
+            _ => {
+                let found = complete(editing.editor.text(), editing.editor.cursor(), values);
+                let Some(Completion { replaces, texts }) = found else { return };
+                editing.completed = Some(Completed { texts, at: 0, place: replaces });
+            }
+        }
+        editing.put_completion();
     }
 
     /// Text that is pasted.
     pub(crate) fn paste(&mut self, text: &str) {
         if let Some(editing) = &mut self.editing {
+            editing.completed = None;
             editing.editor.paste(text);
             editing.parse();
         }
@@ -97,6 +186,7 @@ impl FilterLine {
     /// Shows an earlier (or, `forward`, a later) filter.
     pub(crate) fn recall(&mut self, forward: bool) {
         let Some(editing) = &mut self.editing else { return };
+        editing.completed = None;
         let (at, typed) = match editing.recalled.take() {
             Some((at, typed)) => (at, typed),
             None => (self.history.len(), editing.editor.text().to_owned()),
@@ -121,42 +211,84 @@ impl FilterLine {
     /// Draws it; returns the place of the cursor while editing.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, shown: &Shown<'_>) -> Option<(usize, usize)> {
         let x = painter.say(1, 0, "filter ", Role::Label);
-        match &self.editing {
-            None => {
-                shown.paint(painter, x);
-                None
+        let Some(editing) = &self.editing else {
+            shown.paint(painter, x);
+            return None;
+        };
+        let error = editing.parsed.as_ref().err();
+        let pieces: Vec<(Range<usize>, Role)> =
+            tokens(editing.editor.text()).into_iter().map(|(span, kind)| (span, role(kind))).collect();
+        // A list that has not been read is no mistake.
+        let error = error.filter(|_| editing.unread.is_empty());
+        let marked = error.map(FilterError::span);
+        let (cursor, mark) = editing.editor.paint(painter, x, 0, &pieces, marked);
+        let room = painter.width().saturating_sub(1);
+        match (&editing.completed, &editing.parsed) {
+            (Some(completed), _) if completed.texts.len() > 1 => paint_completion(painter, completed),
+            (_, Err(_)) if !editing.unread.is_empty() => {
+                painter.say(x, 1, "Enter reads the list and runs the filter", Role::Muted);
             }
-            Some(editing) => {
-                let error = editing.parsed.as_ref().err();
-                let (cursor, mark) = editing.editor.paint(painter, x, 0, error.map(FilterError::span));
-                match error {
-                    Some(error) => {
-                        painter.say(mark, 1, "^", Role::Error);
-                        let text = match error.remedy() {
-                            Some(remedy) => format!("{} · {remedy}", error.message()),
-                            None => error.message().to_owned(),
-                        };
-                        let text = Safe::from_untrusted(&text);
-                        // Behind the caret where it fits, else on the line below.
-                        if mark + 2 + text.width() <= painter.width() {
-                            painter.put(mark + 2, 1, &text, Role::Error);
-                        } else {
-                            let room = painter.width().saturating_sub(1);
-                            painter.put(1, 2, &text.cut_end(room), Role::Error);
-                        }
-                    }
-                    None => {
-                        painter.say(
-                            x,
-                            1,
-                            "actor:eve@corp.example  sev>=warning  -action:read  type:login.*  since:-7d",
-                            Role::Muted,
-                        );
-                    }
+            (_, Err(error)) => {
+                painter.say(mark, 1, "^", Role::Error);
+                let text = match error.remedy() {
+                    Some(remedy) => format!("{} · {remedy}", error.message()),
+                    None => error.message().to_owned(),
+                };
+                let text = Safe::from_untrusted(&text);
+                // Behind the caret where it fits, else on the line below.
+                if mark + 2 + text.width() <= painter.width() {
+                    painter.put(mark + 2, 1, &text, Role::Error);
+                } else {
+                    painter.put(1, 2, &text.cut_end(room), Role::Error);
                 }
-                Some((cursor, 0))
+            }
+            (_, Ok(_)) if editing.editor.text().trim().is_empty() => {
+                let examples = "actor:eve@corp.example  sev>=warning  -action:read  role:viewer->admin  \"a phrase\"  since:-7d";
+                painter.put(
+                    x,
+                    1,
+                    &Safe::from_untrusted(examples).cut_end(room.saturating_sub(x)),
+                    Role::Muted,
+                );
+            }
+            (_, Ok(filter)) => {
+                let words = Safe::from_untrusted(&filter.explain(&length(shown.window)));
+                let room = room.saturating_sub(x);
+                if words.width() <= room {
+                    painter.put(x, 1, &words, Role::Muted);
+                } else {
+                    painter.put_wrapped(1, 1, &words, Role::Muted);
+                }
             }
         }
+        Some((cursor, 0))
+    }
+}
+
+/// How a piece of a filter looks.
+fn role(kind: TokenKind) -> Role {
+    match kind {
+        TokenKind::Field => Role::Label,
+        TokenKind::Operator => Role::Muted,
+        TokenKind::Value => Role::Text,
+        TokenKind::Keyword => Role::Key,
+        TokenKind::Words => Role::Day,
+    }
+}
+
+/// The texts that the piece can become, the one in the line reversed, on two lines as far as they fit.
+fn paint_completion(painter: &mut Painter<'_>, completed: &Completed) {
+    let (mut x, mut y) = (1, 1);
+    let from = completed.at.saturating_sub(3);
+    for (n, text) in completed.texts.iter().enumerate().skip(from) {
+        let text = Safe::from_untrusted(text);
+        if x > 1 && x + text.width() >= painter.width() {
+            (x, y) = (1, y + 1);
+        }
+        if y > 2 {
+            return;
+        }
+        x = painter.put(x, y, &text, if n == completed.at { Role::Selected } else { Role::Muted }) + 2;
     }
 }
 
@@ -169,6 +301,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) range: Option<TimeRange>,
     /// The default window, where it gives the lower bound.
     pub(crate) default_window: Option<Span>,
+    /// The default window, whether or not it is in force.
+    pub(crate) window: Span,
     /// The end of the trail: the newest event's time.
     pub(crate) newest: Option<Timestamp>,
 }
@@ -251,7 +385,7 @@ mod tests {
         assert!(line.is_editing());
         line.clear();
         type_in(&mut line, "actor:eve");
-        let (text, filter) = line.submit().unwrap();
+        let Some(Submitted::Run(text, filter)) = line.submit() else { panic!("not run") };
         assert_eq!((text.as_str(), filter.canonical().as_str()), ("actor:eve", "actor:eve"));
         assert!(!line.is_editing());
     }
@@ -275,5 +409,41 @@ mod tests {
         line.recall(true);
         line.recall(true);
         assert_eq!(shown(&line), "sev:");
+    }
+
+    #[test]
+    fn lists_are_read_before_the_filter_is_run() {
+        let mut line = FilterLine::default();
+        line.edit("actor in @suspects.txt");
+        assert_eq!(line.submit(), Some(Submitted::Read(["suspects.txt".to_owned()].into())));
+        let gone = Err("there is no such file".to_owned());
+        assert_eq!(line.take_lists([("suspects.txt".to_owned(), gone)].into()), None);
+        assert!(line.is_editing());
+        let list = Ok("user-3\n".to_owned());
+        let run = line.take_lists([("suspects.txt".to_owned(), list)].into());
+        let wanted = Filter::parse("actor:user-3").unwrap();
+        assert_eq!(run, Some(Submitted::Run("actor in @suspects.txt".to_owned(), wanted)));
+    }
+
+    #[test]
+    fn tab_goes_through_what_a_piece_can_become() {
+        let values = |field| if field == Field::EventType { vec!["login.ok".to_owned()] } else { Vec::new() };
+        let mut line = FilterLine::default();
+        let shown = |line: &FilterLine| line.editing.as_ref().unwrap().editor.text().to_owned();
+        line.edit("sev:info -ac");
+        line.complete(false, &values);
+        assert_eq!(shown(&line), "sev:info -actor_type:");
+        line.complete(false, &values);
+        assert_eq!(shown(&line), "sev:info -actor:");
+        line.complete(true, &values);
+        assert_eq!(shown(&line), "sev:info -actor_type:");
+        type_in(&mut line, "us");
+        line.complete(false, &values);
+        assert_eq!(shown(&line), "sev:info -actor_type:user");
+        line.edit("type:lo");
+        line.complete(false, &values);
+        assert_eq!(shown(&line), "type:login.ok");
+        line.complete(false, &values);
+        assert_eq!(shown(&line), "type:login.ok");
     }
 }

@@ -14,6 +14,7 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Confirm => return vec![A::Yes, A::No],
         Context::Editor if model.overlay.is_some() => return vec![A::Submit, A::Leave, A::Clear],
         Context::Editor => return vec![A::Submit, A::Leave, A::Clear, A::HistoryBack],
+        Context::Copy => return vec![A::CopyRow, A::CopyValue, A::CopyPath, A::CopyCommand, A::CopyJson],
         Context::Chooser => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }

@@ -39,11 +39,13 @@ pub(crate) struct IntegrityPane {
     top: usize,
     /// When the event is to be verified.
     due: Option<Duration>,
+    /// Its neighbours are looked up even where that takes long.
+    thorough: bool,
 }
 
 impl Default for IntegrityPane {
     fn default() -> Self {
-        Self { row: None, known: Known::Nothing, top: 0, due: None }
+        Self { row: None, known: Known::Nothing, top: 0, due: None, thorough: false }
     }
 }
 
@@ -69,8 +71,9 @@ impl IntegrityPane {
         self.row.as_ref()
     }
 
-    /// Verifies the event (again), without waiting.
+    /// Verifies the event again, thoroughly, and without waiting.
     pub(crate) fn hurry(&mut self, clock: Duration) {
+        self.thorough = true;
         self.due = self.row.as_ref().map(|_| clock);
     }
 
@@ -79,10 +82,10 @@ impl IntegrityPane {
         self.due
     }
 
-    /// The event to verify now, if it is time.
-    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<&EventRow> {
+    /// The event to verify now, if it is time, and whether thoroughly.
+    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<(&EventRow, bool)> {
         self.due.take_if(|due| *due <= clock)?;
-        self.row.as_ref()
+        Some((self.row.as_ref()?, self.thorough))
     }
 
     /// Takes in the result for the event; `None` when it is not there any more.
@@ -216,6 +219,10 @@ impl Lines {
                 self.add("", &report.previous_hash, Role::Muted);
             }
             Predecessor::Found { events } => self.neighbours("behind", events),
+            Predecessor::Unknown => {
+                let text = "· neighbours not looked up: no index on hashes, v looks all the same";
+                return self.add("links", text, Role::Unchecked);
+            }
         }
         match report.successors.as_slice() {
             [] => self.add("before", "nothing: a chain ends here", Role::Text),

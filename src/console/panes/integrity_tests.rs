@@ -165,7 +165,7 @@ fn an_event_is_verified_when_the_pane_is_there_and_the_selection_rests() {
     assert!(!desk.begins(Slot::Integrity), "the pane is not on the screen");
     desk.keys("4").wait(200);
     let (ticket, work) = desk.begun(Slot::Integrity);
-    assert!(matches!(work, Work::VerifyEvent(_, key) if key.event_id == "e90000"));
+    assert!(matches!(work, Work::VerifyEvent(_, key, false) if key.event_id == "e90000"));
     desk.keys("4").key(KeyCode::Tab).keys("1j");
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Integrity)));
     let stale = event_report(&desk, "mismatch");

@@ -1,6 +1,8 @@
 //! The parts of the screen: each has its small state, and draws itself from it.
 
 pub(crate) mod change;
+pub(crate) mod choices;
+pub(crate) mod copy;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod footer;
@@ -10,4 +12,5 @@ pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
 pub(crate) mod sheet;
+pub(crate) mod search;
 pub(crate) mod timeline;

@@ -45,7 +45,7 @@ impl Palette {
     /// Draws it; returns the place of the cursor.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> (usize, usize) {
         let x = painter.say(1, 0, ": ", Role::Key);
-        let (cursor, _) = self.editor.paint(painter, x, 0, None);
+        let (cursor, _) = self.editor.paint(painter, x, 0, &[], None);
         let matches = self.matches();
         if matches.is_empty() {
             painter.say(3, 1, "no action has these words", Role::Muted);

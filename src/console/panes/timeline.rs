@@ -8,7 +8,9 @@ use crate::console::theme::Role;
 use crate::console::window::{PAGE, Window};
 use crate::console::zone::Zone;
 use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
+use crate::filter::Field;
 use crate::store::timeline::{Count, Looked, Query};
+use std::collections::HashMap;
 
 /// Rows that are fetched before they are needed: five screens of ordinary size.
 const AHEAD: usize = 2 * PAGE;
@@ -85,6 +87,20 @@ impl Timeline {
     /// The selected row.
     pub(crate) fn row(&self) -> Option<&Row> {
         self.window.rows().get(self.selected)
+    }
+
+    /// The values that the rows at hand have in a field, the most frequent first.
+    pub(crate) fn values(&self, field: Field) -> Vec<String> {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let rows = || self.window.rows().iter().map(|row| &row.event);
+        // An actor goes by both.
+        let addresses = rows().filter(|_| field == Field::Actor).filter_map(|e| e.actor_email.clone());
+        for value in rows().filter_map(|e| value(e, field)).chain(addresses) {
+            *counts.entry(value).or_default() += 1;
+        }
+        let mut values: Vec<(String, usize)> = counts.into_iter().collect();
+        values.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
+        values.into_iter().map(|(value, _)| value).collect()
     }
 
     /// The selected event.
@@ -380,6 +396,29 @@ impl Timeline {
         painter.rule(x + 1, y, "─", Role::Rule);
         true
     }
+}
+
+/// What an event has in a field.
+fn value(event: &EventRow, field: Field) -> Option<String> {
+    Some(match field {
+        Field::EventId => event.event_id.clone(),
+        Field::ProjectId => event.project_id.clone()?,
+        Field::Actor | Field::ActorId => event.actor_id.clone(),
+        Field::ActorEmail => event.actor_email.clone()?,
+        Field::ActorIp => event.actor_ip.clone()?,
+        Field::ActorUserAgent => event.actor_user_agent.clone()?,
+        Field::EventType => event.event_type.clone(),
+        Field::Resource => format!("{}/{}", event.resource_type, event.resource_id),
+        Field::ResourceType => event.resource_type.clone(),
+        Field::ResourceId => event.resource_id.clone(),
+        Field::ResourceName => event.resource_name.clone()?,
+        Field::RequestId => event.request_id.clone(),
+        Field::SessionId => event.session_id.clone()?,
+        Field::Hash => event.hash.clone(),
+        Field::PreviousHash => event.previous_hash.clone(),
+        // Words of the schema are known without looking.
+        Field::ActorType | Field::EventCategory | Field::EventSeverity | Field::Action => return None,
+    })
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ impl Parser<'_> {
             return Err(FilterError::new(span, "this change names no value")
                 .hint(format!("write changed:{path} for any change")));
         }
-        Ok(Expr::Change(Change { path, from, to }))
+        Ok(Expr::Change(Box::new(Change { path, from, to })))
     }
 
     /// `type:a->b`: the column does not change. Refused with what can be meant.

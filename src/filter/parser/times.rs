@@ -100,7 +100,7 @@ impl Times {
                 (Err(_), _) => Center::Event(value.text),
             };
             let span = span.as_ref().map(reach).transpose()?;
-            filter.around = Some(Around { center, span });
+            filter.around = Some(Box::new(Around { center, span }));
         } else if let Some(value) = span {
             return Err(FilterError::new(value.span, "'span' says how far around: reaches")
                 .hint("write around:EVENT span:5m"));

@@ -1,6 +1,6 @@
 //! Conditions on the text of an event: words, and regular expressions.
 
-use crate::filter::{Regex, Words};
+use crate::filter::{Expr, Regex, Words};
 use crate::store::capabilities::{Capabilities, Column};
 use sqlx::{Postgres, QueryBuilder};
 
@@ -68,6 +68,27 @@ fn query(sql: &mut QueryBuilder<Postgres>, words: &Words) {
     } else {
         sql.push("phraseto_tsquery('pg_catalog.simple', ").push_bind(text).push(")");
     }
+}
+
+/// Words, or alternatives of them, as an expression of type `tsquery`. Null where PostgreSQL finds no word in them:
+/// such a condition never holds, while an empty query would be left out of a conjunction.
+pub(super) fn push_query(sql: &mut QueryBuilder<Postgres>, expr: &Expr) {
+    sql.push("nullif(");
+    match expr {
+        Expr::Words(words) => query(sql, words),
+        Expr::Or(parts) => {
+            for (n, part) in parts.iter().enumerate() {
+                sql.push(if n == 0 { "coalesce(" } else { " || coalesce(" });
+                push_query(sql, part);
+                sql.push(", '')");
+            }
+        }
+        // Nothing else is searched for by its words.
+        _ => {
+            sql.push("NULL");
+        }
+    }
+    sql.push(", ''::tsquery)");
 }
 
 /// The pattern matches one of the texts, each by itself.

@@ -1,0 +1,82 @@
+//! Texts for the clipboard. Characters that a terminal would obey or not show are escaped: a clipboard is pasted into
+//! terminals.
+
+use super::change::CAP;
+use super::keymap::Action;
+use super::layout::Focus;
+use super::model::Model;
+use crate::diff::json::{Doc, Limits};
+use crate::domain::{EventRow, Safe};
+use crate::export::{Record, json};
+
+/// Most bytes that terminals take in one piece: 100 kB in base 64.
+const MAX_BYTES: usize = 74_994;
+
+/// The text for an action, or why there is none.
+pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
+    let row = &model.timeline.row().ok_or("no event is selected")?.event;
+    let text = match action {
+        Action::CopyRow => line(row),
+        Action::CopyJson => {
+            json::text(&Record::from(row)).map_err(|_| "the event cannot be written as JSON")?
+        }
+        Action::CopyCommand => command(row),
+        Action::CopyPath => place(model)?.to_owned(),
+        _ => value(model, place(model)?)?,
+    };
+    if text.len() > MAX_BYTES { Err("too long for the clipboard of a terminal") } else { Ok(text) }
+}
+
+fn line(row: &EventRow) -> String {
+    let actor = row.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&row.actor_id);
+    let time = row.timestamp.to_rfc3339();
+    let parts = [&time, &row.event_severity, &row.action, &row.event_type, actor];
+    let resource = format!("{}/{}", row.resource_type, row.resource_id);
+    Safe::from_untrusted(&format!("{} {resource} {}", parts.join(" "), row.event_id)).to_string()
+}
+
+/// The command that shows the event, for a shell.
+fn command(row: &EventRow) -> String {
+    let quoted = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
+        if !text.is_empty() && text.chars().all(plain) {
+            text.to_owned()
+        } else {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+    };
+    let (organization, id) = (quoted(&row.organization_id), quoted(&row.event_id));
+    Safe::from_untrusted(&format!("agenttrace show --org {organization} -- {id}")).to_string()
+}
+
+/// The place under the cursor of the change pane (JSON Pointer).
+fn place(model: &Model) -> Result<&str, &'static str> {
+    let there = model.focus == Focus::Change;
+    there.then(|| model.change.pointer()).flatten().ok_or("no path is under the cursor: 3 goes to the change")
+}
+
+fn value(model: &Model, pointer: &str) -> Result<String, &'static str> {
+    let limits = Limits { bytes: CAP as usize, nodes: CAP as usize };
+    for state in model.change.texts() {
+        if let Ok(doc) = Doc::parse(state, limits)
+            && let Some(found) = doc.resolve(pointer)
+        {
+            return Ok(json::visible(doc.text(found)));
+        }
+    }
+    Err("the states of this event have no value there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::fixtures::event_row;
+
+    #[test]
+    fn commands_are_quoted_for_a_shell() {
+        let mut row = event_row("evt-1", 0);
+        assert_eq!(command(&row), "agenttrace show --org acme -- evt-1");
+        row.event_id = "it's; rm -rf \u{1b}[31m".to_owned();
+        assert_eq!(command(&row), r"agenttrace show --org acme -- 'it'\''s; rm -rf \x1B[31m'");
+    }
+}
