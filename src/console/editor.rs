@@ -30,7 +30,7 @@ impl Editor {
     /// A key that is bound to nothing else. Whether the text changed.
     pub(crate) fn input(&mut self, key: KeyEvent) -> bool {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let adds_a_line = matches!(key.code, KeyCode::Enter | KeyCode::Tab)
+        let adds_a_line = matches!(key.code, KeyCode::Enter | KeyCode::Tab | KeyCode::BackTab)
             || (control && matches!(key.code, KeyCode::Char('m' | 'j' | 'i')));
         !adds_a_line && self.area.input(key)
     }

@@ -304,6 +304,7 @@ impl Keymap {
             "PageUp" => "PgUp".to_owned(),
             "PageDown" => "PgDn".to_owned(),
             "BackTab" => "Shift-Tab".to_owned(),
+            "Hyphen" => "-".to_owned(),
             _ => text,
         }
     }

@@ -14,6 +14,7 @@ mod change;
 mod copy;
 mod editor;
 mod executor;
+mod facts;
 #[cfg(test)]
 mod fixtures;
 mod history;

@@ -272,7 +272,6 @@ pub(crate) enum Work {
 }
 
 /// What `update` wants done.
-#[expect(clippy::large_enum_variant, reason = "a few of them a key, moved once")]
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
     /// Run work; whatever ran in the slot is cancelled.

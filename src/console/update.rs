@@ -1,6 +1,7 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
 use super::change::CAP;
+use super::facts::Known;
 use super::history::{History, Place};
 use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
@@ -423,7 +424,8 @@ pub(super) fn open(model: &mut Model, effects: &mut Effects) {
 }
 
 pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
-    let Some(place) = model.history.current() else { return };
+    let Some(place) = model.history.current_mut() else { return };
+    place.filter.supply(&Known(model.trails.report(&place.organization)));
     let ask = Ask {
         scope: OrgScope::enter(place.organization.clone()),
         filter: place.filter.clone(),

@@ -447,3 +447,14 @@ fn what_is_under_the_cursor_is_copied() {
     desk.keys("yx");
     assert!(copied(&desk).is_none() && desk.model.overlay.is_none());
 }
+
+#[test]
+fn a_question_about_integrity_waits_for_a_verification() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fintegrity:broken").key(KeyCode::Enter);
+    let asked = |desk: &Desk| match desk.begun(Slot::View).1 {
+        Work::Open(ask, _) => ask.filter.range(ask.now, None, ask.window),
+        work => panic!("{work:?}"),
+    };
+    assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
+}

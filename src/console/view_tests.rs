@@ -9,7 +9,7 @@ use crate::domain::EventRow;
 use crate::export::pretty::{Limits, pretty};
 use crate::store::history::Excerpt;
 use crate::store::timeline::Count;
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -268,6 +268,19 @@ fn a_filter_error_points_at_its_place() {
     assert_eq!(lines[2], "                 ^ unknown field 'actr' · did you mean 'actor'?");
     let mut buffer = draw(&desk);
     assert_eq!(render(&desk.model, &mut buffer), Some(Position { x: 25, y: 1 }));
+}
+
+#[test]
+fn a_filter_is_explained_and_completed_while_it_is_typed() {
+    let mut desk = desk(80, 24, trail(), false);
+    desk.keys("fac").key(KeyCode::Tab);
+    let line = |desk: &Desk, n: usize| screen(desk).lines().nth(n).unwrap().to_owned();
+    assert_eq!(line(&desk, 1), " filter actor_type:");
+    assert_eq!(line(&desk, 2), " actor_type:  actor:  actor_id:  action:");
+    desk.say(What::Key(KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT)));
+    desk.keys("up").key(KeyCode::Tab);
+    assert_eq!(line(&desk, 1), " filter action:update");
+    assert_eq!(line(&desk, 2), "        update events, last 90 days UTC");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub enum RangeError {
     )]
     Unbounded,
     /// `integrity:`, `is:` or `tag:` where nothing is known about it.
-    #[error("'{field}:' asks what is known on this machine, and here nothing is known about that")]
+    #[error("'{field}:' asks what is known on this machine, and here nothing is known about that yet")]
     NoFacts {
         /// The field.
         field: &'static str,

@@ -369,3 +369,30 @@ async fn a_search_finds_words_and_says_how_far_it_has_looked() {
     assert_eq!(ids(&search(&["ak.42.rot*", "lost"])), ["e-07"]);
     test.drop_now().await;
 }
+
+#[tokio::test]
+async fn a_list_of_values_comes_from_a_file() {
+    let test = support::database().await;
+    fill(&test.options, 300, 3).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("suspects.txt");
+    std::fs::write(&file, "# two of them\nuser-3\nsvc-*\n").unwrap();
+    let list = format!("@\"{}\"", file.display());
+    let json = ["--format", "json", "--org", "o-1", "--all-time", "events"];
+    let args: Vec<&str> = json.iter().chain(&["actor", "in", &list, "--limit", "500"]).copied().collect();
+    let found = run(&test, &args).json();
+    let actors: std::collections::BTreeSet<&str> =
+        found["events"].as_array().unwrap().iter().map(|e| e["actor_id"].as_str().unwrap()).collect();
+    assert!(actors.contains("user-3") && actors.iter().any(|a| a.starts_with("svc-")), "{actors:?}");
+    assert!(actors.iter().all(|a| *a == "user-3" || a.starts_with("svc-")), "{actors:?}");
+    for (filter, word) in [
+        ("actor in @gone.txt", "gone.txt"),
+        ("is:bookmarked", "nothing is known"),
+        ("around:nobody", "nobody"),
+    ] {
+        let refused = run(&test, &["--org", "o-1", "events", filter]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains(word), "{}", refused.stderr);
+    }
+    test.drop_now().await;
+}

@@ -56,6 +56,7 @@ const EXAMPLES: [&str; 25] = [
     "proj:p-7 action:update,delete -onlychanged:updated_at,last_seen",
 ];
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of a reader of lists")]
 fn list(_: &str) -> Result<String, String> {
     Ok("user-3\nsvc-*\nuser-17\n".to_owned())
 }
@@ -287,7 +288,8 @@ impl World {
             }),
             Expr::Changed(paths) => paths.iter().any(|path| differs(e, path)),
             Expr::OnlyChanged(paths) => {
-                differs(e, &Path::default()) && without(&e.old, paths) == without(&e.new, paths)
+                differs(e, &Path::default())
+                    && without(e.old.as_ref(), paths) == without(e.new.as_ref(), paths)
             }
             Expr::Change(change) => {
                 let Change { path, from, to } = change.as_ref();
@@ -441,7 +443,9 @@ fn values<'a>(state: Option<&'a Value>, path: &Path) -> Vec<&'a Value> {
             Value::Object(members) => {
                 let mut members: Vec<_> = members.iter().collect();
                 members.sort_by_key(|(k, _)| (k.len(), k.as_bytes()));
-                members.into_iter().for_each(|(_, v)| all(v, out));
+                for (_, inner) in members {
+                    all(inner, out);
+                }
             }
             _ => {}
         }
@@ -521,7 +525,7 @@ fn differs(e: &Seen, path: &Path) -> bool {
     old.len() != new.len() || old.iter().zip(&new).any(|(a, b)| !same(a, b))
 }
 
-fn without(state: &Option<Value>, paths: &[Path]) -> Value {
+fn without(state: Option<&Value>, paths: &[Path]) -> Value {
     fn remove(value: &mut Value, steps: &[Step]) {
         match (steps, value) {
             ([Step::Key(key)], Value::Object(members)) => drop(members.remove(key)),
@@ -541,7 +545,7 @@ fn without(state: &Option<Value>, paths: &[Path]) -> Value {
             _ => {}
         }
     }
-    let mut state = state.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let mut state = state.cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     // Keys of the root first, as documented for places inside of one another.
     let (roots, deeper): (Vec<_>, Vec<_>) = paths.iter().partition(|p| p.steps.len() == 1);
     roots.into_iter().chain(deeper).for_each(|path| remove(&mut state, &path.steps));
