@@ -4,7 +4,7 @@
 use crate::shapes::{COLUMNS, Shape};
 use crate::support;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{Connection as _, Row as _};
 
 /// What is refused is quoted there.
 const DOCUMENT: &str = include_str!("../../docs/seed.md");
@@ -18,7 +18,7 @@ impl Server {
 
     /// Runs it; the SQLSTATE and the message where it is refused.
     async fn try_run(&mut self, sql: &str) -> Result<u64, (String, String)> {
-        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await {
+        match sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await {
             Ok(done) => Ok(done.rows_affected()),
             Err(error) => {
                 let error = error.as_database_error().unwrap_or_else(|| panic!("{sql}: {error}"));
@@ -42,7 +42,7 @@ impl Server {
 
     /// The first column of all rows, as text, a line each.
     async fn read(&mut self, sql: &str) -> String {
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.0).await.unwrap();
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.0).await.unwrap();
         let texts =
             rows.iter().map(|row| row.try_get_unchecked::<Option<String>, _>(0).unwrap().unwrap_or_default());
         texts.collect::<Vec<_>>().join("\n")
