@@ -100,11 +100,9 @@ fn print(out: &mut impl Write, query: &Query, found: &Ghosts, most: usize) -> io
         writeln!(out, "{kind}: states hold only what an event touched; only that was compared")?;
     }
     if found.left_out > 0 {
-        writeln!(
-            out,
-            "{} events were left out: their states are too large or cannot be read",
-            found.left_out
-        )?;
+        let n = found.left_out;
+        let events = if n == 1 { "event was" } else { "events were" };
+        writeln!(out, "{n} {events} left out: a state is too large or cannot be read")?;
     }
     for ghost in listed(found).take(most) {
         let safe = Safe::from_untrusted;

@@ -246,9 +246,6 @@ async fn perform(
             };
             Output::LaidOut(aside(work).await?)
         }
-        Work::Sheet(query, subject, width) => {
-            Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
-        }
         Work::Find(query, seek) => {
             let page = timeline::page(db, &query, &seek, 1, cancel).await?;
             Output::Found(page.rows.first().map(EventRow::key))
@@ -256,6 +253,9 @@ async fn perform(
         Work::Lists(names) => {
             let read = |name: String| (name.clone(), lists::read(&name));
             Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
+        }
+        Work::Sheet(query, subject, width) => {
+            Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;

@@ -3,8 +3,8 @@
 use super::change::{Form, Laid, States};
 use super::life::Life;
 use super::marks::{Glances, Look};
-use super::panes::sheet::Subject;
 use super::panes::filter::List;
+use super::panes::sheet::Subject;
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
@@ -92,6 +92,7 @@ impl From<StoreError> for Failure {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
             StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::NothingGranted => " · an administrator grants organisations to roles",
             StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
@@ -137,12 +138,12 @@ pub(crate) enum Output {
     LaidOut(Laid),
     /// The event of a resource next to another, and the resource; `None` when there is none.
     Version(Resource, Option<EventKey>),
-    /// The lines of a sheet.
-    Sheet(Vec<Safe>),
     /// The next event that has what was looked for.
     Found(Option<EventKey>),
     /// The lists that a filter names.
     Lists(BTreeMap<String, List>),
+    /// The lines of a sheet.
+    Sheet(Vec<Safe>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
@@ -243,12 +244,12 @@ pub(crate) enum Work {
     Blame(Life, Form),
     /// The state of a resource after an event.
     State(Life, Form),
-    /// What is said about a view as a whole, in lines of so many columns.
-    Sheet(Query, Subject, usize),
     /// Look for the event of a query that stands next there.
     Find(Box<Query>, Seek),
     /// Read lists that a filter names.
     Lists(BTreeSet<String>),
+    /// What is said about a view as a whole, in lines of so many columns.
+    Sheet(Query, Subject, usize),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.

@@ -35,12 +35,12 @@ pub(crate) enum Slot {
     Change,
     /// Looking for the next version of a resource.
     Version,
-    /// Working out what is said about the view as a whole.
-    Sheet,
     /// Reading lists that a filter names.
     Lists,
     /// Looking for something in the view.
     Find,
+    /// Working out what is said about the view as a whole.
+    Sheet,
 }
 
 impl Slot {
@@ -61,9 +61,9 @@ impl Slot {
         Self::Marked,
         Self::Change,
         Self::Version,
-        Self::Sheet,
         Self::Lists,
         Self::Find,
+        Self::Sheet,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -83,9 +83,9 @@ impl Slot {
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
             Self::Version => Some("looking for the version"),
-            Self::Sheet => Some("working it out"),
             Self::Lists => Some("reading lists"),
             Self::Find => Some("searching"),
+            Self::Sheet => Some("working it out"),
         }
     }
 }

@@ -220,13 +220,13 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         }
         Overlay::Copy => (" Copy ", centered(width, below, 50, lines(copy::height() + 2))),
         Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
-        Overlay::Sheet(sheet) => {
-            (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
-        }
         Overlay::Choices(choices) => {
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
         Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
+        Overlay::Sheet(sheet) => {
+            (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
+        }
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };

@@ -232,6 +232,8 @@ async fn single_events(db: &ReadDb, shape: Shape) {
         assert_eq!(moment.total, 40);
         let events = history::events(db, &own_scope, &resource, Some(&key), 99, &never()).await.unwrap();
         own("history", &events);
+        let accesses = history::access(db, &own_scope, &resource, &never()).await.unwrap();
+        assert_eq!(accesses.iter().map(|access| access.events).sum::<u64>(), 40, "{shape:?}");
         let newest = timeline::newest(db, &own_scope, Some(key.timestamp), &never()).await.unwrap();
         own("newest", &newest);
     }

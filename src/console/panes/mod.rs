@@ -11,6 +11,6 @@ pub(crate) mod help;
 pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
-pub(crate) mod sheet;
 pub(crate) mod search;
+pub(crate) mod sheet;
 pub(crate) mod timeline;
