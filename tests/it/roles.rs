@@ -61,7 +61,7 @@ async fn superuser(database: &TestDatabase) -> PgConnection {
 
 /// SQL of this file, with names made by it.
 async fn execute(c: &mut PgConnection, sql: &str) -> Result<u64, String> {
-    match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(c).await {
+    match sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(c).await {
         Ok(done) => Ok(done.rows_affected()),
         Err(e) => Err(e
             .as_database_error()
@@ -73,7 +73,7 @@ async fn execute(c: &mut PgConnection, sql: &str) -> Result<u64, String> {
 
 /// What the first column of all rows holds, as text.
 async fn texts(c: &mut PgConnection, sql: &str) -> Vec<String> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(c).await.unwrap();
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(c).await.unwrap();
     rows.iter().map(|row| row.try_get_unchecked::<String, _>(0).unwrap()).collect()
 }
 
@@ -383,7 +383,7 @@ async fn whatever_a_reader_sets_it_sees_its_own_organisation_only() {
             let read = read.replace("SELECT unnest(agent", "SELECT unnest(public.agent");
             let read = read.replace("FROM agenttrace_search('acme'", "FROM public.agenttrace_search('acme'");
             let narrowed = setting.contains("'globex'") && setting.contains(".organization_id");
-            let shown = match sqlx::raw_sql(AssertSqlSafe(read.clone())).fetch_all(&mut c).await {
+            let shown = match sqlx::raw_sql(sqlx::AssertSqlSafe(read.clone())).fetch_all(&mut c).await {
                 Ok(rows) => rows.iter().map(|r| r.try_get_unchecked::<String, _>(0).unwrap()).collect(),
                 Err(e) => {
                     let code =

@@ -20,7 +20,7 @@ impl Server {
 
     /// Runs it; the SQLSTATE and the message where it is refused.
     async fn try_run(&mut self, sql: &str) -> Result<u64, (String, String)> {
-        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await {
+        match sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut self.0).await {
             Ok(done) => Ok(done.rows_affected()),
             Err(error) => {
                 let error = error.as_database_error().unwrap_or_else(|| panic!("{sql}: {error}"));
@@ -44,7 +44,7 @@ impl Server {
 
     /// The first column of all rows, as text, a line each.
     async fn read(&mut self, sql: &str) -> String {
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.0).await.unwrap();
+        let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&mut self.0).await.unwrap();
         let texts =
             rows.iter().map(|row| row.try_get_unchecked::<Option<String>, _>(0).unwrap().unwrap_or_default());
         texts.collect::<Vec<_>>().join("\n")

@@ -240,8 +240,10 @@ async fn single_events(db: &ReadDb, shape: Shape) {
     let keys: Vec<EventKey> = foreign.iter().map(agenttrace::domain::EventRow::key).collect();
     let seen = states::of(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(seen.iter().all(|seen| *seen == states::Seen::Gone), "{seen:?}");
-    // Both have the same states: twice as many bytes would be the other's too.
     let resource = Resource { kind: "trace".to_owned(), id: "tr-1".to_owned() };
+    let access = history::access(db, &own_scope, &resource, &never()).await.unwrap();
+    assert_eq!(access.iter().map(|access| access.events).sum::<u64>(), 40);
+    // Both have the same states: twice as many bytes would be the other's too.
     let last = foreign.last().unwrap().key();
     let bytes =
         async |scope: &OrgScope| history::stored_bytes(db, scope, &resource, &last, 9999, &never()).await;
