@@ -5,7 +5,7 @@ use super::filter::FilterArgs;
 use super::{Context, summary as summary_command};
 use crate::domain::{EventRow, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::export::{Record, json, table};
+use crate::export::{Record, json, report, table};
 use crate::store::summary::{self, By, Summary};
 use crate::store::timeline::{self, Query, Seek};
 use serde_json::{Map, Value};
@@ -103,7 +103,7 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
     }
     for (by, part) in &profile.parts {
         writeln!(out)?;
-        summary_command::write(&mut out, &[*by], part, false)?;
+        report::write_summary(&mut out, &[*by], part, false)?;
         let shown = part.groups.len() as u64;
         if shown < part.all_groups {
             writeln!(out, "… {} more", part.all_groups - shown)?;

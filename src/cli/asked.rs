@@ -3,11 +3,9 @@
 use super::{Context, Format, Reader};
 use crate::domain::{TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
+use crate::store::summary::MAX_EVENTS;
 use crate::store::timeline::{self, Count, Query};
 use tokio_util::sync::CancellationToken;
-
-/// Events that may be gone through to add something up, by the planner's estimate: five seconds or so.
-const MAX_EVENTS: u64 = 5_000_000;
 
 /// The bounds of a query in a document.
 #[derive(Debug, serde::Serialize)]

@@ -246,6 +246,10 @@ impl From<StoreError> for Error {
             StoreError::NoTable => error
                 .hint("agenttrace db migrate makes it, in a database of ours")
                 .hint("is this the right database? The table must be in the search_path of the role"),
+            StoreError::NothingGranted => error.hint(
+                "an administrator grants organisations: INSERT INTO agenttrace_grants (role_name, organization_id) \
+                 VALUES ('ROLE', 'ORGANISATION')",
+            ),
             StoreError::NotEncrypted => error
                 .hint("switch TLS on there (ssl = on)")
                 .hint("or, where the network on the way is trusted, add ?sslmode=disable to the URL"),

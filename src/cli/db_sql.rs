@@ -11,6 +11,10 @@ pub(super) enum Topic {
     Summary,
     /// A table with a partition for each month
     Partitions,
+    /// Roles, ownership and grants, as `db migrate --with-roles` makes them
+    Roles,
+    /// Row-level security over the organisations, as `db migrate --rls` makes it; after the roles
+    Rls,
     /// Compression and storage of the states
     Storage,
     /// Statistics, visibility map, freezing
@@ -87,9 +91,16 @@ pub(super) fn text(topic: Topic) -> String {
             )
         }
         Topic::Partitions => PARTITIONS.to_owned(),
+        Topic::Roles => in_one_transaction(include_str!("../../assets/roles.sql")),
+        Topic::Rls => in_one_transaction(include_str!("../../assets/rls.sql")),
         Topic::Storage => STORAGE.to_owned(),
         Topic::Maintenance => MAINTENANCE.to_owned(),
     }
+}
+
+/// For the schema in which tables are made unless told otherwise.
+fn in_one_transaction(script: &str) -> String {
+    format!("BEGIN;\nSET LOCAL search_path = public;\n{}COMMIT;\n", script.replace("{schema}", "public"))
 }
 
 /// Our indexes under names of their own, without the one on the search vector, which other tables do not have.

@@ -3,15 +3,11 @@
 use super::Context;
 use super::asked::{Window, refuse_the_immense, wants_json};
 use super::filter::{FilterArgs, HELP};
-use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::export::json;
+use crate::export::{json, report};
 use crate::store::histogram::{self, Histogram};
 use crate::store::timeline::Query;
-use std::io::{self, Write};
-
-/// Width of the bars where the terminal does not say its own, in columns.
-const BAR: usize = 60;
+use std::io::Write;
 
 /// Arguments of `histogram`.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,7 +40,7 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     if json {
         json::write_line(&mut out, &document(&query, &histogram))?;
     } else {
-        write(&mut out, &histogram, context.out.style().width)?;
+        report::write_histogram(&mut out, &histogram, context.out.style().width)?;
     }
     Ok(out.flush()?)
 }
@@ -75,22 +71,4 @@ fn document(query: &Query, histogram: &Histogram) -> impl serde::Serialize {
         events: histogram.buckets.iter().map(|b| b.events).sum(),
         buckets: histogram.buckets.iter().map(bucket).collect(),
     }
-}
-
-fn write(out: &mut impl Write, histogram: &Histogram, width: Option<usize>) -> io::Result<()> {
-    let most = histogram.buckets.iter().map(|b| b.events).max().unwrap_or_default();
-    let digits = most.to_string().len();
-    let minute = |t: Timestamp| match t.to_utc() {
-        Some(t) => t
-            .format(if histogram.seconds < 60 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%MZ" })
-            .to_string(),
-        None => t.to_rfc3339(),
-    };
-    let room = width.map_or(BAR, |width| width.saturating_sub(22 + digits)).max(10);
-    for bucket in &histogram.buckets {
-        let length = (bucket.events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
-        let bar = "█".repeat(length);
-        writeln!(out, "{}  {:>digits$}  {bar}", minute(bucket.start), bucket.events)?;
-    }
-    Ok(())
 }

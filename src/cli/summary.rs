@@ -3,14 +3,14 @@
 use super::Context;
 use super::asked::{Window, refuse_the_immense, wants_json};
 use super::filter::{FilterArgs, HELP};
-use crate::domain::{Safe, Timestamp};
+use crate::domain::Timestamp;
 use crate::error::{Error, Result};
-use crate::export::json;
+use crate::export::{json, report};
 use crate::store::summary::{self, By, Group, Summary};
 use crate::store::timeline::Query;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Arguments of `summary`.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
     if json {
         json::write_line(&mut out, &document(&query, &by, &summary))?;
     } else {
-        write(&mut out, &by, &summary, args.actors)?;
+        report::write_summary(&mut out, &by, &summary, args.actors)?;
         let shown = summary.groups.len() as u64;
         let more = if shown < summary.all_groups {
             format!(", {shown} of {} lines", summary.all_groups)
@@ -114,37 +114,4 @@ fn document(query: &Query, by: &[By], summary: &Summary) -> impl serde::Serializ
         from_daily_summary_until: summary.view_until.map(Timestamp::to_rfc3339),
         groups: summary.groups.iter().map(|group| object(by, group)).collect(),
     }
-}
-
-/// Columns as wide as what stands in them.
-pub(super) fn write(out: &mut impl Write, by: &[By], summary: &Summary, actors: bool) -> io::Result<()> {
-    let mut lines: Vec<Vec<Safe>> =
-        vec![by.iter().map(|by| Safe::from_untrusted(&by.name().to_uppercase())).collect()];
-    if let Some(header) = lines.first_mut() {
-        header.push(Safe::literal("EVENTS"));
-        header.extend(actors.then(|| Safe::literal("ACTORS")));
-    }
-    for group in &summary.groups {
-        let keys = group.keys.iter().map(|key| Safe::from_untrusted(key.as_deref().unwrap_or("-")));
-        let mut line: Vec<Safe> = keys.collect();
-        line.push(Safe::from_untrusted(&group.events.to_string()));
-        line.extend(group.actors.map(|n| Safe::from_untrusted(&n.to_string())));
-        lines.push(line);
-    }
-    let width =
-        |column: usize| lines.iter().filter_map(|l| l.get(column)).map(Safe::width).max().unwrap_or(0);
-    for line in &lines {
-        for (column, cell) in line.iter().enumerate() {
-            let gap = " ".repeat(width(column) - cell.width());
-            let separator = if column == 0 { "" } else { "  " };
-            // Numbers stand to the right.
-            if column < by.len() {
-                write!(out, "{separator}{cell}{gap}")?;
-            } else {
-                write!(out, "{separator}{gap}{cell}")?;
-            }
-        }
-        writeln!(out)?;
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
 use super::scan;
+use super::sheets;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
 use crate::case::{self, accepted, lists};
@@ -252,6 +253,9 @@ async fn perform(
         Work::Lists(names) => {
             let read = |name: String| (name.clone(), lists::read(&name));
             Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
+        }
+        Work::Sheet(query, subject, width) => {
+            Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;

@@ -74,6 +74,9 @@ actions! {
         Accept "accept" "accept" "accept the finding gone to, with a reason";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";
         PreviousFinding "previous-finding" "previous finding" "go to the event of the finding before";
+        Plan "plan" "plan" "how this view is found: index, plan, cost";
+        Histogram "histogram" "histogram" "how many events of this view fall into each stretch of time";
+        Summary "summary" "summary" "this view by category, severity, action and actor";
         NextPane "next-pane" "next pane" "go to the next pane";
         PreviousPane "previous-pane" "previous pane" "go to the previous pane";
         Zoom "zoom" "zoom" "give this pane the whole screen, and back";

@@ -11,6 +11,7 @@ use super::panes::choices::{Choices, Purpose};
 use super::panes::filter::Submitted;
 use super::panes::palette::Palette;
 use super::panes::search::SearchLine;
+use super::panes::sheet::{Sheet, Subject};
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
 use super::slots::Slot;
@@ -79,6 +80,7 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         Some(Overlay::Search(line)) => in_search(model, line, action, effects),
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
         Some(Overlay::Help(top)) => in_help(model, top, action),
+        Some(Overlay::Sheet(sheet)) => in_sheet(model, sheet, action, effects),
         None if model.filter.is_editing() => in_filter(model, action, effects),
         None => in_panes(model, action, effects),
     }
@@ -195,6 +197,29 @@ fn in_help(model: &mut Model, top: usize, action: Action) {
     // Any other key closes help.
 }
 
+/// Shows a sheet about the view, its lines being worked out.
+fn open_sheet(model: &mut Model, subject: Subject, effects: &mut Effects) {
+    let Some(query) = model.timeline.query.clone() else { return };
+    if model.connection == Connection::Up {
+        model.overlay = Some(Overlay::Sheet(Box::new(Sheet::new(subject))));
+        let width = usize::from(model.size.0).saturating_sub(8);
+        begin(model, Slot::Sheet, Work::Sheet(query, subject, width), effects);
+    }
+}
+
+fn in_sheet(model: &mut Model, mut sheet: Box<Sheet>, action: Action, effects: &mut Effects) {
+    let height = usize::from(model.size.1.saturating_sub(5)).max(1);
+    if let Some(by) = lines_of(action, height) {
+        sheet.scroll(by, height);
+        model.overlay = Some(Overlay::Sheet(sheet));
+        return;
+    }
+    // Any other key closes it.
+    if model.slots.abandon(Slot::Sheet) {
+        effects.push(Effect::Cancel(Slot::Sheet));
+    }
+}
+
 fn in_filter(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::Submit => {
@@ -264,6 +289,9 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Change => model.focus_on(Focus::Change),
         Action::Integrity => model.focus_on(Focus::Integrity),
         Action::Event => model.focus_on(Focus::Event),
+        Action::Plan => open_sheet(model, Subject::Plan, effects),
+        Action::Histogram => open_sheet(model, Subject::Histogram, effects),
+        Action::Summary => open_sheet(model, Subject::Summary, effects),
         Action::NextPane => model.focus_on(model.focus.next(1)),
         Action::PreviousPane => model.focus_on(model.focus.next(-1)),
         Action::Zoom => model.zoomed = !model.zoomed,

@@ -32,6 +32,7 @@ mod panes;
 mod row;
 mod runtime;
 mod scan;
+mod sheets;
 mod slots;
 mod terminal;
 mod theme;

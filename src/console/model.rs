@@ -14,6 +14,7 @@ use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
 use super::panes::search::{SearchLine, Sought};
+use super::panes::sheet::Sheet;
 use super::panes::timeline::Timeline;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
@@ -98,6 +99,8 @@ pub(crate) enum Overlay {
     Copy,
     /// Why is a finding understood?
     Accept(Box<Accepting>),
+    /// What is said about the view as a whole.
+    Sheet(Box<Sheet>),
     /// Leave?
     Quit,
 }
@@ -248,7 +251,7 @@ impl Model {
             Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_)) => Context::Editor,
             Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
             Some(Overlay::Copy) => Context::Copy,
-            Some(Overlay::Help(_)) => Context::Pane,
+            Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
             None => Context::Pane,
         }

@@ -4,6 +4,7 @@ use super::change::{Form, Laid, States};
 use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::filter::List;
+use super::panes::sheet::Subject;
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
@@ -91,6 +92,7 @@ impl From<StoreError> for Failure {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
             StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::NothingGranted => " · an administrator grants organisations to roles",
             StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
@@ -140,6 +142,8 @@ pub(crate) enum Output {
     Found(Option<EventKey>),
     /// The lists that a filter names.
     Lists(BTreeMap<String, List>),
+    /// The lines of a sheet.
+    Sheet(Vec<Safe>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
@@ -244,6 +248,8 @@ pub(crate) enum Work {
     Find(Box<Query>, Seek),
     /// Read lists that a filter names.
     Lists(BTreeSet<String>),
+    /// What is said about a view as a whole, in lines of so many columns.
+    Sheet(Query, Subject, usize),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.

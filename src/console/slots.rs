@@ -39,11 +39,13 @@ pub(crate) enum Slot {
     Lists,
     /// Looking for something in the view.
     Find,
+    /// Working out what is said about the view as a whole.
+    Sheet,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -61,6 +63,7 @@ impl Slot {
         Self::Version,
         Self::Lists,
         Self::Find,
+        Self::Sheet,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
@@ -82,6 +85,7 @@ impl Slot {
             Self::Version => Some("looking for the version"),
             Self::Lists => Some("reading lists"),
             Self::Find => Some("searching"),
+            Self::Sheet => Some("working it out"),
         }
     }
 }

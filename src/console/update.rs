@@ -226,6 +226,11 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
+        Slot::Sheet => {
+            if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+                sheet.fail(failure.text);
+            }
+        }
         Slot::Organizations => model.organizations.trouble = Some(failure.text),
         Slot::Marks => model.marks.trouble = Some(failure.text),
         Slot::Integrity => model.integrity.fail(failure.text),
@@ -365,6 +370,11 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             submit(model, submitted, effects);
         }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
+        Output::Sheet(lines) => {
+            if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+                sheet.fill(lines);
+            }
+        }
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
     }
 }

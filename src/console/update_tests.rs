@@ -5,6 +5,7 @@ use crate::console::change::States;
 use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
 use crate::console::msg::Detail;
+use crate::console::panes::sheet::Subject;
 use crate::console::zone::Zone;
 use crate::diff::{Options, unhurried};
 use crate::filter::Filter;
@@ -131,6 +132,27 @@ fn another_organisation_shows_none_of_the_rows_before() {
     assert!(
         matches!(desk.begun(Slot::View).1, Work::Open(ask, Land::Newest) if ask.scope.organization().as_str() == "globex")
     );
+}
+
+#[test]
+fn a_sheet_is_worked_out_for_the_view_and_given_up_when_it_is_closed() {
+    let mut desk = Desk::with_events(50);
+    for (key, subject) in [("X", Subject::Plan), ("i", Subject::Histogram), ("S", Subject::Summary)] {
+        desk.keys(key);
+        let (_, work) = desk.begun(Slot::Sheet);
+        let query = desk.model.timeline.query.clone().unwrap();
+        assert!(matches!(&work, Work::Sheet(of, what, _) if *of == query && *what == subject), "{work:?}");
+        // Closed while it is worked out: the server is told to stop, and nothing lies on the timeline.
+        desk.key(KeyCode::Esc);
+        assert!(desk.model.overlay.is_none() && desk.model.slots.running(Slot::Sheet).is_none());
+    }
+    desk.keys("X");
+    desk.finish(Slot::Sheet, Output::Sheet(vec![Safe::literal("good  an index")]));
+    desk.keys("j");
+    assert!(matches!(desk.model.overlay, Some(Overlay::Sheet(_))), "keys of movement scroll");
+    assert_eq!(desk.selected(), "e90000", "and leave the timeline alone");
+    desk.keys("q");
+    assert!(desk.model.overlay.is_none());
 }
 
 #[test]
@@ -391,17 +413,6 @@ fn values_of_an_event_narrow_the_view() {
 }
 
 #[test]
-fn a_question_about_integrity_waits_for_a_verification() {
-    let mut desk = Desk::with_events(50);
-    desk.keys("fintegrity:broken").key(KeyCode::Enter);
-    let asked = |desk: &Desk| match desk.begun(Slot::View).1 {
-        Work::Open(ask, _) => ask.filter.range(ask.now, None, ask.window),
-        work => panic!("{work:?}"),
-    };
-    assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
-}
-
-#[test]
 fn what_is_under_the_cursor_is_copied() {
     let mut desk = Desk::with_events(5);
     desk.keys("yj");
@@ -435,4 +446,15 @@ fn what_is_under_the_cursor_is_copied() {
     assert_eq!(copied(&desk).as_deref(), Some("1.10"));
     desk.keys("yx");
     assert!(copied(&desk).is_none() && desk.model.overlay.is_none());
+}
+
+#[test]
+fn a_question_about_integrity_waits_for_a_verification() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fintegrity:broken").key(KeyCode::Enter);
+    let asked = |desk: &Desk| match desk.begun(Slot::View).1 {
+        Work::Open(ask, _) => ask.filter.range(ask.now, None, ask.window),
+        work => panic!("{work:?}"),
+    };
+    assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
 }

@@ -224,6 +224,9 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
         Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
+        Overlay::Sheet(sheet) => {
+            (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
+        }
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -232,6 +235,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let mut painter = painter.on(inner);
     match overlay {
         Overlay::Help(top) => help::paint(&mut painter, &model.setup.keymap, *top),
+        Overlay::Sheet(sheet) => sheet.paint(&mut painter),
         Overlay::Organizations => {
             let loading = model.slots.running(Slot::Organizations).is_some();
             model.organizations.paint(&mut painter, model.zone, loading);

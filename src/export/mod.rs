@@ -5,6 +5,7 @@ pub mod csv;
 pub mod json;
 pub mod pretty;
 mod record;
+pub mod report;
 pub mod table;
 
 pub use record::{Record, STATE_COLUMNS, Value};

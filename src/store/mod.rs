@@ -57,6 +57,9 @@ pub enum StoreError {
     /// The table `audit_events` is not there.
     #[error("this database has no table audit_events")]
     NoTable,
+    /// The role is granted no organisation, or none that has events.
+    #[error("row-level security shows this role no events")]
+    NothingGranted,
     /// A cursor that is damaged, or belongs to another organisation or filter.
     #[error("{0}")]
     Cursor(#[from] cursor::CursorError),

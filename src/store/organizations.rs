@@ -42,7 +42,8 @@ const WITHOUT_HEADS: &str = "SELECT found.id, found.newest, NULL::bigint FROM fo
 /// All organisations, by id.
 ///
 /// # Errors
-/// [`StoreError::NoTable`] when there is no table of events.
+/// [`StoreError::NoTable`] when there is no table of events, [`StoreError::NothingGranted`] when row-level security shows
+/// the role nothing of it.
 pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Organization>, StoreError> {
     let capabilities = db.capabilities(cancel).await?;
     let by_index = capabilities.time_index().is_some() || !capabilities.is_table();
@@ -58,6 +59,9 @@ pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Organiz
             sql.build().fetch_all(c).await
         })
         .await?;
+    if rows.is_empty() && capabilities.row_security {
+        return Err(StoreError::NothingGranted);
+    }
     rows.iter().filter_map(|row| organization(row).transpose()).collect()
 }
 

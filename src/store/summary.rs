@@ -8,6 +8,9 @@ use serde::Serialize;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
+/// Events that may be gone through to add something up without asking, by the planner's estimate: five seconds or so.
+pub const MAX_EVENTS: u64 = 5_000_000;
+
 /// Microseconds of a day.
 const DAY: i64 = 86_400_000_000;
 

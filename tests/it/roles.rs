@@ -284,6 +284,22 @@ async fn the_owner_of_a_database_needs_no_superuser() {
     drop_all(database, vec![owner]).await;
 }
 
+/// What `db sql` prints for somebody else to run does what `db migrate` would.
+#[tokio::test]
+async fn the_printed_statements_protect_as_well() {
+    let database = support::database().await;
+    let mut c = superuser(&database).await;
+    for topic in ["roles", "rls"] {
+        let output = support::agenttrace().args(["db", "sql", topic]).output().unwrap();
+        execute(&mut c, &String::from_utf8(output.stdout).unwrap()).await.unwrap();
+    }
+    let status = status(&database.options).await;
+    assert_eq!(status.problems, Vec::<String>::new());
+    assert!(status.access.is_some_and(|access| access.roles && access.row_security));
+    drop(c);
+    drop_all(database, Vec::new()).await;
+}
+
 #[tokio::test]
 async fn privileges_beyond_the_roles_are_reported() {
     let database = protected(Protection::RowSecurity).await;
@@ -415,6 +431,24 @@ async fn whatever_a_reader_sets_it_sees_its_own_organisation_only() {
     }
     drop((c, nobody.connect().await));
     drop_all(database, vec![reader, nobody]).await;
+}
+
+#[tokio::test]
+async fn a_reader_without_a_grant_is_told_so() {
+    let database = protected(Protection::RowSecurity).await;
+    let login = Login::new(&database, "agenttrace_reader").await;
+    let db = reader(&login.options).await;
+    let listed = organizations::list(&db, &CancellationToken::new()).await;
+    assert!(matches!(listed, Err(StoreError::NothingGranted)), "{listed:?}");
+    db.close().await;
+    let url = database.url().replacen(database.options.get_username(), &login.name, 1);
+    let mut program = support::agenttrace();
+    program.arg("events").env("AGENTTRACE_DATABASE_URL", &url).env("PGPASSWORD", PASSWORD);
+    let output = program.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("shows this role no events") && text.contains("agenttrace_grants"), "{text}");
+    drop_all(database, vec![login]).await;
 }
 
 #[tokio::test]

@@ -19,10 +19,11 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 33] = [
+const READING: [&str; 35] = [
     "bounds.rs freeze",
     "explain.rs page",
     "histogram.rs histogram",
+    "history.rs access",
     "history.rs events",
     "history.rs moment",
     "history.rs neighbour",
@@ -51,7 +52,8 @@ const READING: [&str; 33] = [
     "timeline.rs page",
     "timeline.rs page_at",
     "timeline.rs page_with_states",
-    // These two speak of the table and of all organisations, as is their purpose.
+    // These speak of the table and of all organisations, as is their purpose.
+    "links.rs are_quick",
     "capabilities.rs capabilities",
     "organizations.rs list",
 ];
@@ -230,6 +232,8 @@ async fn single_events(db: &ReadDb, shape: Shape) {
         assert_eq!(moment.total, 40);
         let events = history::events(db, &own_scope, &resource, Some(&key), 99, &never()).await.unwrap();
         own("history", &events);
+        let accesses = history::access(db, &own_scope, &resource, &never()).await.unwrap();
+        assert_eq!(accesses.iter().map(|access| access.events).sum::<u64>(), 40, "{shape:?}");
         let newest = timeline::newest(db, &own_scope, Some(key.timestamp), &never()).await.unwrap();
         own("newest", &newest);
     }

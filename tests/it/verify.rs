@@ -6,6 +6,7 @@ use agenttrace::domain::{
     Action, ActorType, Category, Event, EventRow, Json, NewEvent, OrgId, OrgScope, Severity, TimeRange,
     Timestamp,
 };
+use agenttrace::store::schema::{self, Layout};
 use agenttrace::store::writer::{Fate, PreservedEvent, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb};
 use agenttrace::verify::{Class, Gauge, Report, Request, Verdict};
@@ -312,17 +313,30 @@ async fn tricky_rows_are_verified_in_another_spelling_and_the_enriched_one_is_ex
 
 #[tokio::test]
 async fn each_kind_of_damage_in_twenty_thousand_events_is_named_exactly() {
-    each_kind_of_damage_is_named_exactly(20_000).await;
+    each_kind_of_damage_is_named_exactly(20_000, Layout::Plain).await;
+}
+
+#[tokio::test]
+#[ignore = "long: 20 000 events in each layout"]
+async fn each_kind_of_damage_is_named_exactly_in_partitions() {
+    for layout in [Layout::Range, Layout::Hash] {
+        each_kind_of_damage_is_named_exactly(20_000, layout).await;
+    }
 }
 
 #[tokio::test]
 #[ignore = "long: some minutes, 1.5 GB"]
 async fn each_kind_of_damage_in_a_million_events_is_named_exactly() {
-    each_kind_of_damage_is_named_exactly(1_000_000).await;
+    each_kind_of_damage_is_named_exactly(1_000_000, Layout::Plain).await;
 }
 
-async fn each_kind_of_damage_is_named_exactly(count: usize) {
+async fn each_kind_of_damage_is_named_exactly(count: usize, layout: Layout) {
     let database = support::database().await;
+    if layout != Layout::Plain {
+        let db = WriteDb::connect(database.options.clone()).await.unwrap();
+        schema::change_layout(&db, layout, &|_| {}).await.unwrap();
+        db.close().await;
+    }
     append(&database, "big", 0..count).await;
     append(&database, "small", 0..300).await;
     let mut c = connect(&database).await;

@@ -18,7 +18,7 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Chooser => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }
-    if let Some(Overlay::Help(_)) = model.overlay {
+    if let Some(Overlay::Help(_) | Overlay::Sheet(_)) = model.overlay {
         return vec![A::Cancel, A::Down, A::Up, A::PageDown];
     }
     if model.history.current().is_none() {

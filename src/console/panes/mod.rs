@@ -12,4 +12,5 @@ pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
 pub(crate) mod search;
+pub(crate) mod sheet;
 pub(crate) mod timeline;

@@ -1,0 +1,79 @@
+//! What is said about a view as a whole, on top of the panes: its plan, its sums, its histogram.
+
+use crate::console::paint::Painter;
+use crate::console::theme::Role;
+use crate::domain::Safe;
+
+/// What is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// How the first page is found.
+    Plan,
+    /// Events in each stretch of time.
+    Histogram,
+    /// Events by category, severity, action, actor.
+    Summary,
+}
+
+impl Subject {
+    /// The title.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Plan => " Plan of this view ",
+            Self::Histogram => " Events in time (UTC) ",
+            Self::Summary => " Sums of this view ",
+        }
+    }
+}
+
+/// A sheet.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    /// What is said.
+    pub(crate) subject: Subject,
+    /// The lines, once they are there.
+    lines: Option<Vec<Safe>>,
+    failed: bool,
+    top: usize,
+}
+
+impl Sheet {
+    /// A sheet whose lines are being worked out.
+    pub(crate) fn new(subject: Subject) -> Self {
+        Self { subject, lines: None, failed: false, top: 0 }
+    }
+
+    /// Takes the lines.
+    pub(crate) fn fill(&mut self, lines: Vec<Safe>) {
+        self.lines = Some(lines);
+    }
+
+    /// Says why there are none.
+    pub(crate) fn fail(&mut self, reason: Safe) {
+        self.lines = Some(vec![reason]);
+        self.failed = true;
+    }
+
+    /// Moves by so many lines; `height` of them are to be seen.
+    pub(crate) fn scroll(&mut self, by: isize, height: usize) {
+        let last = self.lines.as_ref().map_or(0, Vec::len).saturating_sub(height);
+        self.top = self.top.saturating_add_signed(by).min(last);
+    }
+
+    /// Draws the lines from the first one to be seen on.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
+        let Some(lines) = &self.lines else {
+            painter.say(1, 0, "working it out… Esc stops", Role::Muted);
+            return;
+        };
+        let width = painter.width().saturating_sub(2);
+        let role = if self.failed { Role::Error } else { Role::Text };
+        if self.failed {
+            lines.iter().fold(0, |y, line| painter.put_wrapped(1, y, line, role));
+            return;
+        }
+        for (y, line) in lines.iter().skip(self.top).take(painter.height()).enumerate() {
+            painter.put(1, y, &line.cut_end(width), role);
+        }
+    }
+}
