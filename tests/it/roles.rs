@@ -8,8 +8,6 @@ use agenttrace::store::schema::{self, Layout, Protection};
 use agenttrace::store::timeline::{self, Query, Seek};
 use agenttrace::store::writer::{Fate, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb, explain, organizations};
-#[expect(clippy::disallowed_types, reason = "statements of this file, with names made by it")]
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Row as _};
 use std::sync::atomic::{AtomicU32, Ordering};

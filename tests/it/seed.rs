@@ -3,8 +3,6 @@
 
 use crate::shapes::{COLUMNS, Shape};
 use crate::support;
-#[expect(clippy::disallowed_types, reason = "the statements of the guide")]
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
