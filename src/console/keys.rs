@@ -191,7 +191,8 @@ pub(super) fn run_filter(model: &mut Model, text: String, filter: Filter, effect
 fn in_help(model: &mut Model, top: usize, action: Action) {
     let lines = usize::from(model.size.1.saturating_sub(4)).max(1);
     let last = help::height(&model.setup.keymap).saturating_sub(lines);
-    if let Some(by) = lines_of(action, lines) {
+    // The last line of a page that is not the last says that there is more.
+    if let Some(by) = lines_of(action, lines.saturating_sub(1).max(1)) {
         model.overlay = Some(Overlay::Help(top.saturating_add_signed(by).min(last)));
     }
     // Any other key closes help.

@@ -14,7 +14,9 @@ enum Line {
 }
 
 const NOTES: &[&str] = &[
-    "· before an event: its hash has not been checked. ~ before a number: an estimate.",
+    "Before an event: ✓ its hash is verified, ≈ in another spelling of the same values, · not checked,",
+    "? cannot be checked, ✗ broken. Behind it: Δ3 three changes, – none recorded, Δ? too large to count.",
+    "~ before a number: an estimate.",
     "Text from the table that could deceive a terminal is shown as an escape, such as \\x1B or \\u{202E}.",
     "To select text with the mouse, use the terminal as usual: the console leaves the mouse to it.",
 ];
@@ -40,7 +42,13 @@ pub(crate) fn height(keymap: &Keymap) -> usize {
 
 /// Draws the lines from `top` on.
 pub(crate) fn paint(painter: &mut Painter<'_>, keymap: &Keymap, top: usize) {
-    for (y, line) in lines(keymap).iter().skip(top).take(painter.height()).enumerate() {
+    let lines = lines(keymap);
+    let last = painter.height().saturating_sub(1);
+    for (y, line) in lines.iter().skip(top).take(painter.height()).enumerate() {
+        if y == last && top + painter.height() < lines.len() {
+            painter.say(1, y, "… more below: PgDn", Role::Muted);
+            return;
+        }
         match line {
             Line::Title(title) => {
                 painter.say(1, y, title, Role::Title);
