@@ -236,11 +236,7 @@ async fn listing<T>(
     } else if has_older || has_newer {
         match args.count {
             CountArg::None => Count::Unknown,
-            // An estimate may be less than what stands here already.
-            CountArg::Estimate => match timeline::estimate(db, query, cancel).await? {
-                Count::Estimate(n) if n <= events.len() as u64 => Count::AtLeast(events.len() as u64 + 1),
-                count => count,
-            },
+            CountArg::Estimate => estimated(db, query, events.len() as u64, cancel).await?,
             CountArg::Exact => timeline::count(db, query, db.settings().statement_timeout, cancel).await?,
         }
     } else {
@@ -351,11 +347,26 @@ async fn remark_on_nothing<T>(
     Ok(())
 }
 
+/// The planner's estimate. A small one may be far off, even below what is shown, and to count is cheap there: that is
+/// tried for a moment.
+async fn estimated(db: &ReadDb, query: &Query, shown: u64, cancel: &CancellationToken) -> Result<Count> {
+    const SMALL: u64 = 10_000;
+    const MOMENT: Duration = Duration::from_millis(200);
+    let mut count = timeline::estimate(db, query, cancel).await?;
+    if matches!(count, Count::Estimate(n) if n <= shown.max(SMALL)) {
+        count = timeline::count(db, query, MOMENT, cancel).await?;
+    }
+    Ok(match count {
+        Count::Estimate(n) if n <= shown => Count::AtLeast(shown + 1),
+        count => count,
+    })
+}
+
 fn in_words(count: Count) -> String {
     match count {
         Count::Exact(n) => format!("{n} events"),
         Count::Estimate(n) => format!("~{n} events (estimated)"),
-        Count::AtLeast(n) => format!("{n} events or more"),
+        Count::AtLeast(n) => format!("at least {n} events"),
         Count::Unknown => "an unknown number of events".to_owned(),
     }
 }
