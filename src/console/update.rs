@@ -402,6 +402,8 @@ fn connected(model: &mut Model, facts: crate::store::ServerFacts, effects: &mut 
     model.connection = Connection::Up;
     model.server = Some(facts);
     if model.history.current().is_some() {
+        // One may have moved on in the rows at hand meanwhile.
+        remember(model);
         open(model, effects);
         model.event.hurry(model.at.clock);
     } else if let Some(id) = model.wanted.0.take() {
