@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 /// What one actor did with the resource.
+#[derive(serde::Serialize)]
 struct Visitor<'a> {
     actor_type: &'a str,
     actor_id: &'a str,
@@ -15,6 +16,7 @@ struct Visitor<'a> {
     actions: BTreeMap<&'a str, u64>,
     first: Timestamp,
     last: Timestamp,
+    /// At most 20 for each action.
     addresses: BTreeSet<&'a str>,
 }
 
@@ -75,28 +77,7 @@ struct Document<'a> {
     organization_id: &'a str,
     resource_type: &'a str,
     resource_id: &'a str,
-    actors: Vec<ActorJson<'a>>,
-}
-
-#[derive(serde::Serialize)]
-struct ActorJson<'a> {
-    actor_type: &'a str,
-    actor_id: &'a str,
-    actor_email: Option<&'a str>,
-    events: u64,
-    actions: BTreeMap<&'a str, u64>,
-    first: String,
-    last: String,
-    /// At most 20 for each action.
-    addresses: BTreeSet<&'a str>,
-}
-
-impl<'a> From<Visitor<'a>> for ActorJson<'a> {
-    fn from(actor: Visitor<'a>) -> Self {
-        let Visitor { actor_type, actor_id, actor_email, events, actions, first, last, addresses } = actor;
-        let (first, last) = (first.to_rfc3339(), last.to_rfc3339());
-        Self { actor_type, actor_id, actor_email, events, actions, first, last, addresses }
-    }
+    actors: Vec<Visitor<'a>>,
 }
 
 /// Writes it as JSON.
@@ -114,7 +95,7 @@ pub(super) fn write_json(
         organization_id: scope.organization().as_str(),
         resource_type: &resource.kind,
         resource_id: &resource.id,
-        actors: visitors(access).into_iter().map(ActorJson::from).collect(),
+        actors: visitors(access),
     };
     json::write_line(out, &document)
 }

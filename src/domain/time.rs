@@ -1,6 +1,7 @@
 //! Instants in microseconds of UTC, the resolution of `timestamptz`.
 
 use chrono::{DateTime, SecondsFormat, TimeZone as _, Timelike as _, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
@@ -100,6 +101,20 @@ pub struct TimeRange {
     pub since: Option<Timestamp>,
     /// First instant behind.
     pub until: Option<Timestamp>,
+}
+
+/// RFC 3339 with microseconds, as [`Timestamp::to_rfc3339`] writes it.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.to_rfc3339())
+    }
+}
+
+/// What [`Timestamp::parse`] reads.
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
 }
 
 #[cfg(test)]

@@ -18,31 +18,13 @@ pub struct Anchor {
     /// The database.
     pub database_identity: String,
     /// When the trail was read, by the server's clock.
-    #[serde(with = "rfc3339")]
     pub at: Timestamp,
     /// Its newest head.
     pub head: EventHash,
     /// The next verification reads the events from this time on.
-    #[serde(with = "rfc3339")]
     pub since: Timestamp,
     /// How many events lay before it.
     pub events_before: u64,
-}
-
-/// Times as text.
-mod rfc3339 {
-    use super::Timestamp;
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&time.to_rfc3339())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-        let text = String::deserialize(from)?;
-        Timestamp::parse(&text).map_err(de::Error::custom)
-    }
 }
 
 /// From which time on a verification that begins now will be gone on from.

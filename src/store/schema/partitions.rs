@@ -18,7 +18,6 @@ pub struct Partition {
     /// What it holds, as PostgreSQL prints it.
     pub bounds: String,
     /// First instant behind it, for a range of times.
-    #[serde(serialize_with = "text")]
     pub until: Option<Timestamp>,
     /// Rows by the planner's statistics; `None` before the first ANALYZE.
     pub estimated_rows: Option<i64>,
@@ -26,11 +25,6 @@ pub struct Partition {
     pub bytes: i64,
     /// It is being detached and was left half-way: `ALTER TABLE … DETACH PARTITION … FINALIZE` ends that.
     pub detach_pending: bool,
-}
-
-#[expect(clippy::ref_option, reason = "the form that serde asks for")]
-fn text<S: serde::Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(Timestamp::to_rfc3339).serialize(serializer)
 }
 
 /// The partitions of the table, in the order of their bounds.
