@@ -149,7 +149,7 @@ fn with_nanoseconds(time: Timestamp) -> impl Iterator<Item = String> {
 }
 
 /// An event in which every column has a value.
-pub(super) fn sample() -> Fields<'static> {
+pub(super) const fn sample() -> Fields<'static> {
     Fields {
         event_id: "evt-1",
         timestamp: Timestamp::from_micros(1_767_600_061_147_504),
@@ -213,26 +213,12 @@ mod tests {
 
     const ROW: Row<'_> = Row { fields: FIELDS, hash: "", previous_hash: "ab" };
     const FIELDS: Fields<'_> = Fields {
-        event_id: "evt-1",
-        timestamp: Timestamp::from_micros(1_767_600_061_147_504),
-        organization_id: "org-1",
         project_id: None,
-        actor_type: "user",
-        actor_id: "u-1",
         actor_email: None,
         actor_ip: None,
-        actor_user_agent: Some("curl"),
-        event_category: "admin",
-        event_type: "user.created",
-        event_severity: "info",
-        resource_type: "user",
-        resource_id: "u-2",
         resource_name: None,
-        action: "create",
         previous_state: None,
-        new_state: Some(r#"{"a": 2}"#),
-        request_id: "r-1",
-        session_id: Some("s-1"),
+        ..sample()
     };
 
     /// The first explanation of `row` when the stored hash is that of `hashed`, whose text was edited by `edit`.
