@@ -38,18 +38,43 @@ pub struct Subject<'a> {
     pub computed_hash: Option<&'a str>,
 }
 
+impl Record {
+    /// Of a finding in an organisation of a database, by somebody; time and reason are still to be filled in.
+    pub fn new(
+        organization: &str,
+        database_identity: &str,
+        subject: &Subject<'_>,
+        accepted_by: &str,
+    ) -> Self {
+        Self {
+            organization_id: organization.to_owned(),
+            class: subject.class.to_owned(),
+            event_id: subject.event_id.to_owned(),
+            hash: subject.hash.to_owned(),
+            previous_hash: subject.previous_hash.to_owned(),
+            computed_hash: subject.computed_hash.map(str::to_owned),
+            database_identity: database_identity.to_owned(),
+            accepted_by: accepted_by.to_owned(),
+            accepted_at: String::new(),
+            note: String::new(),
+        }
+    }
+
+    /// The finding as it was then.
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            class: &self.class,
+            event_id: &self.event_id,
+            hash: &self.hash,
+            previous_hash: &self.previous_hash,
+            computed_hash: self.computed_hash.as_deref(),
+        }
+    }
+}
+
 /// The newest acceptance of a finding that is still as it was then.
 pub fn find<'r>(records: &'r [Record], organization: &str, subject: &Subject<'_>) -> Option<&'r Record> {
-    records.iter().rev().find(|record| {
-        let then = Subject {
-            class: &record.class,
-            event_id: &record.event_id,
-            hash: &record.hash,
-            previous_hash: &record.previous_hash,
-            computed_hash: record.computed_hash.as_deref(),
-        };
-        record.organization_id == organization && then == *subject
-    })
+    records.iter().rev().find(|record| record.organization_id == organization && record.subject() == *subject)
 }
 
 /// All acceptances; none when there is no file yet.

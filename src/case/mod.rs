@@ -8,6 +8,11 @@ pub mod verified;
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 
+/// Who works here, by the name of the login, for the record.
+pub fn user() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())
+}
+
 /// The folder: `$AGENTTRACE_DATA_DIR`, else the user's data folder.
 ///
 /// # Errors

@@ -330,20 +330,24 @@ fn print_finding(out: &mut impl Write, lead: &str, finding: &Finding) -> Result<
 fn apply(report: &mut Report, known: &[accepted::Record]) {
     let organization = report.organization_id.clone();
     report.accept(|finding| {
-        let subject = accepted::Subject {
-            class: finding.class.name(),
-            event_id: &finding.event_id,
-            hash: &finding.hash,
-            previous_hash: &finding.previous_hash,
-            computed_hash: finding.computed.as_deref(),
-        };
-        let record = accepted::find(known, &organization, &subject)?;
+        let record = accepted::find(known, &organization, &subject(finding))?;
         Some(Acceptance {
             accepted_by: record.accepted_by.clone(),
             accepted_at: record.accepted_at.clone(),
             note: record.note.clone(),
         })
     });
+}
+
+/// What an acceptance is bound to.
+fn subject(finding: &Finding) -> accepted::Subject<'_> {
+    accepted::Subject {
+        class: finding.class.name(),
+        event_id: &finding.event_id,
+        hash: &finding.hash,
+        previous_hash: &finding.previous_hash,
+        computed_hash: finding.computed.as_deref(),
+    }
 }
 
 /// The record for the finding of that name.
@@ -360,17 +364,11 @@ fn acceptance(report: &Report, name: &str, note: &str) -> Result<accepted::Recor
             error.hint(format!("open findings: {}", names.join(", ")))
         });
     };
+    let (organization, database) = (&report.organization_id, &report.database_identity);
     Ok(accepted::Record {
-        organization_id: report.organization_id.clone(),
-        class: finding.class.name().to_owned(),
-        event_id: finding.event_id.clone(),
-        hash: finding.hash.clone(),
-        previous_hash: finding.previous_hash.clone(),
-        computed_hash: finding.computed.clone(),
-        database_identity: report.database_identity.clone(),
-        accepted_by: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
         accepted_at: Timestamp::from(chrono::Utc::now()).to_rfc3339(),
         note: note.to_owned(),
+        ..accepted::Record::new(organization, database, &subject(finding), &case::user())
     })
 }
 

@@ -3,7 +3,7 @@
 use super::editor::Editor;
 use super::paint::Painter;
 use super::theme::Role;
-use crate::case::accepted::Record;
+use crate::case::accepted::{Record, Subject};
 use crate::domain::Safe;
 use crate::verify::{Acceptance, Finding, Report};
 
@@ -19,18 +19,7 @@ pub(crate) struct Accepting {
 impl Accepting {
     /// Asks about a finding of a report.
     pub(crate) fn new(report: &Report, finding: &Finding, user: &str) -> Self {
-        let record = Record {
-            organization_id: report.organization_id.clone(),
-            class: finding.class.name().to_owned(),
-            event_id: finding.event_id.clone(),
-            hash: finding.hash.clone(),
-            previous_hash: finding.previous_hash.clone(),
-            computed_hash: finding.computed.clone(),
-            database_identity: report.database_identity.clone(),
-            accepted_by: user.to_owned(),
-            accepted_at: String::new(),
-            note: String::new(),
-        };
+        let record = Record::new(&report.organization_id, &report.database_identity, &subject(finding), user);
         Self { name: Safe::from_untrusted(&finding.name()), record, editor: Editor::default() }
     }
 
@@ -60,16 +49,25 @@ impl Accepting {
 
 /// Moves the finding that was accepted out of the way.
 pub(crate) fn apply(report: &mut Report, record: &Record) {
-    report.accept(|finding| {
-        let same = finding.class.name() == record.class
-            && finding.event_id == record.event_id
-            && finding.hash == record.hash
-            && finding.previous_hash == record.previous_hash
-            && finding.computed == record.computed_hash;
-        same.then(|| Acceptance {
-            accepted_by: record.accepted_by.clone(),
-            accepted_at: record.accepted_at.clone(),
-            note: record.note.clone(),
-        })
-    });
+    report.accept(|finding| (subject(finding) == record.subject()).then(|| acceptance(record)));
+}
+
+/// What a record says of the finding it is about.
+pub(crate) fn acceptance(record: &Record) -> Acceptance {
+    Acceptance {
+        accepted_by: record.accepted_by.clone(),
+        accepted_at: record.accepted_at.clone(),
+        note: record.note.clone(),
+    }
+}
+
+/// What an acceptance is bound to.
+pub(crate) fn subject(finding: &Finding) -> Subject<'_> {
+    Subject {
+        class: finding.class.name(),
+        event_id: &finding.event_id,
+        hash: &finding.hash,
+        previous_hash: &finding.previous_hash,
+        computed_hash: finding.computed.as_deref(),
+    }
 }

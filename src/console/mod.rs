@@ -45,7 +45,7 @@ mod zone;
 
 pub use theme::ColorChoice;
 
-use crate::case::lists;
+use crate::case::{self, lists};
 use crate::config::{Span, Target};
 use crate::diff::{Options, Rules};
 use crate::domain::{OrgId, Safe};
@@ -103,7 +103,7 @@ pub async fn run(start: Start) -> Result<()> {
         local: Zone::Local,
         keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
-        user: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
+        user: case::user(),
     };
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));

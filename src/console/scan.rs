@@ -1,11 +1,12 @@
 //! The verification of a whole trail as work of the executor.
 
+use super::accept;
 use super::msg::Failure;
 use super::trail::MAX_FINDINGS;
 use crate::case::{self, accepted, verified};
 use crate::domain::{OrgScope, TimeRange};
 use crate::store::ReadDb;
-use crate::verify::{self, Acceptance, Gauge, Progress, Report, Request};
+use crate::verify::{self, Gauge, Progress, Report, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -46,25 +47,10 @@ pub(crate) async fn trail(
     }
     let organization = request.scope.organization().as_str();
     report.accept(|finding| {
-        let record = accepted::find(&known, organization, &subject(finding))?;
-        Some(Acceptance {
-            accepted_by: record.accepted_by.clone(),
-            accepted_at: record.accepted_at.clone(),
-            note: record.note.clone(),
-        })
+        accepted::find(&known, organization, &accept::subject(finding)).map(accept::acceptance)
     });
     report.cut(MAX_FINDINGS);
     // They are counted; their names would be many.
     report.alternatives = Vec::new();
     Ok(report)
-}
-
-fn subject(finding: &verify::Finding) -> accepted::Subject<'_> {
-    accepted::Subject {
-        class: finding.class.name(),
-        event_id: &finding.event_id,
-        hash: &finding.hash,
-        previous_hash: &finding.previous_hash,
-        computed_hash: finding.computed.as_deref(),
-    }
 }
