@@ -1,6 +1,7 @@
 //! Connections, session settings, cancelling.
 
 use super::StoreError;
+use super::cache::Cache;
 use super::capabilities::Capabilities;
 use super::row::SqlTime;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -40,6 +41,8 @@ pub struct ReadSettings {
     pub connect_timeout: Duration,
     /// Events that one statement looks at, at most, where no index serves the whole filter: 50 000 take 30 to 50 ms.
     pub walk: u32,
+    /// Where answers are kept that hold for a while.
+    pub cache: Cache,
 }
 
 impl Default for ReadSettings {
@@ -49,6 +52,7 @@ impl Default for ReadSettings {
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             walk: 50_000,
+            cache: Cache::default(),
         }
     }
 }

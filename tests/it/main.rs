@@ -9,6 +9,7 @@
 
 mod support;
 
+mod answers;
 mod cli_read;
 mod config;
 mod connections;
