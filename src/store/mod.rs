@@ -5,6 +5,7 @@
 //! only the writing commands hold a [`WriteDb`].
 
 mod access;
+pub mod activity;
 pub mod answers;
 pub mod bounds;
 pub mod cache;

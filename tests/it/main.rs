@@ -10,6 +10,7 @@
 mod support;
 
 mod answers;
+mod cancel;
 mod cli_read;
 mod config;
 mod connections;
