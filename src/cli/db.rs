@@ -274,6 +274,10 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
         |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<14}{value}");
     line(to, "server", &format_args!("PostgreSQL {}", safe(&status.server_version)))?;
     line(to, "database", &format_args!("{} as {}", safe(&status.database), safe(&status.role)))?;
+    let standing = status.standing.to_string();
+    if !standing.is_empty() {
+        line(to, "replication", &standing)?;
+    }
     let origin = match status.schema {
         Origin::Agenttrace => "made by agenttrace",
         Origin::Foreign => "somebody else's table: readable, not to be migrated",

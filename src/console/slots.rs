@@ -41,11 +41,13 @@ pub(crate) enum Slot {
     Find,
     /// Working out what is said about the view as a whole.
     Sheet,
+    /// Asking how the last page was found.
+    Cost,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -64,12 +66,13 @@ impl Slot {
         Self::Lists,
         Self::Find,
         Self::Sheet,
+        Self::Cost,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
     pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
-            Self::Connection | Self::Pulse => None,
+            Self::Connection | Self::Pulse | Self::Cost => None,
             Self::Organizations => Some("listing organisations"),
             Self::View => Some("loading"),
             Self::Older => Some("loading older"),

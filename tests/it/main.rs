@@ -26,6 +26,7 @@ mod layouts;
 mod oracle;
 mod plans;
 mod pty;
+mod replica;
 mod roles;
 mod seed;
 mod server;
