@@ -37,9 +37,12 @@ pub struct ResourceArgs {
     #[arg(long)]
     pub show_secrets: bool,
     /// Greatest number of events, newest first
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = MOST_EVENTS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 }
+
+/// Events of a resource that are read, unless `--limit` says otherwise.
+pub(super) const MOST_EVENTS: u32 = 5_000;
 
 const LIMITS: Limits = Limits { bytes: 64 << 20, nodes: 4_000_000 };
 
@@ -61,20 +64,11 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
     let (kind, id) = (&args.resource_type, &args.resource_id);
     let resource = store::history::Resource { kind: kind.clone(), id: id.clone() };
-    let nothing = || {
-        let message = format!(
-            "organisation '{}' has no event of {}/{}",
-            scope.organization(),
-            kind.escape_debug(),
-            id.escape_debug()
-        );
-        Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
-    };
     let mut out = context.out.results();
     if args.access {
         let access = store::history::access(&reader.db, &scope, &resource, &cancel).await?;
         if access.is_empty() {
-            return Err(nothing());
+            return Err(no_events(&scope, &resource));
         }
         if format == Format::Json {
             super::access::write_json(&mut out, &scope, &resource, &access)?;
@@ -85,7 +79,7 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     }
     let events = store::history::events(&reader.db, &scope, &resource, None, args.limit, &cancel).await?;
     if events.is_empty() {
-        return Err(nothing());
+        return Err(no_events(&scope, &resource));
     }
     if events.len() == args.limit as usize {
         context.out.remark(format_args!("only the newest {} events were read (--limit)", events.len()));
@@ -116,6 +110,13 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         write_table(&mut out, &versions, at.as_ref(), blame.as_ref(), &view)?;
     }
     Ok(out.flush()?)
+}
+
+/// Exit 4: the organisation knows nothing of the resource.
+pub(super) fn no_events(scope: &OrgScope, resource: &store::history::Resource) -> Error {
+    let (kind, id) = (resource.kind.escape_debug(), resource.id.escape_debug());
+    let message = format!("organisation '{}' has no event of {kind}/{id}", scope.organization());
+    Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
 }
 
 #[derive(serde::Serialize)]
