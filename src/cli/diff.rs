@@ -1,18 +1,15 @@
 //! `agenttrace diff`
 
-use super::sides::Sides;
+use super::sides::{BUDGET, Operands, Sides};
 use super::{Context, Format};
 use crate::diff::rows::{self, Role, Row, View};
-use crate::diff::{self, Budget, Change, Comparison, Detail, Options, Rules, patch, tree};
+use crate::diff::{self, Change, Comparison, Detail, Options, Rules, patch, tree};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
 use crate::export::{json, table};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::ser::{Error as _, Serialize, Serializer};
-use serde_json::value::RawValue;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Arguments of `diff`.
@@ -24,24 +21,9 @@ documents; no database is needed. Exit 0 without a difference, 1 with one, 4 whe
 not known.
 Layouts mask secrets, visibly; raw, --format json and the patches hold every value exactly as it is stored.")]
 pub struct DiffArgs {
-    /// Id of the event
-    #[arg(value_name = "EVENT", required_unless_present_any = ["resource", "files"])]
-    pub event: Option<String>,
-    /// Id of a second event
-    #[arg(value_name = "EVENT")]
-    pub other: Option<String>,
-    /// A resource instead of events: its state at one time against another
-    #[arg(long, num_args = 2, value_names = ["TYPE", "ID"], requires = "since", conflicts_with_all = ["event", "files"])]
-    pub resource: Vec<String>,
-    /// The older time, such as 2026-01-15T09:58:00Z
-    #[arg(long, value_name = "TIME", requires = "resource")]
-    pub since: Option<String>,
-    /// The newer time [default: now]
-    #[arg(long, value_name = "TIME", requires = "resource")]
-    pub until: Option<String>,
-    /// Two files with JSON instead of events
-    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "event")]
-    pub files: Vec<PathBuf>,
+    /// What is compared
+    #[command(flatten)]
+    pub operands: Operands,
     /// How it is shown to people
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,
@@ -91,9 +73,6 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Nobody waits for a frame here: everything up to the size that PostgreSQL itself sends in one piece.
-pub(super) const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_mins(1) };
-
 /// Columns of the layouts where there is no terminal: a line is as long as it needs to be.
 const UNCUT: usize = 1_000_000;
 
@@ -103,7 +82,7 @@ const UNCUT: usize = 1_000_000;
 /// Exit 1 (without a message) when there is a difference, 4 when an event does not exist.
 pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
-    let sides = Sides::find(context, &args, &cancel).await?;
+    let sides = Sides::find(context, &args.operands, &cancel).await?;
     let options = Options { budget: BUDGET, as_sets: args.sets, rules: context.rules()? };
     let begun = Instant::now();
     let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
@@ -154,22 +133,13 @@ struct UnknownJson<'a> {
     new: &'a [String],
 }
 
-/// A JSON value that is written as it is stored, digit by digit.
-pub(super) struct Stored<'a>(pub(super) &'a str);
-
-impl Serialize for Stored<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::from_str::<&RawValue>(self.0).map_err(S::Error::custom)?.serialize(serializer)
-    }
-}
-
 /// A change; an absent value is null, and `kind` says that it is absent.
 #[derive(serde::Serialize)]
 struct ChangeJson<'a> {
     path: &'a str,
     kind: &'static str,
-    old: Option<Stored<'a>>,
-    new: Option<Stored<'a>>,
+    old: Option<json::Stored<'a>>,
+    new: Option<json::Stored<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     significance: &'static str,
@@ -181,8 +151,8 @@ impl<'a> From<&'a Change<'_>> for ChangeJson<'a> {
         Self {
             path: &change.path,
             kind: change.kind.as_str(),
-            old: change.old.map(Stored),
-            new: change.new.map(Stored),
+            old: change.old.map(json::Stored),
+            new: change.new.map(json::Stored),
             from: change.from.as_deref(),
             significance: change.rank.as_str(),
             secret: change.secret,

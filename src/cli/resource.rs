@@ -1,6 +1,6 @@
 //! `agenttrace resource`
 
-use super::diff::{BUDGET, Stored};
+use super::sides::{BUDGET, MOST_EVENTS, no_events};
 use super::{Context, Format};
 use crate::diff::history::{self, At, Blame, BlameError, Known, Origin, Version};
 use crate::diff::json::Limits;
@@ -8,7 +8,7 @@ use crate::diff::rows::{self, View};
 use crate::diff::{Count, Options, change_count, compare, tree, unhurried};
 use crate::domain::{OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::export::json;
+use crate::export::json::{self, Stored};
 use crate::store;
 use std::io::{self, Write};
 
@@ -40,9 +40,6 @@ pub struct ResourceArgs {
     #[arg(long, value_name = "N", default_value_t = MOST_EVENTS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 }
-
-/// Events of a resource that are read, unless `--limit` says otherwise.
-pub(super) const MOST_EVENTS: u32 = 5_000;
 
 const LIMITS: Limits = Limits { bytes: 64 << 20, nodes: 4_000_000 };
 
@@ -110,13 +107,6 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         write_table(&mut out, &versions, at.as_ref(), blame.as_ref(), &view)?;
     }
     Ok(out.flush()?)
-}
-
-/// Exit 4: the organisation knows nothing of the resource.
-pub(super) fn no_events(scope: &OrgScope, resource: &store::history::Resource) -> Error {
-    let (kind, id) = (resource.kind.escape_debug(), resource.id.escape_debug());
-    let message = format!("organisation '{}' has no event of {kind}/{id}", scope.organization());
-    Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
 }
 
 #[derive(serde::Serialize)]

@@ -1,14 +1,44 @@
 //! The two sides of `agenttrace diff`: of an event, of two events, of a resource at two times, or of two files.
 
-use super::diff::{BUDGET, DiffArgs};
-use super::{Context, resource};
+use super::Context;
+use crate::diff::Budget;
 use crate::diff::history::{self, At, Known, Version};
 use crate::diff::json::Limits;
 use crate::domain::{Event, Json, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::store::{self, ReadDb, timeline};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// What the command line names.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Operands {
+    /// Id of the event
+    #[arg(value_name = "EVENT", required_unless_present_any = ["resource", "files"])]
+    pub event: Option<String>,
+    /// Id of a second event
+    #[arg(value_name = "EVENT")]
+    pub other: Option<String>,
+    /// A resource instead of events: its state at one time against another
+    #[arg(long, num_args = 2, value_names = ["TYPE", "ID"], requires = "since", conflicts_with_all = ["event", "files"])]
+    pub resource: Vec<String>,
+    /// The older time, such as 2026-01-15T09:58:00Z
+    #[arg(long, value_name = "TIME", requires = "resource")]
+    pub since: Option<String>,
+    /// The newer time [default: now]
+    #[arg(long, value_name = "TIME", requires = "resource")]
+    pub until: Option<String>,
+    /// Two files with JSON instead of events
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with = "event")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Nobody waits for a frame here: everything up to the size that PostgreSQL itself sends in one piece.
+pub(super) const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_mins(1) };
+
+/// Events of a resource that are read, unless `--limit` says otherwise.
+pub(super) const MOST_EVENTS: u32 = 5_000;
 
 /// What is compared.
 #[derive(Debug, Default)]
@@ -29,7 +59,7 @@ impl Sides {
     /// # Errors
     /// Exit 2 for arguments that do not go together, 3 for a file that cannot be read, 4 when an event does not exist
     /// or a state is not known.
-    pub(super) async fn find(context: &Context, args: &DiffArgs, cancel: &CancellationToken) -> Result<Self> {
+    pub(super) async fn find(context: &Context, args: &Operands, cancel: &CancellationToken) -> Result<Self> {
         if let [old, new] = args.files.as_slice() {
             let (old, new) = (Some(read(old)?), Some(read(new)?));
             return Ok(Self { old, new, ..Self::default() });
@@ -79,6 +109,13 @@ fn read(path: &Path) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
+/// Exit 4: the organisation knows nothing of the resource.
+pub(super) fn no_events(scope: &OrgScope, resource: &store::history::Resource) -> Error {
+    let (kind, id) = (resource.kind.escape_debug(), resource.id.escape_debug());
+    let message = format!("organisation '{}' has no event of {kind}/{id}", scope.organization());
+    Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
+}
+
 async fn of_events(
     db: &ReadDb,
     scope: &OrgScope,
@@ -117,7 +154,7 @@ struct Moments {
 
 impl Moments {
     /// What `--resource TYPE ID --since TIME [--until TIME]` says.
-    fn of(args: &DiffArgs) -> Result<Option<Self>> {
+    fn of(args: &Operands) -> Result<Option<Self>> {
         let ([kind, id], Some(since)) = (args.resource.as_slice(), &args.since) else { return Ok(None) };
         let time =
             |name: &str, text: &str| Timestamp::parse(text).map_err(|e| Error::usage(format!("{name}: {e}")));
@@ -134,12 +171,11 @@ impl Moments {
     }
 
     async fn sides(&self, db: &ReadDb, scope: &OrgScope, cancel: &CancellationToken) -> Result<Sides> {
-        let events =
-            store::history::events(db, scope, &self.resource, None, resource::MOST_EVENTS, cancel).await?;
+        let events = store::history::events(db, scope, &self.resource, None, MOST_EVENTS, cancel).await?;
         if events.is_empty() {
-            return Err(resource::no_events(scope, &self.resource));
+            return Err(no_events(scope, &self.resource));
         }
-        let cut = events.len() == resource::MOST_EVENTS as usize;
+        let cut = events.len() == MOST_EVENTS as usize;
         let versions: Vec<Version<'_>> = events.iter().map(Version::from).collect();
         let at = |moment| history::state_at(&versions, moment, LIMITS);
         let (old, new) = (at(self.since), at(self.until.unwrap_or(Timestamp::INFINITY)));
@@ -168,7 +204,7 @@ impl Moments {
                     format!("no event recorded the state of {kind}/{id} {when}"),
                 );
                 let hint = if cut {
-                    format!("only its newest {} events were read", resource::MOST_EVENTS)
+                    format!("only its newest {} events were read", MOST_EVENTS)
                 } else {
                     format!("agenttrace resource {kind} {id} lists its events")
                 };
