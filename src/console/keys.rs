@@ -1,6 +1,6 @@
 //! What keys do, in each context.
 
-use super::change::{CAP, WHOLE};
+use super::changing::{compare, copy, fetch_whole, look, mark, version};
 use super::history::{History, Place};
 use super::keymap::{Action, Context};
 use super::layout::{Focus, below_title};
@@ -18,7 +18,7 @@ use super::slots::Slot;
 use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
 use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, verify_trail};
 use super::zone::Zone;
-use crate::domain::{EventKey, OrgId, OrgScope, Safe};
+use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
 use crate::store::history::Resource;
 use crate::store::timeline::{Query, Seek};
@@ -410,7 +410,7 @@ fn move_focused(model: &mut Model, action: Action, effects: &mut Effects) {
 }
 
 /// Lines that a movement scrolls; `None` for other actions.
-fn lines_of(action: Action, height: usize) -> Option<isize> {
+pub(super) fn lines_of(action: Action, height: usize) -> Option<isize> {
     let page = height.max(1) as isize;
     Some(match action {
         Action::Down => 1,
@@ -423,77 +423,6 @@ fn lines_of(action: Action, height: usize) -> Option<isize> {
         Action::Last => isize::MAX,
         _ => return None,
     })
-}
-
-/// Looks at the life of the resource, or at the event again.
-fn look(model: &mut Model, lens: Lens) {
-    if model.areas().change.is_none() {
-        model.focus_on(Focus::Change);
-    }
-    model.change.toggle(lens);
-}
-
-/// Goes to the version of the resource before or after the selected event.
-fn version(model: &mut Model, older: bool, effects: &mut Effects) {
-    if let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) {
-        let scope = OrgScope::enter(place.organization.clone());
-        let (resource, of) = (Resource::of(&row.event), row.event.key());
-        begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
-    }
-}
-
-/// Copies something about the selected event.
-fn copy(model: &mut Model, action: Action, effects: &mut Effects) {
-    match super::copy::text(model, action) {
-        Ok(text) => {
-            effects.push(Effect::Copy(text));
-            model.notify(Safe::literal("copied, if the terminal allows it"));
-        }
-        Err(reason) => model.notify(Safe::literal(reason)),
-    }
-}
-
-/// Marks the selected event, to compare others with it.
-fn mark(model: &mut Model) {
-    let Some(place) = model.history.current() else { return };
-    let text = if model.change.mark(&place.organization) {
-        "marked: D compares the selected event with it"
-    } else {
-        "no event is marked"
-    };
-    model.notify(Safe::literal(text));
-}
-
-/// Compares with the marked event, or with the state before again.
-fn compare(model: &mut Model, effects: &mut Effects) {
-    let marked = model.history.current().and_then(|p| model.change.marked(&p.organization)).cloned();
-    let Some(key) = marked else {
-        return model.notify(Safe::literal("no event is marked here: Space marks one"));
-    };
-    if model.areas().change.is_none() {
-        model.focus_on(Focus::Change);
-    }
-    if model.change.compare() {
-        fetch(model, Slot::Marked, key, CAP, effects);
-    }
-}
-
-/// Fetches the states of which only the beginning is here.
-fn fetch_whole(model: &mut Model, effects: &mut Effects) {
-    let marked = model.history.current().and_then(|p| model.change.compared(&p.organization)).cloned();
-    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Marked, marked)] {
-        if let Some(key) = key {
-            fetch(model, slot, key, WHOLE, effects);
-        }
-    }
-}
-
-/// Fetches an event of the current organisation with its states.
-fn fetch(model: &mut Model, slot: Slot, key: EventKey, cap: u32, effects: &mut Effects) {
-    if let Some(place) = model.history.current() {
-        let scope = OrgScope::enter(place.organization.clone());
-        begin(model, slot, Work::Event(scope, key, cap), effects);
-    }
 }
 
 fn refresh(model: &mut Model, effects: &mut Effects) {

@@ -11,6 +11,7 @@
 
 mod accept;
 mod change;
+mod changing;
 mod copy;
 mod editor;
 mod executor;
