@@ -1,10 +1,11 @@
 //! What keys do, in each context.
 
+use super::browsing;
 use super::changing::{compare, copy, fetch_whole, look, mark, version};
 use super::history::{History, Place};
 use super::keymap::{Action, Context};
 use super::layout::{Focus, below_title};
-use super::model::{Connection, Model, Overlay, TWICE};
+use super::model::{Connection, Model, Overlay, Page, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
 use super::panes::change::Lens;
 use super::panes::choices::{Choices, Purpose};
@@ -43,17 +44,24 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             Some(Overlay::Search(line)) => {
                 line.editor.input(key);
             }
+            Some(Overlay::Seek(line)) => {
+                if line.editor.input(key) {
+                    browsing::typed(model, effects);
+                }
+            }
             _ => model.filter.input(key),
         },
         // Whatever cannot be copied ends the question.
         None if context == Context::Copy => model.overlay = None,
-        None => {
-            if let (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) = (&mut model.overlay, key.code)
-                && choices.pick(letter)
-            {
-                act(model, Action::Open, effects);
+        None => match (&mut model.overlay, key.code) {
+            (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) => {
+                if choices.pick(letter) {
+                    act(model, Action::Open, effects);
+                }
             }
-        }
+            (Some(Overlay::Levels), KeyCode::Char(digit)) => browsing::levels(model, digit),
+            _ => {}
+        },
     }
 }
 
@@ -78,10 +86,14 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         Some(Overlay::Accept(asked)) => in_accept(model, asked, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
         Some(Overlay::Search(line)) => in_search(model, line, action, effects),
+        Some(Overlay::Seek(line)) => browsing::in_seek(model, line, action, effects),
+        // Whatever is no digit ends the question.
+        Some(Overlay::Levels) => {}
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
         Some(Overlay::Help(top)) => in_help(model, top, action),
         Some(Overlay::Sheet(sheet)) => in_sheet(model, sheet, action, effects),
         None if model.filter.is_editing() => in_filter(model, action, effects),
+        None if browsing::in_tree(model, action, effects) => {}
         None => in_panes(model, action, effects),
     }
 }
@@ -94,7 +106,7 @@ fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effe
                 return act(model, chosen, effects);
             }
         }
-        Action::Clear => palette = Box::default(),
+        Action::Clear => palette.editor.set(""),
         Action::HistoryBack => palette.step(-1),
         Action::HistoryForward => palette.step(1),
         _ => {}
@@ -258,7 +270,10 @@ fn offer(model: &mut Model, purpose: Purpose) {
 fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::Help => model.overlay = Some(Overlay::Help(0)),
-        Action::Palette => model.overlay = Some(Overlay::Palette(Box::default())),
+        Action::Palette => {
+            let in_tree = matches!(model.page, Some(Page::Tree(_)));
+            model.overlay = Some(Overlay::Palette(Box::new(Palette::new(in_tree))));
+        }
         Action::Filter => {
             if let Some(place) = model.history.current() {
                 model.filter.edit(&place.text);
@@ -335,6 +350,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Accept => ask_to_accept(model),
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
+        Action::Tree => browsing::open_tree(model, effects),
         Action::Copy => model.overlay = Some(Overlay::Copy),
         Action::Mark => mark(model),
         Action::Blame => look(model, Lens::Blame),
@@ -352,6 +368,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
                 model.change.toggle_fold();
             }
         }
+        Action::Open if model.focus == Focus::Event => browsing::open_tree(model, effects),
         Action::Open => {
             if model.timeline.row().is_some() {
                 model.focus_on(Focus::Event);

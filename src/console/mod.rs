@@ -10,6 +10,7 @@
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
 mod accept;
+mod browsing;
 mod change;
 mod changing;
 mod copy;
@@ -38,6 +39,7 @@ mod slots;
 mod terminal;
 mod theme;
 mod trail;
+mod tree;
 mod update;
 mod verifying;
 mod view;
