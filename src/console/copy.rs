@@ -4,13 +4,15 @@
 use super::change::CAP;
 use super::keymap::Action;
 use super::layout::Focus;
-use super::model::Model;
+use super::model::{Model, Page};
 use crate::diff::json::{Doc, Limits};
 use crate::domain::{EventRow, Safe};
 use crate::export::{Record, json};
 
 /// Most bytes that terminals take in one piece: 100 kB in base 64.
 const MAX_BYTES: usize = 74_994;
+
+const TOO_LONG: &str = "too long for the clipboard of a terminal";
 
 /// The text for an action, or why there is none.
 pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
@@ -21,10 +23,10 @@ pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str
             json::text(&Record::from(row)).map_err(|_| "the event cannot be written as JSON")?
         }
         Action::CopyCommand => command(row),
-        Action::CopyPath => place(model)?.to_owned(),
-        _ => value(model, place(model)?)?,
+        Action::CopyPath => place(model)?,
+        _ => value(model)?,
     };
-    if text.len() > MAX_BYTES { Err("too long for the clipboard of a terminal") } else { Ok(text) }
+    if text.len() > MAX_BYTES { Err(TOO_LONG) } else { Ok(text) }
 }
 
 fn line(row: &EventRow) -> String {
@@ -49,13 +51,26 @@ fn command(row: &EventRow) -> String {
     Safe::from_untrusted(&format!("agenttrace show --org {organization} -- {id}")).to_string()
 }
 
-/// The place under the cursor of the change pane (JSON Pointer).
-fn place(model: &Model) -> Result<&str, &'static str> {
+/// The place under the cursor of the tree or of the change pane, within the state (JSON Pointer).
+fn place(model: &Model) -> Result<String, &'static str> {
+    if let Some(Page::Tree(tree)) = &model.page {
+        return tree.place().map(|(_, pointer)| pointer).ok_or("there is no tree");
+    }
     let there = model.focus == Focus::Change;
-    there.then(|| model.change.pointer()).flatten().ok_or("no path is under the cursor: 3 goes to the change")
+    let pointer = there.then(|| model.change.pointer()).flatten();
+    pointer.map(str::to_owned).ok_or("no path is under the cursor: 3 goes to the change")
 }
 
-fn value(model: &Model, pointer: &str) -> Result<String, &'static str> {
+fn value(model: &Model) -> Result<String, &'static str> {
+    if let Some(Page::Tree(tree)) = &model.page {
+        let (outline, at) = tree.outline().zip(tree.node()).ok_or("there is no tree")?;
+        // Not to be written out only to be refused.
+        if outline.doc().text(at).len() > MAX_BYTES {
+            return Err(TOO_LONG);
+        }
+        return Ok(json::visible(&outline.shown(at, tree.view())));
+    }
+    let pointer = &place(model)?;
     let limits = Limits { bytes: CAP as usize, nodes: CAP as usize };
     for state in model.change.texts() {
         if let Ok(doc) = Doc::parse(state, limits)

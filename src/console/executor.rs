@@ -7,10 +7,12 @@ use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Wh
 use super::scan;
 use super::sheets;
 use super::slots::{Slot, Ticket};
+use super::tree;
 use super::window::PAGE;
 use crate::case::{self, accepted, lists};
 use crate::config::Target;
-use crate::diff::Options;
+use crate::diff::rows::View;
+use crate::diff::{Options, outline};
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
@@ -224,6 +226,29 @@ async fn perform(
         }
         Work::Event(scope, key, cap) => {
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
+        }
+        Work::Tree(scope, key) => {
+            let view = View { rules: options.rules.clone(), ..View::default() };
+            match tree::read(db, &scope, &key, cancel).await? {
+                Some(event) => {
+                    let outline = aside(move || tree::build(&event)).await??;
+                    Output::Tree(Some(Box::new((outline, view))))
+                }
+                None => Output::Tree(None),
+            }
+        }
+        Work::TreeFind(doc, view, text) => {
+            let cancel = cancel.clone();
+            let find = move || {
+                let hits = outline::hits(&doc.doc(), &text, &view, &|| cancel.is_cancelled());
+                hits.map(|hits| Output::TreeHits(text, hits))
+            };
+            aside(find).await?.ok_or(StoreError::Cancelled)?
+        }
+        Work::TreePaths(doc, text, most) => {
+            let cancel = cancel.clone();
+            let find = move || outline::paths(&doc.doc(), &text, most, &|| cancel.is_cancelled());
+            Output::TreePaths(aside(find).await?.ok_or(StoreError::Cancelled)?)
         }
         Work::LayOut(states, form) => {
             let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());

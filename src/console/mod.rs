@@ -10,7 +10,9 @@
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
 mod accept;
+mod browsing;
 mod change;
+mod changing;
 mod copy;
 mod editor;
 mod executor;
@@ -37,6 +39,7 @@ mod slots;
 mod terminal;
 mod theme;
 mod trail;
+mod tree;
 mod update;
 mod verifying;
 mod view;

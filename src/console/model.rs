@@ -14,8 +14,10 @@ use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
 use super::panes::search::{SearchLine, Sought};
+use super::panes::seek::SeekLine;
 use super::panes::sheet::Sheet;
 use super::panes::timeline::Timeline;
+use super::panes::tree::TreePane;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
 use super::trail::{self, Trails, Verified};
@@ -101,8 +103,19 @@ pub(crate) enum Overlay {
     Accept(Box<Accepting>),
     /// What is said about the view as a whole.
     Sheet(Box<Sheet>),
+    /// What is to be looked for in the tree?
+    Seek(Box<SeekLine>),
+    /// How many levels of the tree are to be unfolded?
+    Levels,
     /// Leave?
     Quit,
+}
+
+/// What has the place of all panes.
+#[derive(Debug)]
+pub(crate) enum Page {
+    /// The selected event as a tree.
+    Tree(Box<TreePane>),
 }
 
 /// A remark that goes away by itself.
@@ -153,6 +166,8 @@ pub(crate) struct Model {
     pub(crate) sought: Option<Sought>,
     /// The chooser.
     pub(crate) organizations: Organizations,
+    /// What has the place of the panes.
+    pub(crate) page: Option<Page>,
     /// What lies on top.
     pub(crate) overlay: Option<Overlay>,
     /// The pane with the keys.
@@ -193,6 +208,7 @@ impl Model {
             filter: FilterLine::default(),
             sought: None,
             organizations: Organizations::default(),
+            page: None,
             overlay: None,
             focus: Focus::default(),
             detail: Focus::Change,
@@ -232,6 +248,10 @@ impl Model {
         }
         let change = areas.change.map(below_title).unwrap_or_default();
         self.change.set_size(usize::from(change.width), usize::from(change.height));
+        if let Some(Page::Tree(tree)) = &mut self.page {
+            let area = below_title(areas.body());
+            tree.set_size(usize::from(area.width), usize::from(area.height));
+        }
         if let Some(area) = areas.event {
             let area = below_title(area);
             let setting = self.setting();
@@ -248,11 +268,14 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_)) => Context::Editor,
-            Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
+            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_) | Overlay::Seek(_)) => {
+                Context::Editor
+            }
+            Some(Overlay::Organizations | Overlay::Choices(_) | Overlay::Levels) => Context::Chooser,
             Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
+            None if matches!(self.page, Some(Page::Tree(_))) => Context::Tree,
             None => Context::Pane,
         }
     }

@@ -7,6 +7,9 @@ use super::panes::filter::List;
 use super::panes::sheet::Subject;
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
+use crate::diff::json::{NodeId, OwnedDoc};
+use crate::diff::outline::{Outline, Path};
+use crate::diff::rows::View;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
@@ -18,6 +21,7 @@ use crate::store::{ServerFacts, StoreError};
 use crate::verify::{EventReport, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a message came about. Neither `update` nor `render` reads a clock.
@@ -137,6 +141,12 @@ pub(crate) enum Output {
     Event(Option<Box<Detail>>),
     /// A change, a blame or a state as it is to be drawn.
     LaidOut(Laid),
+    /// The tree of an event, and how secrets are masked; `None` when the event is not there any more.
+    Tree(Option<Box<(Outline, View)>>),
+    /// What was looked for in a tree, and the values that have it.
+    TreeHits(String, Vec<NodeId>),
+    /// Paths of a tree that fit some letters.
+    TreePaths(Vec<Path>),
     /// The event of a resource next to another, and the resource; `None` when there is none.
     Version(Resource, Option<EventKey>),
     /// The next event that has what was looked for.
@@ -245,6 +255,12 @@ pub(crate) enum Work {
     Blame(Life, Form),
     /// The state of a resource after an event.
     State(Life, Form),
+    /// The tree of an event.
+    Tree(OrgScope, EventKey),
+    /// Look for a text in a tree.
+    TreeFind(Arc<OwnedDoc>, Box<View>, String),
+    /// Look for paths by some of their letters, so many at most.
+    TreePaths(Arc<OwnedDoc>, String, usize),
     /// Look for the event of a query that stands next there.
     Find(Box<Query>, Seek),
     /// Read lists that a filter names.

@@ -33,6 +33,8 @@ pub(crate) enum Slot {
     Marked,
     /// Comparing states.
     Change,
+    /// Building the tree of an event, or looking for something in it.
+    Tree,
     /// Looking for the next version of a resource.
     Version,
     /// Reading lists that a filter names.
@@ -45,7 +47,7 @@ pub(crate) enum Slot {
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -60,6 +62,7 @@ impl Slot {
         Self::Accept,
         Self::Marked,
         Self::Change,
+        Self::Tree,
         Self::Version,
         Self::Lists,
         Self::Find,
@@ -82,6 +85,7 @@ impl Slot {
             Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Tree => Some("working on the tree"),
             Self::Version => Some("looking for the version"),
             Self::Lists => Some("reading lists"),
             Self::Find => Some("searching"),

@@ -1,5 +1,6 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::browsing;
 use super::change::CAP;
 use super::facts::Known;
 use super::history::{History, Place};
@@ -44,8 +45,10 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
                 Some(Overlay::Search(line)) => line.editor.paste(&text),
+                Some(Overlay::Seek(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
+            browsing::typed(model, &mut effects);
         }
         What::Resize(width, height) => {
             model.dirty = true;
@@ -191,6 +194,7 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
             match slot {
                 Slot::Marks => model.marks.trouble = Some(Safe::literal("stopped")),
                 Slot::Integrity => model.integrity.fail(Safe::literal("stopped")),
+                Slot::Tree => browsing::failed(model, Safe::literal("stopped")),
                 Slot::Scan => {
                     model.trails.fail(Safe::literal("stopped: what was read until then says nothing"));
                 }
@@ -227,6 +231,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
+        Slot::Tree => browsing::failed(model, failure.text),
         Slot::Sheet => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
                 sheet.fail(failure.text);
@@ -364,6 +369,9 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::Tree(found) => browsing::built(model, found.map(|found| *found)),
+        Output::TreeHits(text, hits) => browsing::found(model, text, hits),
+        Output::TreePaths(paths) => browsing::offered(model, paths),
         Output::LaidOut(laid) => model.change.lay(laid),
         Output::Found(Some(key)) => {
             if !model.timeline.select(&key) {

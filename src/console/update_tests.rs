@@ -509,3 +509,59 @@ fn a_question_about_integrity_waits_for_a_verification() {
     };
     assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
 }
+
+#[test]
+fn a_tree_is_built_searched_gone_through_and_left() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("J");
+    let (ticket, work) = desk.begun(Slot::Tree);
+    assert!(matches!(work, Work::Tree(_, key) if key.event_id == "e90000"));
+    let state = |text: &str| Some(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None });
+    let event = crate::store::history::Observed {
+        row: event_row("e90000", 0),
+        previous: None,
+        new: state(r#"{"roles": [{"permissions": ["read"]}], "token": "s3cr3t"}"#),
+    };
+    let outline = crate::console::tree::build(&event).unwrap();
+    let built = Some(Box::new((outline, crate::diff::rows::View::default())));
+    desk.end(ticket, Outcome::Done(Output::Tree(built)));
+    let at = |desk: &mut Desk| browsing::tree(&mut desk.model).unwrap().place().unwrap().1;
+    assert_eq!(at(&mut desk), "");
+    // A path by its letters, each of which asks again.
+    desk.keys("prolperm");
+    let (ticket, work) = desk.begun(Slot::Tree);
+    let Work::TreePaths(doc, text, most) = work else { panic!("{work:?}") };
+    assert_eq!(text, "rolperm");
+    let paths = crate::diff::outline::paths(&doc.doc(), &text, most, &|| false).unwrap();
+    desk.end(ticket, Outcome::Done(Output::TreePaths(paths)));
+    desk.key(KeyCode::Enter);
+    assert_eq!(at(&mut desk), "/roles/0/permissions");
+    let copied = |desk: &Desk| match desk.effects.as_slice() {
+        [Effect::Copy(text)] => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    desk.keys("yp");
+    assert_eq!(copied(&desk), "/roles/0/permissions");
+    desk.keys("yv");
+    assert_eq!(copied(&desk), r#"["read"]"#);
+    // Words; what is masked stays masked in the clipboard, too.
+    desk.keys("/tok").key(KeyCode::Enter);
+    let (ticket, work) = desk.begun(Slot::Tree);
+    let Work::TreeFind(doc, view, text) = work else { panic!("{work:?}") };
+    let hits = crate::diff::outline::hits(&doc.doc(), &text, &view, &|| false).unwrap();
+    desk.end(ticket, Outcome::Done(Output::TreeHits(text, hits)));
+    assert_eq!(at(&mut desk), "/token");
+    desk.keys("yv");
+    assert_eq!(copied(&desk), "‹masked, 6 characters›");
+    desk.keys("gz0");
+    assert_eq!(browsing::tree(&mut desk.model).unwrap().outline().unwrap().len(), 1);
+    desk.keys("z2jl?").key(KeyCode::Esc).key(KeyCode::Esc);
+    assert!(desk.model.page.is_none() && desk.model.overlay.is_none());
+    // Closed while it is built: the server is told to stop.
+    desk.keys("JJ");
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Tree)));
+    // What the tree has no use for closes it, and is done.
+    desk.keys("J3");
+    assert!(desk.model.page.is_none());
+    assert_eq!(desk.model.focus, Focus::Change);
+}

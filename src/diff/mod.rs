@@ -18,6 +18,7 @@ pub mod ghost;
 pub mod history;
 pub mod json;
 mod label;
+pub mod outline;
 pub mod patch;
 pub mod rows;
 mod rules;

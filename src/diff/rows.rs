@@ -98,7 +98,7 @@ impl Row {
 }
 
 /// How rows are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// Columns that a row of the path list should not exceed.
     pub width: usize,

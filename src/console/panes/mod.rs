@@ -12,5 +12,7 @@ pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
 pub(crate) mod search;
+pub(crate) mod seek;
 pub(crate) mod sheet;
 pub(crate) mod timeline;
+pub(crate) mod tree;
