@@ -25,6 +25,7 @@ mod oracle;
 mod plans;
 mod pty;
 mod roles;
+mod search;
 mod seed;
 mod server;
 mod shapes;
