@@ -27,6 +27,7 @@ mod oracle;
 mod plans;
 mod pty;
 mod roles;
+mod search;
 mod seed;
 mod server;
 mod shapes;
