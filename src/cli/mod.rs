@@ -21,6 +21,7 @@ mod out;
 mod resource;
 mod search;
 mod show;
+mod sides;
 mod summary;
 mod verify;
 

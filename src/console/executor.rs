@@ -18,7 +18,7 @@ use crate::diff::{Options, outline};
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, answers, bounds, history, links, organizations};
 use crate::verify;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -202,7 +202,9 @@ async fn perform(
             Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
-        Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
+        Work::Count(query, wanted) => {
+            Output::Counted(answers::count(db, &query, COUNT_BUDGET, wanted, cancel).await?)
+        }
         Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
         Work::VerifyEvent(scope, key, thorough) => {
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
@@ -294,8 +296,8 @@ async fn perform(
             let read = |name: String| (name.clone(), lists::read(&name));
             Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
         }
-        Work::Sheet(query, subject, width) => {
-            Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
+        Work::Sheet(query, subject, width, wanted) => {
+            Output::Sheet(sheets::work_out(db, &query, subject, width, wanted, cancel).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;

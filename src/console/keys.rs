@@ -22,6 +22,7 @@ use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, ve
 use super::zone::Zone;
 use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
+use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crate::store::timeline::{Query, Seek};
 use crossterm::event::{KeyCode, KeyEvent};
@@ -218,12 +219,12 @@ fn in_help(model: &mut Model, top: usize, action: Action) {
 }
 
 /// Shows a sheet about the view, its lines being worked out.
-fn open_sheet(model: &mut Model, subject: Subject, effects: &mut Effects) {
+fn open_sheet(model: &mut Model, subject: Subject, wanted: Freshness, effects: &mut Effects) {
     let Some(query) = model.timeline.query.clone() else { return };
     if model.connection == Connection::Up {
         model.overlay = Some(Overlay::Sheet(Box::new(Sheet::new(subject))));
         let width = usize::from(model.size.0).saturating_sub(8);
-        begin(model, Slot::Sheet, Work::Sheet(query, subject, width), effects);
+        begin(model, Slot::Sheet, Work::Sheet(query, subject, width, wanted), effects);
     }
 }
 
@@ -234,9 +235,12 @@ fn in_sheet(model: &mut Model, mut sheet: Box<Sheet>, action: Action, effects: &
         model.overlay = Some(Overlay::Sheet(sheet));
         return;
     }
-    // Any other key closes it.
+    // Any other key closes it; R opens it again.
     if model.slots.abandon(Slot::Sheet) {
         effects.push(Effect::Cancel(Slot::Sheet));
+    }
+    if action == Action::Refresh {
+        open_sheet(model, sheet.subject, Freshness::Now, effects);
     }
 }
 
@@ -312,9 +316,9 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Change => model.focus_on(Focus::Change),
         Action::Integrity => model.focus_on(Focus::Integrity),
         Action::Event => model.focus_on(Focus::Event),
-        Action::Plan => open_sheet(model, Subject::Plan, effects),
-        Action::Histogram => open_sheet(model, Subject::Histogram, effects),
-        Action::Summary => open_sheet(model, Subject::Summary, effects),
+        Action::Plan => open_sheet(model, Subject::Plan, Freshness::Recent, effects),
+        Action::Histogram => open_sheet(model, Subject::Histogram, Freshness::Recent, effects),
+        Action::Summary => open_sheet(model, Subject::Summary, Freshness::Recent, effects),
         Action::NextPane => model.focus_on(model.focus.next(1)),
         Action::PreviousPane => model.focus_on(model.focus.next(-1)),
         Action::Zoom => model.zoomed = !model.zoomed,
@@ -460,6 +464,7 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
                 return begin(model, Slot::Organizations, Work::Organizations, effects);
             }
             remember(model);
+            model.timeline.recount = true;
             model.marks.retry();
             if let Some(place) = model.history.current_mut() {
                 // New bounds: the trail may have grown.

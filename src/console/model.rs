@@ -329,9 +329,20 @@ impl Model {
         self.trails.report(self.organization()?)
     }
 
-    /// Whether the age of a report is on the screen.
+    /// The times whose ages are on the screen: of a report, of a number that was counted earlier, of a sheet.
+    fn ages(&self) -> impl Iterator<Item = Timestamp> {
+        let sheet = match &self.overlay {
+            Some(Overlay::Sheet(sheet)) => sheet.since(),
+            _ => None,
+        };
+        let counted = self.areas().timeline.and_then(|_| self.timeline.counted());
+        let report = self.report_on_screen().map(|verified| verified.at);
+        [sheet, counted, report].into_iter().flatten()
+    }
+
+    /// Whether something on the screen grows old.
     pub(crate) fn shows_age(&self) -> bool {
-        self.report_on_screen().is_some()
+        self.ages().next().is_some()
     }
 
     /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
@@ -370,7 +381,7 @@ impl Model {
         };
         let connected = self.connection == Connection::Up;
         let integrity = self.areas().integrity.is_some();
-        let report = self.report_on_screen();
+        let ages = self.ages().map(|at| clock + trail::ages_in(at, self.at.wall));
         let pulse = (connected && self.slots.running(Slot::Pulse).is_none()).then_some(self.pulse_at);
         spin.chain(retry)
             .chain(pulse)
@@ -379,7 +390,7 @@ impl Model {
             .chain(self.event.due().filter(|_| connected))
             .chain(self.marks.due().filter(|_| connected))
             .chain(self.integrity.due().filter(|_| connected && integrity))
-            .chain(report.map(|verified| clock + trail::ages_in(verified.at, self.at.wall)))
+            .chain(ages)
             .min()
             .unwrap_or(clock + Duration::from_hours(1))
     }

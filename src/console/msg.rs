@@ -15,6 +15,7 @@ use crate::diff::rows::View;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::bounds::BoundsError;
+use crate::store::cache::{Answer, Freshness};
 use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
@@ -146,7 +147,7 @@ pub(crate) enum Output {
     /// A first guess of the number of events.
     Estimated(Count),
     /// The number of events.
-    Counted(Count),
+    Counted(Answer<Count>),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
     /// A change, a blame or a state as it is to be drawn.
@@ -164,7 +165,7 @@ pub(crate) enum Output {
     /// The lists that a filter names.
     Lists(BTreeMap<String, List>),
     /// The lines of a sheet.
-    Sheet(Vec<Safe>),
+    Sheet(Answer<Vec<Safe>>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
@@ -260,7 +261,7 @@ pub(crate) enum Work {
     /// A guess of the number of events.
     Estimate(Query),
     /// The number of events.
-    Count(Query),
+    Count(Query, Freshness),
     /// An event with its states, each whole up to this many bytes.
     Event(OrgScope, EventKey, u32),
     /// Two states compared.
@@ -284,7 +285,7 @@ pub(crate) enum Work {
     /// Read lists that a filter names.
     Lists(BTreeSet<String>),
     /// What is said about a view as a whole, in lines of so many columns.
-    Sheet(Query, Subject, usize),
+    Sheet(Query, Subject, usize, Freshness),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.

@@ -16,6 +16,7 @@ use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
+use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
@@ -343,7 +344,9 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
         Output::Estimated(count) => {
             model.timeline.set_count(count);
             if let (false, Some(query)) = (matches!(count, Count::Exact(_)), model.timeline.query.clone()) {
-                begin(model, Slot::Count, Work::Count(query), effects);
+                let anew = std::mem::take(&mut model.timeline.recount);
+                let wanted = if anew { Freshness::Now } else { Freshness::Recent };
+                begin(model, Slot::Count, Work::Count(query, wanted), effects);
             }
         }
         Output::Glanced(glances) => {
@@ -369,7 +372,10 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.notify(Safe::from_untrusted(&format!("verified: {}", report.verdict)));
             model.trails.finish(report);
         }
-        Output::Counted(count) => model.timeline.set_count(count),
+        Output::Counted(answer) => {
+            note_trouble(model, answer.trouble.as_deref());
+            model.timeline.set_counted(&answer);
+        }
         Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
@@ -396,12 +402,20 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             submit(model, submitted, effects);
         }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
-        Output::Sheet(lines) => {
+        Output::Sheet(answer) => {
+            note_trouble(model, answer.trouble.as_deref());
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
-                sheet.fill(lines);
+                sheet.fill(answer);
             }
         }
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
+    }
+}
+
+/// Says why answers are not shared.
+fn note_trouble(model: &mut Model, trouble: Option<&str>) {
+    if let Some(trouble) = trouble {
+        model.notify(Safe::from_untrusted(&format!("the shared cache is not used: {trouble}")));
     }
 }
 

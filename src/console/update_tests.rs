@@ -10,6 +10,7 @@ use crate::console::zone::Zone;
 use crate::diff::{Options, unhurried};
 use crate::domain::Timestamp;
 use crate::filter::Filter;
+use crate::store::cache::Answer;
 use crate::store::history::Excerpt;
 use crossterm::event::KeyCode;
 
@@ -142,13 +143,13 @@ fn a_sheet_is_worked_out_for_the_view_and_given_up_when_it_is_closed() {
         desk.keys(key);
         let (_, work) = desk.begun(Slot::Sheet);
         let query = desk.model.timeline.query.clone().unwrap();
-        assert!(matches!(&work, Work::Sheet(of, what, _) if *of == query && *what == subject), "{work:?}");
+        assert!(matches!(&work, Work::Sheet(of, what, _, Freshness::Recent) if *of == query && *what == subject), "{work:?}");
         // Closed while it is worked out: the server is told to stop, and nothing lies on the timeline.
         desk.key(KeyCode::Esc);
         assert!(desk.model.overlay.is_none() && desk.model.slots.running(Slot::Sheet).is_none());
     }
     desk.keys("X");
-    desk.finish(Slot::Sheet, Output::Sheet(vec![Safe::literal("good  an index")]));
+    desk.finish(Slot::Sheet, Output::Sheet(answer(vec![Safe::literal("good  an index")], None)));
     desk.keys("j");
     assert!(matches!(desk.model.overlay, Some(Overlay::Sheet(_))), "keys of movement scroll");
     assert_eq!(desk.selected(), "e90000", "and leave the timeline alone");
@@ -296,11 +297,60 @@ fn counts_go_from_guess_to_number() {
     let mut desk = Desk::with_events(200);
     desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
     assert_eq!(desk.model.timeline.position().as_str(), "1 of ~120 000");
-    desk.finish(Slot::Count, Output::Counted(Count::Exact(100_000)));
+    desk.finish(Slot::Count, Output::Counted(answer(Count::Exact(100_000), None)));
     assert_eq!(desk.model.timeline.position().as_str(), "1 of 100 000");
     // A guess that comes late does not replace it.
     desk.model.timeline.set_count(Count::Estimate(1));
     assert_eq!(desk.model.timeline.position().as_str(), "1 of 100 000");
+}
+
+#[test]
+fn what_was_counted_earlier_is_shown_with_its_age_until_it_is_counted_again() {
+    let mut desk = Desk::with_events(200);
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert!(matches!(desk.begun(Slot::Count).1, Work::Count(_, Freshness::Recent)));
+    let earlier = Timestamp::from_micros(moment(0).wall.as_micros() - 42_000_000);
+    desk.finish(Slot::Count, Output::Counted(answer(Count::Exact(100_000), Some(earlier))));
+    let note = |desk: &Desk| desk.model.timeline.note(desk.model.at.wall).as_str().to_owned();
+    assert_eq!(note(&desk), "1 of 100 000 · counted 42 s ago");
+    // It grows old on the screen too.
+    assert!(desk.model.next_wake() <= Duration::from_millis(desk.millis + 1_000));
+    desk.wait(1_000);
+    assert!(desk.model.dirty);
+    assert_eq!(note(&desk), "1 of 100 000 · counted 43 s ago");
+    desk.keys("R").opened(200, 0);
+    assert_eq!(note(&desk), "1 of ~100 000");
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert!(matches!(desk.begun(Slot::Count).1, Work::Count(_, Freshness::Now)));
+    desk.finish(Slot::Count, Output::Counted(answer(Count::Exact(100_001), None)));
+    assert_eq!(note(&desk), "1 of 100 001");
+    // The next view may take what is known again.
+    desk.keys("fsev:critical").key(KeyCode::Enter).opened(200, 0);
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert!(matches!(desk.begun(Slot::Count).1, Work::Count(_, Freshness::Recent)));
+}
+
+#[test]
+fn a_sheet_that_was_worked_out_earlier_says_so_and_is_worked_out_again_on_request() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("S");
+    let earlier = Timestamp::from_micros(moment(0).wall.as_micros() - 42_000_000);
+    desk.finish(Slot::Sheet, Output::Sheet(answer(vec![Safe::literal("auth 7")], Some(earlier))));
+    assert!(desk.model.shows_age());
+    desk.keys("R");
+    assert!(matches!(desk.begun(Slot::Sheet).1, Work::Sheet(_, Subject::Summary, _, Freshness::Now)));
+    assert!(!desk.begins(Slot::View), "only the sheet");
+    let mut told = answer(vec![Safe::literal("auth 8")], None);
+    told.trouble = Some("no answer".to_owned());
+    desk.finish(Slot::Sheet, Output::Sheet(told));
+    assert_eq!(
+        desk.model.notice.as_ref().map(|n| n.text.as_str()),
+        Some("the shared cache is not used: no answer")
+    );
+}
+
+fn answer<T>(value: T, since: Option<Timestamp>) -> Answer<T> {
+    Answer { value, since, trouble: None }
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn title(painter: &mut Painter<'_>, area: Rect, name: &'static str, note: &Safe,
 
 fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     let focused = model.focus == Focus::Timeline;
-    title(painter, area, " 1 Timeline ", &model.timeline.position(), focused);
+    title(painter, area, " 1 Timeline ", &model.timeline.note(model.at.wall), focused);
     let mut painter = painter.on(below_title(area));
     if model.timeline.window.is_empty() {
         nothing(model).iter().fold(1, |y, (text, role)| painter.put_wrapped(2, y, text, *role));
@@ -265,7 +265,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let mut painter = painter.on(inner);
     match overlay {
         Overlay::Help(top) => help::paint(&mut painter, &model.setup.keymap, *top),
-        Overlay::Sheet(sheet) => sheet.paint(&mut painter),
+        Overlay::Sheet(sheet) => sheet.paint(&mut painter, model.at.wall),
         Overlay::Organizations => {
             let loading = model.slots.running(Slot::Organizations).is_some();
             model.organizations.paint(&mut painter, model.zone, loading);

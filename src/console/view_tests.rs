@@ -178,7 +178,7 @@ fn changes_in_every_layout() {
     let mut created = desk(80, 24, trail(), true);
     created.keys("3");
     with_states(&mut created, None, Some(AFTER));
-    assert!(screen(&created).contains("4 added · created: no previous state"), "{}", screen(&created));
+    assert!(screen(&created).contains("4 added · no previous state recorded"), "{}", screen(&created));
 }
 
 #[test]

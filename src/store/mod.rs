@@ -5,7 +5,10 @@
 //! only the writing commands hold a [`WriteDb`].
 
 mod access;
+pub mod activity;
+pub mod answers;
 pub mod bounds;
+pub mod cache;
 pub mod capabilities;
 pub mod cursor;
 pub mod databases;
@@ -15,6 +18,7 @@ pub mod explain;
 mod filter_sql;
 pub mod histogram;
 pub mod history;
+mod identity;
 pub mod links;
 pub mod organizations;
 mod page_sql;

@@ -1,5 +1,6 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
+mod cancel;
 mod verify;
 
 use super::{Context, Format, Global};
@@ -39,6 +40,8 @@ pub struct BenchArgs {
 enum Profile {
     /// Verification against reading the same rows and dropping them.
     Verify,
+    /// A filter that no index serves, stopped half-way.
+    Cancel,
 }
 
 fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -155,6 +158,7 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let measured = match profile {
         Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
+        Profile::Cancel => Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?,
     };
     let mut out = context.out.results();
     if json {
