@@ -3,12 +3,13 @@
 use super::change::{CAP, WHOLE};
 use super::keymap::Action;
 use super::layout::Focus;
-use super::model::Model;
-use super::msg::{Effect, Effects, Work};
-use super::panes::change::Lens;
+use super::model::{Connection, Model, Overlay};
+use super::msg::{Effect, Effects, Land, Work};
+use super::panes::change::{Lens, Way};
+use super::panes::time::TimeLine;
 use super::slots::Slot;
-use super::update::begin;
-use crate::domain::{EventKey, OrgScope, Safe};
+use super::update::{begin, go_to_version, open_at};
+use crate::domain::{EventKey, OrgScope, Safe, Timestamp};
 use crate::store::history::Resource;
 
 /// Looks at the life of the resource, or at the event again.
@@ -19,12 +20,60 @@ pub(super) fn look(model: &mut Model, lens: Lens) {
     model.change.toggle(lens);
 }
 
-/// Goes to the version of the resource before or after the selected event.
-pub(super) fn version(model: &mut Model, older: bool, effects: &mut Effects) {
-    if let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) {
-        let scope = OrgScope::enter(place.organization.clone());
-        let (resource, of) = (Resource::of(&row.event), row.event.key());
-        begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
+/// Goes to another version of the resource: from memory while its versions are at hand.
+pub(super) fn version(model: &mut Model, way: Way, effects: &mut Effects) {
+    let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) else { return };
+    let (resource, key) = (Resource::of(&row.event), row.event.key());
+    if let Ok(found) = model.change.go(way) {
+        return match found {
+            Some(there) if there != key => go_to_version(model, &resource, there, effects),
+            _ => model.notify(Safe::literal("there is no further version")),
+        };
+    }
+    let scope = OrgScope::enter(place.organization.clone());
+    let end = |timestamp| EventKey { timestamp, event_id: String::new() };
+    let (of, older) = match way {
+        Way::Older => (key, true),
+        Way::Newer => (key, false),
+        Way::First => (end(Timestamp::NEG_INFINITY), false),
+        Way::Last => (end(Timestamp::INFINITY), true),
+    };
+    begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
+}
+
+/// A key while it is typed which time to go to.
+pub(super) fn in_time(model: &mut Model, mut line: Box<TimeLine>, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Leave => return,
+        Action::Clear => line.editor.set(""),
+        Action::Submit => {
+            let newest = model.timeline.newest;
+            match line.answered(model.at.wall, newest) {
+                Some(time) => return go_to_time(model, time, effects),
+                None => {}
+            }
+        }
+        _ => {}
+    }
+    model.overlay = Some(Overlay::Time(line));
+}
+
+/// Goes to what was the case at a time: to the last event of the view until then, or to the version of the resource.
+fn go_to_time(model: &mut Model, time: Timestamp, effects: &mut Effects) {
+    // Events of that instant have happened by then.
+    let behind = EventKey {
+        timestamp: Timestamp::from_micros(time.as_micros().saturating_add(1)),
+        event_id: String::new(),
+    };
+    let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) else { return };
+    if model.connection != Connection::Up {
+        return;
+    }
+    if model.change.travels() {
+        let (scope, resource) = (OrgScope::enter(place.organization.clone()), Resource::of(&row.event));
+        begin(model, Slot::Version, Work::Version { scope, resource, of: behind, older: true }, effects);
+    } else {
+        open_at(model, Land::At(behind), effects);
     }
 }
 

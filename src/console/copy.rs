@@ -22,7 +22,9 @@ pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str
         Action::CopyJson => {
             json::text(&Record::from(row)).map_err(|_| "the event cannot be written as JSON")?
         }
+        Action::CopyCommand if model.change.travels() => state_command(row),
         Action::CopyCommand => command(row),
+        Action::CopyState => state(model)?,
         Action::CopyPath => place(model)?,
         _ => value(model)?,
     };
@@ -37,16 +39,36 @@ fn line(row: &EventRow) -> String {
     Safe::from_untrusted(&format!("{} {resource} {}", parts.join(" "), row.event_id)).to_string()
 }
 
-/// The command that shows the event, for a shell.
+/// The state shown while time is travelled, else the one after the event, exactly as stored.
+fn state(model: &Model) -> Result<String, &'static str> {
+    if let Some(state) = model.change.state_shown() {
+        return state.map(|text| json::visible(&text)).ok_or("no state was recorded there");
+    }
+    let whole = model.change.state_after().ok_or("no whole state after this event is here")?;
+    Ok(json::visible(whole))
+}
+
+/// A text for a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// The command that shows the state of the resource after the event.
+fn state_command(row: &EventRow) -> String {
+    let [organization, kind, id] =
+        [&row.organization_id, &row.resource_type, &row.resource_id].map(|t| quoted(t));
+    let time = row.timestamp.to_rfc3339();
+    let text = format!("agenttrace resource --org {organization} --at {time} --format json -- {kind} {id}");
+    Safe::from_untrusted(&text).to_string()
+}
+
+/// The command that shows the event.
 fn command(row: &EventRow) -> String {
-    let quoted = |text: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
-        if !text.is_empty() && text.chars().all(plain) {
-            text.to_owned()
-        } else {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        }
-    };
     let (organization, id) = (quoted(&row.organization_id), quoted(&row.event_id));
     Safe::from_untrusted(&format!("agenttrace show --org {organization} -- {id}")).to_string()
 }

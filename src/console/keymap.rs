@@ -67,12 +67,16 @@ actions! {
         Compare "compare" "compare" "compare with the marked event; again: with the state before";
         PreviousVersion "previous-version" "version before" "the version of this resource before, in a view of its history";
         NextVersion "next-version" "version after" "the version of this resource after, in a view of its history";
+        FirstVersion "first-version" "first version" "the first version of this resource";
+        LastVersion "last-version" "last version" "the last version of this resource";
+        Time "time" "time" "go to a time: of the view, or of the resource while its states are shown";
         Blame "blame" "blame" "who last set each value of this resource; Enter goes to the event";
         State "state" "state" "the state of this resource after the event";
         Tree "tree" "tree" "the event and its states as a tree";
         Verify "verify" "verify" "verify the rows on the screen, large ones too";
         VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
         Accept "accept" "accept" "accept the finding gone to, with a reason";
+        Ghosts "ghosts" "ghosts" "changes without an event: the list, or where to look for them";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";
         PreviousFinding "previous-finding" "previous finding" "go to the event of the finding before";
         Plan "plan" "plan" "how this view is found: index, plan, cost";
@@ -109,6 +113,7 @@ actions! {
     Copy {
         CopyRow "row" "row" "the event in one line";
         CopyValue "value" "value" "the value under the cursor of the change";
+        CopyState "state" "state" "the state after the event, or the one that is shown";
         CopyPath "path" "path" "its path (JSON Pointer)";
         CopyCommand "command" "command" "the command that shows the event";
         CopyJson "json" "JSON" "the event as JSON, without its states";

@@ -1,13 +1,14 @@
 //! What keys do, in each context.
 
 use super::browsing;
-use super::changing::{compare, copy, fetch_whole, look, mark, version};
+use super::changing::{compare, copy, fetch_whole, in_time, look, mark, version};
 use super::history::{History, Place};
+use super::hunting;
 use super::keymap::{Action, Context};
 use super::layout::{Focus, below_title};
 use super::model::{Connection, Model, Overlay, Page, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
-use super::panes::change::Lens;
+use super::panes::change::{Lens, Way};
 use super::panes::choices::{Choices, Purpose};
 use super::panes::filter::Submitted;
 use super::panes::palette::Palette;
@@ -45,6 +46,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             Some(Overlay::Search(line)) => {
                 line.editor.input(key);
             }
+            Some(Overlay::Time(line)) => {
+                line.editor.input(key);
+            }
             Some(Overlay::Seek(line)) => {
                 if line.editor.input(key) {
                     browsing::typed(model, effects);
@@ -60,6 +64,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
                     act(model, Action::Open, effects);
                 }
             }
+            (Some(Overlay::Ghosts), KeyCode::Char(letter)) => hunting::chosen(model, letter, effects),
             (Some(Overlay::Levels), KeyCode::Char(digit)) => browsing::levels(model, digit),
             _ => {}
         },
@@ -87,14 +92,16 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         Some(Overlay::Accept(asked)) => in_accept(model, asked, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
         Some(Overlay::Search(line)) => in_search(model, line, action, effects),
+        Some(Overlay::Time(line)) => in_time(model, line, action, effects),
         Some(Overlay::Seek(line)) => browsing::in_seek(model, line, action, effects),
-        // Whatever is no digit ends the question.
-        Some(Overlay::Levels) => {}
+        // Whatever is no digit, or no letter, ends the question.
+        Some(Overlay::Levels | Overlay::Ghosts) => {}
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
         Some(Overlay::Help(top)) => in_help(model, top, action),
         Some(Overlay::Sheet(sheet)) => in_sheet(model, sheet, action, effects),
         None if model.filter.is_editing() => in_filter(model, action, effects),
         None if browsing::in_tree(model, action, effects) => {}
+        None if hunting::in_list(model, action, effects) => {}
         None => in_panes(model, action, effects),
     }
 }
@@ -355,12 +362,16 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
         Action::Tree => browsing::open_tree(model, effects),
+        Action::Ghosts => hunting::open(model),
         Action::Copy => model.overlay = Some(Overlay::Copy),
         Action::Mark => mark(model),
         Action::Blame => look(model, Lens::Blame),
         Action::State => look(model, Lens::State),
-        Action::PreviousVersion => version(model, true, effects),
-        Action::NextVersion => version(model, false, effects),
+        Action::PreviousVersion => version(model, Way::Older, effects),
+        Action::NextVersion => version(model, Way::Newer, effects),
+        Action::FirstVersion => version(model, Way::First, effects),
+        Action::LastVersion => version(model, Way::Last, effects),
+        Action::Time => model.overlay = Some(Overlay::Time(Box::default())),
         Action::Compare => compare(model, effects),
         Action::Open if model.focus == Focus::Change => {
             let resource = model.timeline.row().map(|r| Resource::of(&r.event));
@@ -459,6 +470,7 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
                 // New bounds: the trail may have grown.
                 place.range = None;
             }
+            model.change.forget_versions();
             open(model, effects);
             model.event.hurry(model.at.clock);
         }

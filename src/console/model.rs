@@ -10,12 +10,14 @@ use super::panes::change::ChangePane;
 use super::panes::choices::Choices;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
+use super::panes::ghosts::GhostPane;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
 use super::panes::search::{SearchLine, Sought};
 use super::panes::seek::SeekLine;
 use super::panes::sheet::Sheet;
+use super::panes::time::TimeLine;
 use super::panes::timeline::Timeline;
 use super::panes::tree::TreePane;
 use super::slots::{Slot, Slots};
@@ -105,6 +107,10 @@ pub(crate) enum Overlay {
     Sheet(Box<Sheet>),
     /// What is to be looked for in the tree?
     Seek(Box<SeekLine>),
+    /// Which time is to be gone to?
+    Time(Box<TimeLine>),
+    /// Where is to be looked for ghost changes?
+    Ghosts,
     /// How many levels of the tree are to be unfolded?
     Levels,
     /// Leave?
@@ -116,6 +122,8 @@ pub(crate) enum Overlay {
 pub(crate) enum Page {
     /// The selected event as a tree.
     Tree(Box<TreePane>),
+    /// Ghost changes.
+    Ghosts,
 }
 
 /// A remark that goes away by itself.
@@ -166,6 +174,8 @@ pub(crate) struct Model {
     pub(crate) sought: Option<Sought>,
     /// The chooser.
     pub(crate) organizations: Organizations,
+    /// The last search for ghost changes.
+    pub(crate) ghosts: Option<GhostPane>,
     /// What has the place of the panes.
     pub(crate) page: Option<Page>,
     /// What lies on top.
@@ -208,6 +218,7 @@ impl Model {
             filter: FilterLine::default(),
             sought: None,
             organizations: Organizations::default(),
+            ghosts: None,
             page: None,
             overlay: None,
             focus: Focus::default(),
@@ -248,9 +259,15 @@ impl Model {
         }
         let change = areas.change.map(below_title).unwrap_or_default();
         self.change.set_size(usize::from(change.width), usize::from(change.height));
-        if let Some(Page::Tree(tree)) = &mut self.page {
-            let area = below_title(areas.body());
-            tree.set_size(usize::from(area.width), usize::from(area.height));
+        let page = below_title(areas.body());
+        match (&mut self.page, &mut self.ghosts) {
+            (Some(Page::Tree(tree)), _) => {
+                tree.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            (Some(Page::Ghosts), Some(list)) => {
+                list.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            _ => {}
         }
         if let Some(area) = areas.event {
             let area = below_title(area);
@@ -268,10 +285,16 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_) | Overlay::Seek(_)) => {
-                Context::Editor
+            Some(
+                Overlay::Palette(_)
+                | Overlay::Accept(_)
+                | Overlay::Search(_)
+                | Overlay::Seek(_)
+                | Overlay::Time(_),
+            ) => Context::Editor,
+            Some(Overlay::Organizations | Overlay::Choices(_) | Overlay::Levels | Overlay::Ghosts) => {
+                Context::Chooser
             }
-            Some(Overlay::Organizations | Overlay::Choices(_) | Overlay::Levels) => Context::Chooser,
             Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,

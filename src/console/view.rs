@@ -69,6 +69,12 @@ fn page(painter: &mut Painter<'_>, area: Rect, model: &Model) {
             title(painter, area, " Tree ", &tree.note(), true);
             tree.paint(&mut painter.on(below_title(area)));
         }
+        Some(Page::Ghosts) => {
+            if let Some(list) = &model.ghosts {
+                title(painter, area, " Ghost changes ", &list.note(), true);
+                list.paint(&mut painter.on(below_title(area)));
+            }
+        }
         None => {}
     }
 }
@@ -248,6 +254,8 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
         }
         Overlay::Seek(line) => (line.title(), centered(width, below, 90, line.height() + 2)),
+        Overlay::Time(_) => (" Go to a time ", centered(width, below, 70, 4)),
+        Overlay::Ghosts => (" Ghost changes ", centered(width, below, 76, 7)),
         Overlay::Levels => (" Levels ", centered(width, below, 50, 3)),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
@@ -269,7 +277,26 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         }
         Overlay::Copy => copy::paint(&mut painter, &model.setup.keymap),
         Overlay::Accept(asked) => return place(inner, asked.paint(&mut painter)),
+        Overlay::Time(line) => return place(inner, line.paint(&mut painter)),
         Overlay::Seek(line) => return place(inner, line.paint(&mut painter)),
+        Overlay::Ghosts => {
+            painter.say(1, 0, "Changes without an event. Of which resources?", Role::Text);
+            let choices = [
+                ("r", "that of the selected event"),
+                ("v", "those in this view"),
+                ("o", "all of the organisation"),
+            ];
+            for (y, (letter, what)) in choices.into_iter().enumerate() {
+                painter.say(3, y + 1, letter, Role::Key);
+                painter.say(6, y + 1, what, Role::Text);
+            }
+            painter.say(
+                1,
+                4,
+                "Of these every event is looked at; it goes on in the background.",
+                Role::Muted,
+            );
+        }
         Overlay::Levels => {
             painter.say(1, 0, "How many levels below the cursor?  0–9", Role::Text);
         }

@@ -199,6 +199,17 @@ fn a_tree() {
 }
 
 #[test]
+fn ghost_changes() {
+    let mut desk = desk(80, 24, trail(), true);
+    desk.keys("!");
+    insta::assert_snapshot!("ghosts_asked_80x24", screen(&desk));
+    desk.keys("o");
+    let found = crate::console::panes::ghosts::tests::found(&[5, 1_768_471_080]);
+    desk.finish(Slot::Ghosts, Output::Ghosts(Box::new(found)));
+    insta::assert_snapshot!("ghosts_80x24", screen(&desk));
+}
+
+#[test]
 fn two_hundred_by_sixty() {
     let mut desk = desk(200, 60, trail(), false);
     desk.keys("G");

@@ -12,6 +12,7 @@
 
 mod align;
 pub mod apply;
+pub mod chronicle;
 mod compare;
 mod degrade;
 pub mod ghost;

@@ -2,7 +2,7 @@
 
 use crate::console::keymap::{Action, Context};
 use crate::console::layout::Focus;
-use crate::console::model::{Model, Overlay};
+use crate::console::model::{Model, Overlay, Page};
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
 use crate::domain::Safe;
@@ -21,12 +21,17 @@ fn actions(model: &Model) -> Vec<Action> {
             hints.extend([A::ExpandAll, A::CollapseAll, A::NextHit, A::Help]);
             return hints;
         }
-        Context::Chooser if matches!(model.overlay, Some(Overlay::Levels)) => return vec![A::Cancel],
+        Context::Chooser if matches!(model.overlay, Some(Overlay::Levels | Overlay::Ghosts)) => {
+            return vec![A::Cancel];
+        }
         Context::Chooser => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }
     if let Some(Overlay::Help(_) | Overlay::Sheet(_)) = model.overlay {
         return vec![A::Cancel, A::Down, A::Up, A::PageDown];
+    }
+    if matches!(model.page, Some(Page::Ghosts)) {
+        return vec![A::Open, A::Cancel, A::Ghosts, A::Down, A::Up, A::Help];
     }
     if model.history.current().is_none() {
         return vec![A::Organization, A::Refresh, A::Help, A::Quit];

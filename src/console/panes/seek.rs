@@ -71,7 +71,9 @@ impl SeekLine {
             painter.say(1, 1, "in keys and values; capitals count if there are some", Role::Muted);
             return (cursor, 0);
         };
-        if paths.is_empty() {
+        if paths.is_empty() && !self.editor.text().is_empty() {
+            painter.say(3, 1, "no path has these letters in this order", Role::Muted);
+        } else if paths.is_empty() {
             painter.say(3, 1, "some letters of a path: rolperm finds /roles/0/permissions", Role::Muted);
         }
         let lines = painter.height().saturating_sub(1);
