@@ -21,6 +21,7 @@ mod out;
 mod resource;
 mod search;
 mod show;
+mod sides;
 mod summary;
 mod verify;
 
@@ -243,6 +244,9 @@ fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
         *last = Instant::now();
         let found = looked.found;
         match (&looked.resume, looked.percent) {
+            (Some(to), _) if looked.by_words => {
+                out.remark(format_args!("searched back to {}, found {found}", to.timestamp));
+            }
             (Some(to), _) => out.remark(format_args!(
                 "no index serves this filter: looked at {} events, back to {}, found {found}",
                 looked.events, to.timestamp

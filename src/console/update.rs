@@ -1,14 +1,16 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::browsing;
 use super::change::CAP;
 use super::facts::Known;
 use super::history::{History, Place};
+use super::hunting;
 use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
 use super::life::Life;
 use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
-use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
+use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told, What, Work};
 use super::panes::change;
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
@@ -45,8 +47,11 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
                 Some(Overlay::Search(line)) => line.editor.paste(&text),
+                Some(Overlay::Seek(line)) => line.editor.paste(&text),
+                Some(Overlay::Time(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
+            browsing::typed(model, &mut effects);
         }
         What::Resize(width, height) => {
             model.dirty = true;
@@ -58,12 +63,15 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             model.dirty = true;
             interrupt(model, &mut effects);
         }
-        What::Progress(ticket, progress) => {
-            if let (true, Some(scan)) = (model.slots.is_current(ticket), &mut model.trails.scan) {
-                scan.progress = Some(progress);
-                model.dirty = true;
+        What::Progress(ticket, told) if model.slots.is_current(ticket) => {
+            model.dirty = true;
+            match (told, &mut model.trails.scan, &mut model.ghosts) {
+                (Told::Verifying(progress), Some(scan), _) => scan.progress = Some(progress),
+                (Told::Ghosts(so_far), _, Some(list)) => list.tell(*so_far),
+                _ => {}
             }
         }
+        What::Progress(..) => {}
         // The one place where results that nobody waits for any more are dropped.
         What::Ended(ticket, outcome) => {
             if model.slots.end(ticket) {
@@ -89,6 +97,12 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     }
     if let Some(work) = change_work(model) {
         begin(model, Slot::Change, work, effects);
+    }
+    if let (Connection::Up, Some(place)) = (&model.connection, model.history.current())
+        && let Some(resource) = model.change.take_wanted_versions()
+    {
+        let work = Work::Chronicle(OrgScope::enter(place.organization.clone()), resource);
+        begin(model, Slot::Chronicle, work, effects);
     }
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
@@ -123,6 +137,7 @@ fn change_work(model: &mut Model) -> Option<Work> {
         change::Wanted::Blame(resource, event, form) => {
             Work::Blame(Life { scope, resource, event, now }, form)
         }
+        change::Wanted::StateAt(chronicle, version, form) => Work::StateAt(chronicle, version, form),
         change::Wanted::State(resource, event, form) => {
             Work::State(Life { scope, resource, event, now }, form)
         }
@@ -192,6 +207,8 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
             match slot {
                 Slot::Marks => model.marks.trouble = Some(Safe::literal("stopped")),
                 Slot::Integrity => model.integrity.fail(Safe::literal("stopped")),
+                Slot::Ghosts => hunting::failed(model, Safe::literal("stopped")),
+                Slot::Tree => browsing::failed(model, Safe::literal("stopped")),
                 Slot::Scan => {
                     model.trails.fail(Safe::literal("stopped: what was read until then says nothing"));
                 }
@@ -228,6 +245,8 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
+        Slot::Ghosts => hunting::failed(model, failure.text),
+        Slot::Tree => browsing::failed(model, failure.text),
         Slot::Sheet => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
                 sheet.fail(failure.text);
@@ -239,7 +258,8 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
-        Slot::Count | Slot::Cost | Slot::Connection | Slot::Pulse => {}
+        // Without the versions each state is fetched by itself, and says what fails then.
+        Slot::Count | Slot::Cost | Slot::Chronicle | Slot::Connection | Slot::Pulse => {}
     }
 }
 
@@ -265,6 +285,7 @@ fn lost(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects) 
     if let Some(place) = model.history.current_mut() {
         place.selected = model.timeline.key().or(place.selected.take());
     }
+    hunting::failed(model, Safe::literal("the connection was lost"));
     if model.trails.scan.is_some() {
         model.trails.fail(Safe::literal("the connection was lost: what was read until then says nothing"));
     }
@@ -378,6 +399,11 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::Chronicle(resource, found) => model.change.keep_versions(&resource, found),
+        Output::Ghosts(found) => hunting::done(model, *found),
+        Output::Tree(found) => browsing::built(model, found.map(|found| *found)),
+        Output::TreeHits(text, hits) => browsing::found(model, text, hits),
+        Output::TreePaths(paths) => browsing::offered(model, paths),
         Output::LaidOut(laid) => model.change.lay(laid),
         Output::Found(Some(key)) => {
             if !model.timeline.select(&key) {

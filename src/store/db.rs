@@ -246,7 +246,7 @@ impl ReadDb {
         let prepared = async {
             tokio::time::sleep(SOON).await;
             inner.prepare_to_cancel().await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let ended = {
             let mut work = pin!(work(&mut session.connection));

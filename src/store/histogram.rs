@@ -101,7 +101,7 @@ async fn counts(
     let mut sql = QueryBuilder::new("SELECT floor(extract(epoch FROM timestamp) * 1000000 / ");
     sql.push_bind(width).push(")::int8, count(*) FROM audit_events");
     page_sql::push_scope(&mut sql, query);
-    filter_sql::push_conditions(&mut sql, &query.filter, db.vector(cancel).await?);
+    filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     sql.push(" AND isfinite(timestamp) GROUP BY 1");
     let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()))).collect()

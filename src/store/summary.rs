@@ -145,7 +145,7 @@ pub async fn groups(
     sql.push(if actors { "count(DISTINCT actor_id)::int8" } else { "NULL::int8" });
     sql.push(" FROM audit_events");
     page_sql::push_scope(&mut sql, query);
-    filter_sql::push_conditions(&mut sql, &query.filter, db.vector(cancel).await?);
+    filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     push_groups(&mut sql, by, "count(*)", limit);
     let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
     let mut summary = Summary::default();

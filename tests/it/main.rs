@@ -28,6 +28,7 @@ mod plans;
 mod pty;
 mod replica;
 mod roles;
+mod search;
 mod seed;
 mod server;
 mod shapes;

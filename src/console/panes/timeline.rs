@@ -189,7 +189,11 @@ impl Timeline {
         let looked = self.looked.as_ref()?;
         let to = looked.resume.as_ref()?.timestamp;
         let to = to.to_utc().map_or_else(|| to.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%MZ").to_string());
-        Some(Safe::from_untrusted(&format!("looked at {} events, back to {to}", grouped(looked.events))))
+        Some(Safe::from_untrusted(&if looked.by_words {
+            format!("searched back to {to}")
+        } else {
+            format!("looked at {} events, back to {to}", grouped(looked.events))
+        }))
     }
 
     /// Forgets the view; the size of the pane stays.
