@@ -12,6 +12,7 @@ mod support;
 mod answers;
 mod cancel;
 mod cli_read;
+mod collation;
 mod config;
 mod connections;
 mod console;
