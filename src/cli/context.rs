@@ -283,16 +283,15 @@ impl From<StoreError> for Error {
             StoreError::NoTable => error
                 .hint("agenttrace db migrate makes it, in a database of ours")
                 .hint("is this the right database? The table must be in the search_path of the role"),
-            StoreError::ReplicaConflict => error
-                .hint("try again, or ask the primary")
-                .hint("on the replica, max_standby_streaming_delay or hot_standby_feedback give queries longer"),
+            StoreError::ReplicaConflict => error.hint("try again, or ask the primary").hint(
+                "on the replica, max_standby_streaming_delay or hot_standby_feedback give queries longer",
+            ),
             StoreError::ReplicaBehind(_) => {
                 error.hint("ask the primary: without --replica-url, or without replica_url in the profile")
             }
-            StoreError::NothingGranted => error.hint(
-                "an administrator grants organisations: INSERT INTO agenttrace_grants (role_name, organization_id) \
-                 VALUES ('ROLE', 'ORGANISATION')",
-            ),
+            StoreError::NothingGranted => {
+                error.hint("an administrator grants organisations: agenttrace db grant ROLE ORGANISATION")
+            }
             StoreError::NotEncrypted => error
                 .hint("switch TLS on there (ssl = on)")
                 .hint("or, where the network on the way is trusted, add ?sslmode=disable to the URL"),

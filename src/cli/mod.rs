@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod context;
 mod db;
+mod db_grants;
 mod db_sql;
 mod demo;
 mod diff;

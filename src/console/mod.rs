@@ -38,6 +38,7 @@ mod runtime;
 mod scan;
 mod sheets;
 mod slots;
+mod surroundings;
 mod terminal;
 mod theme;
 mod trail;

@@ -487,6 +487,18 @@ fn values_of_an_event_narrow_the_view() {
 }
 
 #[test]
+fn the_surroundings_of_an_event_are_shown_without_the_filter() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fsev:critical").key(KeyCode::Enter).opened(50, 7);
+    let id = desk.selected();
+    desk.keys("C");
+    let (_, work) = desk.begun(Slot::View);
+    let Work::Open(ask, Land::At(key)) = work else { panic!("{work:?}") };
+    assert_eq!((ask.filter.canonical(), key.event_id), (format!("around:{id}"), id));
+    assert_eq!(desk.model.history.current().unwrap().text, ask.filter.canonical());
+}
+
+#[test]
 fn what_is_under_the_cursor_is_copied() {
     let mut desk = Desk::with_events(5);
     desk.keys("yj");
