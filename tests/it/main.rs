@@ -34,4 +34,5 @@ mod shapes;
 mod tenants;
 mod timeline;
 mod verify;
+mod versions;
 mod writer;

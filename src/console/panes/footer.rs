@@ -14,7 +14,9 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Confirm => return vec![A::Yes, A::No],
         Context::Editor if model.overlay.is_some() => return vec![A::Submit, A::Leave, A::Clear],
         Context::Editor => return vec![A::Submit, A::Leave, A::Clear, A::HistoryBack],
-        Context::Copy => return vec![A::CopyRow, A::CopyValue, A::CopyPath, A::CopyCommand, A::CopyJson],
+        Context::Copy => {
+            return vec![A::CopyRow, A::CopyValue, A::CopyState, A::CopyPath, A::CopyCommand, A::CopyJson];
+        }
         Context::Tree => {
             let mut hints =
                 vec![A::Cancel, A::Expand, A::Collapse, A::Search, A::FindPath, A::Copy, A::Levels];
