@@ -143,7 +143,10 @@ fn a_sheet_is_worked_out_for_the_view_and_given_up_when_it_is_closed() {
         desk.keys(key);
         let (_, work) = desk.begun(Slot::Sheet);
         let query = desk.model.timeline.query.clone().unwrap();
-        assert!(matches!(&work, Work::Sheet(of, what, _, Freshness::Recent) if *of == query && *what == subject), "{work:?}");
+        assert!(
+            matches!(&work, Work::Sheet(of, what, _, Freshness::Recent) if *of == query && *what == subject),
+            "{work:?}"
+        );
         // Closed while it is worked out: the server is told to stop, and nothing lies on the timeline.
         desk.key(KeyCode::Esc);
         assert!(desk.model.overlay.is_none() && desk.model.slots.running(Slot::Sheet).is_none());
