@@ -29,6 +29,7 @@ mod layout;
 mod life;
 mod log;
 mod marks;
+pub mod measure;
 mod model;
 mod msg;
 mod paint;

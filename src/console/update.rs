@@ -2,16 +2,15 @@
 
 use super::browsing;
 use super::change::CAP;
+use super::changing;
 use super::facts::Known;
 use super::history::{History, Place};
 use super::hunting;
 use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
-use super::life::Life;
 use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told, What, Work};
-use super::panes::change;
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
@@ -95,15 +94,7 @@ fn follow(model: &mut Model, effects: &mut Effects) {
             }
         }
     }
-    if let Some(work) = change_work(model) {
-        begin(model, Slot::Change, work, effects);
-    }
-    if let (Connection::Up, Some(place)) = (&model.connection, model.history.current())
-        && let Some(resource) = model.change.take_wanted_versions()
-    {
-        let work = Work::Chronicle(OrgScope::enter(place.organization.clone()), resource);
-        begin(model, Slot::Chronicle, work, effects);
-    }
+    changing::follow(model, effects);
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
     let row = model.timeline.row().map(|row| &row.event);
@@ -126,22 +117,6 @@ fn follow(model: &mut Model, effects: &mut Effects) {
         };
         begin(model, slot, Work::More(query.clone(), seek), effects);
     }
-}
-
-/// What the change pane wants done.
-fn change_work(model: &mut Model) -> Option<Work> {
-    let scope = OrgScope::enter(model.history.current()?.organization.clone());
-    let now = model.at.wall;
-    Some(match model.change.wanted()? {
-        change::Wanted::Compared(states, form) => Work::LayOut(states, form),
-        change::Wanted::Blame(resource, event, form) => {
-            Work::Blame(Life { scope, resource, event, now }, form)
-        }
-        change::Wanted::StateAt(chronicle, version, form) => Work::StateAt(chronicle, version, form),
-        change::Wanted::State(resource, event, form) => {
-            Work::State(Life { scope, resource, event, now }, form)
-        }
-    })
 }
 
 pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Effects) {

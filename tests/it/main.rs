@@ -36,4 +36,5 @@ mod shapes;
 mod tenants;
 mod timeline;
 mod verify;
+mod versions;
 mod writer;

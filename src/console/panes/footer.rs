@@ -14,7 +14,9 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Confirm => return vec![A::Yes, A::No],
         Context::Editor if model.overlay.is_some() => return vec![A::Submit, A::Leave, A::Clear],
         Context::Editor => return vec![A::Submit, A::Leave, A::Clear, A::HistoryBack],
-        Context::Copy => return vec![A::CopyRow, A::CopyValue, A::CopyPath, A::CopyCommand, A::CopyJson],
+        Context::Copy => {
+            return vec![A::CopyRow, A::CopyValue, A::CopyState, A::CopyPath, A::CopyCommand, A::CopyJson];
+        }
         Context::Tree => {
             let mut hints =
                 vec![A::Cancel, A::Expand, A::Collapse, A::Search, A::FindPath, A::Copy, A::Levels];
@@ -39,6 +41,12 @@ fn actions(model: &Model) -> Vec<Action> {
     let areas = model.areas();
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
+        Focus::Change if model.change.travels() => {
+            let mut hints =
+                vec![A::Cancel, A::PreviousVersion, A::NextVersion, A::FirstVersion, A::LastVersion];
+            hints.extend([A::Time, A::State, A::Copy]);
+            hints
+        }
         Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Mark, A::Compare, A::NextEvent],
         Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Accept, A::Verify],
         Focus::Event => vec![A::Cancel, A::Tree, A::NextEvent],
