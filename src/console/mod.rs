@@ -39,6 +39,7 @@ mod runtime;
 mod scan;
 mod sheets;
 mod slots;
+mod surroundings;
 mod terminal;
 mod theme;
 mod trail;

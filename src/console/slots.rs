@@ -47,11 +47,13 @@ pub(crate) enum Slot {
     Find,
     /// Working out what is said about the view as a whole.
     Sheet,
+    /// Asking how the last page was found.
+    Cost,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -73,12 +75,13 @@ impl Slot {
         Self::Lists,
         Self::Find,
         Self::Sheet,
+        Self::Cost,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
     pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
-            Self::Connection | Self::Pulse => None,
+            Self::Connection | Self::Pulse | Self::Cost => None,
             Self::Organizations => Some("listing organisations"),
             Self::View => Some("loading"),
             Self::Older => Some("loading older"),

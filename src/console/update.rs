@@ -18,6 +18,7 @@ use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
+use crate::store::{ServerFacts, Standing};
 use crossterm::event::KeyEventKind;
 use std::time::Duration;
 
@@ -233,7 +234,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         // Without the versions each state is fetched by itself, and says what fails then.
-        Slot::Count | Slot::Chronicle | Slot::Connection | Slot::Pulse => {}
+        Slot::Count | Slot::Cost | Slot::Chronicle | Slot::Connection | Slot::Pulse => {}
     }
 }
 
@@ -278,7 +279,12 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
     let zone = model.zone;
     match output {
         Output::Connected(facts) => connected(model, facts, effects),
-        Output::Alive => {}
+        Output::Alive(facts) => {
+            // A replica falls behind and catches up.
+            let told = |facts: &ServerFacts| facts.standing.to_string();
+            model.dirty |= model.server.as_ref().map(told) != Some(told(&facts));
+            model.server = Some(facts);
+        }
         Output::Organizations(list) => {
             let current = model.history.current().map(|p| p.organization.clone());
             model.organizations.set(list, current.as_ref());
@@ -301,13 +307,20 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 filter: place.filter.clone(),
                 range: opened.range,
             };
+            let seek = match &opened.land {
+                Land::Newest => Seek::Newest,
+                Land::Oldest => Seek::Oldest,
+                Land::At(key) => Seek::AtOrOlderThan(key.clone()),
+            };
             model.timeline.open(query.clone(), *opened, zone);
+            begin(model, Slot::Cost, Work::Way(query.clone(), seek), effects);
             if !matches!(model.timeline.count, Some(Count::Exact(_))) {
                 begin(model, Slot::Count, Work::Estimate(query), effects);
             }
         }
-        Output::More(rows, more, looked) => {
+        Output::More(rows, more, looked, took) => {
             model.timeline.trouble = None;
+            model.timeline.note_time(took);
             match slot {
                 Slot::Older => {
                     model.timeline.append(rows, more, zone);
@@ -316,6 +329,7 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 _ => model.timeline.prepend(rows, more, zone),
             }
         }
+        Output::Way(way) => model.timeline.note_way(way),
         Output::Estimated(count) => {
             model.timeline.set_count(count);
             if let (false, Some(query)) = (matches!(count, Count::Exact(_)), model.timeline.query.clone()) {
@@ -410,11 +424,14 @@ pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKe
     }
 }
 
-fn connected(model: &mut Model, facts: crate::store::ServerFacts, effects: &mut Effects) {
+fn connected(model: &mut Model, facts: ServerFacts, effects: &mut Effects) {
     if matches!(model.connection, Connection::Lost { .. }) {
         model.notify(Safe::literal("connected again"));
     }
     model.connection = Connection::Up;
+    if facts.standing == Standing::InsteadOfReplica {
+        model.notify(Safe::literal("the replica is away: reading from the primary"));
+    }
     model.server = Some(facts);
     if model.history.current().is_some() {
         // One may have moved on in the rows at hand meanwhile.
@@ -450,7 +467,7 @@ pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
         now: model.at.wall,
         window: model.setup.window.as_duration(),
     };
-    for slot in [Slot::Older, Slot::Newer, Slot::Count] {
+    for slot in [Slot::Older, Slot::Newer, Slot::Count, Slot::Cost] {
         if model.slots.abandon(slot) {
             effects.push(Effect::Cancel(slot));
         }

@@ -62,7 +62,8 @@ const READING: [&str; 37] = [
 ];
 
 /// Files and folders that read no events for anybody: connections, the schema, the writer, the demo's own record.
-const OTHERS: [&str; 6] = ["activity.rs", "db.rs", "databases.rs", "demo_trail.rs", "schema", "writer"];
+const OTHERS: [&str; 7] =
+    ["activity.rs", "db.rs", "facts.rs", "databases.rs", "demo_trail.rs", "schema", "writer"];
 
 #[test]
 fn every_function_that_reads_is_known() {
@@ -205,7 +206,8 @@ async fn pages(db: &ReadDb, shape: Shape) {
             let summary = summary::groups(db, &query, by, false, 99, &never()).await.unwrap();
             assert_eq!(summary.events, all as u64, "{shape:?} {filter} {by:?}");
         }
-        let histogram = answers::histogram(db, &query, 9, Freshness::Recent, &|_| {}, &never()).await.unwrap().value;
+        let histogram =
+            answers::histogram(db, &query, 9, Freshness::Recent, &|_| {}, &never()).await.unwrap().value;
         assert_eq!(histogram.buckets.iter().map(|b| b.events).sum::<u64>(), all as u64, "{shape:?} {filter}");
         for wanted in [Freshness::Now, Freshness::Recent] {
             let budget = Duration::from_secs(20);
