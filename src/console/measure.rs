@@ -16,8 +16,8 @@ use crate::diff::{Options, outline};
 use crate::domain::{EventRow, OrgId, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::store::ServerFacts;
 use crate::store::history::{Excerpt, Observed};
+use crate::store::{ServerFacts, Standing};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -161,7 +161,8 @@ impl Bench {
         Some(match work {
             Work::Connect { .. } => {
                 let text = || "bench".to_owned();
-                Output::Connected(ServerFacts { major: 0, database: text(), role: text() })
+                let standing = Standing::default();
+                Output::Connected(ServerFacts { major: 0, database: text(), role: text(), standing })
             }
             Work::Open(_, land) => Output::Opened(Box::new(Opened {
                 land,
@@ -173,6 +174,7 @@ impl Bench {
                 selected: 0,
                 newest: None,
                 nearest_older: None,
+                took: Duration::ZERO,
             })),
             Work::Event(_, key, _) => {
                 let detail = self.shows.take_if(|detail| detail.row.key() == key)?;
