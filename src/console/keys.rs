@@ -59,16 +59,19 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
         },
         // Whatever cannot be copied ends the question.
         None if context == Context::Copy => model.overlay = None,
-        None => match (&mut model.overlay, key.code) {
-            (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) => {
-                if choices.pick(letter) {
-                    act(model, Action::Open, effects);
-                }
+        None => {
+            let KeyCode::Char(letter) = key.code else { return };
+            if let Some(Overlay::Choices(choices)) = &mut model.overlay
+                && choices.pick(letter)
+            {
+                return act(model, Action::Open, effects);
             }
-            (Some(Overlay::Ghosts), KeyCode::Char(letter)) => hunting::chosen(model, letter, effects),
-            (Some(Overlay::Levels), KeyCode::Char(digit)) => browsing::levels(model, digit),
-            _ => {}
-        },
+            match model.overlay {
+                Some(Overlay::Ghosts) => hunting::chosen(model, letter, effects),
+                Some(Overlay::Levels) => browsing::levels(model, letter),
+                _ => {}
+            }
+        }
     }
 }
 
