@@ -54,7 +54,7 @@ actions! {
         Include "include" "include" "narrow the view to a value of this event";
         Exclude "exclude" "exclude" "leave a value of this event out of the view";
         Pivot "pivot" "pivot" "everything with a value of this event";
-        Surroundings "surroundings" "context" "what happened before and after this event, without the filter";
+        Surroundings "surroundings" "context" "the events around this one, without the filter";
         Organization "organization" "organisation" "choose the organisation";
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
