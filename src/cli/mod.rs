@@ -23,6 +23,7 @@ mod search;
 mod show;
 mod summary;
 mod verify;
+mod verify_scan;
 
 pub use context::{Context, Reader};
 pub use out::Out;

@@ -71,6 +71,8 @@ actions! {
         State "state" "state" "the state of this resource after the event";
         Verify "verify" "verify" "verify the rows on the screen, large ones too";
         VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
+        Pause "pause" "pause" "pause that; go on, also with one that was interrupted";
+        Throttle "throttle" "throttle" "read the trail at 100 000, 10 000, 1 000 events a second; as fast as can be";
         Accept "accept" "accept" "accept the finding gone to, with a reason";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";
         PreviousFinding "previous-finding" "previous finding" "go to the event of the finding before";

@@ -31,4 +31,5 @@ mod shapes;
 mod tenants;
 mod timeline;
 mod verify;
+mod verify_resume;
 mod writer;

@@ -28,6 +28,9 @@ fn actions(model: &Model) -> Vec<Action> {
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
         Focus::Change => vec![A::Cancel, A::Layout, A::Mark, A::Compare, A::NextEvent],
+        Focus::Integrity if model.trails.scan.is_some() => {
+            vec![A::Cancel, A::Pause, A::Throttle, A::VerifyAll]
+        }
         Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Accept, A::Verify],
         Focus::Event => vec![A::Cancel, A::NextEvent],
     };
