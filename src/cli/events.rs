@@ -394,7 +394,7 @@ fn document<'a, T>(
         engine: &'static str,
         searched_back_to: Option<String>,
         complete: bool,
-        not_seen: &'static str,
+        not_seen: std::borrow::Cow<'static, str>,
     }
     #[derive(serde::Serialize)]
     struct Number {

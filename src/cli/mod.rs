@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod context;
 mod db;
+mod db_grants;
 mod db_sql;
 mod demo;
 mod diff;
@@ -21,6 +22,7 @@ mod out;
 mod resource;
 mod search;
 mod show;
+mod sides;
 mod summary;
 mod verify;
 mod verify_scan;
@@ -58,6 +60,9 @@ pub struct Global {
     /// Database to connect to, without a password (use ~/.pgpass or the environment for that)
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
+    /// Streaming replica to read from as long as it answers, without a password
+    #[arg(long, global = true, value_name = "URL")]
+    pub replica_url: Option<String>,
     /// Profile of the configuration; `demo` is the private server
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
@@ -241,6 +246,9 @@ fn walk_announcer(out: Out) -> impl Fn(&Looked) + Send + Sync {
         *last = Instant::now();
         let found = looked.found;
         match (&looked.resume, looked.percent) {
+            (Some(to), _) if looked.by_words => {
+                out.remark(format_args!("searched back to {}, found {found}", to.timestamp));
+            }
             (Some(to), _) => out.remark(format_args!(
                 "no index serves this filter: looked at {} events, back to {}, found {found}",
                 looked.events, to.timestamp

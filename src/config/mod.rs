@@ -29,6 +29,8 @@ pub struct Config {
     pub window: Span,
     /// Longest time an interactive statement may take.
     pub timeout: Span,
+    /// Redis server over which counts and sums are shared.
+    pub cache_url: Option<Secret>,
     /// Words that say what matters in a state.
     pub diff: DiffWords,
     /// Databases by name.
@@ -42,6 +44,8 @@ pub struct Profile {
     pub database_url: Secret,
     /// Where writing commands connect, if not there.
     pub writer_url: Option<Secret>,
+    /// Where readers connect as long as it answers.
+    pub replica_url: Option<Secret>,
     /// Organisation to open without being asked.
     pub organization: Option<OrgId>,
     /// Default time window of this profile.
@@ -117,6 +121,7 @@ struct RawConfig {
     profile: Option<String>,
     window: Option<String>,
     timeout: Option<String>,
+    cache_url: Option<Secret>,
     diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
@@ -126,6 +131,7 @@ struct RawConfig {
 struct RawProfile {
     database_url: Option<Secret>,
     writer_url: Option<Secret>,
+    replica_url: Option<Secret>,
     organization: Option<String>,
     window: Option<String>,
     production: bool,
@@ -137,6 +143,7 @@ impl Default for Config {
             profile: None,
             window: Span::days(90),
             timeout: Span::seconds(30),
+            cache_url: None,
             diff: DiffWords::default(),
             profiles: BTreeMap::new(),
         }
@@ -191,6 +198,7 @@ impl Config {
             let profile = Profile {
                 database_url,
                 writer_url: p.writer_url,
+                replica_url: p.replica_url,
                 organization,
                 window,
                 production: p.production,
@@ -213,6 +221,7 @@ impl Config {
             profile: raw.profile,
             window: span("window", raw.window)?.unwrap_or(defaults.window),
             timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
+            cache_url: raw.cache_url,
             diff: raw.diff,
             profiles,
         })
@@ -225,6 +234,7 @@ impl Config {
             profile: self.profile.clone(),
             window: Some(self.window.to_string()),
             timeout: Some(self.timeout.to_string()),
+            cache_url: self.cache_url.as_ref().map(shown),
             diff: self.diff.clone(),
             profiles: self
                 .profiles
@@ -233,6 +243,7 @@ impl Config {
                     let raw = RawProfile {
                         database_url: Some(shown(&p.database_url)),
                         writer_url: p.writer_url.as_ref().map(shown),
+                        replica_url: p.replica_url.as_ref().map(shown),
                         organization: p.organization.as_ref().map(ToString::to_string),
                         window: p.window.map(|w| w.to_string()),
                         production: p.production,
@@ -369,6 +380,7 @@ mod tests {
             profile: Some(String::new()),
             window: Some(String::new()),
             timeout: Some(String::new()),
+            cache_url: Some(Secret::new("")),
             diff: DiffWords {
                 privilege: Some(Vec::new()),
                 secret: Some(Vec::new()),
@@ -384,6 +396,7 @@ mod tests {
                 RawProfile {
                     database_url: Some(Secret::new("")),
                     writer_url: Some(Secret::new("")),
+                    replica_url: Some(Secret::new("")),
                     organization: Some(String::new()),
                     window: Some(String::new()),
                     production: true,

@@ -1,21 +1,27 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
 use super::change::{self, CAP, States};
+use super::hunt;
 use super::life;
 use super::marks;
-use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Steer, What, Work};
+use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Steer, Told, What, Work};
 use super::scan;
 use super::sheets;
 use super::slots::{Slot, Ticket};
+use super::travel;
+use super::tree;
 use super::window::PAGE;
 use crate::case::{self, accepted, lists};
 use crate::config::Target;
-use crate::diff::Options;
+use crate::diff::rows::View;
+use crate::diff::{Options, outline};
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
-use crate::verify::{self, Gauge, Progress};
+use crate::store::{
+    ReadDb, ReadSettings, StoreError, answers, bounds, explain, history, links, organizations,
+};
+use crate::verify::{self, Gauge};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +42,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 
 /// How far the work of a ticket has come.
-type Word = (Ticket, Progress);
+type Word = (Ticket, Told);
 
 /// Runs effects. A `JoinSet` reports every task exactly once, also one that panicked.
 #[derive(Debug)]
@@ -101,9 +107,9 @@ impl Executor {
                             self.trail = Arc::clone(&gauge);
                         }
                         let told = self.told.0.clone();
-                        let tell = move |progress| {
+                        let tell = move |word| {
                             // Nobody listens any more when the console is being left.
-                            let _ = told.send((ticket, progress));
+                            let _ = told.send((ticket, word));
                         };
                         self.tasks.spawn(async move {
                             Ok((perform(&db, work, &options, &gauge, tell, &token).await?, None))
@@ -129,7 +135,7 @@ impl Executor {
         loop {
             let ended = tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => ended,
-                Some((ticket, progress)) = self.told.1.recv() => return What::Progress(ticket, progress),
+                Some((ticket, told)) = self.told.1.recv() => return What::Progress(ticket, told),
             };
             let (id, outcome) = match ended {
                 Ok((id, result)) => (id, self.outcome(result)),
@@ -180,7 +186,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
             return Err(Failure { lost: true, ..Failure::because(&reason) });
         }
     }
-    let db = ReadDb::connect(target.options, settings).await?;
+    let db = ReadDb::connect_near(target.options, target.replica, settings).await?;
     let facts = db.facts().await?;
     Ok((Output::Connected(facts), Some(db)))
 }
@@ -190,26 +196,30 @@ async fn perform(
     work: Work,
     options: &Arc<Options>,
     gauge: &Arc<Gauge>,
-    tell: impl Fn(Progress) + Sync,
+    tell: impl Fn(Told) + Sync,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
     Ok(match work {
         // Has a way of its own: it needs no database yet.
         Work::Connect { .. } => return Err(StoreError::Cancelled.into()),
-        Work::Pulse => {
-            db.facts().await?;
-            Output::Alive
-        }
+        Work::Pulse => Output::Alive(db.facts().await?),
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
         Work::Open(ask, land) => Output::Opened(Box::new(open(db, *ask, land, cancel).await?)),
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };
+            let begun = Instant::now();
             let page = timeline::page_at(db, &query, &seek, PAGE, pace, cancel).await?;
-            Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
+            let more = if older { page.has_older } else { page.has_newer };
+            Output::More(page.rows, more, page.looked, begun.elapsed())
+        }
+        Work::Way(query, seek) => {
+            Output::Way(explain::page(db, &query, &seek, PAGE, false, cancel).await?.in_short())
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
-        Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
+        Work::Count(query, wanted) => {
+            Output::Counted(answers::count(db, &query, COUNT_BUDGET, wanted, cancel).await?)
+        }
         Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
         Work::VerifyEvent(scope, key, thorough) => {
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
@@ -229,10 +239,35 @@ async fn perform(
             Output::Accepted(record)
         }
         Work::VerifyTrail { scope, resume, throttle: _ } => {
+            let tell = |progress| tell(Told::Verifying(progress));
             Output::TrailVerified(Box::new(scan::trail(db, scope, resume, gauge, tell, cancel).await?))
         }
         Work::Event(scope, key, cap) => {
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
+        }
+        Work::Ghosts(query) => Output::Ghosts(Box::new(hunt::ghosts(db, &query, tell, cancel).await?)),
+        Work::Tree(scope, key) => {
+            let view = View { rules: options.rules.clone(), ..View::default() };
+            match tree::read(db, &scope, &key, cancel).await? {
+                Some(event) => {
+                    let outline = aside(move || tree::build(&event)).await??;
+                    Output::Tree(Some(Box::new((outline, view))))
+                }
+                None => Output::Tree(None),
+            }
+        }
+        Work::TreeFind(doc, view, text) => {
+            let cancel = cancel.clone();
+            let find = move || {
+                let hits = outline::hits(&doc.doc(), &text, &view, &|| cancel.is_cancelled());
+                hits.map(|hits| Output::TreeHits(text, hits))
+            };
+            aside(find).await?.ok_or(StoreError::Cancelled)?
+        }
+        Work::TreePaths(doc, text, most) => {
+            let cancel = cancel.clone();
+            let find = move || outline::paths(&doc.doc(), &text, most, &|| cancel.is_cancelled());
+            Output::TreePaths(aside(find).await?.ok_or(StoreError::Cancelled)?)
         }
         Work::LayOut(states, form) => {
             let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
@@ -253,9 +288,21 @@ async fn perform(
             let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
             let work = move || {
                 let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
-                life::state(&moment, &form, &options, &elapsed)
+                travel::state(&moment, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::StateAt(chronicle, index, form) => {
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                travel::state_at(&chronicle, index, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Chronicle(scope, resource) => {
+            let found = travel::chronicle(db, &scope, &resource, cancel).await?;
+            Output::Chronicle(resource, found.map(Arc::new))
         }
         Work::Find(query, seek) => {
             let page = timeline::page(db, &query, &seek, 1, cancel).await?;
@@ -265,8 +312,8 @@ async fn perform(
             let read = |name: String| (name.clone(), lists::read(&name));
             Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
         }
-        Work::Sheet(query, subject, width) => {
-            Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
+        Work::Sheet(query, subject, width, wanted) => {
+            Output::Sheet(sheets::work_out(db, &query, subject, width, wanted, cancel).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;
@@ -288,6 +335,7 @@ async fn open(
         (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
+    let begun = Instant::now();
     let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
         Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, UNHURRIED, cancel).await?, 0),
         Land::Oldest => {
@@ -297,6 +345,7 @@ async fn open(
         }
         Land::At(key) => around(db, &query, key, cancel).await?,
     };
+    let took = begun.elapsed();
     let mut nearest_older = None;
     if rows.is_empty() {
         if newest_event.is_none() {
@@ -316,6 +365,7 @@ async fn open(
         selected,
         newest: newest_event,
         nearest_older,
+        took,
     })
 }
 

@@ -10,7 +10,9 @@
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
 mod accept;
+mod browsing;
 mod change;
+mod changing;
 mod copy;
 mod editor;
 mod executor;
@@ -19,12 +21,15 @@ mod facts;
 mod fixtures;
 mod history;
 mod hits;
+mod hunt;
+mod hunting;
 pub mod keymap;
 mod keys;
 mod layout;
 mod life;
 mod log;
 mod marks;
+pub mod measure;
 mod model;
 mod msg;
 mod paint;
@@ -34,9 +39,12 @@ mod runtime;
 mod scan;
 mod sheets;
 mod slots;
+mod surroundings;
 mod terminal;
 mod theme;
 mod trail;
+mod travel;
+mod tree;
 mod update;
 mod verifying;
 mod view;

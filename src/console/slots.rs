@@ -33,6 +33,12 @@ pub(crate) enum Slot {
     Marked,
     /// Comparing states.
     Change,
+    /// Fetching the versions of a resource.
+    Chronicle,
+    /// Looking for ghost changes.
+    Ghosts,
+    /// Building the tree of an event, or looking for something in it.
+    Tree,
     /// Looking for the next version of a resource.
     Version,
     /// Reading lists that a filter names.
@@ -41,11 +47,13 @@ pub(crate) enum Slot {
     Find,
     /// Working out what is said about the view as a whole.
     Sheet,
+    /// Asking how the last page was found.
+    Cost,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -60,16 +68,20 @@ impl Slot {
         Self::Accept,
         Self::Marked,
         Self::Change,
+        Self::Chronicle,
+        Self::Ghosts,
+        Self::Tree,
         Self::Version,
         Self::Lists,
         Self::Find,
         Self::Sheet,
+        Self::Cost,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
     pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
-            Self::Connection | Self::Pulse => None,
+            Self::Connection | Self::Pulse | Self::Cost => None,
             Self::Organizations => Some("listing organisations"),
             Self::View => Some("loading"),
             Self::Older => Some("loading older"),
@@ -82,6 +94,9 @@ impl Slot {
             Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Chronicle => Some("loading the versions"),
+            Self::Ghosts => Some("looking for ghost changes"),
+            Self::Tree => Some("working on the tree"),
             Self::Version => Some("looking for the version"),
             Self::Lists => Some("reading lists"),
             Self::Find => Some("searching"),

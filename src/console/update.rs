@@ -1,21 +1,24 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::browsing;
 use super::change::CAP;
+use super::changing;
 use super::facts::Known;
 use super::history::{History, Place};
+use super::hunting;
 use super::keys::{interrupt, press, submit};
 use super::layout::Focus;
-use super::life::Life;
 use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
-use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
-use super::panes::change;
+use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told, What, Work};
 use super::panes::timeline::Wanted;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
+use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
+use crate::store::{ServerFacts, Standing};
 use crossterm::event::KeyEventKind;
 use std::time::Duration;
 
@@ -43,8 +46,11 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
                 Some(Overlay::Search(line)) => line.editor.paste(&text),
+                Some(Overlay::Seek(line)) => line.editor.paste(&text),
+                Some(Overlay::Time(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
+            browsing::typed(model, &mut effects);
         }
         What::Resize(width, height) => {
             model.dirty = true;
@@ -56,12 +62,15 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             model.dirty = true;
             interrupt(model, &mut effects);
         }
-        What::Progress(ticket, progress) => {
-            if let (true, Some(scan)) = (model.slots.is_current(ticket), &mut model.trails.scan) {
-                scan.progress = Some(progress);
-                model.dirty = true;
+        What::Progress(ticket, told) if model.slots.is_current(ticket) => {
+            model.dirty = true;
+            match (told, &mut model.trails.scan, &mut model.ghosts) {
+                (Told::Verifying(progress), Some(scan), _) => scan.progress = Some(progress),
+                (Told::Ghosts(so_far), _, Some(list)) => list.tell(*so_far),
+                _ => {}
             }
         }
+        What::Progress(..) => {}
         // The one place where results that nobody waits for any more are dropped.
         What::Ended(ticket, outcome) => {
             if model.slots.end(ticket) {
@@ -85,9 +94,7 @@ fn follow(model: &mut Model, effects: &mut Effects) {
             }
         }
     }
-    if let Some(work) = change_work(model) {
-        begin(model, Slot::Change, work, effects);
-    }
+    changing::follow(model, effects);
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
     let row = model.timeline.row().map(|row| &row.event);
@@ -110,21 +117,6 @@ fn follow(model: &mut Model, effects: &mut Effects) {
         };
         begin(model, slot, Work::More(query.clone(), seek), effects);
     }
-}
-
-/// What the change pane wants done.
-fn change_work(model: &mut Model) -> Option<Work> {
-    let scope = OrgScope::enter(model.history.current()?.organization.clone());
-    let now = model.at.wall;
-    Some(match model.change.wanted()? {
-        change::Wanted::Compared(states, form) => Work::LayOut(states, form),
-        change::Wanted::Blame(resource, event, form) => {
-            Work::Blame(Life { scope, resource, event, now }, form)
-        }
-        change::Wanted::State(resource, event, form) => {
-            Work::State(Life { scope, resource, event, now }, form)
-        }
-    })
 }
 
 pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Effects) {
@@ -190,6 +182,8 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
             match slot {
                 Slot::Marks => model.marks.trouble = Some(Safe::literal("stopped")),
                 Slot::Integrity => model.integrity.fail(Safe::literal("stopped")),
+                Slot::Ghosts => hunting::failed(model, Safe::literal("stopped")),
+                Slot::Tree => browsing::failed(model, Safe::literal("stopped")),
                 Slot::Scan => {
                     model.trails.stopped(&model.setup.keymap);
                 }
@@ -226,6 +220,8 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
+        Slot::Ghosts => hunting::failed(model, failure.text),
+        Slot::Tree => browsing::failed(model, failure.text),
         Slot::Sheet => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
                 sheet.fail(failure.text);
@@ -237,7 +233,8 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
-        Slot::Count | Slot::Connection | Slot::Pulse => {}
+        // Without the versions each state is fetched by itself, and says what fails then.
+        Slot::Count | Slot::Cost | Slot::Chronicle | Slot::Connection | Slot::Pulse => {}
     }
 }
 
@@ -263,6 +260,7 @@ fn lost(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects) 
     if let Some(place) = model.history.current_mut() {
         place.selected = model.timeline.key().or(place.selected.take());
     }
+    hunting::failed(model, Safe::literal("the connection was lost"));
     if model.trails.scan.is_some() {
         let text = "the connection was lost: what was read until then says nothing of the trail";
         model.trails.fail(Safe::literal(text));
@@ -282,7 +280,12 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
     let zone = model.zone;
     match output {
         Output::Connected(facts) => connected(model, facts, effects),
-        Output::Alive => {}
+        Output::Alive(facts) => {
+            // A replica falls behind and catches up.
+            let told = |facts: &ServerFacts| facts.standing.to_string();
+            model.dirty |= model.server.as_ref().map(told) != Some(told(&facts));
+            model.server = Some(facts);
+        }
         Output::Organizations(list) => {
             let current = model.history.current().map(|p| p.organization.clone());
             model.organizations.set(list, current.as_ref());
@@ -305,13 +308,20 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 filter: place.filter.clone(),
                 range: opened.range,
             };
+            let seek = match &opened.land {
+                Land::Newest => Seek::Newest,
+                Land::Oldest => Seek::Oldest,
+                Land::At(key) => Seek::AtOrOlderThan(key.clone()),
+            };
             model.timeline.open(query.clone(), *opened, zone);
+            begin(model, Slot::Cost, Work::Way(query.clone(), seek), effects);
             if !matches!(model.timeline.count, Some(Count::Exact(_))) {
                 begin(model, Slot::Count, Work::Estimate(query), effects);
             }
         }
-        Output::More(rows, more, looked) => {
+        Output::More(rows, more, looked, took) => {
             model.timeline.trouble = None;
+            model.timeline.note_time(took);
             match slot {
                 Slot::Older => {
                     model.timeline.append(rows, more, zone);
@@ -320,10 +330,13 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 _ => model.timeline.prepend(rows, more, zone),
             }
         }
+        Output::Way(way) => model.timeline.note_way(way),
         Output::Estimated(count) => {
             model.timeline.set_count(count);
             if let (false, Some(query)) = (matches!(count, Count::Exact(_)), model.timeline.query.clone()) {
-                begin(model, Slot::Count, Work::Count(query), effects);
+                let anew = std::mem::take(&mut model.timeline.recount);
+                let wanted = if anew { Freshness::Now } else { Freshness::Recent };
+                begin(model, Slot::Count, Work::Count(query, wanted), effects);
             }
         }
         Output::Glanced(glances) => {
@@ -349,7 +362,10 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.notify(Safe::from_untrusted(&format!("verified: {}", report.verdict)));
             model.trails.finish(report);
         }
-        Output::Counted(count) => model.timeline.set_count(count),
+        Output::Counted(answer) => {
+            note_trouble(model, answer.trouble.as_deref());
+            model.timeline.set_counted(&answer);
+        }
         Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
@@ -359,6 +375,11 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::Chronicle(resource, found) => model.change.keep_versions(&resource, found),
+        Output::Ghosts(found) => hunting::done(model, *found),
+        Output::Tree(found) => browsing::built(model, found.map(|found| *found)),
+        Output::TreeHits(text, hits) => browsing::found(model, text, hits),
+        Output::TreePaths(paths) => browsing::offered(model, paths),
         Output::LaidOut(laid) => model.change.lay(laid),
         Output::Found(Some(key)) => {
             if !model.timeline.select(&key) {
@@ -371,12 +392,20 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             submit(model, submitted, effects);
         }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
-        Output::Sheet(lines) => {
+        Output::Sheet(answer) => {
+            note_trouble(model, answer.trouble.as_deref());
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
-                sheet.fill(lines);
+                sheet.fill(answer);
             }
         }
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
+    }
+}
+
+/// Says why answers are not shared.
+fn note_trouble(model: &mut Model, trouble: Option<&str>) {
+    if let Some(trouble) = trouble {
+        model.notify(Safe::from_untrusted(&format!("the shared cache is not used: {trouble}")));
     }
 }
 
@@ -396,11 +425,14 @@ pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKe
     }
 }
 
-fn connected(model: &mut Model, facts: crate::store::ServerFacts, effects: &mut Effects) {
+fn connected(model: &mut Model, facts: ServerFacts, effects: &mut Effects) {
     if matches!(model.connection, Connection::Lost { .. }) {
         model.notify(Safe::literal("connected again"));
     }
     model.connection = Connection::Up;
+    if facts.standing == Standing::InsteadOfReplica {
+        model.notify(Safe::literal("the replica is away: reading from the primary"));
+    }
     model.server = Some(facts);
     if model.history.current().is_some() {
         // One may have moved on in the rows at hand meanwhile.
@@ -436,7 +468,7 @@ pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
         now: model.at.wall,
         window: model.setup.window.as_duration(),
     };
-    for slot in [Slot::Older, Slot::Newer, Slot::Count] {
+    for slot in [Slot::Older, Slot::Newer, Slot::Count, Slot::Cost] {
         if model.slots.abandon(slot) {
             effects.push(Effect::Cancel(slot));
         }

@@ -2,16 +2,18 @@
 
 use super::*;
 use crate::console::change::{self, States};
-use crate::console::fixtures::{Desk, event_row, organization};
+use crate::console::fixtures::{Desk, event_row, facts, organization};
 use crate::console::msg::{Detail, Opened, Outcome, Output, What, Work};
 use crate::diff::{Options, unhurried};
 use crate::domain::EventRow;
 use crate::export::pretty::{Limits, pretty};
-use crate::store::history::Excerpt;
+use crate::store::history::{Excerpt, Observed};
 use crate::store::timeline::Count;
+use crate::store::{Lag, Standing};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn draw(desk: &Desk) -> Buffer {
     let (width, height) = desk.model.size;
@@ -63,6 +65,24 @@ fn trail() -> Vec<EventRow> {
     rows
 }
 
+#[test]
+fn the_header_says_what_the_last_page_cost_and_how_far_a_replica_is_behind() {
+    let mut desk = Desk::sized(120, 30, Some("acme"));
+    desk.connect().opened(50, 0);
+    let header = |desk: &Desk| screen(desk).lines().next().unwrap_or_default().to_owned();
+    assert!(header(&desk).contains("  3.2 ms  "), "{}", header(&desk));
+    desk.finish(Slot::Cost, Output::Way("idx_audit_actor".to_owned()));
+    assert!(header(&desk).contains("3.2 ms idx_audit_actor  "), "{}", header(&desk));
+    assert!(!header(&desk).contains("replica"));
+    desk.wait(6_000);
+    let lag = Lag { receiving: true, waiting_bytes: 16, seconds: Some(12) };
+    desk.finish(Slot::Pulse, Output::Alive(facts(Standing::Replica(lag))));
+    assert!(header(&desk).contains("replica, 12 s behind"), "{}", header(&desk));
+    // Names come first where there is little room.
+    desk.say(What::Resize(80, 24));
+    assert!(!header(&desk).contains("3.2 ms") && header(&desk).contains("acme"), "{}", header(&desk));
+}
+
 /// What an attacker would write.
 fn hostile() -> Vec<EventRow> {
     let attack = "\u{1b}]52;c;AAAA\u{7}\u{202e}gpj.exe\u{200b}\n\u{9b}2J";
@@ -88,6 +108,7 @@ fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
     let newest = rows.first().map(|r| r.timestamp);
     let range = ask.filter.range(ask.now, newest, ask.window).unwrap();
     let opened = Opened {
+        took: Duration::from_micros(3_200),
         land,
         range,
         rows,
@@ -178,7 +199,35 @@ fn changes_in_every_layout() {
     let mut created = desk(80, 24, trail(), true);
     created.keys("3");
     with_states(&mut created, None, Some(AFTER));
-    assert!(screen(&created).contains("4 added · created: no previous state"), "{}", screen(&created));
+    assert!(screen(&created).contains("4 added · no previous state recorded"), "{}", screen(&created));
+}
+
+#[test]
+fn a_tree() {
+    for (width, height) in [(80, 24), (200, 60)] {
+        let mut desk = desk(width, height, trail(), true);
+        desk.keys("J");
+        let whole = |text: &str| Some(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None });
+        let new = AFTER
+            .replace("\"tags\": {}", "\"tags\": {\"\\u202e\": \"a\\u001b[31m\", \"api_key\": \"k-123456\"}");
+        let event = Observed { row: event_row("evt-1", 0), previous: whole(BEFORE), new: whole(&new) };
+        let outline = crate::console::tree::build(&event).unwrap();
+        let built = (outline, crate::diff::rows::View::default());
+        desk.finish(Slot::Tree, Output::Tree(Some(Box::new(built))));
+        desk.keys("elj");
+        insta::assert_snapshot!(format!("tree_{width}x{height}"), screen(&desk));
+    }
+}
+
+#[test]
+fn ghost_changes() {
+    let mut desk = desk(80, 24, trail(), true);
+    desk.keys("!");
+    insta::assert_snapshot!("ghosts_asked_80x24", screen(&desk));
+    desk.keys("o");
+    let found = crate::console::panes::ghosts::tests::found(&[5, 1_768_471_080]);
+    desk.finish(Slot::Ghosts, Output::Ghosts(Box::new(found)));
+    insta::assert_snapshot!("ghosts_80x24", screen(&desk));
 }
 
 #[test]
@@ -220,6 +269,7 @@ fn waiting_failing_and_finding_nothing() {
     let (ticket, work) = desk.begun(Slot::View);
     let Work::Open(ask, land) = work else { panic!() };
     let opened = Opened {
+        took: Duration::from_micros(3_200),
         land,
         range: ask.filter.range(ask.now, desk.model.timeline.newest, ask.window).unwrap(),
         rows: Vec::new(),

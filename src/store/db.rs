@@ -1,6 +1,7 @@
 //! Connections, session settings, cancelling.
 
 use super::StoreError;
+use super::cache::Cache;
 use super::capabilities::Capabilities;
 use super::row::SqlTime;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 /// A cancel request that finds no statement does nothing; it is repeated after this time.
 const CANCEL_REPEAT: Duration = Duration::from_millis(50);
+/// A statement that takes longer than this may well be cancelled: the connection for that is made meanwhile.
+const SOON: Duration = Duration::from_millis(100);
 /// What the server may exceed its own time-out by before the client takes it for dead.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 /// How long an idle connection may take to prove that it is alive.
@@ -40,6 +43,8 @@ pub struct ReadSettings {
     pub connect_timeout: Duration,
     /// Events that one statement looks at, at most, where no index serves the whole filter: 50 000 take 30 to 50 ms.
     pub walk: u32,
+    /// Where answers are kept that hold for a while.
+    pub cache: Cache,
 }
 
 impl Default for ReadSettings {
@@ -49,19 +54,9 @@ impl Default for ReadSettings {
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             walk: 50_000,
+            cache: Cache::default(),
         }
     }
-}
-
-/// What the header says about the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerFacts {
-    /// Major version, such as 15.
-    pub major: u32,
-    /// Name of the database.
-    pub database: String,
-    /// Name of the role.
-    pub role: String,
 }
 
 /// A database that can only be read: `default_transaction_read_only = on`, `TimeZone = UTC`, time-outs.
@@ -84,6 +79,8 @@ struct Inner {
     control: tokio::sync::Mutex<Option<Session>>,
     /// What the table offers, and when that was read.
     capabilities: Mutex<Option<(Instant, Arc<Capabilities>)>>,
+    /// Why this is not the replica that it should have been.
+    replica_trouble: Option<String>,
 }
 
 /// A connection whose settings are in force, and the server process behind it.
@@ -113,12 +110,39 @@ impl fmt::Debug for ReadDb {
 }
 
 impl ReadDb {
+    /// Connects to the replica where there is one and it answers, else to the primary; [`Self::facts`] says to which.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], of the primary.
+    pub async fn connect_near(
+        primary: PgConnectOptions,
+        replica: Option<PgConnectOptions>,
+        settings: ReadSettings,
+    ) -> Result<Self, StoreError> {
+        let Some(replica) = replica else { return Self::connect(primary, settings).await };
+        match Self::connect(replica, settings.clone()).await {
+            Ok(db) => Ok(db),
+            Err(error) => {
+                tracing::warn!(%error, "the replica");
+                Self::open(primary, settings, Some(error.to_string())).await
+            }
+        }
+    }
+
     /// Proves that the server answers; further connections are made when they are needed.
     ///
     /// # Errors
     /// [`StoreError::Connection`] when it does not answer, [`StoreError::Database`] when it refuses (no such database
     /// or role, wrong password).
     pub async fn connect(options: PgConnectOptions, settings: ReadSettings) -> Result<Self, StoreError> {
+        Self::open(options, settings, None).await
+    }
+
+    async fn open(
+        options: PgConnectOptions,
+        settings: ReadSettings,
+        replica_trouble: Option<String>,
+    ) -> Result<Self, StoreError> {
         let work = settings.connections.saturating_sub(1).max(1) as usize;
         let inner = Inner {
             // Statements hold nothing but placeholders, but their text would drown the log.
@@ -128,29 +152,21 @@ impl ReadDb {
             idle: Mutex::default(),
             control: tokio::sync::Mutex::default(),
             capabilities: Mutex::default(),
+            replica_trouble,
         };
         let first = inner.open().await?;
         inner.give_back(first);
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Why the primary is read instead of the replica.
+    pub fn replica_trouble(&self) -> Option<&str> {
+        self.inner.replica_trouble.as_deref()
+    }
+
     /// The limits in force.
     pub fn settings(&self) -> &ReadSettings {
         &self.inner.settings
-    }
-
-    /// Version, database and role.
-    pub async fn facts(&self) -> Result<ServerFacts, StoreError> {
-        const SQL: &str = "SELECT current_setting('server_version_num')::int / 10000, current_database()::text, \
-                           current_user::text";
-        let row = self
-            .run(&CancellationToken::new(), async |c: &mut PgConnection| sqlx::query(SQL).fetch_one(c).await)
-            .await?;
-        Ok(ServerFacts {
-            major: u32::try_from(row.try_get::<i32, _>(0)?).unwrap_or_default(),
-            database: row.try_get(1)?,
-            role: row.try_get(2)?,
-        })
     }
 
     /// What the table offers, if that was read a short time ago.
@@ -227,11 +243,17 @@ impl ReadDb {
                 None => std::future::pending().await,
             }
         };
+        let prepared = async {
+            tokio::time::sleep(SOON).await;
+            inner.prepare_to_cancel().await;
+            std::future::pending::<()>().await;
+        };
         let ended = {
             let mut work = pin!(work(&mut session.connection));
             tokio::select! {
                 biased;
                 result = &mut work => Some(result),
+                () = prepared => None,
                 () = cancel.cancelled() => inner.stop(session.backend, work.as_mut()).await,
                 () = silent => {
                     return Err(StoreError::Connection(silence("the server has stopped answering")));
@@ -365,6 +387,15 @@ impl Inner {
         timeout(CANCEL_LIMIT, stopping).await.ok().flatten()
     }
 
+    /// Makes the control connection, so that a cancellation does not have to wait for it.
+    async fn prepare_to_cancel(&self) {
+        let mut control = self.control.lock().await;
+        if control.is_none() {
+            // If it cannot be made now, it is tried again when it is needed.
+            *control = self.open().await.ok();
+        }
+    }
+
     /// Asks the server to cancel what `backend` runs, over the control connection, which is made anew when it is dead.
     async fn request_cancel(&self, backend: Backend) -> Result<(), StoreError> {
         let mut control = self.control.lock().await;
@@ -423,6 +454,8 @@ impl From<sqlx::Error> for StoreError {
                 // Connection exceptions; stopped by the administrator, crashed, starting up or shutting down; full.
                 Some(code) if code.starts_with("08") => Self::Connection(error),
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "53300") => Self::Connection(error),
+                // Rows that a query on a replica still sees are being cleaned up on the primary.
+                Some("40001") if e.message().contains("conflict with recovery") => Self::ReplicaConflict,
                 Some("42P01") if e.message().contains("audit_events") => Self::NoTable,
                 _ => Self::Database(error),
             },

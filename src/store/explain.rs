@@ -5,10 +5,11 @@ use super::capabilities::{Capabilities, Ties};
 use super::filter_sql::Vector;
 use super::page_sql::{Bound, Statements};
 use super::row::ROW_COLUMNS;
+use super::search::windows;
 use super::timeline::{self, Query, Seek};
 use super::{ReadDb, StoreError, walk};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, QueryBuilder};
 use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ pub struct Explanation {
     pub statements: Vec<Explained>,
     /// What is to be said about it.
     pub findings: Vec<Finding>,
+    /// Tables that hold rows.
+    pub partitions: u32,
 }
 
 /// How the rows of a page are found.
@@ -42,6 +45,8 @@ pub enum Way {
     Lookup,
     /// Along the timeline past rows that do not match, a limited number in each statement.
     Walk,
+    /// The newest events as in a walk, then by somebody else's index on words, stretch after stretch of time.
+    Stretches,
     /// By reading the whole table.
     Scan,
     /// As the server thinks best: it is a view or a foreign table.
@@ -82,6 +87,9 @@ pub struct Node {
     /// What it sorts by.
     #[serde(alias = "Sort Key", default)]
     pub sort_key: Vec<String>,
+    /// What the planner expects to pay until the last row, in its own unit.
+    #[serde(alias = "Total Cost")]
+    pub cost: f64,
     /// Rows that the planner expects.
     #[serde(alias = "Plan Rows")]
     pub rows_estimated: f64,
@@ -162,6 +170,31 @@ impl Node {
 }
 
 impl Explanation {
+    /// The way in two words: the index that gives the page, or that events are gone through one by one.
+    pub fn in_short(&self) -> String {
+        match self.way {
+            Way::Walk | Way::Scan => return "scan".to_owned(),
+            // The one that the stretches are asked of stands behind those of the walk.
+            Way::Stretches => return self.meant.last().cloned().unwrap_or_default(),
+            Way::Index | Way::MergedIndexes | Way::Lookup | Way::Unknown => {}
+        }
+        let nodes = self.statements.iter().flat_map(|statement| statement.plan.all());
+        let used: BTreeSet<&str> = nodes.filter_map(|node| node.index.as_deref()).collect();
+        let meant = self.meant.iter().map(String::as_str);
+        // The index of a partition has a name of its own, which says less.
+        let mut names: Vec<&str> = if self.partitions > 1 || meant.clone().any(|name| used.contains(name)) {
+            meant.collect()
+        } else {
+            used.into_iter().collect()
+        };
+        let more = names.len().saturating_sub(1);
+        match (names.pop(), more) {
+            (Some(name), 0) => name.to_owned(),
+            (Some(_), _) => format!("{} +{more}", names.first().copied().unwrap_or_default()),
+            (None, _) => "no index".to_owned(),
+        }
+    }
+
     /// Blocks of all statements, with ANALYZE.
     pub fn blocks(&self) -> Option<u64> {
         self.statements.iter().map(|statement| statement.plan.blocks()).sum()
@@ -185,7 +218,8 @@ pub async fn page(
     let access = walk::choose(db, &capabilities, query, cancel).await?;
     let direction = walk::direction(&capabilities, &access, seek);
     let prefix = if analyze { "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " } else { "EXPLAIN (FORMAT JSON) " };
-    let shape = Statements { query, access: &access, direction, vector: Vector::of(&capabilities), prefix };
+    let vector = Vector::of(&capabilities);
+    let shape = Statements { query, access: &access, direction, vector: &vector, prefix };
     let mut statements = Vec::new();
     let mut missing = limit.saturating_add(1) as f64;
     for bound in direction.pieces(seek) {
@@ -196,10 +230,32 @@ pub async fn page(
             break;
         }
     }
-    let way = way(&access);
-    let meant = access.indexes().into_iter().map(ToOwned::to_owned).collect();
-    let findings = findings(&capabilities, way, &access, &statements);
-    Ok(Explanation { way, meant, statements, findings })
+    let mut way = way(&access);
+    let mut meant: Vec<String> = access.indexes().into_iter().map(ToOwned::to_owned).collect();
+    if let (Way::Walk, Some(index)) = (way, windows::index(&vector, &query.filter)) {
+        way = Way::Stretches;
+        meant.push(index.name.clone());
+        if missing >= 1.0
+            && let Some(newest) = timeline::newest(db, &query.scope, query.range.until, cancel).await?
+        {
+            let part = windows::first(query, newest.timestamp, direction.ascending);
+            let shape = Statements { query: &part, access: &windows::access(index), ..shape };
+            statements.push(explain(db, &shape, &Bound::Open, missing as usize, cancel).await?);
+        }
+    }
+    let findings = findings(&capabilities, way, &meant, &statements);
+    Ok(Explanation { way, meant, statements, findings, partitions: capabilities.partitions })
+}
+
+/// What EXPLAIN says about one statement.
+#[derive(Deserialize)]
+struct Account {
+    #[serde(rename = "Plan")]
+    plan: Node,
+    #[serde(rename = "Planning Time")]
+    planning_ms: Option<f64>,
+    #[serde(rename = "Execution Time")]
+    execution_ms: Option<f64>,
 }
 
 async fn explain(
@@ -209,25 +265,37 @@ async fn explain(
     limit: usize,
     cancel: &CancellationToken,
 ) -> Result<Explained, StoreError> {
-    #[derive(Deserialize)]
-    struct Account {
-        #[serde(rename = "Plan")]
-        plan: Node,
-        #[serde(rename = "Planning Time")]
-        planning_ms: Option<f64>,
-        #[serde(rename = "Execution Time")]
-        execution_ms: Option<f64>,
-    }
     let mut explain = walk::statement(statements, ROW_COLUMNS, bound, limit, db.settings().walk);
-    let row = db.run(cancel, async |c: &mut PgConnection| explain.build().fetch_one(c).await).await?;
+    let Account { plan, planning_ms, execution_ms } = account(db, &mut explain, cancel).await?;
     let sql = explain.into_string().split_off(statements.prefix.len());
+    Ok(Explained { sql, plan, planning_ms, execution_ms })
+}
+
+async fn account(
+    db: &ReadDb,
+    explain: &mut QueryBuilder<Postgres>,
+    cancel: &CancellationToken,
+) -> Result<Account, StoreError> {
+    let row = db.run(cancel, async |c: &mut PgConnection| explain.build().fetch_one(c).await).await?;
     let accounts: Result<Vec<Account>, _> = serde_json::from_str(&timeline::explained(&row)?);
-    match accounts.map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))?.pop() {
-        Some(Account { plan, planning_ms, execution_ms }) => {
-            Ok(Explained { sql, plan, planning_ms, execution_ms })
-        }
-        None => Err(StoreError::Decode("EXPLAIN returned no plan".to_owned())),
-    }
+    let account = accounts.map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))?.pop();
+    account.ok_or_else(|| StoreError::Decode("EXPLAIN returned no plan".to_owned()))
+}
+
+/// The plan of a page that begins there, without running it.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn plan(
+    db: &ReadDb,
+    statements: &Statements<'_>,
+    bound: &Bound,
+    limit: usize,
+    cancel: &CancellationToken,
+) -> Result<Node, StoreError> {
+    let statements = Statements { prefix: "EXPLAIN (FORMAT JSON) ", ..*statements };
+    let mut explain = statements.page(ROW_COLUMNS, bound, limit, 0);
+    Ok(account(db, &mut explain, cancel).await?.plan)
 }
 
 fn way(access: &Access) -> Way {
@@ -244,12 +312,11 @@ fn way(access: &Access) -> Way {
 fn findings(
     capabilities: &Capabilities,
     way: Way,
-    access: &Access,
+    meant: &[String],
     statements: &[Explained],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut say = |weight, text: String| findings.push(Finding { weight, text });
-    let meant = access.indexes();
     let list = meant.join(", ");
     match way {
         Way::Index => say(Weight::Good, format!("the index {list} gives the page in order")),
@@ -265,6 +332,13 @@ fn findings(
             format!(
                 "no index serves the whole filter: events are looked at one by one along {list}, newest first, in \
                  pieces; the fewer match, the longer a page takes"
+            ),
+        ),
+        Way::Stretches => say(
+            Weight::Good,
+            format!(
+                "the newest events are looked at one by one; behind them {list} find those with the words, stretch \
+                 after stretch of time"
             ),
         ),
         Way::Scan => say(
@@ -284,8 +358,8 @@ fn findings(
     let used: BTreeSet<&str> = nodes.iter().filter_map(|node| node.index.as_deref()).collect();
     // The index of a partition has a name of its own.
     if !used.is_empty() && capabilities.partitions <= 1 {
-        for index in &meant {
-            if !used.contains(index) {
+        for index in meant {
+            if !used.contains(index.as_str()) {
                 let used: Vec<&str> = used.iter().copied().collect();
                 say(Weight::Note, format!("the planner prefers {} to {index}", used.join(", ")));
             }
@@ -339,8 +413,11 @@ fn findings(
     }
     let blocks: Option<u64> = statements.iter().map(|s| s.plan.blocks()).sum();
     if let Some(blocks) = blocks {
-        let weight =
-            if blocks <= 300 || way == Way::Walk || way == Way::Scan { Weight::Note } else { Weight::Slow };
+        let weight = if blocks <= 300 || matches!(way, Way::Walk | Way::Stretches | Way::Scan) {
+            Weight::Note
+        } else {
+            Weight::Slow
+        };
         say(weight, format!("{blocks} blocks of 8 kB were touched"));
     }
     findings.dedup();

@@ -3,14 +3,16 @@
 mod states;
 mod text;
 
-use crate::filter::{Expr, Field, Filter, Hours, Kind, Local, Match, Matcher, Selection, Weekdays};
+use super::timeline::Query;
+use crate::filter::{Expr, Field, Hours, Kind, Local, Match, Matcher, Selection, Weekdays};
 use sqlx::{Postgres, QueryBuilder};
-pub(super) use text::Vector;
+pub(super) use text::{SEARCHED, Vector};
 
 /// Adds ` AND condition` for every condition of the filter; its time terms have become bounds of the query.
-pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, filter: &Filter, vector: Vector) {
-    let setting = Setting { zone: filter.zone().name(), vector };
-    for condition in filter.conditions() {
+pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, query: &Query, vector: &Vector) {
+    let organization = query.scope.organization().as_str();
+    let setting = Setting { zone: query.filter.zone().name(), vector, organization };
+    for condition in query.filter.conditions() {
         sql.push(" AND ");
         push_expr(sql, condition, setting);
     }
@@ -26,13 +28,14 @@ pub(super) fn push_words<'a>(sql: &mut QueryBuilder<Postgres>, conditions: impl 
 
 /// What conditions depend on beside themselves.
 #[derive(Clone, Copy)]
-struct Setting {
+struct Setting<'a> {
     zone: &'static str,
-    vector: Vector,
+    vector: &'a Vector,
+    organization: &'a str,
 }
 
 /// Adds a condition that can stand in an AND.
-fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting) {
+fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting<'_>) {
     match expr {
         Expr::And(parts) => push_joined(sql, parts, " AND ", |sql, part| push_expr(sql, part, setting)),
         Expr::Or(parts) => push_joined(sql, parts, " OR ", |sql, part| push_expr(sql, part, setting)),
@@ -46,7 +49,7 @@ fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting) {
         Expr::Changed(paths) => states::push_changed(sql, paths),
         Expr::OnlyChanged(paths) => states::push_only_changed(sql, paths),
         Expr::Change(change) => states::push_change(sql, change),
-        Expr::Words(words) => text::push_words(sql, words, setting.vector),
+        Expr::Words(words) => text::push_words(sql, words, setting),
         Expr::Regex(regex) => text::push_regex(sql, regex),
         Expr::Hours(any_of) => {
             push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone));
@@ -283,12 +286,21 @@ fn column(field: Field) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{OrgId, OrgScope, TimeRange};
+    use crate::filter::Filter;
+    use crate::store::search::TextIndex;
     use proptest::prelude::*;
 
-    fn sql(filter: &str) -> String {
+    fn sql_by(filter: &str, vector: &Vector) -> String {
         let mut sql = QueryBuilder::new("");
-        push_conditions(&mut sql, &Filter::parse(filter).unwrap(), Vector::Stored);
+        let scope = OrgScope::enter(OrgId::new("acme").unwrap());
+        let query = Query { scope, filter: Filter::parse(filter).unwrap(), range: TimeRange::default() };
+        push_conditions(&mut sql, &query, vector);
         sql.into_string()
+    }
+
+    fn sql(filter: &str) -> String {
+        sql_by(filter, &Vector::Stored)
     }
 
     #[test]
@@ -310,10 +322,15 @@ mod tests {
             Filter::parse(filter).unwrap().canonical().matches("zq7x").count(),
             filter.matches("zq7x").count()
         );
-        for vector in [Vector::Stored, Vector::Computed] {
-            let mut sql = QueryBuilder::new("");
-            push_conditions(&mut sql, &Filter::parse(filter).unwrap(), vector);
-            assert!(!sql.into_string().to_lowercase().contains("zq7x"));
+        let index = TextIndex {
+            name: "idx".to_owned(),
+            expression: "to_tsvector('english'::regconfig, event_type::text)".to_owned(),
+            configuration: "'english'::regconfig".to_owned(),
+            columns: vec!["event_type".to_owned()],
+            categories: Some(vec!["auth".to_owned()]),
+        };
+        for vector in [Vector::Stored, Vector::Computed, Vector::Indexed(index.into())] {
+            assert!(!sql_by(filter, &vector).to_lowercase().contains("zq7x"));
         }
     }
 

@@ -163,7 +163,7 @@ pub async fn resources(
 ) -> Result<Vec<Resource>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT DISTINCT resource_type, resource_id FROM audit_events");
     page_sql::push_scope(&mut sql, query);
-    filter_sql::push_conditions(&mut sql, &query.filter, db.vector(cancel).await?);
+    filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     sql.push(" LIMIT ").push_bind(i64::from(limit));
     let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
     rows.iter().map(|row| Ok(Resource { kind: row.try_get(0)?, id: row.try_get(1)? })).collect()

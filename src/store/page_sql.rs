@@ -86,7 +86,7 @@ pub(super) struct Statements<'a> {
     /// In which order.
     pub(super) direction: Direction,
     /// Where the words of an event come from.
-    pub(super) vector: Vector,
+    pub(super) vector: &'a Vector,
     /// What stands before each of them, such as `EXPLAIN `.
     pub(super) prefix: &'static str,
 }
@@ -106,7 +106,7 @@ impl Statements<'_> {
                 [_] => {
                     sql.push("SELECT ").push(columns).push(" FROM audit_events");
                     self.push_scope(&mut sql);
-                    filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                    filter_sql::push_conditions(&mut sql, self.query, self.vector);
                     self.push_bound(&mut sql, bound);
                     self.push_order(&mut sql, limit);
                 }
@@ -122,7 +122,7 @@ impl Statements<'_> {
                 sql.push("SELECT ").push(columns).push(" FROM (");
                 self.push_branches(&mut sql, "*, xmin", branches, bound, steps);
                 sql.push(") e WHERE true");
-                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                filter_sql::push_conditions(&mut sql, self.query, self.vector);
                 self.push_order(&mut sql, limit);
             }
             Access::Lookup { branches } => {
@@ -138,7 +138,7 @@ impl Statements<'_> {
                     push_equals(&mut sql, branch);
                 }
                 sql.push(") SELECT ").push(columns).push(" FROM found WHERE true");
-                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                filter_sql::push_conditions(&mut sql, self.query, self.vector);
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
             }
@@ -150,7 +150,7 @@ impl Statements<'_> {
                     search::push_function(&mut sql, self.query, None);
                     sql.push("))");
                 }
-                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                filter_sql::push_conditions(&mut sql, self.query, self.vector);
                 sql.push(") SELECT ").push(columns).push(" FROM found WHERE true");
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
@@ -158,7 +158,7 @@ impl Statements<'_> {
             Access::Scan | Access::Opaque => {
                 sql.push("SELECT ").push(columns).push(" FROM audit_events");
                 self.push_scope(&mut sql);
-                filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+                filter_sql::push_conditions(&mut sql, self.query, self.vector);
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
             }
@@ -182,7 +182,7 @@ impl Statements<'_> {
         if let Some(end) = end {
             sql.push(format_args!(" AND ctid < '({end},0)'"));
         }
-        filter_sql::push_conditions(&mut sql, &self.query.filter, self.vector);
+        filter_sql::push_conditions(&mut sql, self.query, self.vector);
         self.push_bound(&mut sql, bound);
         self.push_order(&mut sql, limit);
         sql

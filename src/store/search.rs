@@ -2,7 +2,11 @@
 //!
 //! Words are conditions of a filter like others. With our own search vector, an index on it finds the events of words
 //! that few have; those of frequent words are met soon on the way through the timeline, piece by piece. Without the
-//! vector the same words are computed for each event on the way.
+//! vector, somebody else's index on words finds what it holds; without any, the words are computed for each event on the
+//! way.
+
+mod index;
+pub(super) mod windows;
 
 use super::access::Access;
 use super::capabilities::{Capabilities, TextSearch};
@@ -13,15 +17,20 @@ use super::timeline::{self, Query};
 use super::{ReadDb, StoreError};
 use crate::domain::TimeRange;
 use crate::filter::{Expr, Filter};
+pub use index::TextIndex;
 use sqlx::error::DatabaseError;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use std::borrow::Cow;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What answers a search for words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Engine {
     /// The search vector of our schema, with its index.
     Vector,
+    /// Somebody else's index on words.
+    Index(Arc<TextIndex>),
     /// Each event's text, piece by piece.
     Scan,
 }
@@ -31,26 +40,40 @@ impl Engine {
     pub fn of(capabilities: &Capabilities) -> Self {
         match (Vector::of(capabilities), capabilities.text_search()) {
             (Vector::Stored, TextSearch::Stored(_)) => Self::Vector,
+            (Vector::Indexed(index), _) => Self::Index(index),
             _ => Self::Scan,
         }
     }
 
     /// Its name in machine-readable output.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Self::Vector => "search_vector",
+            Self::Index(_) => "expression_index",
             Self::Scan => "scan",
         }
     }
 
     /// What it cannot see, in words that follow "not seen:".
-    pub const fn blind_to(self) -> &'static str {
-        match self {
-            Self::Vector | Self::Scan => {
-                "addresses, user agents, sessions, requests and projects (fields of their own), what stands behind \
-                 the first 32 768 characters of a state, and what separates words (a.b is found as \"a b\")"
-            }
-        }
+    pub fn blind_to(&self) -> Cow<'static, str> {
+        let Self::Index(index) = self else {
+            return "addresses, user agents, sessions, requests and projects (fields of their own), what stands behind \
+                    the first 32 768 characters of a state, and what separates words (a.b is found as \"a b\")"
+                .into();
+        };
+        let parts = if index.categories.is_some() {
+            "parts of identifiers but in types"
+        } else {
+            "parts of identifiers"
+        };
+        format!(
+            "what the index {} does not hold: {}; {parts} (a.b is found whole, or as a.b*); words that its \
+             configuration {} leaves out; the regular expression /word/i sees all of it, event by event",
+            index.name,
+            index.missing().join(", "),
+            index.configuration.trim_end_matches("::regconfig"),
+        )
+        .into()
     }
 }
 
@@ -90,7 +113,7 @@ pub(super) async fn few_rows(
     } else {
         let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM audit_events");
         page_sql::push_scope(&mut sql, &wanted);
-        filter_sql::push_conditions(&mut sql, &wanted.filter, Vector::Stored);
+        filter_sql::push_conditions(&mut sql, &wanted, &Vector::Stored);
         timeline::estimated_rows(db, sql, cancel).await?
     };
     let few = expected.is_some_and(|n| n <= most);

@@ -70,6 +70,8 @@ pub struct Looked {
     pub found: usize,
     /// The place behind which the walk goes on; `None` at its end, and while a table without an index is read.
     pub resume: Option<EventKey>,
+    /// An index on words finds events in whole stretches of time; only the first ones are looked at one by one.
+    pub by_words: bool,
 }
 
 /// How long a walk past events that do not match may take, and who is told how far it has come.
@@ -209,10 +211,10 @@ pub(super) fn explained(row: &PgRow) -> Result<String, StoreError> {
 }
 
 /// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
-fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query, vector: Vector) {
+fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query, vector: &Vector) {
     sql.push("SELECT ").push(columns).push(" FROM audit_events");
     page_sql::push_scope(sql, query);
-    filter_sql::push_conditions(sql, &query.filter, vector);
+    filter_sql::push_conditions(sql, query, vector);
 }
 
 /// One event with its states, `None` when the organisation has no such event. `timestamp` makes the look-up cheap on
@@ -239,7 +241,7 @@ pub async fn event(
 /// on each other.
 pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<Count, StoreError> {
     let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
-    push_select(&mut sql, "1", query, db.vector(cancel).await?);
+    push_select(&mut sql, "1", query, &db.vector(cancel).await?);
     let rows = estimated_rows(db, sql, cancel).await?;
     Ok(rows.map_or(Count::Unknown, |rows| Count::Estimate(rows.max(1))))
 }
@@ -302,7 +304,7 @@ pub(super) async fn counted(
     cancel: &CancellationToken,
 ) -> Result<u64, StoreError> {
     let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, "count(*)", query, db.vector(cancel).await?);
+    push_select(&mut sql, "count(*)", query, &db.vector(cancel).await?);
     let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }

@@ -6,6 +6,7 @@ use super::capabilities::{Capabilities, Ties};
 use super::filter_sql::Vector;
 use super::page_sql::{Bound, Direction, Statements, push_equals, push_scope};
 use super::row::SqlTime;
+use super::search::TextIndex;
 use super::timeline::{self, Looked, Pace, Query, Seek};
 use super::{ReadDb, StoreError, search};
 use crate::domain::{EventKey, EventRow, TimeRange};
@@ -56,11 +57,13 @@ pub(super) async fn rows<T>(
     let access = choose(db, &capabilities, query, cancel).await?;
     let direction = direction(&capabilities, &access, seek);
     let vector = Vector::of(&capabilities);
-    let statements = Statements { query, access: &access, direction, vector, prefix: "" };
+    let statements = Statements { query, access: &access, direction, vector: &vector, prefix: "" };
     let walk = Walk { db, statements, limit, shape, pace, cancel, begun: Instant::now() };
     match access {
         Access::Scan => walk.scan(seek, capabilities.blocks).await,
-        Access::Ordered { covered: false, .. } => walk.in_steps(seek).await,
+        Access::Ordered { covered: false, .. } => {
+            walk.in_steps(seek, search::windows::index(&vector, &query.filter)).await
+        }
         _ => walk.straight(seek).await,
     }
 }
@@ -142,13 +145,14 @@ fn blocks_of(step: u32) -> u32 {
     (step / EVENTS_PER_BLOCK).max(1)
 }
 
-struct Walk<'a, T> {
-    db: &'a ReadDb,
-    statements: Statements<'a>,
-    limit: usize,
+/// A walk under way.
+pub(super) struct Walk<'a, T> {
+    pub(super) db: &'a ReadDb,
+    pub(super) statements: Statements<'a>,
+    pub(super) limit: usize,
     shape: Shape<T>,
     pace: Pace<'a>,
-    cancel: &'a CancellationToken,
+    pub(super) cancel: &'a CancellationToken,
     begun: Instant,
 }
 
@@ -166,15 +170,24 @@ impl<T> Walk<'_, T> {
     }
 
     /// Events of one piece. Where words are computed for each of them, fewer: that takes as long as reading twenty.
-    fn step(&self) -> u32 {
+    pub(super) fn step(&self) -> u32 {
         let walk = self.db.settings().walk;
         let computes =
-            self.statements.vector == Vector::Computed && !self.statements.query.filter.words().is_empty();
+            *self.statements.vector != Vector::Stored && !self.statements.query.filter.words().is_empty();
         if computes { walk / COMPUTED } else { walk }
     }
 
-    /// Rows that do not match are passed, a limited number in each statement.
-    async fn in_steps(self, seek: &Seek) -> Result<Walked<T>, StoreError> {
+    /// Tells how far the walk has come. Whether it has taken so long that what was found is to be shown.
+    pub(super) fn is_to_pause(&self, looked: &Looked) -> bool {
+        if let Some(progress) = self.pace.progress {
+            progress(looked);
+        }
+        self.pace.patience.is_some_and(|patience| self.begun.elapsed() >= patience)
+    }
+
+    /// Rows that do not match are passed, a limited number in each statement. Where an index on `words` is not ours,
+    /// it is asked for what lies behind the first of them: frequent words are met on the way sooner.
+    async fn in_steps(self, seek: &Seek, words: Option<&TextIndex>) -> Result<Walked<T>, StoreError> {
         let direction = self.statements.direction;
         let mut pieces = direction.pieces(seek);
         let mut rows = Vec::new();
@@ -193,12 +206,12 @@ impl<T> Walk<'_, T> {
                 Bound::Tie { .. } => pieces.push_front(Bound::Tie { key: key.clone(), inclusive: false }),
                 _ => pieces = direction.behind(&key, false),
             }
-            let looked = Looked { events, found: rows.len(), resume: Some(key), percent: None };
-            if let Some(progress) = self.pace.progress {
-                progress(&looked);
-            }
-            if self.pace.patience.is_some_and(|patience| self.begun.elapsed() >= patience) {
+            let looked = Looked { events, found: rows.len(), resume: Some(key.clone()), ..Looked::default() };
+            if self.is_to_pause(&looked) {
                 return Ok(Walked { rows, looked: Some(looked) });
+            }
+            if let Some(index) = words.filter(|_| events > u64::from(self.step())) {
+                return self.in_stretches(index, key, rows, events).await;
             }
             steps = self.step().max(1) as usize;
         }
@@ -242,8 +255,18 @@ impl<T> Walk<'_, T> {
     }
 
     async fn read(&self, bound: &Bound, rows: &mut Vec<T>, steps: usize) -> Result<(), StoreError> {
+        self.read_by(&self.statements, bound, rows, steps).await
+    }
+
+    pub(super) async fn read_by(
+        &self,
+        statements: &Statements<'_>,
+        bound: &Bound,
+        rows: &mut Vec<T>,
+        steps: usize,
+    ) -> Result<(), StoreError> {
         let wanted = self.limit - rows.len();
-        let mut sql = self.statements.page(self.shape.columns, bound, wanted, steps);
+        let mut sql = statements.page(self.shape.columns, bound, wanted, steps);
         let more =
             self.db.run(self.cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
         for row in &more {
@@ -252,7 +275,7 @@ impl<T> Walk<'_, T> {
         Ok(())
     }
 
-    async fn boundary(&self, bound: &Bound, steps: usize) -> Result<Option<EventKey>, StoreError> {
+    pub(super) async fn boundary(&self, bound: &Bound, steps: usize) -> Result<Option<EventKey>, StoreError> {
         let Some(mut sql) = self.statements.boundary(bound, steps) else { return Ok(None) };
         let row = self
             .db

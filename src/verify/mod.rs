@@ -19,7 +19,7 @@ pub use detect::{Detected, detect};
 pub use engine::{Request, verify, verify_rest, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
-pub use ghosts::{Gap, Ghosts, ghosts};
+pub use ghosts::{Gap, Ghosts, Sight, Watch, ghosts};
 pub use progress::{Gauge, Progress};
 pub use ranges::{Interrupted, RangeState, strip};
 #[cfg(test)]

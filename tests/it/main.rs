@@ -9,7 +9,10 @@
 
 mod support;
 
+mod answers;
+mod cancel;
 mod cli_read;
+mod collation;
 mod config;
 mod connections;
 mod console;
@@ -24,7 +27,9 @@ mod layouts;
 mod oracle;
 mod plans;
 mod pty;
+mod replica;
 mod roles;
+mod search;
 mod seed;
 mod server;
 mod shapes;
@@ -32,4 +37,5 @@ mod tenants;
 mod timeline;
 mod verify;
 mod verify_resume;
+mod versions;
 mod writer;

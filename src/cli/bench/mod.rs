@@ -1,5 +1,7 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
+mod cancel;
+mod states;
 mod verify;
 
 use super::{Context, Format, Global};
@@ -39,6 +41,12 @@ pub struct BenchArgs {
 enum Profile {
     /// Verification against reading the same rows and dropping them.
     Verify,
+    /// A filter that no index serves, stopped half-way.
+    Cancel,
+    /// Large states compared, blamed, kept; needs no database.
+    Diff,
+    /// The console drawn at 200 × 60 with large states; needs no database.
+    Ui,
 }
 
 fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -151,10 +159,18 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     if cfg!(debug_assertions) {
         context.out.remark("this is a debug build: its numbers say nothing");
     }
-    let reader = context.reader().await?;
-    let scope = context.scope(&reader).await?;
     let measured = match profile {
-        Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
+        Profile::Diff => states::diff(args.pairs)?,
+        Profile::Ui => states::ui(args.pairs)?,
+        Profile::Verify | Profile::Cancel => {
+            let reader = context.reader().await?;
+            let scope = context.scope(&reader).await?;
+            if profile == Profile::Verify {
+                Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?
+            } else {
+                Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?
+            }
+        }
     };
     let mut out = context.out.results();
     if json {

@@ -4,7 +4,7 @@ use crate::console::fixtures::Desk;
 use crate::console::layout::Focus;
 use crate::console::marks::Mark;
 use crate::console::model::Model;
-use crate::console::msg::{Effect, Land, Outcome, Output, Steer, What, Work};
+use crate::console::msg::{Effect, Land, Outcome, Output, Steer, Told, What, Work};
 use crate::console::slots::{Slot, Ticket};
 use crate::console::view::render;
 use crate::domain::OrgId;
@@ -90,7 +90,7 @@ fn the_trail_is_verified_with_its_progress_and_its_findings_are_stepped_through(
         elapsed: Duration::from_secs(1),
         ranges: [RangeState::Ok, RangeState::Broken, RangeState::Reading, RangeState::Unchecked].to_vec(),
     };
-    desk.say(What::Progress(ticket, progress));
+    desk.say(What::Progress(ticket, Told::Verifying(progress)));
     let text = screen(&desk.model);
     assert!(
         text.contains("verifying 30 %") && text.contains("300 000 of ~1 000 000 events · 300 000/s"),

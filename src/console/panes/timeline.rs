@@ -5,12 +5,15 @@ use crate::console::msg::{Land, Opened};
 use crate::console::paint::Painter;
 use crate::console::row::{Columns, Row};
 use crate::console::theme::Role;
+use crate::console::trail;
 use crate::console::window::{PAGE, Window};
 use crate::console::zone::Zone;
 use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
 use crate::filter::Field;
+use crate::store::cache::Answer;
 use crate::store::timeline::{Count, Looked, Query};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Rows that are fetched before they are needed: five screens of ordinary size.
 const AHEAD: usize = 2 * PAGE;
@@ -30,6 +33,12 @@ pub(crate) struct Timeline {
     height: usize,
     /// Number of events in the view.
     pub(crate) count: Option<Count>,
+    /// When they were counted, if that was before the view was opened.
+    counted: Option<Timestamp>,
+    /// What the last page cost.
+    pub(crate) cost: Option<Cost>,
+    /// They are to be counted anew, whatever is known.
+    pub(crate) recount: bool,
     /// What stands in the place of the rows, or the last failure.
     pub(crate) trouble: Option<Safe>,
     /// For an empty view: time of the newest event before its window.
@@ -40,6 +49,15 @@ pub(crate) struct Timeline {
     pub(crate) looked: Option<Looked>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
+}
+
+/// What a page cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// The time until it was there.
+    pub(crate) took: Duration,
+    /// How it was found, once that is known.
+    pub(crate) way: Option<String>,
 }
 
 /// A direction in which rows are wanted.
@@ -138,11 +156,26 @@ impl Timeline {
             other => other,
         });
         self.query = Some(query);
+        self.cost = Some(Cost { took: opened.took, way: None });
+        self.counted = None;
         self.count = self.window.total().map(Count::Exact).or(before);
         self.trouble = None;
         self.paused = false;
         self.looked = opened.looked;
         self.show_selected();
+    }
+
+    /// Takes note of the time that a page took. It was found as the one before until something else is known.
+    pub(crate) fn note_time(&mut self, took: Duration) {
+        let way = self.cost.take().and_then(|cost| cost.way);
+        self.cost = Some(Cost { took, way });
+    }
+
+    /// Takes note of how the last page was found.
+    pub(crate) fn note_way(&mut self, way: String) {
+        if let Some(cost) = &mut self.cost {
+            cost.way = Some(way);
+        }
     }
 
     /// Takes note of how far a walk towards the past has come.
@@ -156,7 +189,11 @@ impl Timeline {
         let looked = self.looked.as_ref()?;
         let to = looked.resume.as_ref()?.timestamp;
         let to = to.to_utc().map_or_else(|| to.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%MZ").to_string());
-        Some(Safe::from_untrusted(&format!("looked at {} events, back to {to}", grouped(looked.events))))
+        Some(Safe::from_untrusted(&if looked.by_words {
+            format!("searched back to {to}")
+        } else {
+            format!("looked at {} events, back to {to}", grouped(looked.events))
+        }))
     }
 
     /// Forgets the view; the size of the pane stays.
@@ -169,6 +206,19 @@ impl Timeline {
         if !matches!(self.count, Some(Count::Exact(_))) {
             self.count = Some(count);
         }
+    }
+
+    /// Takes note of a number of events that may have been counted earlier.
+    pub(crate) fn set_counted(&mut self, answer: &Answer<Count>) {
+        if !matches!(self.count, Some(Count::Exact(_))) {
+            self.counted = answer.since;
+        }
+        self.set_count(answer.value);
+    }
+
+    /// When the number of events that is shown was counted, if that was earlier.
+    pub(crate) fn counted(&self) -> Option<Timestamp> {
+        self.counted
     }
 
     /// Adds rows at the older end.
@@ -193,6 +243,7 @@ impl Timeline {
     fn note_total(&mut self) {
         if let Some(total) = self.window.total() {
             self.count = Some(Count::Exact(total));
+            self.counted = None;
         }
     }
 
@@ -309,6 +360,18 @@ impl Timeline {
         } else if !self.window.has_older() && !self.window.is_empty() {
             // No blank lines below the oldest row as long as there are rows above.
             self.top = self.top.min(self.first_row_that_shows(self.window.len() - 1));
+        }
+    }
+
+    /// The place in the view, and the age of what was counted earlier.
+    pub(crate) fn note(&self, now: Timestamp) -> Safe {
+        match self.counted {
+            Some(counted) => Safe::from_untrusted(&format!(
+                "{} · counted {}",
+                self.position().as_str(),
+                trail::age(counted, now)
+            )),
+            None => self.position(),
         }
     }
 
@@ -438,6 +501,7 @@ mod tests {
         };
         let rows = (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), 1_000_000 - i as i64 * 3_600));
         let opened = Opened {
+            took: Duration::from_micros(3_200),
             range: TimeRange::default(),
             land: Land::Newest,
             rows: rows.collect(),

@@ -1,73 +1,137 @@
 //! Conditions on the text of an event: words, and regular expressions.
 
+use super::Setting;
 use crate::filter::{Expr, Regex, Words};
 use crate::store::capabilities::{Capabilities, Column};
+use crate::store::search::TextIndex;
 use sqlx::{Postgres, QueryBuilder};
+use std::sync::Arc;
+
+/// Most types of an organisation that are read to find those that have a word as a part.
+const MOST_TYPES: u32 = 1_000;
 
 /// The columns with text that an analyst reads, in the order of the search vector.
 const COLUMNS: [&str; 6] =
     ["event_type", "resource_type", "resource_id", "resource_name", "actor_id", "actor_email"];
 
+/// All columns with words: these, and the states.
+pub(crate) const SEARCHED: [&str; 8] = [
+    "event_type",
+    "resource_type",
+    "resource_id",
+    "resource_name",
+    "actor_id",
+    "actor_email",
+    "previous_state",
+    "new_state",
+];
+
 /// What separates the parts of an identifier in the search vector.
 const SEPARATORS: [char; 6] = ['.', '_', '-', ':', '@', '/'];
 
 /// Where the words of an event come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Vector {
     /// The column `search_vector` of our own schema.
     Stored,
     /// Computed for each row, the same that our schema stores.
     Computed,
+    /// What somebody else's index holds.
+    Indexed(Arc<TextIndex>),
 }
 
 impl Vector {
     /// What the table offers.
     pub(crate) fn of(capabilities: &Capabilities) -> Self {
         let is_vector = |column: &Column| column.name == "search_vector" && column.type_name == "tsvector";
-        if capabilities.columns.iter().any(is_vector) { Self::Stored } else { Self::Computed }
-    }
-
-    fn push(self, sql: &mut QueryBuilder<Postgres>) {
-        let Self::Computed = self else {
-            sql.push("search_vector");
-            return;
-        };
-        let ids = COLUMNS.map(|column| format!("coalesce({column}, '')")).join(" || ' ' || ");
-        let state = |column: &str| format!("coalesce(left({column}::text, 32768), '')");
-        sql.push('(');
-        for (n, text) in
-            [format!("left({ids}, 4096)"), state("new_state"), state("previous_state")].iter().enumerate()
-        {
-            sql.push(if n == 0 { "" } else { " || " }).push("to_tsvector('pg_catalog.simple', ");
-            sql.push("replace(".repeat(SEPARATORS.len())).push(text);
-            for separator in SEPARATORS {
-                sql.push(format_args!(", '{separator}', ' ')"));
-            }
-            sql.push(')');
+        if capabilities.columns.iter().any(is_vector) {
+            return Self::Stored;
         }
-        sql.push(')');
+        TextIndex::of(capabilities).map_or(Self::Computed, |index| Self::Indexed(Arc::new(index)))
     }
 }
 
-/// The words follow one another in the event, whatever separates them.
-pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, vector: Vector) {
+/// The words of an event as our schema stores them, computed.
+fn push_computed(sql: &mut QueryBuilder<Postgres>) {
+    let ids = COLUMNS.map(|column| format!("coalesce({column}, '')")).join(" || ' ' || ");
+    let state = |column: &str| format!("coalesce(left({column}::text, 32768), '')");
     sql.push('(');
-    vector.push(sql);
+    for (n, text) in
+        [format!("left({ids}, 4096)"), state("new_state"), state("previous_state")].iter().enumerate()
+    {
+        sql.push(if n == 0 { "" } else { " || " });
+        push_split(sql, text);
+    }
+    sql.push(')');
+}
+
+/// The words of a text, identifiers split into their parts.
+fn push_split(sql: &mut QueryBuilder<Postgres>, text: &str) {
+    sql.push("to_tsvector('pg_catalog.simple', ").push("replace(".repeat(SEPARATORS.len())).push(text);
+    for separator in SEPARATORS {
+        sql.push(format_args!(", '{separator}', ' ')"));
+    }
+    sql.push(')');
+}
+
+/// The words follow one another in the event, whatever separates them.
+pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, setting: Setting<'_>) {
+    sql.push('(');
+    match setting.vector {
+        Vector::Stored => {
+            sql.push("search_vector @@ ");
+            query(sql, words);
+        }
+        Vector::Computed => {
+            push_computed(sql);
+            sql.push(" @@ ");
+            query(sql, words);
+        }
+        Vector::Indexed(index) => {
+            sql.push(&index.expression).push(" @@ ");
+            query_in(sql, &index.configuration, words.text.clone(), words.prefix);
+            if let Some(categories) = &index.categories {
+                push_types(sql, words, categories, setting.organization);
+            }
+        }
+    }
+    sql.push(')');
+}
+
+/// ` OR` the type has the words as its parts, which somebody else's index does not know. The types of an organisation
+/// are few: they are read from the index on them, from one to the next, once for the statement.
+fn push_types(sql: &mut QueryBuilder<Postgres>, words: &Words, categories: &[String], organization: &str) {
+    sql.push(" OR event_category = ANY(").push_bind(categories.to_vec());
+    sql.push(
+        ") AND event_type = ANY(ARRAY(WITH RECURSIVE met AS ((SELECT event_category, event_type, 1 AS n FROM audit_events \
+         WHERE organization_id = ",
+    );
+    sql.push_bind(organization.to_owned()).push(
+        " ORDER BY event_category, event_type LIMIT 1) UNION ALL SELECT next.* FROM met CROSS JOIN LATERAL (SELECT \
+         e.event_category, e.event_type, met.n + 1 FROM audit_events e WHERE e.organization_id = ",
+    );
+    sql.push_bind(organization.to_owned()).push(format_args!(
+        " AND (e.event_category, e.event_type) > (met.event_category, met.event_type) \
+         ORDER BY e.event_category, e.event_type LIMIT 1) next WHERE met.n < {MOST_TYPES}) \
+         SELECT event_type FROM met WHERE "
+    ));
+    push_split(sql, "event_type");
     sql.push(" @@ ");
     query(sql, words);
-    sql.push(')');
+    sql.push("))");
 }
 
 /// The words as an expression of type `tsquery`: split as the vector's texts were, so that an identifier is a phrase
 /// of its parts. Null where PostgreSQL finds no word in them.
 fn query(sql: &mut QueryBuilder<Postgres>, words: &Words) {
-    let text = words.text.replace(SEPARATORS, " ");
-    if words.prefix {
-        sql.push("(nullif(phraseto_tsquery('pg_catalog.simple', ").push_bind(text);
-        sql.push(")::text, '') || ':*')::tsquery");
-    } else {
-        sql.push("phraseto_tsquery('pg_catalog.simple', ").push_bind(text).push(")");
-    }
+    query_in(sql, "'pg_catalog.simple'", words.text.replace(SEPARATORS, " "), words.prefix);
+}
+
+/// A text as words of a configuration, which is a literal of SQL.
+fn query_in(sql: &mut QueryBuilder<Postgres>, configuration: &str, text: String, prefix: bool) {
+    sql.push(if prefix { "(nullif(phraseto_tsquery(" } else { "phraseto_tsquery(" });
+    sql.push(configuration).push(", ").push_bind(text);
+    sql.push(if prefix { ")::text, '') || ':*')::tsquery" } else { ")" });
 }
 
 /// Words, or alternatives of them, as an expression of type `tsquery`. Null where PostgreSQL finds no word in them:

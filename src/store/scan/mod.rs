@@ -225,24 +225,15 @@ async fn begin(c: &mut PgConnection, exported: Option<&str>) -> Result<(), sqlx:
 
 async fn describe(c: &mut PgConnection, table: i64) -> Result<View, StoreError> {
     let row = sqlx::query(
-        "SELECT transaction_timestamp(), d.oid::int8, has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'),
-                pg_snapshot_xmin(pg_current_snapshot())::text::int8, current_user::text
-         FROM pg_catalog.pg_database d WHERE d.datname = current_database()",
+        "SELECT transaction_timestamp(), pg_snapshot_xmin(pg_current_snapshot())::text::int8, current_user::text",
     )
     .fetch_one(&mut *c)
     .await?;
-    let cluster = if row.try_get(2)? {
-        let system =
-            sqlx::query("SELECT system_identifier FROM pg_catalog.pg_control_system()").fetch_one(c).await?;
-        system.try_get::<i64, _>(0)?.to_string()
-    } else {
-        "unknown".to_owned()
-    };
     Ok(View {
         at: row.try_get::<super::row::SqlTime, _>(0)?.0,
-        before_transaction: row.try_get(3)?,
-        identity: format!("{cluster}/{}/{table}", row.try_get::<i64, _>(1)?),
-        role: row.try_get(4)?,
+        before_transaction: row.try_get(1)?,
+        identity: super::identity::of(c, table).await?,
+        role: row.try_get(2)?,
     })
 }
 

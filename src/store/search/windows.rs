@@ -1,0 +1,241 @@
+//! Words by an index that knows no time and no organisation: stretch after stretch of time, each of a size that the
+//! planner expects to be quick, so that the newest events come first and every statement is short.
+
+use super::index::TextIndex;
+use crate::domain::{EventKey, TimeRange, Timestamp};
+use crate::filter::Filter;
+use crate::store::access::Access;
+use crate::store::capabilities::Ties;
+use crate::store::explain::{self, Node};
+use crate::store::page_sql::{Bound, Direction, Statements};
+use crate::store::timeline::{Looked, Query, Seek};
+use crate::store::walk::{self, Shape, Walk, Walked};
+use crate::store::{ReadDb, StoreError, row, timeline};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// The first stretch.
+const FIRST: Duration = Duration::from_hours(3 * 24);
+/// No stretch is shorter: then the events in it are looked at one by one.
+const SHORTEST: Duration = Duration::from_hours(1);
+/// Each stretch is longer than the one before by this factor, unless that one took long.
+const GROWTH: u32 = 4;
+/// A stretch that took longer is followed by a shorter one.
+const LONG: Duration = Duration::from_millis(75);
+/// A stretch that took longer than this is not followed by a longer one.
+const SHORT: Duration = Duration::from_millis(25);
+/// Most entries of the index that a statement may go through: all of a word are read, whatever the time. A million
+/// takes about 140 ms.
+const MOST_ENTRIES: f64 = 500_000.0;
+/// Most events that a statement may fetch and compare: about 20 µs each.
+const MOST_FETCHED: f64 = 3_000.0;
+
+/// Most that the planner may expect to pay for computing the words of events, in its own unit: that is some 2 500 of
+/// them.
+const MOST_COMPUTED: f64 = 1_000.0;
+
+/// What the planner means to do with a stretch.
+#[derive(Debug, PartialEq)]
+enum Plan {
+    /// To ask the index on words, for few enough events.
+    Index,
+    /// To fetch too many.
+    TooMuch,
+    /// To compute the words of too many, or the word is too frequent.
+    Other,
+}
+
+impl Plan {
+    fn of(root: &Node) -> Self {
+        let nodes = root.all();
+        let entries: f64 = nodes.iter().filter(|n| asks_for_words(n)).map(|n| n.rows_estimated).sum();
+        // Where the words of every event are computed: all of a small partition, say.
+        let computed: f64 = nodes
+            .iter()
+            .filter(|node| node.relation.is_some() && node.operation != "Bitmap Heap Scan")
+            .filter(|node| node.filter.as_deref().is_some_and(|filter| filter.contains("@@")))
+            .map(|node| node.cost)
+            .sum();
+        let fetched: f64 = nodes
+            .iter()
+            .filter(|node| node.operation == "Bitmap Heap Scan")
+            .filter_map(|node| node.children.first())
+            .map(|bitmap| bitmap.rows_estimated)
+            .sum();
+        if entries > MOST_ENTRIES || computed > MOST_COMPUTED {
+            Self::Other
+        } else if fetched > MOST_FETCHED {
+            Self::TooMuch
+        } else {
+            Self::Index
+        }
+    }
+}
+
+/// Whether the node goes through the entries of an index on words.
+pub(in crate::store) fn asks_for_words(node: &Node) -> bool {
+    let condition = node.index_condition.as_deref();
+    node.operation == "Bitmap Index Scan" && condition.is_some_and(|condition| condition.contains("@@"))
+}
+
+/// The index that finds the words of a filter, where there is one that is not ours.
+pub(in crate::store) fn index<'v>(vector: &'v super::Vector, filter: &Filter) -> Option<&'v TextIndex> {
+    let super::Vector::Indexed(index) = vector else { return None };
+    filter.conditions().iter().any(super::is_words).then_some(&**index)
+}
+
+/// The part of a query in a stretch of time that begins at `from`, and the end of the stretch, which belongs to it;
+/// `None` where the stretch reaches the end of the trail.
+fn stretch(
+    query: &Query,
+    from: Timestamp,
+    length: Duration,
+    end: Timestamp,
+    ascending: bool,
+) -> (Query, Option<Timestamp>) {
+    let length = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+    let sign = if ascending { 1 } else { -1 };
+    let edge = from.as_micros().saturating_add(length.saturating_mul(sign));
+    let edge = Timestamp::from_micros(edge);
+    let ends = if ascending { edge >= end } else { edge <= end };
+    let edge = if ends { end } else { edge };
+    let (first, last) = if ascending { (from, edge) } else { (edge, from) };
+    // Behind infinity there is nothing that could be excluded.
+    let behind = last.as_micros().checked_add(1).map(Timestamp::from_micros);
+    let since = Some(first).max(query.range.since);
+    let until = [behind, query.range.until].into_iter().flatten().min();
+    let part = Query { range: TimeRange { since, until }, ..query.clone() };
+    (part, (!ends).then_some(edge))
+}
+
+/// The first stretch from an event on, as it is asked for, for the account of a page.
+pub(in crate::store) fn first(query: &Query, from: Timestamp, ascending: bool) -> Query {
+    let end = Timestamp::from_micros(if ascending { i64::MAX } else { i64::MIN });
+    stretch(query, from, FIRST, end, ascending).0
+}
+
+/// How the events of a stretch are read: all that have the words, sorted afterwards.
+pub(in crate::store) fn access(index: &TextIndex) -> Access {
+    Access::Words { index: index.name.clone(), by_function: false }
+}
+
+/// The key behind which a walk goes on that has come to the end of a stretch.
+fn key_behind(edge: Timestamp, direction: Direction) -> EventKey {
+    let next = i64::from(direction.ascending) - i64::from(direction.ties == Ties::Mirrored);
+    let timestamp = Timestamp::from_micros(edge.as_micros().saturating_add(next));
+    EventKey { timestamp, event_id: String::new() }
+}
+
+impl<T> Walk<'_, T> {
+    /// Goes on behind an event, stretch by stretch. `rows` were found among the `events` before.
+    pub(in crate::store) async fn in_stretches(
+        self,
+        index: &TextIndex,
+        key: EventKey,
+        mut rows: Vec<T>,
+        mut events: u64,
+    ) -> Result<Walked<T>, StoreError> {
+        let direction = self.statements.direction;
+        let Some(end) =
+            end_of_trail(self.db, self.statements.query, direction.ascending, self.cancel).await?
+        else {
+            return Ok(self.done(rows, events));
+        };
+        let access = access(index);
+        let mut from = key.timestamp;
+        let mut pieces = direction.behind(&key, false);
+        let mut length = FIRST;
+        loop {
+            let (part, edge) = stretch(self.statements.query, from, length, end, direction.ascending);
+            let statements = Statements { query: &part, access: &access, ..self.statements };
+            let wanted = self.limit - rows.len();
+            let bound = pieces.back().unwrap_or(&Bound::Open);
+            let plan = explain::plan(self.db, &statements, bound, wanted, self.cancel).await?;
+            let resume = match Plan::of(&plan) {
+                Plan::TooMuch if length > SHORTEST => {
+                    length = (length / GROWTH).max(SHORTEST);
+                    continue;
+                }
+                Plan::Index | Plan::TooMuch => {
+                    let begun = Instant::now();
+                    for bound in std::mem::take(&mut pieces) {
+                        if rows.len() < self.limit {
+                            self.read_by(&statements, &bound, &mut rows, 0).await?;
+                        }
+                    }
+                    length = match begun.elapsed() {
+                        took if took > LONG => (length / GROWTH).max(SHORTEST),
+                        took if took > SHORT => length,
+                        _ => length.saturating_mul(GROWTH),
+                    };
+                    let Some(edge) = edge else { return Ok(self.done(rows, events)) };
+                    pieces = [Bound::Beyond(edge)].into();
+                    from = edge;
+                    key_behind(edge, direction)
+                }
+                // One by one past so many, and then another try.
+                Plan::Other => {
+                    let Some(key) = self.step_over(&mut pieces, &mut rows, &mut events).await? else {
+                        return Ok(self.done(rows, events));
+                    };
+                    from = key.timestamp;
+                    key
+                }
+            };
+            if rows.len() >= self.limit {
+                return Ok(self.done(rows, events));
+            }
+            let looked =
+                Looked { events, found: rows.len(), resume: Some(resume), percent: None, by_words: true };
+            if self.is_to_pause(&looked) {
+                return Ok(Walked { rows, looked: Some(looked) });
+            }
+        }
+    }
+
+    /// Looks at a number of events one by one; the last of them, or none at the end of the trail.
+    async fn step_over(
+        &self,
+        pieces: &mut VecDeque<Bound>,
+        rows: &mut Vec<T>,
+        events: &mut u64,
+    ) -> Result<Option<EventKey>, StoreError> {
+        let steps = self.step().max(1) as usize;
+        while let Some(bound) = pieces.pop_front() {
+            self.read_by(&self.statements, &bound, rows, steps).await?;
+            if rows.len() >= self.limit {
+                return Ok(None);
+            }
+            let Some(key) = self.boundary(&bound, steps).await? else { continue };
+            *events += steps as u64;
+            match bound {
+                // What lies behind the instant is in line already.
+                Bound::Tie { .. } => pieces.push_front(Bound::Tie { key: key.clone(), inclusive: false }),
+                _ => *pieces = self.statements.direction.behind(&key, false),
+            }
+            return Ok(Some(key));
+        }
+        Ok(None)
+    }
+
+    fn done(&self, rows: Vec<T>, events: u64) -> Walked<T> {
+        let looked = Looked { events, found: rows.len(), by_words: true, ..Looked::default() };
+        Walked { rows, looked: Some(looked) }
+    }
+}
+
+/// The time of the last event of the organisation and the range in the direction of a walk.
+async fn end_of_trail(
+    db: &ReadDb,
+    query: &Query,
+    ascending: bool,
+    cancel: &CancellationToken,
+) -> Result<Option<Timestamp>, StoreError> {
+    let everything = Query { filter: Filter::default(), ..query.clone() };
+    let seek = if ascending { Seek::Newest } else { Seek::Oldest };
+    let shape = Shape { columns: row::ROW_COLUMNS, decode: row::event_row, row: |row| row };
+    let last =
+        Box::pin(walk::rows(db, &everything, &seek, 1, shape, timeline::Pace::default(), cancel)).await?;
+    Ok(last.rows.first().map(|event| event.timestamp))
+}
