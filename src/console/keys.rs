@@ -19,7 +19,9 @@ use super::panes::{help, integrity};
 use super::slots::Slot;
 use super::surroundings;
 use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
-use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, verify_trail};
+use super::verifying::{
+    ask_to_accept, in_accept, pause_trail, step_finding, throttle_trail, verify_screen, verify_trail,
+};
 use super::zone::Zone;
 use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
@@ -363,6 +365,8 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Verify => verify_screen(model, effects),
         Action::VerifyAll => verify_trail(model, effects),
+        Action::Pause => pause_trail(model, effects),
+        Action::Throttle => throttle_trail(model, effects),
         Action::Accept => ask_to_accept(model),
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
