@@ -14,13 +14,18 @@ const MAX_BYTES: usize = 74_994;
 
 /// The text for an action, or why there is none.
 pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
+    if action == Action::CopyListing {
+        return listing(model, "events")
+            .filter(|text| text.len() <= MAX_BYTES)
+            .ok_or("there is no view to list");
+    }
     let row = &model.timeline.row().ok_or("no event is selected")?.event;
     let text = match action {
         Action::CopyRow => line(row),
         Action::CopyJson => {
             json::text(&Record::from(row)).map_err(|_| "the event cannot be written as JSON")?
         }
-        Action::CopyCommand => command(row),
+        Action::CopyCommand => command(&model.setup.flags, row),
         Action::CopyPath => place(model)?.to_owned(),
         _ => value(model, place(model)?)?,
     };
@@ -35,8 +40,20 @@ fn line(row: &EventRow) -> String {
     Safe::from_untrusted(&format!("{} {resource} {}", parts.join(" "), row.event_id)).to_string()
 }
 
+/// The command that says the same of the view as the console does, for a shell.
+pub(super) fn listing(model: &Model, command: &str) -> Option<String> {
+    let place = model.history.current()?;
+    let organization = place.organization.as_str();
+    Some(in_shell(command, &model.setup.flags, organization, place.text.trim()))
+}
+
 /// The command that shows the event, for a shell.
-fn command(row: &EventRow) -> String {
+fn command(flags: &[String], row: &EventRow) -> String {
+    in_shell("show", flags, &row.organization_id, &row.event_id)
+}
+
+/// A command about something in an organisation.
+fn in_shell(command: &str, flags: &[String], organization: &str, about: &str) -> String {
     let quoted = |text: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
         if !text.is_empty() && text.chars().all(plain) {
@@ -45,8 +62,14 @@ fn command(row: &EventRow) -> String {
             format!("'{}'", text.replace('\'', r"'\''"))
         }
     };
-    let (organization, id) = (quoted(&row.organization_id), quoted(&row.event_id));
-    Safe::from_untrusted(&format!("agenttrace show --org {organization} -- {id}")).to_string()
+    let mut words = vec!["agenttrace".to_owned(), command.to_owned()];
+    words.extend(flags.iter().map(|flag| quoted(flag)));
+    words.extend(["--org".to_owned(), quoted(organization)]);
+    if !about.is_empty() {
+        // What begins with - is no option.
+        words.extend(["--".to_owned(), quoted(about)]);
+    }
+    Safe::from_untrusted(&words.join(" ")).to_string()
 }
 
 /// The place under the cursor of the change pane (JSON Pointer).
@@ -75,8 +98,21 @@ mod tests {
     #[test]
     fn commands_are_quoted_for_a_shell() {
         let mut row = event_row("evt-1", 0);
-        assert_eq!(command(&row), "agenttrace show --org acme -- evt-1");
+        assert_eq!(command(&[], &row), "agenttrace show --org acme -- evt-1");
         row.event_id = "it's; rm -rf \u{1b}[31m".to_owned();
-        assert_eq!(command(&row), r"agenttrace show --org acme -- 'it'\''s; rm -rf \x1B[31m'");
+        let flags = ["--profile", "my demo"].map(ToOwned::to_owned);
+        assert_eq!(
+            command(&flags, &row),
+            r"agenttrace show --profile 'my demo' --org acme -- 'it'\''s; rm -rf \x1B[31m'"
+        );
+        let filter = r#"-ua~"it's" since:-7d"#;
+        let listing = in_shell("events", &[], "acme", filter);
+        assert_eq!(listing, r#"agenttrace events --org acme -- '-ua~"it'\''s" since:-7d'"#);
+        // The shell itself reads it back.
+        let words = std::process::Command::new("sh")
+            .args(["-c", &format!("set -- {listing}; printf %s \"$6\"")])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), filter);
     }
 }

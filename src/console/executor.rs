@@ -4,8 +4,10 @@ use super::change::{self, CAP, States};
 use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
+use super::pricing::Pricing;
 use super::scan;
 use super::sheets;
+use super::shelf;
 use super::slots::{Slot, Ticket};
 use super::window::PAGE;
 use crate::case::{self, accepted, lists};
@@ -14,7 +16,7 @@ use crate::diff::Options;
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, history, links, organizations};
+use crate::store::{ReadDb, ReadSettings, StoreError, bounds, cost, history, links, organizations, values};
 use crate::verify::{self, Progress};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
     options: Arc<Options>,
+    pricing: Arc<Pricing>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -59,6 +62,7 @@ impl Executor {
             target,
             settings,
             options: Arc::new(options),
+            pricing: Arc::default(),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -92,13 +96,14 @@ impl Executor {
                     }
                     (work, Some(db)) => {
                         let options = Arc::clone(&self.options);
+                        let pricing = Arc::clone(&self.pricing);
                         let told = self.told.0.clone();
                         let tell = move |progress| {
                             // Nobody listens any more when the console is being left.
                             let _ = told.send((ticket, progress));
                         };
                         self.tasks.spawn(async move {
-                            Ok((perform(&db, work, &options, tell, &token).await?, None))
+                            Ok((perform(&db, work, (&options, &pricing), tell, &token).await?, None))
                         })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
@@ -178,7 +183,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
 async fn perform(
     db: &ReadDb,
     work: Work,
-    options: &Arc<Options>,
+    (options, pricing): (&Arc<Options>, &Pricing),
     tell: impl Fn(Progress) + Sync,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
@@ -190,7 +195,15 @@ async fn perform(
             Output::Alive
         }
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
-        Work::Open(ask, land) => Output::Opened(Box::new(open(db, *ask, land, cancel).await?)),
+        Work::Open(ask, land) => {
+            let begun = Instant::now();
+            let filter = ask.filter.clone();
+            let opened = open(db, *ask, land, cancel).await?;
+            if opened.land == Land::Newest && opened.looked.as_ref().is_none_or(|l| l.resume.is_none()) {
+                pricing.learn(&filter, begun.elapsed());
+            }
+            Output::Opened(Box::new(opened))
+        }
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };
@@ -253,6 +266,22 @@ async fn perform(
         Work::Lists(names) => {
             let read = |name: String| (name.clone(), lists::read(&name));
             Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
+        }
+        Work::Shelf(organization, what) => {
+            let put = aside(move || shelf::put(&organization, what)).await?;
+            Output::Shelf(put.map_err(|e| Failure::because(&e.to_string()))?)
+        }
+        Work::Price(ask) => {
+            let Ask { scope, filter, now, window, .. } = *ask;
+            let range = bounds::freeze(db, &scope, &filter, now, window, cancel).await?.range;
+            let query = Query { scope, filter, range };
+            let cost = cost::guess(db, &query, cancel).await?;
+            let time = pricing.expect(&query.filter, &cost);
+            Output::Priced(Box::new(cost), time)
+        }
+        Work::Values(scope, field, begun) => {
+            let found = values::of(db, &scope, field, &begun, cancel).await?;
+            Output::Values(field, begun, found)
         }
         Work::Sheet(query, subject, width) => {
             Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)

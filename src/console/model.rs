@@ -13,6 +13,7 @@ use super::panes::filter::FilterLine;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
+use super::panes::saved::{Naming, SavedFilters};
 use super::panes::search::{SearchLine, Sought};
 use super::panes::sheet::Sheet;
 use super::panes::timeline::Timeline;
@@ -60,6 +61,8 @@ pub(crate) struct Setup {
     pub(crate) theme: Theme,
     /// Under which name findings are accepted.
     pub(crate) user: String,
+    /// What names the target on a command line.
+    pub(crate) flags: Vec<String>,
 }
 
 /// Whether there is a database behind the screen.
@@ -93,6 +96,10 @@ pub(crate) enum Overlay {
     Search(Box<SearchLine>),
     /// The chooser of a value.
     Choices(Box<Choices>),
+    /// Under which name is a filter to be saved?
+    Naming(Box<Naming>),
+    /// The chooser of a saved filter.
+    Saved(Box<SavedFilters>),
     /// The palette.
     Palette(Box<Palette>),
     /// What is to be copied?
@@ -248,8 +255,10 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_)) => Context::Editor,
-            Some(Overlay::Organizations | Overlay::Choices(_)) => Context::Chooser,
+            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_) | Overlay::Naming(_)) => {
+                Context::Editor
+            }
+            Some(Overlay::Organizations | Overlay::Choices(_) | Overlay::Saved(_)) => Context::Chooser,
             Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
@@ -331,6 +340,7 @@ impl Model {
             .chain(self.notice.as_ref().map(|n| n.until))
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
+            .chain(self.filter.due().filter(|_| connected))
             .chain(self.marks.due().filter(|_| connected))
             .chain(self.integrity.due().filter(|_| connected && integrity))
             .chain(report.map(|verified| clock + trail::ages_in(verified.at, self.at.wall)))

@@ -5,11 +5,13 @@ use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::filter::List;
 use super::panes::sheet::Subject;
+use super::shelf::{Shelf, Shelving};
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
-use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
-use crate::filter::Filter;
+use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe, TimeRange, Timestamp};
+use crate::filter::{Field, Filter};
 use crate::store::bounds::BoundsError;
+use crate::store::cost::Cost;
 use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
@@ -152,6 +154,12 @@ pub(crate) enum Output {
     TrailVerified(Box<Report>),
     /// It is recorded that a finding is understood.
     Accepted(Box<Record>),
+    /// Filters that are kept.
+    Shelf(Shelf),
+    /// What the filter that is typed will cost, and how long its page will take.
+    Priced(Box<Cost>, Duration),
+    /// Values of a field that go on from this beginning.
+    Values(Field, String, Vec<String>),
 }
 
 /// A view as it is opened.
@@ -270,6 +278,12 @@ pub(crate) enum Work {
     VerifyTrail(OrgScope),
     /// Record that a finding is understood.
     Accept(Box<Record>),
+    /// Look at the filters that are kept, or change them.
+    Shelf(OrgId, Shelving),
+    /// Guess what a view will cost.
+    Price(Box<Ask>),
+    /// Look for values of a field that go on from this beginning.
+    Values(OrgScope, Field, String),
 }
 
 /// What `update` wants done.

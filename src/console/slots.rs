@@ -41,11 +41,17 @@ pub(crate) enum Slot {
     Find,
     /// Working out what is said about the view as a whole.
     Sheet,
+    /// Keeping filters.
+    Shelf,
+    /// Guessing what a filter will cost.
+    Price,
+    /// Looking for values of a field.
+    Values,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -64,12 +70,15 @@ impl Slot {
         Self::Lists,
         Self::Find,
         Self::Sheet,
+        Self::Shelf,
+        Self::Price,
+        Self::Values,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
     pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
-            Self::Connection | Self::Pulse => None,
+            Self::Connection | Self::Pulse | Self::Shelf | Self::Price | Self::Values => None,
             Self::Organizations => Some("listing organisations"),
             Self::View => Some("loading"),
             Self::Older => Some("loading older"),

@@ -6,6 +6,7 @@ use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay};
 use super::paint::Painter;
 use super::panes::filter::Shown;
+use super::panes::saved::Naming;
 use super::panes::timeline::Look;
 use super::panes::{copy, footer, header, help, integrity};
 use super::slots::Slot;
@@ -126,7 +127,9 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     };
     if let Some(walk) = model.timeline.walk() {
         let next = if model.timeline.paused { "Stopped. j goes on." } else { "Esc stops." };
-        let why = "Nothing found yet: no index serves this filter.";
+        let by_words = model.timeline.looked.as_ref().is_some_and(|looked| looked.by_words);
+        let why =
+            if by_words { "Nothing found yet." } else { "Nothing found yet: no index serves this filter." };
         return vec![line(why, Role::Notice), (walk, Role::Text), line(next, Role::Muted)];
     }
     let minute = |t: Timestamp| match Zone::Utc.at(t) {
@@ -224,6 +227,10 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
         Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
+        Overlay::Naming(_) => (" Save this filter ", centered(width, below, 76, lines(Naming::HEIGHT + 2))),
+        Overlay::Saved(chooser) => {
+            (" Saved filters ", centered(width, below, 100, lines(chooser.height() + 2)))
+        }
         Overlay::Sheet(sheet) => {
             (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
         }
@@ -242,6 +249,8 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         }
         Overlay::Choices(choices) => choices.paint(&mut painter),
         Overlay::Search(line) => return place(inner, line.paint(&mut painter)),
+        Overlay::Naming(asked) => return place(inner, asked.paint(&mut painter)),
+        Overlay::Saved(chooser) => chooser.paint(&mut painter),
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }

@@ -220,6 +220,11 @@ pub async fn page(
     Ok(Explanation { way, meant, statements, findings })
 }
 
+/// Events that the first piece of a walk is explained for.
+pub(super) fn first_piece(db: &ReadDb) -> usize {
+    walk::first_of(db.settings().walk)
+}
+
 /// What EXPLAIN says about one statement.
 #[derive(Deserialize)]
 struct Account {

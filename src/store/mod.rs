@@ -7,6 +7,7 @@
 mod access;
 pub mod bounds;
 pub mod capabilities;
+pub mod cost;
 pub mod cursor;
 pub mod databases;
 mod db;
@@ -25,6 +26,7 @@ pub mod search;
 pub mod states;
 pub mod summary;
 pub mod timeline;
+pub mod values;
 mod walk;
 pub mod writer;
 

@@ -1,5 +1,6 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
+mod search;
 mod verify;
 
 use super::{Context, Format, Global};
@@ -14,7 +15,7 @@ use std::io::Write;
 
 const HELP: &str = "\
 Only reads. A trail to measure with: agenttrace demo --database bench --events 1000000 --no-console, \
-then agenttrace bench --profile verify --database bench --org acme.
+then agenttrace bench --profile verify --database bench --org acme. The words to search for are found in the data.
 
 A measure over its bar is exit 1. Build with --release; keep the machine quiet.";
 
@@ -26,10 +27,13 @@ pub struct BenchArgs {
     // The same id as the global option, which it stands for in this command; so it must give the same type.
     #[arg(long, required = true, value_parser = profile_parser())]
     pub profile: Option<String>,
-    /// Interleaved pairs of runs; the median counts
+    /// Of verify: interleaved pairs of runs; the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub pairs: u32,
-    /// Readers of a verification
+    /// Of search: how often each word is searched for
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Of verify: readers
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub jobs: u8,
 }
@@ -39,6 +43,8 @@ pub struct BenchArgs {
 enum Profile {
     /// Verification against reading the same rows and dropping them.
     Verify,
+    /// The newest 100 events with a rare, a medium and a common word, and how fast a search can be stopped.
+    Search,
 }
 
 fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -72,7 +78,12 @@ struct Measured {
     profile: &'static str,
     organization_id: String,
     events: u64,
-    pairs: u32,
+    /// Of what is compared in pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairs: Option<u32>,
+    /// Of what is done again and again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounds: Option<u32>,
     measures: Vec<Measure>,
 }
 
@@ -91,6 +102,15 @@ impl Measure {
         } else {
             at(middle)
         };
+        let spread = (at(0), at(values.len().saturating_sub(1)));
+        Self { spread: Some(spread), ..Self::new(name, value, unit) }
+    }
+
+    /// The value that 95 of 100 do not go beyond, with least and greatest.
+    fn p95(name: &'static str, unit: &'static str, mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let value = at((values.len() * 95).div_ceil(100).saturating_sub(1));
         let spread = (at(0), at(values.len().saturating_sub(1)));
         Self { spread: Some(spread), ..Self::new(name, value, unit) }
     }
@@ -155,6 +175,7 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let measured = match profile {
         Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
+        Profile::Search => Box::pin(search::measure(&context, &args, &reader.db, &scope)).await?,
     };
     let mut out = context.out.results();
     if json {
@@ -162,10 +183,14 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
         writeln!(out)?;
     } else {
         let organization = Safe::from_untrusted(&measured.organization_id);
+        let (number, of) = match (measured.pairs, measured.rounds) {
+            (Some(pairs), _) => (pairs, "pairs of runs"),
+            (None, rounds) => (rounds.unwrap_or_default(), "rounds"),
+        };
         writeln!(
             out,
-            "bench {}: {} events of {organization}, {} pairs of runs",
-            measured.profile, measured.events, measured.pairs
+            "bench {}: {} events of {organization}, {number} {of}",
+            measured.profile, measured.events
         )?;
         for measure in &measured.measures {
             writeln!(out, "  {measure}")?;
@@ -192,6 +217,9 @@ mod tests {
         assert!((even.value - 2.5).abs() < 1e-9);
         assert!(odd.clone().at_least(2.1).is_missed() && !odd.clone().at_least(2.0).is_missed());
         assert!(odd.clone().at_most(1.9).is_missed() && !odd.at_most(2.0).is_missed());
+        let hundred = Measure::p95("m", "ms", (1..=100).rev().map(f64::from).collect());
+        assert!((hundred.value - 95.0).abs() < 1e-9 && hundred.spread == Some((1.0, 100.0)));
+        assert!(Measure::p95("m", "ms", Vec::new()).value.is_nan());
         assert!(!Measure::new("unknown", f64::NAN, "MB").at_most(64.0).is_missed());
     }
 }

@@ -16,6 +16,15 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
+    /// The command that says the same.
+    pub(crate) const fn command(self) -> &'static str {
+        match self {
+            Self::Plan => "explain",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+        }
+    }
+
     /// The title.
     pub(crate) const fn title(self) -> &'static str {
         match self {
