@@ -1,7 +1,7 @@
 use super::*;
 use crate::case::saved::Saved;
 use crate::console::fixtures::Desk;
-use crate::console::msg::{Output, What};
+use crate::console::msg::Output;
 use crate::console::shelf::Shelf;
 use crate::filter::Field;
 use crate::store::cost::Cost;
@@ -30,7 +30,7 @@ fn what_is_typed_is_priced_when_typing_rests_and_what_is_superseded_is_cancelled
     let mut desk = Desk::with_events(10);
     desk.keys("f").keys("ua~curl");
     assert!(!desk.begins(Slot::Price), "not while typing");
-    desk.wait(400).say(What::Tick);
+    desk.wait(400);
     let (ticket, work) = desk.begun(Slot::Price);
     assert!(matches!(work, Work::Price(ask) if ask.filter.canonical() == "ua~curl"), "{:?}", desk.effects);
     // Another letter: the server is told to stop, and the answer comes too late.
@@ -41,12 +41,12 @@ fn what_is_typed_is_priced_when_typing_rests_and_what_is_superseded_is_cancelled
         crate::console::msg::Outcome::Done(Output::Priced(Box::new(cost()), Duration::from_secs(4))),
     );
     assert_eq!(price(&mut desk), None);
-    desk.wait(400).say(What::Tick);
+    desk.wait(400);
     desk.finish(Slot::Price, Output::Priced(Box::new(cost()), Duration::from_secs(4)));
     let wanted = "~12 events · scan of ~1 204 000 · ~4 s · cheaper: add type:";
     assert_eq!(price(&mut desk).as_deref(), Some(wanted));
     // Enter does not wait for anything, and leaves nothing behind.
-    desk.keys("x").wait(400).say(What::Tick);
+    desk.keys("x").wait(400);
     assert!(desk.begins(Slot::Price));
     desk.key(KeyCode::Enter);
     assert!(desk.begins(Slot::View) && desk.effects.contains(&Effect::Cancel(Slot::Price)));
@@ -65,13 +65,13 @@ fn values_come_from_the_database_when_there_are_none_on_the_screen() {
     desk.key(KeyCode::Tab);
     assert_eq!(desk.model.filter.text(), Some("actor:zoe-2"));
     // Values that come late do not change what has been typed since.
-    desk.keys(" sess:s");
+    desk.keys(" proj:q");
     desk.key(KeyCode::Tab);
     let (ticket, _) = desk.begun(Slot::Values);
     desk.keys("x");
-    let late = Output::Values(Field::SessionId, "s".to_owned(), vec!["s-1".to_owned()]);
+    let late = Output::Values(Field::ProjectId, "q".to_owned(), vec!["q-1".to_owned()]);
     desk.end(ticket, crate::console::msg::Outcome::Done(late));
-    assert_eq!(desk.model.filter.text(), Some("actor:zoe-2 sess:sx"));
+    assert_eq!(desk.model.filter.text(), Some("actor:zoe-2 proj:qx"));
 }
 
 #[test]
