@@ -171,7 +171,8 @@ impl Canonicaliser {
         let Self { unsorted, sorted, draft, tasks, .. } = self;
         unsorted.sort_unstable_by_key(|object| object.start);
         draft.clear();
-        draft.extend(out.drain(base..));
+        draft.extend_from_slice(out.get(base..).unwrap_or_default());
+        out.truncate(base);
         tasks.clear();
         tasks.push(Task::Span { start: 0, end: draft.len() });
         while let Some(task) = tasks.pop() {
@@ -326,12 +327,7 @@ impl Pass<'_> {
         }
         self.at += 1;
         self.out.extend_from_slice(b": ");
-        let bytes = self.key_bytes(key);
-        let mut prefix = [0; 8];
-        for (to, from) in prefix.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        let member = Member { prefix: u64::from_be_bytes(prefix), key, start, end: start };
+        let member = Member { prefix: prefix(self.key_bytes(key)), key, start, end: start };
         let first = self.work.frames.last().map_or(0, |frame| frame.first);
         let previous = self.work.open.last().filter(|_| self.work.open.len() > first);
         if previous.is_some_and(|previous| compare(self.input, &self.work.keys, previous, &member).is_ge())
@@ -386,6 +382,15 @@ impl Pass<'_> {
 
     /// Reads a string and writes it. True when it had escapes.
     fn string(&mut self) -> Result<bool, Reason> {
+        let quoted = self.input.get(self.at..).unwrap_or_default();
+        let end = 1 + text::plain_run(quoted.get(1..).unwrap_or_default());
+        // Most strings are copied with their quotes.
+        if let Some((run, [b'"', ..])) = quoted.split_at_checked(end) {
+            self.out.extend_from_slice(run);
+            self.out.push(b'"');
+            self.at += end + 1;
+            return Ok(false);
+        }
         self.at += 1;
         self.out.push(b'"');
         let mut has_escapes = false;
@@ -457,6 +462,15 @@ impl Pass<'_> {
             self.at += 1;
         }
     }
+}
+
+/// The first eight bytes of a key as a number that compares as they do; a shorter key is padded with zeros.
+fn prefix(key: &[u8]) -> u64 {
+    if let Some(bytes) = key.first_chunk::<8>() {
+        return u64::from_be_bytes(*bytes);
+    }
+    let short = key.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+    short << (64 - 8 * key.len().max(1))
 }
 
 fn key_bytes<'a>(input: &'a [u8], keys: &'a [u8], key: Key) -> &'a [u8] {

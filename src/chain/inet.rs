@@ -3,7 +3,7 @@
 //! A port of `inet_net_pton` and `inet_net_ntop` of PostgreSQL (after ISC's BIND), with all that they accept:
 //! `10.1/16`, `010.0.0.1` as decimal, IPv4 at the end of IPv6. Checked against the server by a property test.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 /// An address with the length of its network prefix.
@@ -42,6 +42,31 @@ impl Inet {
         let (family, address) = if self.v6 { (3, &self.bytes[..]) } else { (2, &self.bytes[..4]) };
         out.extend_from_slice(&[family, self.bits, 0, address.len() as u8]);
         out.extend_from_slice(address);
+    }
+}
+
+impl Inet {
+    /// Appends the printed form without going through a formatter where it is a plain IPv4 address: it is done for every
+    /// event.
+    pub fn append_text(&self, out: &mut String) {
+        if self.v6 || self.bits != 32 {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{self}");
+            return;
+        }
+        let digit = |n: u8| char::from(b'0' + n % 10);
+        for (i, octet) in self.bytes.iter().take(4).enumerate() {
+            if i > 0 {
+                out.push('.');
+            }
+            if *octet >= 100 {
+                out.push(digit(octet / 100));
+            }
+            if *octet >= 10 {
+                out.push(digit(octet / 10));
+            }
+            out.push(digit(*octet));
+        }
     }
 }
 

@@ -19,6 +19,10 @@ struct Token<'a> {
 /// `numeric` does (`1e2` becomes `100`). What then has a point is a float to Python: positional for decimal exponents
 /// -4 to 15, else `d.ddde±XX`. All digits are kept, also those that Python would not have written (`1.10`).
 pub(super) fn append(input: &[u8], max_digits: usize, out: &mut Vec<u8>) -> Result<usize, Reason> {
+    if let Some(plain) = plain_integer(input).filter(|plain| plain.len() <= max_digits) {
+        out.extend_from_slice(plain);
+        return Ok(plain.len());
+    }
     let token = read(input)?;
     match token.exponent {
         None => {
@@ -34,6 +38,16 @@ pub(super) fn append(input: &[u8], max_digits: usize, out: &mut Vec<u8>) -> Resu
         }
     }
     Ok(token.length)
+}
+
+/// A short integer without sign, which stays as it is: most numbers are.
+fn plain_integer(input: &[u8]) -> Option<&[u8]> {
+    const SHORT: usize = 15;
+    let length = input.iter().take(SHORT + 1).take_while(|b| b.is_ascii_digit()).count();
+    let (digits, after) = input.split_at_checked(length)?;
+    let leading_zero = length > 1 && digits.first() == Some(&b'0');
+    let goes_on = matches!(after.first(), Some(b'0'..=b'9' | b'.' | b'e' | b'E'));
+    (length > 0 && !leading_zero && !goes_on).then_some(digits)
 }
 
 fn read(input: &[u8]) -> Result<Token<'_>, Reason> {

@@ -29,10 +29,6 @@ impl Scheme {
             Self::Service => "agenttrace-v1-service",
         }
     }
-
-    fn covers(self, column: &str) -> bool {
-        self == Self::V1 || !matches!(column, "actor_ip" | "actor_user_agent" | "previous_hash")
-    }
 }
 
 /// Other spellings of what a row may have lost (an address, an offset from UTC, a float's exponent); `None` stands for
@@ -155,17 +151,10 @@ pub fn to_hex(hash: &[u8; 32]) -> String {
     hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
-enum Value<'a> {
-    Text(Option<&'a str>),
-    Json(Option<&'a str>, Option<&'a [u8]>),
-    Link,
-    Time,
-}
-
 /// Appends the text that a scheme hashes; returns where in `out` the text of the previous hash ends.
 ///
 /// # Errors
-/// When a state cannot be canonicalised; the error names its column, and `out` is cut where that state began.
+/// When a state cannot be canonicalised; the error names its column.
 pub(super) fn append_text(
     scheme: Scheme,
     fields: &Fields<'_>,
@@ -174,69 +163,80 @@ pub(super) fn append_text(
     json: &mut Canonicaliser,
     out: &mut Vec<u8>,
 ) -> Result<usize, ColumnError> {
-    let mut link_at = 0;
-    // The keys in code-point order; `action` is the first in every scheme.
-    let columns: [(&'static str, &str, Value<'_>); 21] = [
-        ("action", "{\"action\": ", Value::Text(Some(fields.action))),
-        ("actor_email", ", \"actor_email\": ", Value::Text(fields.actor_email)),
-        ("actor_id", ", \"actor_id\": ", Value::Text(Some(fields.actor_id))),
-        ("actor_ip", ", \"actor_ip\": ", Value::Text(spelling.address.or(fields.actor_ip))),
-        ("actor_type", ", \"actor_type\": ", Value::Text(Some(fields.actor_type))),
-        ("actor_user_agent", ", \"actor_user_agent\": ", Value::Text(fields.actor_user_agent)),
-        ("event_category", ", \"event_category\": ", Value::Text(Some(fields.event_category))),
-        ("event_id", ", \"event_id\": ", Value::Text(Some(fields.event_id))),
-        ("event_severity", ", \"event_severity\": ", Value::Text(Some(fields.event_severity))),
-        ("event_type", ", \"event_type\": ", Value::Text(Some(fields.event_type))),
-        ("new_state", ", \"new_state\": ", Value::Json(fields.new_state, spelling.new_state)),
-        ("organization_id", ", \"organization_id\": ", Value::Text(Some(fields.organization_id))),
-        ("previous_hash", ", \"previous_hash\": ", Value::Link),
-        (
-            "previous_state",
-            ", \"previous_state\": ",
-            Value::Json(fields.previous_state, spelling.previous_state),
-        ),
-        ("project_id", ", \"project_id\": ", Value::Text(fields.project_id)),
-        ("request_id", ", \"request_id\": ", Value::Text(Some(fields.request_id))),
-        ("resource_id", ", \"resource_id\": ", Value::Text(Some(fields.resource_id))),
-        ("resource_name", ", \"resource_name\": ", Value::Text(fields.resource_name)),
-        ("resource_type", ", \"resource_type\": ", Value::Text(Some(fields.resource_type))),
-        ("session_id", ", \"session_id\": ", Value::Text(fields.session_id)),
-        ("timestamp", ", \"timestamp\": ", Value::Time),
-    ];
-    for (column, key, value) in columns {
-        if !scheme.covers(column) {
-            continue;
-        }
-        out.extend_from_slice(key.as_bytes());
-        match value {
-            Value::Text(Some(value)) => text::push_quoted(value, out),
-            Value::Json(_, Some(spelled)) => out.extend_from_slice(spelled),
-            Value::Json(Some(value), None) => json
-                .append(value.as_bytes(), out)
-                .map_err(|e: JsonError| ColumnError { column, reason: e.to_string() })?,
-            Value::Text(None) | Value::Json(None, None) => out.extend_from_slice(b"null"),
-            Value::Link => {
-                text::push_quoted(previous_hash, out);
-                link_at = out.len() - 1;
-            }
-            Value::Time => {
-                out.push(b'"');
-                match spelling.time {
-                    Some(time) => text::push_escaped(time, out),
-                    None => push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
-                        column,
-                        reason: format!(
-                            "{} is outside the years 1 to 9999 that {SCHEME} can write",
-                            fields.timestamp
-                        ),
-                    })?,
-                }
-                out.push(b'"');
-            }
-        }
+    let all = scheme == Scheme::V1;
+    // The keys in code-point order.
+    required("{\"action\": \"", fields.action, out);
+    optional(", \"actor_email\": ", fields.actor_email, out);
+    required(", \"actor_id\": \"", fields.actor_id, out);
+    if all {
+        optional(", \"actor_ip\": ", spelling.address.or(fields.actor_ip), out);
     }
-    out.push(b'}');
+    required(", \"actor_type\": \"", fields.actor_type, out);
+    if all {
+        optional(", \"actor_user_agent\": ", fields.actor_user_agent, out);
+    }
+    required(", \"event_category\": \"", fields.event_category, out);
+    required(", \"event_id\": \"", fields.event_id, out);
+    required(", \"event_severity\": \"", fields.event_severity, out);
+    required(", \"event_type\": \"", fields.event_type, out);
+    out.extend_from_slice(b", \"new_state\": ");
+    state("new_state", fields.new_state, spelling.new_state, json, out)?;
+    required(", \"organization_id\": \"", fields.organization_id, out);
+    let mut link_at = 0;
+    if all {
+        required(", \"previous_hash\": \"", previous_hash, out);
+        link_at = out.len() - 1;
+    }
+    out.extend_from_slice(b", \"previous_state\": ");
+    state("previous_state", fields.previous_state, spelling.previous_state, json, out)?;
+    optional(", \"project_id\": ", fields.project_id, out);
+    required(", \"request_id\": \"", fields.request_id, out);
+    required(", \"resource_id\": \"", fields.resource_id, out);
+    optional(", \"resource_name\": ", fields.resource_name, out);
+    required(", \"resource_type\": \"", fields.resource_type, out);
+    optional(", \"session_id\": ", fields.session_id, out);
+    out.extend_from_slice(b", \"timestamp\": \"");
+    match spelling.time {
+        Some(time) => text::push_escaped(time, out),
+        None => push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
+            column: "timestamp",
+            reason: format!("{} is outside the years 1 to 9999 that {SCHEME} can write", fields.timestamp),
+        })?,
+    }
+    out.extend_from_slice(b"\"}");
     Ok(link_at)
+}
+
+/// A column that is never NULL; the key has the opening quote.
+fn required(key: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(key.as_bytes());
+    text::push_escaped(value, out);
+    out.push(b'"');
+}
+
+fn optional(key: &str, value: Option<&str>, out: &mut Vec<u8>) {
+    out.extend_from_slice(key.as_bytes());
+    match value {
+        Some(value) => text::push_quoted(value, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn state(
+    column: &'static str,
+    stored: Option<&str>,
+    spelled: Option<&[u8]>,
+    json: &mut Canonicaliser,
+    out: &mut Vec<u8>,
+) -> Result<(), ColumnError> {
+    match (spelled, stored) {
+        (Some(spelled), _) => out.extend_from_slice(spelled),
+        (None, Some(stored)) => json
+            .append(stored.as_bytes(), out)
+            .map_err(|e: JsonError| ColumnError { column, reason: e.to_string() })?,
+        (None, None) => out.extend_from_slice(b"null"),
+    }
+    Ok(())
 }
 
 /// Appends an instant as Python's `isoformat()` prints it, without going through a formatter (it is done for every
@@ -245,25 +245,25 @@ fn push_time(time: Timestamp, out: &mut Vec<u8>) -> Option<()> {
     const DAY: i64 = 86_400_000_000;
     let (days, micros) = (time.as_micros().div_euclid(DAY), time.as_micros().rem_euclid(DAY));
     let (year, month, day) = civil(days)?;
-    let mut put = |value: i64, width: u32, after: &[u8]| {
-        for power in (0..width).rev() {
-            out.push(b'0' + (value / 10_i64.pow(power) % 10) as u8);
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    let mut text = *b"0000-00-00T00:00:00.000000+00:00";
+    let mut put = |at: usize, width: usize, mut value: i64| {
+        for digit in text.iter_mut().skip(at).take(width).rev() {
+            *digit += (value % 10) as u8;
+            value /= 10;
         }
-        out.extend_from_slice(after);
     };
-    put(year, 4, b"-");
-    put(month, 2, b"-");
-    put(day, 2, b"T");
-    put(micros / 3_600_000_000, 2, b":");
-    put(micros / 60_000_000 % 60, 2, b":");
-    let fraction = micros % 1_000_000;
-    if fraction == 0 {
-        put(micros / 1_000_000 % 60, 2, b"");
-    } else {
-        put(micros / 1_000_000 % 60, 2, b".");
-        put(fraction, 6, b"");
-    }
-    out.extend_from_slice(b"+00:00");
+    put(0, 4, year);
+    put(5, 2, month);
+    put(8, 2, day);
+    put(11, 2, seconds / 3600);
+    put(14, 2, seconds / 60 % 60);
+    put(17, 2, seconds % 60);
+    put(20, 6, fraction);
+    // Python leaves out a fraction of nothing.
+    let (time, fraction_and_offset) = text.split_at(19);
+    out.extend_from_slice(time);
+    out.extend_from_slice(fraction_and_offset.get(if fraction == 0 { 7 } else { 0 }..).unwrap_or_default());
     Some(())
 }
 

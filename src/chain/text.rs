@@ -7,22 +7,32 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// there is none.
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let mut at = 0;
-    // Eight bytes at a time; in each mask the lowest flagged byte is exact (borrows and carries only move upwards).
     while let Some((word, _)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<8>) {
-        let x = u64::from_le_bytes(*word);
-        let below_space = x.wrapping_sub(ONES * 0x20) & !x;
-        let quote = x ^ (ONES * u64::from(b'"'));
-        let backslash = x ^ (ONES * u64::from(b'\\'));
-        let zero = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
-        let from_del = x.wrapping_add(ONES) | x;
-        let flags = (below_space | zero | from_del) & HIGH;
+        let flags = flags(*word);
         if flags != 0 {
             return at + flags.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
+    // The last eight bytes: those of them that were looked at before have no flag.
+    if let (true, Some(word)) = (at < bytes.len(), bytes.last_chunk::<8>()) {
+        let flags = flags(*word);
+        return if flags == 0 { bytes.len() } else { bytes.len() - 8 + flags.trailing_zeros() as usize / 8 };
+    }
     let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().position(|b| !is_plain(*b)).unwrap_or(rest.len())
+}
+
+/// The high bit of each byte that cannot be copied as it is. Of those the lowest one is exact: borrows and carries only
+/// move upwards.
+const fn flags(word: [u8; 8]) -> u64 {
+    let x = u64::from_le_bytes(word);
+    let below_space = x.wrapping_sub(ONES * 0x20) & !x;
+    let quote = x ^ (ONES * b'"' as u64);
+    let backslash = x ^ (ONES * b'\\' as u64);
+    let zero = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
+    let from_del = x.wrapping_add(ONES) | x;
+    (below_space | zero | from_del) & HIGH
 }
 
 fn is_plain(byte: u8) -> bool {

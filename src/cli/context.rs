@@ -1,11 +1,12 @@
 //! What every command starts from: configuration, target, organisation.
 
 use super::{Global, Out};
-use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Span, Target};
+use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span, Target};
 use crate::diff::Rules;
 use crate::domain::{OrgId, OrgScope, Safe};
 use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
+use crate::store::cache::Cache;
 use crate::store::organizations::{self, Organization};
 use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, schema};
 use std::sync::Arc;
@@ -84,7 +85,24 @@ impl Context {
             Some(text) => text.parse::<Span>().map_err(|e| Error::usage(format!("--timeout: {e}")))?,
             None => self.config()?.timeout,
         };
-        Ok(ReadSettings { statement_timeout: timeout.as_duration(), ..ReadSettings::default() })
+        Ok(ReadSettings {
+            statement_timeout: timeout.as_duration(),
+            cache: self.cache()?,
+            ..ReadSettings::default()
+        })
+    }
+
+    /// Where answers are kept: on the Redis server that the environment or the configuration names, else in the process.
+    fn cache(&self) -> Result<Cache> {
+        const VARIABLE: &str = "AGENTTRACE_CACHE_URL";
+        let (name, url) = match std::env::var(VARIABLE).ok().filter(|url| !url.is_empty()) {
+            Some(url) => (VARIABLE, Secret::new(url)),
+            None => match self.config()?.cache_url {
+                Some(url) => ("cache_url", url),
+                None => return Ok(Cache::default()),
+            },
+        };
+        Cache::shared(url.expose()).map_err(|e| Error::usage(format!("{name}: {e}")))
     }
 
     /// The organisation that `--org` or the profile names.

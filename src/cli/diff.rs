@@ -1,33 +1,29 @@
 //! `agenttrace diff`
 
+use super::sides::{BUDGET, Operands, Sides};
 use super::{Context, Format};
 use crate::diff::rows::{self, Role, Row, View};
-use crate::diff::{self, Budget, Change, Comparison, Detail, Options, Rules, patch, tree};
-use crate::domain::{Event, Json, OrgScope, Safe};
+use crate::diff::{self, Change, Comparison, Detail, Options, Rules, patch, tree};
+use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
 use crate::export::{json, table};
-use crate::store::{ReadDb, timeline};
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::ser::{Error as _, Serialize, Serializer};
-use serde_json::value::RawValue;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Arguments of `diff`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 One event: its previous state against its new state. Two events: the new state of the first against the new state of
-the second (a deleted resource has none). Exit 0 without a difference, 1 with one, 4 when an event does not exist.
+the second (a deleted resource has none). A resource: as it was at one time against another. Files: any two JSON
+documents; no database is needed. Exit 0 without a difference, 1 with one, 4 when an event does not exist or a state is
+not known.
 Layouts mask secrets, visibly; raw, --format json and the patches hold every value exactly as it is stored.")]
 pub struct DiffArgs {
-    /// Id of the event
-    #[arg(value_name = "EVENT")]
-    pub event: String,
-    /// Id of a second event
-    #[arg(value_name = "EVENT")]
-    pub other: Option<String>,
+    /// What is compared
+    #[command(flatten)]
+    pub operands: Operands,
     /// How it is shown to people
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,
@@ -77,9 +73,6 @@ fn format_parser() -> impl TypedValueParser<Value = Format> {
     })
 }
 
-/// Nobody waits for a frame here: everything up to the size that PostgreSQL itself sends in one piece.
-pub(super) const BUDGET: Budget = Budget { bytes: 64 << 20, nodes: 2_000_000, time: Duration::from_mins(1) };
-
 /// Columns of the layouts where there is no terminal: a line is as long as it needs to be.
 const UNCUT: usize = 1_000_000;
 
@@ -88,29 +81,21 @@ const UNCUT: usize = 1_000_000;
 /// # Errors
 /// Exit 1 (without a message) when there is a difference, 4 when an event does not exist.
 pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
-    let reader = context.reader().await?;
-    let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
-    let first = event(&reader.db, &scope, &args.event, &cancel).await?;
-    let second = match &args.other {
-        Some(id) => Some(event(&reader.db, &scope, id, &cancel).await?),
-        None => None,
-    };
-    let (old, new) = match &second {
-        Some(second) => (&first.new_state, &second.new_state),
-        None => (&first.previous_state, &first.new_state),
-    };
+    let sides = Sides::find(context, &args.operands, &cancel).await?;
     let options = Options { budget: BUDGET, as_sets: args.sets, rules: context.rules()? };
     let begun = Instant::now();
     let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
-    let compared =
-        diff::compare(old.as_ref().map(Json::as_str), new.as_ref().map(Json::as_str), &options, &elapsed);
+    let compared = diff::compare(sides.old.as_deref(), sides.new.as_deref(), &options, &elapsed);
     if cancel.is_cancelled() {
         return Err(Error::new(Kind::Interrupted, "stopped"));
     }
+    for warning in sides.warnings() {
+        context.out.remark(warning);
+    }
     let mut out = context.out.results();
     match args.format.unwrap_or(Format::Table) {
-        Format::Json => json::write_line(&mut out, &document(&scope, &args, &compared))?,
+        Format::Json => json::write_line(&mut out, &document(&sides, &compared))?,
         Format::Ndjson => {
             compared.changes().iter().try_for_each(|c| json::write_line(&mut out, &ChangeJson::from(c)))?;
         }
@@ -124,18 +109,12 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
     if compared.differs() { Err(Error::silent(Kind::Finding)) } else { Ok(()) }
 }
 
-async fn event(db: &ReadDb, scope: &OrgScope, id: &str, cancel: &CancellationToken) -> Result<Event> {
-    timeline::event(db, scope, id, None, cancel).await?.ok_or_else(|| {
-        let message = format!("organisation '{}' has no event '{}'", scope.organization(), id.escape_debug());
-        Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
-    })
-}
-
 #[derive(serde::Serialize)]
 struct Document<'a> {
     schema_version: u32,
-    organization_id: &'a str,
-    events: Vec<&'a str>,
+    /// Null for files.
+    organization_id: Option<&'a str>,
+    events: &'a [String],
     /// `structural`, or less where the states are too large or no JSON of ours: `lines`, `hashes`; or
     /// `nothing_recorded`.
     comparison: &'static str,
@@ -143,15 +122,15 @@ struct Document<'a> {
     reason: Option<&'a str>,
     differs: bool,
     changes: Vec<ChangeJson<'a>>,
+    /// Paths that changed without an event, so that their value at the time asked for is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<UnknownJson<'a>>,
 }
 
-/// A JSON value that is written as it is stored, digit by digit.
-pub(super) struct Stored<'a>(pub(super) &'a str);
-
-impl Serialize for Stored<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::from_str::<&RawValue>(self.0).map_err(S::Error::custom)?.serialize(serializer)
-    }
+#[derive(serde::Serialize)]
+struct UnknownJson<'a> {
+    old: &'a [String],
+    new: &'a [String],
 }
 
 /// A change; an absent value is null, and `kind` says that it is absent.
@@ -159,8 +138,8 @@ impl Serialize for Stored<'_> {
 struct ChangeJson<'a> {
     path: &'a str,
     kind: &'static str,
-    old: Option<Stored<'a>>,
-    new: Option<Stored<'a>>,
+    old: Option<json::Stored<'a>>,
+    new: Option<json::Stored<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
     significance: &'static str,
@@ -172,8 +151,8 @@ impl<'a> From<&'a Change<'_>> for ChangeJson<'a> {
         Self {
             path: &change.path,
             kind: change.kind.as_str(),
-            old: change.old.map(Stored),
-            new: change.new.map(Stored),
+            old: change.old.map(json::Stored),
+            new: change.new.map(json::Stored),
             from: change.from.as_deref(),
             significance: change.rank.as_str(),
             secret: change.secret,
@@ -181,21 +160,23 @@ impl<'a> From<&'a Change<'_>> for ChangeJson<'a> {
     }
 }
 
-fn document<'a>(scope: &'a OrgScope, args: &'a DiffArgs, compared: &'a Comparison<'_>) -> Document<'a> {
+fn document<'a>(sides: &'a Sides, compared: &'a Comparison<'_>) -> Document<'a> {
     let (comparison, reason) = match &compared.detail {
         Detail::NothingRecorded => ("nothing_recorded", None),
         Detail::Structural { .. } => ("structural", None),
         Detail::Lines { why, .. } => ("lines", Some(why.as_str())),
         Detail::Hashes { why, .. } => ("hashes", Some(why.as_str())),
     };
+    let [old, new] = &sides.unknown;
     Document {
         schema_version: json::SCHEMA_VERSION,
-        organization_id: scope.organization().as_str(),
-        events: [Some(&args.event), args.other.as_ref()].into_iter().flatten().map(String::as_str).collect(),
+        organization_id: sides.organization.as_deref(),
+        events: &sides.events,
         comparison,
         reason,
         differs: compared.differs(),
         changes: compared.changes().iter().map(ChangeJson::from).collect(),
+        unknown: (!old.is_empty() || !new.is_empty()).then_some(UnknownJson { old, new }),
     }
 }
 

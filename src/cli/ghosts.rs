@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, args: GhostsArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
     let query = args.filter.query(context, &reader, scope, &cancel).await?;
     let bar = progress_bar(context.out);
-    let found = verify::ghosts(&reader.db, &query, &|events| bar.set_position(events), &cancel).await;
+    let found = verify::ghosts(&reader.db, &query, &|sight| bar.set_position(sight.events), &cancel).await;
     bar.finish_and_clear();
     let found = found?;
     let mut out = context.out.results();

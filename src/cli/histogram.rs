@@ -1,10 +1,12 @@
 //! `agenttrace histogram`
 
 use super::Context;
-use super::asked::{Window, refuse_the_immense, wants_json};
+use super::asked::{self, Window, refuse_the_immense, wants_json};
 use super::filter::{FilterArgs, HELP};
+use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::export::{json, report};
+use crate::store::answers;
 use crate::store::histogram::{self, Histogram};
 use crate::store::timeline::Query;
 use std::io::Write;
@@ -22,6 +24,9 @@ pub struct HistogramArgs {
     /// Count also where very many events have to be gone through
     #[arg(long)]
     pub force: bool,
+    /// Count again also what a shared cache knows
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 /// Runs it.
@@ -35,17 +40,25 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
     let query = args.asked.query(context, &reader, scope, &cancel).await?;
     refuse_the_immense(&reader, &query, args.force, &cancel).await?;
-    let histogram = histogram::histogram(&reader.db, &query, args.buckets, &|_| {}, &cancel).await?;
+    let wanted = asked::freshness(args.fresh);
+    let answer =
+        answers::histogram(&reader.db, &query, args.buckets, wanted, &|_| {}, &cancel).await?;
+    asked::remark_on_age(context, &answer);
+    let (histogram, counted_at) = (answer.value, answer.since);
     let mut out = context.out.results();
     if json {
-        json::write_line(&mut out, &document(&query, &histogram))?;
+        json::write_line(&mut out, &document(&query, &histogram, counted_at))?;
     } else {
         report::write_histogram(&mut out, &histogram, context.out.style().width)?;
     }
     Ok(out.flush()?)
 }
 
-fn document(query: &Query, histogram: &Histogram) -> impl serde::Serialize {
+fn document(
+    query: &Query,
+    histogram: &Histogram,
+    counted_at: Option<Timestamp>,
+) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
     struct Document {
         schema_version: u32,
@@ -54,6 +67,8 @@ fn document(query: &Query, histogram: &Histogram) -> impl serde::Serialize {
         window: Window,
         bucket_seconds: i64,
         events: u64,
+        /// When the oldest part was counted, if that was earlier.
+        counted_at: Option<Timestamp>,
         buckets: Vec<Bucket>,
     }
     #[derive(serde::Serialize)]
@@ -69,6 +84,7 @@ fn document(query: &Query, histogram: &Histogram) -> impl serde::Serialize {
         window: query.range.into(),
         bucket_seconds: histogram.seconds,
         events: histogram.buckets.iter().map(|b| b.events).sum(),
+        counted_at,
         buckets: histogram.buckets.iter().map(bucket).collect(),
     }
 }

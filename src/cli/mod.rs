@@ -22,6 +22,7 @@ mod out;
 mod resource;
 mod search;
 mod show;
+mod sides;
 mod summary;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! `agenttrace resource`
 
-use super::diff::{BUDGET, Stored};
+use super::sides::{BUDGET, MOST_EVENTS, no_events};
 use super::{Context, Format};
 use crate::diff::history::{self, At, Blame, BlameError, Known, Origin, Version};
 use crate::diff::json::Limits;
@@ -8,7 +8,7 @@ use crate::diff::rows::{self, View};
 use crate::diff::{Count, Options, change_count, compare, tree, unhurried};
 use crate::domain::{OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::export::json;
+use crate::export::json::{self, Stored};
 use crate::store;
 use std::io::{self, Write};
 
@@ -37,7 +37,7 @@ pub struct ResourceArgs {
     #[arg(long)]
     pub show_secrets: bool,
     /// Greatest number of events, newest first
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = MOST_EVENTS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 }
 
@@ -61,20 +61,11 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
     let (kind, id) = (&args.resource_type, &args.resource_id);
     let resource = store::history::Resource { kind: kind.clone(), id: id.clone() };
-    let nothing = || {
-        let message = format!(
-            "organisation '{}' has no event of {}/{}",
-            scope.organization(),
-            kind.escape_debug(),
-            id.escape_debug()
-        );
-        Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
-    };
     let mut out = context.out.results();
     if args.access {
         let access = store::history::access(&reader.db, &scope, &resource, &cancel).await?;
         if access.is_empty() {
-            return Err(nothing());
+            return Err(no_events(&scope, &resource));
         }
         if format == Format::Json {
             super::access::write_json(&mut out, &scope, &resource, &access)?;
@@ -85,7 +76,7 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     }
     let events = store::history::events(&reader.db, &scope, &resource, None, args.limit, &cancel).await?;
     if events.is_empty() {
-        return Err(nothing());
+        return Err(no_events(&scope, &resource));
     }
     if events.len() == args.limit as usize {
         context.out.remark(format_args!("only the newest {} events were read (--limit)", events.len()));

@@ -1,12 +1,13 @@
 //! `agenttrace summary`
 
 use super::Context;
-use super::asked::{Window, refuse_the_immense, wants_json};
+use super::asked::{self, Window, refuse_the_immense, wants_json};
 use super::filter::{FilterArgs, HELP};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::export::{json, report};
-use crate::store::summary::{self, By, Group, Summary};
+use crate::store::answers;
+use crate::store::summary::{By, Group, Summary};
 use crate::store::timeline::Query;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value};
@@ -31,6 +32,9 @@ pub struct SummaryArgs {
     /// Add up also where very many events have to be gone through
     #[arg(long)]
     pub force: bool,
+    /// Count again also what a shared cache knows
+    #[arg(long)]
+    pub fresh: bool,
 }
 
 fn by_parser() -> impl TypedValueParser<Value = By> {
@@ -53,10 +57,14 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
     let cancel = super::cancel_on_interrupt();
     let query = args.asked.query(context, &reader, scope, &cancel).await?;
     refuse_the_immense(&reader, &query, args.force, &cancel).await?;
-    let summary = summary::groups(&reader.db, &query, &by, args.actors, args.limit, &cancel).await?;
+    let wanted = asked::freshness(args.fresh);
+    let answer =
+        answers::groups(&reader.db, &query, &by, args.actors, args.limit, wanted, &cancel).await?;
+    asked::remark_on_age(context, &answer);
+    let (summary, counted_at) = (answer.value, answer.since);
     let mut out = context.out.results();
     if json {
-        json::write_line(&mut out, &document(&query, &by, &summary))?;
+        json::write_line(&mut out, &document(&query, &by, &summary, counted_at))?;
     } else {
         report::write_summary(&mut out, &by, &summary, args.actors)?;
         let shown = summary.groups.len() as u64;
@@ -90,7 +98,12 @@ pub(super) fn object(by: &[By], group: &Group) -> Map<String, Value> {
     object
 }
 
-fn document(query: &Query, by: &[By], summary: &Summary) -> impl serde::Serialize {
+fn document(
+    query: &Query,
+    by: &[By],
+    summary: &Summary,
+    counted_at: Option<Timestamp>,
+) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
     struct Document {
         schema_version: u32,
@@ -101,6 +114,8 @@ fn document(query: &Query, by: &[By], summary: &Summary) -> impl serde::Serializ
         events: u64,
         all_groups: u64,
         from_daily_summary_until: Option<String>,
+        /// When the oldest part was counted, if that was earlier.
+        counted_at: Option<Timestamp>,
         groups: Vec<Map<String, Value>>,
     }
     Document {
@@ -112,6 +127,7 @@ fn document(query: &Query, by: &[By], summary: &Summary) -> impl serde::Serializ
         events: summary.events,
         all_groups: summary.all_groups,
         from_daily_summary_until: summary.view_until.map(Timestamp::to_rfc3339),
+        counted_at,
         groups: summary.groups.iter().map(|group| object(by, group)).collect(),
     }
 }

@@ -133,10 +133,12 @@ async fn verify_one(
     let bar = progress_bar(context.out, &scope);
     let request = Request { scope, range, links_only: args.links_only, jobs: args.jobs.into() };
     let anchor = if args.incremental { anchor(context, reader, &request.scope, cancel).await? } else { None };
-    let mut verifying = Box::pin(async {
+    let (db, whole, read, stop) = (reader.db.clone(), request.clone(), gauge.clone(), cancel.clone());
+    // A task of its own runs where its socket is waited for; out here each answer would wake up two threads.
+    let mut verifying = tokio::spawn(async move {
         match &anchor {
-            Some(anchor) => verify::verify_since(&reader.db, &request, anchor, &gauge, cancel).await,
-            None => verify::verify(&reader.db, &request, &gauge, cancel).await,
+            Some(anchor) => verify::verify_since(&db, &whole, anchor, &read, &stop).await,
+            None => verify::verify(&db, &whole, &read, &stop).await,
         }
     });
     let report = loop {
@@ -152,7 +154,7 @@ async fn verify_one(
         }
     };
     bar.finish_and_clear();
-    let report = report?;
+    let report = report.map_err(|e| Error::could_not_run(format!("the verification failed: {e}")))??;
     if let Some(anchor) = &report.anchor {
         let kept = case::folder().and_then(|folder| {
             verified::append(&folder.join(verified::FILE), &report.organization_id, anchor)

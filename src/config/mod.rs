@@ -29,6 +29,8 @@ pub struct Config {
     pub window: Span,
     /// Longest time an interactive statement may take.
     pub timeout: Span,
+    /// Redis server over which counts and sums are shared.
+    pub cache_url: Option<Secret>,
     /// Words that say what matters in a state.
     pub diff: DiffWords,
     /// Databases by name.
@@ -117,6 +119,7 @@ struct RawConfig {
     profile: Option<String>,
     window: Option<String>,
     timeout: Option<String>,
+    cache_url: Option<Secret>,
     diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
@@ -137,6 +140,7 @@ impl Default for Config {
             profile: None,
             window: Span::days(90),
             timeout: Span::seconds(30),
+            cache_url: None,
             diff: DiffWords::default(),
             profiles: BTreeMap::new(),
         }
@@ -213,6 +217,7 @@ impl Config {
             profile: raw.profile,
             window: span("window", raw.window)?.unwrap_or(defaults.window),
             timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
+            cache_url: raw.cache_url,
             diff: raw.diff,
             profiles,
         })
@@ -225,6 +230,7 @@ impl Config {
             profile: self.profile.clone(),
             window: Some(self.window.to_string()),
             timeout: Some(self.timeout.to_string()),
+            cache_url: self.cache_url.as_ref().map(shown),
             diff: self.diff.clone(),
             profiles: self
                 .profiles
@@ -369,6 +375,7 @@ mod tests {
             profile: Some(String::new()),
             window: Some(String::new()),
             timeout: Some(String::new()),
+            cache_url: Some(Secret::new("")),
             diff: DiffWords {
                 privilege: Some(Vec::new()),
                 secret: Some(Vec::new()),

@@ -120,6 +120,8 @@ pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<Strin
     let choice = match (choice, &config.profile) {
         (Some(choice), _) => choice,
         (None, Some(name)) => profile(config, flags, name)?,
+        // Only the private server has databases that go by a name alone.
+        (None, None) if flags.database.is_some() => profile(config, flags, DEMO_PROFILE)?,
         (None, None) => return Err(nothing_configured()),
     };
     if flags.database.is_some() && !matches!(choice.place, Place::Private { .. }) {
@@ -176,15 +178,15 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
 fn nothing_configured() -> Error {
     Error::usage("no database is named yet")
         .hint(
-            "agenttrace demo                       a private PostgreSQL with a realistic trail: look around",
+            "agenttrace demo                        a private PostgreSQL with a realistic trail: look around",
         )
         .hint(
-            "agenttrace --database-url URL         your own, such as postgres://analyst@db.example.com/audit",
+            "agenttrace --database-url URL          your own, such as postgres://analyst@db.example.com/audit",
         )
         .hint(
-            "agenttrace --profile demo ingest FILE load a log file into the private server, then look at it",
+            "agenttrace --database NAME ingest FILE load a log file into the private server, then look at it",
         )
-        .hint("agenttrace config path                where a configuration with profiles would be")
+        .hint("agenttrace config path                 where a configuration with profiles would be")
 }
 
 #[cfg(test)]
@@ -239,8 +241,9 @@ mod tests {
     fn another_database_is_for_the_private_server_only() {
         let flags = Flags { database: Some("case7".into()), ..Flags::default() };
         assert!(choose(&Config::default(), &flags, both).is_err());
+        let private = Place::Private { database: "case7".into() };
+        assert_eq!(choose(&Config::default(), &flags, |_| None).unwrap().place, private);
         let flags = Flags { profile: Some("demo".into()), ..flags };
-        let choice = choose(&Config::default(), &flags, both).unwrap();
-        assert_eq!(choice.place, Place::Private { database: "case7".into() });
+        assert_eq!(choose(&Config::default(), &flags, both).unwrap().place, private);
     }
 }

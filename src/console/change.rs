@@ -328,7 +328,7 @@ fn push(cells: &mut [Cell], text: Safe, role: Role) {
 }
 
 /// How the roles of a difference look.
-fn theme_role(role: rows::Role) -> Role {
+pub(crate) fn theme_role(role: rows::Role) -> Role {
     match role {
         rows::Role::Plain => Role::Text,
         rows::Role::Dim => Role::Muted,

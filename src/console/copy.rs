@@ -4,13 +4,15 @@
 use super::change::CAP;
 use super::keymap::Action;
 use super::layout::Focus;
-use super::model::Model;
+use super::model::{Model, Page};
 use crate::diff::json::{Doc, Limits};
 use crate::domain::{EventRow, Safe};
 use crate::export::{Record, json};
 
 /// Most bytes that terminals take in one piece: 100 kB in base 64.
 const MAX_BYTES: usize = 74_994;
+
+const TOO_LONG: &str = "too long for the clipboard of a terminal";
 
 /// The text for an action, or why there is none.
 pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
@@ -25,11 +27,13 @@ pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str
         Action::CopyJson => {
             json::text(&Record::from(row)).map_err(|_| "the event cannot be written as JSON")?
         }
+        Action::CopyCommand if model.change.travels() => state_command(&model.setup.flags, row),
         Action::CopyCommand => command(&model.setup.flags, row),
-        Action::CopyPath => place(model)?.to_owned(),
-        _ => value(model, place(model)?)?,
+        Action::CopyState => state(model)?,
+        Action::CopyPath => place(model)?,
+        _ => value(model)?,
     };
-    if text.len() > MAX_BYTES { Err("too long for the clipboard of a terminal") } else { Ok(text) }
+    if text.len() > MAX_BYTES { Err(TOO_LONG) } else { Ok(text) }
 }
 
 fn line(row: &EventRow) -> String {
@@ -40,20 +44,37 @@ fn line(row: &EventRow) -> String {
     Safe::from_untrusted(&format!("{} {resource} {}", parts.join(" "), row.event_id)).to_string()
 }
 
-/// The command that says the same of the view as the console does, for a shell.
+/// The state shown while time is travelled, else the one after the event, exactly as stored.
+fn state(model: &Model) -> Result<String, &'static str> {
+    if let Some(state) = model.change.state_shown() {
+        return state.map(|text| json::visible(&text)).ok_or("no state was recorded there");
+    }
+    let whole = model.change.state_after().ok_or("no whole state after this event is here")?;
+    Ok(json::visible(whole))
+}
+
+/// The command that says the same of the view as the console does.
 pub(super) fn listing(model: &Model, command: &str) -> Option<String> {
     let place = model.history.current()?;
-    let organization = place.organization.as_str();
-    Some(in_shell(command, &model.setup.flags, organization, place.text.trim()))
+    let text = place.text.trim();
+    let about = if text.is_empty() { Vec::new() } else { vec![text] };
+    Some(in_shell(command, &model.setup.flags, place.organization.as_str(), &[], &about))
 }
 
-/// The command that shows the event, for a shell.
+/// The command that shows the state of the resource after the event.
+fn state_command(flags: &[String], row: &EventRow) -> String {
+    let time = row.timestamp.to_rfc3339();
+    let options = ["--at", &time, "--format", "json"];
+    in_shell("resource", flags, &row.organization_id, &options, &[&row.resource_type, &row.resource_id])
+}
+
+/// The command that shows the event.
 fn command(flags: &[String], row: &EventRow) -> String {
-    in_shell("show", flags, &row.organization_id, &row.event_id)
+    in_shell("show", flags, &row.organization_id, &[], &[&row.event_id])
 }
 
-/// A command about something in an organisation.
-fn in_shell(command: &str, flags: &[String], organization: &str, about: &str) -> String {
+/// A command about something in an organisation, for a shell.
+fn in_shell(command: &str, flags: &[String], organization: &str, options: &[&str], about: &[&str]) -> String {
     let quoted = |text: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
         if !text.is_empty() && text.chars().all(plain) {
@@ -62,23 +83,39 @@ fn in_shell(command: &str, flags: &[String], organization: &str, about: &str) ->
             format!("'{}'", text.replace('\'', r"'\''"))
         }
     };
-    let mut words = vec!["agenttrace".to_owned(), command.to_owned()];
-    words.extend(flags.iter().map(|flag| quoted(flag)));
-    words.extend(["--org".to_owned(), quoted(organization)]);
+    let mut words = vec!["agenttrace", command];
+    words.extend(flags.iter().map(String::as_str));
+    words.extend(["--org", organization]);
+    words.extend(options);
     if !about.is_empty() {
         // What begins with - is no option.
-        words.extend(["--".to_owned(), quoted(about)]);
+        words.push("--");
+        words.extend(about);
     }
+    let words: Vec<String> = words.into_iter().map(quoted).collect();
     Safe::from_untrusted(&words.join(" ")).to_string()
 }
 
-/// The place under the cursor of the change pane (JSON Pointer).
-fn place(model: &Model) -> Result<&str, &'static str> {
+/// The place under the cursor of the tree or of the change pane, within the state (JSON Pointer).
+fn place(model: &Model) -> Result<String, &'static str> {
+    if let Some(Page::Tree(tree)) = &model.page {
+        return tree.place().map(|(_, pointer)| pointer).ok_or("there is no tree");
+    }
     let there = model.focus == Focus::Change;
-    there.then(|| model.change.pointer()).flatten().ok_or("no path is under the cursor: 3 goes to the change")
+    let pointer = there.then(|| model.change.pointer()).flatten();
+    pointer.map(str::to_owned).ok_or("no path is under the cursor: 3 goes to the change")
 }
 
-fn value(model: &Model, pointer: &str) -> Result<String, &'static str> {
+fn value(model: &Model) -> Result<String, &'static str> {
+    if let Some(Page::Tree(tree)) = &model.page {
+        let (outline, at) = tree.outline().zip(tree.node()).ok_or("there is no tree")?;
+        // Not to be written out only to be refused.
+        if outline.doc().text(at).len() > MAX_BYTES {
+            return Err(TOO_LONG);
+        }
+        return Ok(json::visible(&outline.shown(at, tree.view())));
+    }
+    let pointer = &place(model)?;
     let limits = Limits { bytes: CAP as usize, nodes: CAP as usize };
     for state in model.change.texts() {
         if let Ok(doc) = Doc::parse(state, limits)
@@ -106,7 +143,7 @@ mod tests {
             r"agenttrace show --profile 'my demo' --org acme -- 'it'\''s; rm -rf \x1B[31m'"
         );
         let filter = r#"-ua~"it's" since:-7d"#;
-        let listing = in_shell("events", &[], "acme", filter);
+        let listing = in_shell("events", &[], "acme", &[], &[filter]);
         assert_eq!(listing, r#"agenttrace events --org acme -- '-ua~"it'\''s" since:-7d'"#);
         // The shell itself reads it back.
         let words = std::process::Command::new("sh")

@@ -1,23 +1,29 @@
 //! The one place that runs work: it owns every task, its cancellation and its result, and the connections.
 
 use super::change::{self, CAP, States};
+use super::hunt;
 use super::life;
 use super::marks;
-use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, What, Work};
+use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Told, What, Work};
 use super::pricing::Pricing;
 use super::scan;
 use super::sheets;
 use super::shelf;
 use super::slots::{Slot, Ticket};
+use super::travel;
+use super::tree;
 use super::window::PAGE;
 use crate::case::{self, accepted, lists};
 use crate::config::Target;
-use crate::diff::Options;
+use crate::diff::rows::View;
+use crate::diff::{Options, outline};
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, ReadSettings, StoreError, bounds, cost, history, links, organizations, values};
-use crate::verify::{self, Progress};
+use crate::store::{
+    ReadDb, ReadSettings, StoreError, answers, bounds, cost, history, links, organizations, values,
+};
+use crate::verify;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +44,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 type Result = std::result::Result<(Output, Option<ReadDb>), Failure>;
 
 /// How far the work of a ticket has come.
-type Word = (Ticket, Progress);
+type Word = (Ticket, Told);
 
 /// Runs effects. A `JoinSet` reports every task exactly once, also one that panicked.
 #[derive(Debug)]
@@ -98,9 +104,9 @@ impl Executor {
                         let options = Arc::clone(&self.options);
                         let pricing = Arc::clone(&self.pricing);
                         let told = self.told.0.clone();
-                        let tell = move |progress| {
+                        let tell = move |word| {
                             // Nobody listens any more when the console is being left.
-                            let _ = told.send((ticket, progress));
+                            let _ = told.send((ticket, word));
                         };
                         self.tasks.spawn(async move {
                             Ok((perform(&db, work, (&options, &pricing), tell, &token).await?, None))
@@ -124,7 +130,7 @@ impl Executor {
         loop {
             let ended = tokio::select! {
                 Some(ended) = self.tasks.join_next_with_id() => ended,
-                Some((ticket, progress)) = self.told.1.recv() => return What::Progress(ticket, progress),
+                Some((ticket, told)) = self.told.1.recv() => return What::Progress(ticket, told),
             };
             let (id, outcome) = match ended {
                 Ok((id, result)) => (id, self.outcome(result)),
@@ -184,7 +190,7 @@ async fn perform(
     db: &ReadDb,
     work: Work,
     (options, pricing): (&Arc<Options>, &Pricing),
-    tell: impl Fn(Progress) + Sync,
+    tell: impl Fn(Told) + Sync,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
     Ok(match work {
@@ -211,7 +217,9 @@ async fn perform(
             Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
-        Work::Count(query) => Output::Counted(timeline::count(db, &query, COUNT_BUDGET, cancel).await?),
+        Work::Count(query, wanted) => {
+            Output::Counted(answers::count(db, &query, COUNT_BUDGET, wanted, cancel).await?)
+        }
         Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
         Work::VerifyEvent(scope, key, thorough) => {
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
@@ -230,11 +238,35 @@ async fn perform(
             kept.map_err(|e| Failure::because(&e.to_string()))?;
             Output::Accepted(record)
         }
-        Work::VerifyTrail(scope) => {
-            Output::TrailVerified(Box::new(scan::trail(db, scope, tell, cancel).await?))
-        }
+        Work::VerifyTrail(scope) => Output::TrailVerified(Box::new(
+            scan::trail(db, scope, |progress| tell(Told::Verifying(progress)), cancel).await?,
+        )),
         Work::Event(scope, key, cap) => {
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
+        }
+        Work::Ghosts(query) => Output::Ghosts(Box::new(hunt::ghosts(db, &query, tell, cancel).await?)),
+        Work::Tree(scope, key) => {
+            let view = View { rules: options.rules.clone(), ..View::default() };
+            match tree::read(db, &scope, &key, cancel).await? {
+                Some(event) => {
+                    let outline = aside(move || tree::build(&event)).await??;
+                    Output::Tree(Some(Box::new((outline, view))))
+                }
+                None => Output::Tree(None),
+            }
+        }
+        Work::TreeFind(doc, view, text) => {
+            let cancel = cancel.clone();
+            let find = move || {
+                let hits = outline::hits(&doc.doc(), &text, &view, &|| cancel.is_cancelled());
+                hits.map(|hits| Output::TreeHits(text, hits))
+            };
+            aside(find).await?.ok_or(StoreError::Cancelled)?
+        }
+        Work::TreePaths(doc, text, most) => {
+            let cancel = cancel.clone();
+            let find = move || outline::paths(&doc.doc(), &text, most, &|| cancel.is_cancelled());
+            Output::TreePaths(aside(find).await?.ok_or(StoreError::Cancelled)?)
         }
         Work::LayOut(states, form) => {
             let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
@@ -255,9 +287,21 @@ async fn perform(
             let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
             let work = move || {
                 let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
-                life::state(&moment, &form, &options, &elapsed)
+                travel::state(&moment, &form, &options, &elapsed)
             };
             Output::LaidOut(aside(work).await?)
+        }
+        Work::StateAt(chronicle, index, form) => {
+            let (options, cancel, begun) = (Arc::clone(options), cancel.clone(), Instant::now());
+            let work = move || {
+                let elapsed = || if cancel.is_cancelled() { Duration::MAX } else { begun.elapsed() };
+                travel::state_at(&chronicle, index, &form, &options, &elapsed)
+            };
+            Output::LaidOut(aside(work).await?)
+        }
+        Work::Chronicle(scope, resource) => {
+            let found = travel::chronicle(db, &scope, &resource, cancel).await?;
+            Output::Chronicle(resource, found.map(Arc::new))
         }
         Work::Find(query, seek) => {
             let page = timeline::page(db, &query, &seek, 1, cancel).await?;
@@ -283,8 +327,8 @@ async fn perform(
             let found = values::of(db, &scope, field, &begun, cancel).await?;
             Output::Values(field, begun, found)
         }
-        Work::Sheet(query, subject, width) => {
-            Output::Sheet(sheets::work_out(db, &query, subject, width, cancel).await?)
+        Work::Sheet(query, subject, width, wanted) => {
+            Output::Sheet(sheets::work_out(db, &query, subject, width, wanted, cancel).await?)
         }
         Work::Version { scope, resource, of, older } => {
             let found = history::neighbour(db, &scope, &resource, &of, older, cancel).await?;

@@ -67,11 +67,16 @@ actions! {
         Compare "compare" "compare" "compare with the marked event; again: with the state before";
         PreviousVersion "previous-version" "version before" "the version of this resource before, in a view of its history";
         NextVersion "next-version" "version after" "the version of this resource after, in a view of its history";
+        FirstVersion "first-version" "first version" "the first version of this resource";
+        LastVersion "last-version" "last version" "the last version of this resource";
+        Time "time" "time" "go to a time: of the view, or of the resource while its states are shown";
         Blame "blame" "blame" "who last set each value of this resource; Enter goes to the event";
         State "state" "state" "the state of this resource after the event";
+        Tree "tree" "tree" "the event and its states as a tree";
         Verify "verify" "verify" "verify the rows on the screen, large ones too";
         VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
         Accept "accept" "accept" "accept the finding gone to, with a reason";
+        Ghosts "ghosts" "ghosts" "changes without an event: the list, or where to look for them";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";
         PreviousFinding "previous-finding" "previous finding" "go to the event of the finding before";
         Plan "plan" "plan" "how this view is found: index, plan, cost";
@@ -88,6 +93,14 @@ actions! {
         Help "help" "help" "the keys";
         Quit "quit" "quit" "close this view; at the first one, leave";
     }
+    Tree {
+        Collapse "collapse" "fold" "fold; from what is folded, out";
+        Expand "expand" "unfold" "unfold; into what is unfolded";
+        ExpandAll "expand-all" "unfold all" "unfold everything below";
+        CollapseAll "collapse-all" "fold all" "fold everything below";
+        Levels "levels" "levels" "unfold so many levels below, says the next key (0 to 9)";
+        FindPath "find-path" "path" "go to a path by some of its letters";
+    }
     Editor {
         Submit "submit" "run" "run the filter; run the action";
         Leave "leave" "leave" "leave without a change";
@@ -102,6 +115,7 @@ actions! {
     Copy {
         CopyRow "row" "row" "the event in one line";
         CopyValue "value" "value" "the value under the cursor of the change";
+        CopyState "state" "state" "the state after the event, or the one that is shown";
         CopyPath "path" "path" "its path (JSON Pointer)";
         CopyCommand "command" "command" "the command that shows the event";
         CopyListing "listing" "listing" "the command that lists this view";
@@ -125,6 +139,8 @@ pub enum Section {
     Move,
     /// Wherever no text is typed and no question is open.
     Global,
+    /// In the tree of an event; these go before the keys of the panes.
+    Tree,
     /// While text is typed.
     Editor,
     /// After the key that copies.
@@ -136,13 +152,15 @@ pub enum Section {
 }
 
 impl Section {
-    const ALL: [Self; 6] = [Self::Move, Self::Global, Self::Editor, Self::Copy, Self::Confirm, Self::Always];
+    const ALL: [Self; 7] =
+        [Self::Move, Self::Global, Self::Tree, Self::Editor, Self::Copy, Self::Confirm, Self::Always];
 
     /// Its name in the keymap.
     const fn name(self) -> &'static str {
         match self {
             Self::Move => "move",
             Self::Global => "global",
+            Self::Tree => "tree",
             Self::Editor => "editor",
             Self::Copy => "copy",
             Self::Confirm => "confirm",
@@ -155,6 +173,7 @@ impl Section {
         match self {
             Self::Move => "Moving",
             Self::Global => "Views and panes",
+            Self::Tree => "In a tree",
             Self::Editor => "While typing",
             Self::Copy => "To be copied",
             Self::Confirm => "At a question",
@@ -167,7 +186,10 @@ impl Section {
         self == other
             || self == Self::Always
             || other == Self::Always
-            || matches!((self, other), (Self::Move, Self::Global) | (Self::Global, Self::Move))
+            || matches!(
+                (self, other),
+                (Self::Move, Self::Global | Self::Tree) | (Self::Global | Self::Tree, Self::Move)
+            )
     }
 }
 
@@ -176,6 +198,8 @@ impl Section {
 pub enum Context {
     /// A pane, or help, has the keys.
     Pane,
+    /// A tree has the keys.
+    Tree,
     /// A list to choose from has the keys.
     Chooser,
     /// A line of text has the keys.
@@ -191,6 +215,7 @@ impl Context {
     const fn sections(self) -> &'static [Section] {
         match self {
             Self::Pane => &[Section::Always, Section::Move, Section::Global],
+            Self::Tree => &[Section::Always, Section::Tree, Section::Move, Section::Global],
             Self::Chooser => &[Section::Always, Section::Move],
             Self::Editor => &[Section::Always, Section::Editor],
             Self::Copy => &[Section::Always, Section::Copy],
@@ -324,7 +349,7 @@ pub fn markdown() -> Result<String, KeymapError> {
         let keys: Vec<String> =
             keymap.keys_of(*action).iter().map(|k| format!("`{}`", k.replace('|', "\\|"))).collect();
         let written = match action.section() {
-            Section::Editor | Section::Copy | Section::Confirm => {
+            Section::Tree | Section::Editor | Section::Copy | Section::Confirm => {
                 writeln!(
                     out,
                     "| {} | {} ({}) |",

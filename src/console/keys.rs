@@ -1,13 +1,15 @@
 //! What keys do, in each context.
 
-use super::change::{CAP, WHOLE};
+use super::browsing;
+use super::changing::{compare, copy, fetch_whole, in_time, look, mark, version};
 use super::filtering::{find, forget_saved, in_choices, in_filter, in_naming, in_saved, in_search, offer};
 use super::history::{History, Place};
+use super::hunting;
 use super::keymap::{Action, Context};
 use super::layout::{Focus, below_title};
-use super::model::{Connection, Model, Overlay, TWICE};
+use super::model::{Connection, Model, Overlay, Page, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
-use super::panes::change::Lens;
+use super::panes::change::{Lens, Way};
 use super::panes::choices::Purpose;
 use super::panes::palette::Palette;
 use super::panes::sheet::{Sheet, Subject};
@@ -17,8 +19,9 @@ use super::slots::Slot;
 use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
 use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, verify_trail};
 use super::zone::Zone;
-use crate::domain::{EventKey, OrgId, OrgScope, Safe};
+use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
+use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crossterm::event::{KeyCode, KeyEvent};
 
@@ -44,6 +47,14 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             Some(Overlay::Naming(asked)) => {
                 asked.editor.input(key);
             }
+            Some(Overlay::Time(line)) => {
+                line.editor.input(key);
+            }
+            Some(Overlay::Seek(line)) => {
+                if line.editor.input(key) {
+                    browsing::typed(model, effects);
+                }
+            }
             _ => model.filter.input(key),
         },
         // Whatever cannot be copied ends the question.
@@ -53,13 +64,16 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
                 forget_saved(model, effects);
             }
         }
-        None => {
-            if let (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) = (&mut model.overlay, key.code)
-                && choices.pick(letter)
-            {
-                act(model, Action::Open, effects);
+        None => match (&mut model.overlay, key.code) {
+            (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) => {
+                if choices.pick(letter) {
+                    act(model, Action::Open, effects);
+                }
             }
-        }
+            (Some(Overlay::Ghosts), KeyCode::Char(letter)) => hunting::chosen(model, letter, effects),
+            (Some(Overlay::Levels), KeyCode::Char(digit)) => browsing::levels(model, digit),
+            _ => {}
+        },
     }
 }
 
@@ -84,12 +98,18 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         Some(Overlay::Accept(asked)) => in_accept(model, asked, action, effects),
         Some(Overlay::Organizations) => in_chooser(model, action, effects),
         Some(Overlay::Search(line)) => in_search(model, line, action, effects),
+        Some(Overlay::Time(line)) => in_time(model, line, action, effects),
+        Some(Overlay::Seek(line)) => browsing::in_seek(model, line, action, effects),
+        // Whatever is no digit, or no letter, ends the question.
+        Some(Overlay::Levels | Overlay::Ghosts) => {}
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
         Some(Overlay::Naming(asked)) => in_naming(model, asked, action, effects),
         Some(Overlay::Saved(chooser)) => in_saved(model, chooser, action),
         Some(Overlay::Help(top)) => in_help(model, top, action),
         Some(Overlay::Sheet(sheet)) => in_sheet(model, sheet, action, effects),
         None if model.filter.is_editing() => in_filter(model, action, effects),
+        None if browsing::in_tree(model, action, effects) => {}
+        None if hunting::in_list(model, action, effects) => {}
         None => in_panes(model, action, effects),
     }
 }
@@ -102,7 +122,7 @@ fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effe
                 return act(model, chosen, effects);
             }
         }
-        Action::Clear => palette = Box::default(),
+        Action::Clear => palette.editor.set(""),
         Action::HistoryBack => palette.step(-1),
         Action::HistoryForward => palette.step(1),
         _ => {}
@@ -151,12 +171,12 @@ fn in_help(model: &mut Model, top: usize, action: Action) {
 }
 
 /// Shows a sheet about the view, its lines being worked out.
-fn open_sheet(model: &mut Model, subject: Subject, effects: &mut Effects) {
+fn open_sheet(model: &mut Model, subject: Subject, wanted: Freshness, effects: &mut Effects) {
     let Some(query) = model.timeline.query.clone() else { return };
     if model.connection == Connection::Up {
         model.overlay = Some(Overlay::Sheet(Box::new(Sheet::new(subject))));
         let width = usize::from(model.size.0).saturating_sub(8);
-        begin(model, Slot::Sheet, Work::Sheet(query, subject, width), effects);
+        begin(model, Slot::Sheet, Work::Sheet(query, subject, width, wanted), effects);
     }
 }
 
@@ -167,16 +187,22 @@ fn in_sheet(model: &mut Model, mut sheet: Box<Sheet>, action: Action, effects: &
         model.overlay = Some(Overlay::Sheet(sheet));
         return;
     }
-    // Any other key closes it.
+    // Any other key closes it; R opens it again.
     if model.slots.abandon(Slot::Sheet) {
         effects.push(Effect::Cancel(Slot::Sheet));
+    }
+    if action == Action::Refresh {
+        open_sheet(model, sheet.subject, Freshness::Now, effects);
     }
 }
 
 fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::Help => model.overlay = Some(Overlay::Help(0)),
-        Action::Palette => model.overlay = Some(Overlay::Palette(Box::default())),
+        Action::Palette => {
+            let in_tree = matches!(model.page, Some(Page::Tree(_)));
+            model.overlay = Some(Overlay::Palette(Box::new(Palette::new(in_tree))));
+        }
         Action::Filter => {
             if let Some(place) = model.history.current() {
                 model.filter.edit(&place.text);
@@ -208,9 +234,9 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Change => model.focus_on(Focus::Change),
         Action::Integrity => model.focus_on(Focus::Integrity),
         Action::Event => model.focus_on(Focus::Event),
-        Action::Plan => open_sheet(model, Subject::Plan, effects),
-        Action::Histogram => open_sheet(model, Subject::Histogram, effects),
-        Action::Summary => open_sheet(model, Subject::Summary, effects),
+        Action::Plan => open_sheet(model, Subject::Plan, Freshness::Recent, effects),
+        Action::Histogram => open_sheet(model, Subject::Histogram, Freshness::Recent, effects),
+        Action::Summary => open_sheet(model, Subject::Summary, Freshness::Recent, effects),
         Action::NextPane => model.focus_on(model.focus.next(1)),
         Action::PreviousPane => model.focus_on(model.focus.next(-1)),
         Action::Zoom => model.zoomed = !model.zoomed,
@@ -253,12 +279,17 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Accept => ask_to_accept(model),
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),
+        Action::Tree => browsing::open_tree(model, effects),
+        Action::Ghosts => hunting::open(model),
         Action::Copy => model.overlay = Some(Overlay::Copy),
         Action::Mark => mark(model),
         Action::Blame => look(model, Lens::Blame),
         Action::State => look(model, Lens::State),
-        Action::PreviousVersion => version(model, true, effects),
-        Action::NextVersion => version(model, false, effects),
+        Action::PreviousVersion => version(model, Way::Older, effects),
+        Action::NextVersion => version(model, Way::Newer, effects),
+        Action::FirstVersion => version(model, Way::First, effects),
+        Action::LastVersion => version(model, Way::Last, effects),
+        Action::Time => model.overlay = Some(Overlay::Time(Box::default())),
         Action::Compare => compare(model, effects),
         Action::Open if model.focus == Focus::Change => {
             let resource = model.timeline.row().map(|r| Resource::of(&r.event));
@@ -270,6 +301,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
                 model.change.toggle_fold();
             }
         }
+        Action::Open if model.focus == Focus::Event => browsing::open_tree(model, effects),
         Action::Open => {
             if model.timeline.row().is_some() {
                 model.focus_on(Focus::Event);
@@ -343,77 +375,6 @@ pub(super) fn lines_of(action: Action, height: usize) -> Option<isize> {
     })
 }
 
-/// Looks at the life of the resource, or at the event again.
-fn look(model: &mut Model, lens: Lens) {
-    if model.areas().change.is_none() {
-        model.focus_on(Focus::Change);
-    }
-    model.change.toggle(lens);
-}
-
-/// Goes to the version of the resource before or after the selected event.
-fn version(model: &mut Model, older: bool, effects: &mut Effects) {
-    if let (Some(place), Some(row)) = (model.history.current(), model.timeline.row()) {
-        let scope = OrgScope::enter(place.organization.clone());
-        let (resource, of) = (Resource::of(&row.event), row.event.key());
-        begin(model, Slot::Version, Work::Version { scope, resource, of, older }, effects);
-    }
-}
-
-/// Copies something about the selected event.
-fn copy(model: &mut Model, action: Action, effects: &mut Effects) {
-    match super::copy::text(model, action) {
-        Ok(text) => {
-            effects.push(Effect::Copy(text));
-            model.notify(Safe::literal("copied, if the terminal allows it"));
-        }
-        Err(reason) => model.notify(Safe::literal(reason)),
-    }
-}
-
-/// Marks the selected event, to compare others with it.
-fn mark(model: &mut Model) {
-    let Some(place) = model.history.current() else { return };
-    let text = if model.change.mark(&place.organization) {
-        "marked: D compares the selected event with it"
-    } else {
-        "no event is marked"
-    };
-    model.notify(Safe::literal(text));
-}
-
-/// Compares with the marked event, or with the state before again.
-fn compare(model: &mut Model, effects: &mut Effects) {
-    let marked = model.history.current().and_then(|p| model.change.marked(&p.organization)).cloned();
-    let Some(key) = marked else {
-        return model.notify(Safe::literal("no event is marked here: Space marks one"));
-    };
-    if model.areas().change.is_none() {
-        model.focus_on(Focus::Change);
-    }
-    if model.change.compare() {
-        fetch(model, Slot::Marked, key, CAP, effects);
-    }
-}
-
-/// Fetches the states of which only the beginning is here.
-fn fetch_whole(model: &mut Model, effects: &mut Effects) {
-    let marked = model.history.current().and_then(|p| model.change.compared(&p.organization)).cloned();
-    for (slot, key) in [(Slot::Event, model.timeline.key()), (Slot::Marked, marked)] {
-        if let Some(key) = key {
-            fetch(model, slot, key, WHOLE, effects);
-        }
-    }
-}
-
-/// Fetches an event of the current organisation with its states.
-fn fetch(model: &mut Model, slot: Slot, key: EventKey, cap: u32, effects: &mut Effects) {
-    if let Some(place) = model.history.current() {
-        let scope = OrgScope::enter(place.organization.clone());
-        begin(model, slot, Work::Event(scope, key, cap), effects);
-    }
-}
-
 fn refresh(model: &mut Model, effects: &mut Effects) {
     match model.connection {
         Connection::Up => {
@@ -421,11 +382,13 @@ fn refresh(model: &mut Model, effects: &mut Effects) {
                 return begin(model, Slot::Organizations, Work::Organizations, effects);
             }
             remember(model);
+            model.timeline.recount = true;
             model.marks.retry();
             if let Some(place) = model.history.current_mut() {
                 // New bounds: the trail may have grown.
                 place.range = None;
             }
+            model.change.forget_versions();
             open(model, effects);
             model.event.hurry(model.at.clock);
         }

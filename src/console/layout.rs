@@ -84,6 +84,12 @@ impl Areas {
         }
     }
 
+    /// Where all panes are, between the filter and the status line.
+    pub(crate) fn body(&self) -> Rect {
+        let y = self.filter.y + self.filter.height;
+        Rect { y, height: self.status.y.saturating_sub(y), ..self.filter }
+    }
+
     fn set(&mut self, pane: Focus, area: Rect) {
         let place = match pane {
             Focus::Timeline => &mut self.timeline,

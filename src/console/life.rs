@@ -1,26 +1,24 @@
-//! The life of a resource in the pane: who last set each value, and the state after an event. Fetched and laid out by
-//! the executor.
+//! The life of a resource in the pane: who last set each value. Fetched and laid out by the executor.
 
-use super::change::{Cell, Form, Laid, Line, MAX_LINES, paragraph, wrapped};
+use super::change::{Cell, Form, Laid, Line, MAX_LINES, paragraph};
 use super::msg::Failure;
 use super::theme::Role;
 use super::zone::relative;
-use crate::diff::history::{self, Blame, BlameError, BlameLine, Known, Origin, Version};
+use crate::diff::Options;
+use crate::diff::history::{self, Blame, BlameError, BlameLine, Origin, Version};
 use crate::diff::json::Limits;
-use crate::diff::rows::{self, Row, View};
-use crate::diff::{Options, compare, tree};
+use crate::diff::rows;
 use crate::domain::{Event, EventKey, OrgScope, Safe, Timestamp};
 use crate::store::ReadDb;
-use crate::store::history::{Excerpt, Moment, Observed, Resource};
+use crate::store::history::Resource;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Most versions that blame goes back.
-const MAX_VERSIONS: u32 = 5_000;
+pub(crate) const MAX_VERSIONS: u32 = 5_000;
 
 /// Bytes of states, as stored, that blame reads without being asked twice.
-const MAX_STORED: u64 = 64 << 20;
+pub(crate) const MAX_STORED: u64 = 64 << 20;
 
 /// A day and a month in microseconds: ages have three colours.
 const AGES: [(i64, Role); 2] = [(86_400_000_000, Role::AgeNew), (30 * 86_400_000_000, Role::AgeRecent)];
@@ -148,93 +146,11 @@ fn blame_line(line: &BlameLine<'_>, events: &[Event], now: Timestamp, options: &
     }
 }
 
-/// The state after an event, with what is unknown of it, and its place among the versions.
-pub(crate) fn state(moment: &Moment, form: &Form, options: &Options, elapsed: &dyn Fn() -> Duration) -> Laid {
-    let width = form.width;
-    let mut heading = vec![scrubber(moment.index, moment.total, width)];
-    let mut say = |text: &str, role| heading.extend(paragraph(text, role, width));
-    let sides = [&moment.version, &moment.next].into_iter().flatten();
-    let in_part = |e: &&Excerpt| !e.is_whole();
-    if sides.clone().flat_map(|o| [o.previous.as_ref(), o.new.as_ref()]).flatten().any(|e| in_part(&e)) {
-        say("a state is too large to be shown here: agenttrace resource TYPE ID --at TIME", Role::Notice);
-        return Laid { heading, lines: Vec::new() };
-    }
-    let (before, following) = (moment.version.as_ref().map(seen), moment.next.as_ref().map(seen));
-    let limits = Limits { bytes: options.budget.bytes, nodes: options.budget.nodes };
-    let (known, unknown, confirmed) = history::state_between(before.as_ref(), following.as_ref(), limits);
-    let text = match known {
-        Known::Absent => {
-            say("the resource does not exist", Role::Notice);
-            return Laid { heading, lines: Vec::new() };
-        }
-        Known::Unknown => {
-            say("unknown: no event recorded the state", Role::Notice);
-            return Laid { heading, lines: Vec::new() };
-        }
-        Known::State(text) => text,
-    };
-    if confirmed {
-        say("the next event saw it so", Role::Muted);
-    } else if unknown.iter().any(String::is_empty) {
-        say("? the next event saw something else altogether", Role::Notice);
-    } else if !unknown.is_empty() {
-        say("? changed without an event before the next one", Role::Notice);
-    }
-    let compared = compare(Some(text), Some(text), options, elapsed);
-    let view =
-        View { width, rules: options.rules.clone(), unfold_all: true, limit: MAX_LINES, ..View::default() };
-    let mut rows: Vec<Row> = tree::unified(&compared, &view);
-    for row in &mut rows {
-        let inside = |p: &&String| !p.is_empty() && row.pointer.as_deref().is_some_and(|at| is_below(at, p));
-        if unknown.iter().any(|p| inside(&p)) {
-            row.mark = '?';
-        }
-    }
-    Laid { heading, lines: wrapped(&rows, width) }
-}
-
-fn seen(event: &Observed) -> Version<'_> {
-    Version {
-        event_id: &event.row.event_id,
-        timestamp: event.row.timestamp,
-        actor_id: &event.row.actor_id,
-        action: &event.row.action,
-        previous: event.previous.as_ref().map(|s| &*s.text),
-        new: event.new.as_ref().map(|s| &*s.text),
-    }
-}
-
-fn is_below(pointer: &str, of: &str) -> bool {
-    pointer.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// `version 17 of 213 ━━━●──────────`
-fn scrubber(index: u64, total: u64, width: usize) -> Line {
-    if index == 0 {
-        let text = if total == 0 { "no version".to_owned() } else { format!("before the first of {total}") };
-        return paragraph(&text, Role::Title, usize::MAX).pop().unwrap_or_default();
-    }
-    let text = format!("version {index} of {total} ");
-    let room = width.saturating_sub(text.len() + 1).min(60);
-    let share = if total > 1 { (index - 1) as f64 / (total - 1) as f64 } else { 1.0 };
-    let done = (share * room.saturating_sub(1) as f64).round() as usize;
-    let bar = |stroke: &str, n: usize| Safe::from_untrusted(&stroke.repeat(n));
-    let rest = room.saturating_sub(done + 1);
-    let pieces = vec![
-        (Safe::from_untrusted(&text), Role::Title),
-        (bar("━", done), Role::Label),
-        (bar("●", usize::from(room > 0)), Role::Title),
-        (bar("─", rest), Role::Muted),
-    ];
-    Line { left: Cell { pieces, ..Cell::default() }, ..Line::default() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::console::change::Layout;
     use crate::console::fixtures::{BASE, event_row};
-    use crate::diff::unhurried;
     use crate::domain::Json;
     use std::collections::BTreeSet;
 
@@ -275,44 +191,5 @@ mod tests {
             ]
         );
         assert_eq!(laid.lines[0].event.as_ref().unwrap().event_id, "e2");
-    }
-
-    #[test]
-    fn of_a_state_the_unknown_parts_are_marked() {
-        let whole = |t: &str| Some(Excerpt { text: t.into(), bytes: t.len() as u64, sha256: None });
-        let observed = |id, old, new| Observed { row: event_row(id, 0), previous: old, new };
-        let mut moment = Moment {
-            version: Some(observed("e1", None, whole(r#"{"a": 1, "b": [1]}"#))),
-            next: Some(observed("e2", whole(r#"{"a": 1, "b": [2]}"#), None)),
-            index: 2,
-            total: 3,
-        };
-        let shown = |moment: &Moment| {
-            let laid = state(moment, &FORM, &Options::default(), &unhurried);
-            (text(&laid.heading), text(&laid.lines))
-        };
-        let (heading, lines) = shown(&moment);
-        assert!(heading[0].starts_with("version 2 of 3 ━") && heading[0].contains('●'), "{heading:?}");
-        assert_eq!(heading[1], "? changed without an event before the next one");
-        assert!(lines.contains(&"    \"a\": 1".to_owned()), "{lines:?}");
-        assert!(lines.iter().any(|l| l.starts_with('?')), "{lines:?}");
-        moment.version = None;
-        moment.index = 0;
-        let (heading, lines) = shown(&moment);
-        assert_eq!(heading, ["before the first of 3", "unknown: no event recorded the state"]);
-        assert!(lines.is_empty());
-    }
-
-    #[test]
-    fn a_scrubber_fits_and_ends_at_its_ends() {
-        for width in 0..100 {
-            for (index, total) in [(0, 0), (1, 1), (1, 9), (5, 9), (9, 9)] {
-                let line = scrubber(index, total, width);
-                let columns: usize = line.left.pieces.iter().map(|(t, _)| t.width()).sum();
-                assert!(columns <= width.max(21), "{width} {index} {total}");
-            }
-        }
-        assert!(text(&[scrubber(9, 9, 60)])[0].ends_with('●'));
-        assert!(text(&[scrubber(1, 9, 60)])[0].contains("9 ●"));
     }
 }

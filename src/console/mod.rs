@@ -10,7 +10,9 @@
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
 mod accept;
+mod browsing;
 mod change;
+mod changing;
 mod copy;
 mod editor;
 mod executor;
@@ -20,6 +22,8 @@ mod filtering;
 mod fixtures;
 mod history;
 mod hits;
+mod hunt;
+mod hunting;
 pub mod keymap;
 mod keys;
 mod layout;
@@ -40,6 +44,8 @@ mod slots;
 mod terminal;
 mod theme;
 mod trail;
+mod travel;
+mod tree;
 mod update;
 mod verifying;
 mod view;

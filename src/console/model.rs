@@ -10,13 +10,17 @@ use super::panes::change::ChangePane;
 use super::panes::choices::Choices;
 use super::panes::event::{EventPane, Setting};
 use super::panes::filter::FilterLine;
+use super::panes::ghosts::GhostPane;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
 use super::panes::saved::{Naming, SavedFilters};
 use super::panes::search::{SearchLine, Sought};
+use super::panes::seek::SeekLine;
 use super::panes::sheet::Sheet;
+use super::panes::time::TimeLine;
 use super::panes::timeline::Timeline;
+use super::panes::tree::TreePane;
 use super::slots::{Slot, Slots};
 use super::theme::Theme;
 use super::trail::{self, Trails, Verified};
@@ -108,8 +112,25 @@ pub(crate) enum Overlay {
     Accept(Box<Accepting>),
     /// What is said about the view as a whole.
     Sheet(Box<Sheet>),
+    /// What is to be looked for in the tree?
+    Seek(Box<SeekLine>),
+    /// Which time is to be gone to?
+    Time(Box<TimeLine>),
+    /// Where is to be looked for ghost changes?
+    Ghosts,
+    /// How many levels of the tree are to be unfolded?
+    Levels,
     /// Leave?
     Quit,
+}
+
+/// What has the place of all panes.
+#[derive(Debug)]
+pub(crate) enum Page {
+    /// The selected event as a tree.
+    Tree(Box<TreePane>),
+    /// Ghost changes.
+    Ghosts,
 }
 
 /// A remark that goes away by itself.
@@ -160,6 +181,10 @@ pub(crate) struct Model {
     pub(crate) sought: Option<Sought>,
     /// The chooser.
     pub(crate) organizations: Organizations,
+    /// The last search for ghost changes.
+    pub(crate) ghosts: Option<GhostPane>,
+    /// What has the place of the panes.
+    pub(crate) page: Option<Page>,
     /// What lies on top.
     pub(crate) overlay: Option<Overlay>,
     /// The pane with the keys.
@@ -200,6 +225,8 @@ impl Model {
             filter: FilterLine::default(),
             sought: None,
             organizations: Organizations::default(),
+            ghosts: None,
+            page: None,
             overlay: None,
             focus: Focus::default(),
             detail: Focus::Change,
@@ -239,6 +266,16 @@ impl Model {
         }
         let change = areas.change.map(below_title).unwrap_or_default();
         self.change.set_size(usize::from(change.width), usize::from(change.height));
+        let page = below_title(areas.body());
+        match (&mut self.page, &mut self.ghosts) {
+            (Some(Page::Tree(tree)), _) => {
+                tree.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            (Some(Page::Ghosts), Some(list)) => {
+                list.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            _ => {}
+        }
         if let Some(area) = areas.event {
             let area = below_title(area);
             let setting = self.setting();
@@ -255,13 +292,25 @@ impl Model {
     pub(crate) fn context(&self) -> Context {
         match &self.overlay {
             Some(Overlay::Quit) => Context::Confirm,
-            Some(Overlay::Palette(_) | Overlay::Accept(_) | Overlay::Search(_) | Overlay::Naming(_)) => {
-                Context::Editor
-            }
-            Some(Overlay::Organizations | Overlay::Choices(_) | Overlay::Saved(_)) => Context::Chooser,
+            Some(
+                Overlay::Palette(_)
+                | Overlay::Accept(_)
+                | Overlay::Search(_)
+                | Overlay::Seek(_)
+                | Overlay::Time(_)
+                | Overlay::Naming(_),
+            ) => Context::Editor,
+            Some(
+                Overlay::Organizations
+                | Overlay::Choices(_)
+                | Overlay::Saved(_)
+                | Overlay::Levels
+                | Overlay::Ghosts,
+            ) => Context::Chooser,
             Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
+            None if matches!(self.page, Some(Page::Tree(_))) => Context::Tree,
             None => Context::Pane,
         }
     }
@@ -292,9 +341,20 @@ impl Model {
         self.trails.report(self.organization()?)
     }
 
-    /// Whether the age of a report is on the screen.
+    /// The times whose ages are on the screen: of a report, of a number that was counted earlier, of a sheet.
+    fn ages(&self) -> impl Iterator<Item = Timestamp> {
+        let sheet = match &self.overlay {
+            Some(Overlay::Sheet(sheet)) => sheet.since(),
+            _ => None,
+        };
+        let counted = self.areas().timeline.and_then(|_| self.timeline.counted());
+        let report = self.report_on_screen().map(|verified| verified.at);
+        [sheet, counted, report].into_iter().flatten()
+    }
+
+    /// Whether something on the screen grows old.
     pub(crate) fn shows_age(&self) -> bool {
-        self.report_on_screen().is_some()
+        self.ages().next().is_some()
     }
 
     /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
@@ -333,7 +393,7 @@ impl Model {
         };
         let connected = self.connection == Connection::Up;
         let integrity = self.areas().integrity.is_some();
-        let report = self.report_on_screen();
+        let ages = self.ages().map(|at| clock + trail::ages_in(at, self.at.wall));
         let pulse = (connected && self.slots.running(Slot::Pulse).is_none()).then_some(self.pulse_at);
         spin.chain(retry)
             .chain(pulse)
@@ -343,7 +403,7 @@ impl Model {
             .chain(self.filter.due().filter(|_| connected))
             .chain(self.marks.due().filter(|_| connected))
             .chain(self.integrity.due().filter(|_| connected && integrity))
-            .chain(report.map(|verified| clock + trail::ages_in(verified.at, self.at.wall)))
+            .chain(ages)
             .min()
             .unwrap_or(clock + Duration::from_hours(1))
     }

@@ -1,6 +1,7 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
 use super::change::{Form, Laid, States};
+use super::hunt::SoFar;
 use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::filter::List;
@@ -8,17 +9,23 @@ use super::panes::sheet::Subject;
 use super::shelf::{Shelf, Shelving};
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
+use crate::diff::chronicle::Chronicle;
+use crate::diff::json::{NodeId, OwnedDoc};
+use crate::diff::outline::{Outline, Path};
+use crate::diff::rows::View;
 use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe, TimeRange, Timestamp};
 use crate::filter::{Field, Filter};
 use crate::store::bounds::BoundsError;
+use crate::store::cache::{Answer, Freshness};
 use crate::store::cost::Cost;
 use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
 use crate::store::{ServerFacts, StoreError};
-use crate::verify::{EventReport, Progress, Report};
+use crate::verify::{EventReport, Ghosts, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a message came about. Neither `update` nor `render` reads a clock.
@@ -53,9 +60,18 @@ pub(crate) enum What {
     /// SIGINT, from elsewhere than the keyboard.
     Interrupt,
     /// A task says how far it has come.
-    Progress(Ticket, Progress),
+    Progress(Ticket, Told),
     /// A task has ended. Every task ends once.
     Ended(Ticket, Outcome),
+}
+
+/// What a task says on its way.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// How far a verification has come.
+    Verifying(Progress),
+    /// What a search for ghost changes has found so far.
+    Ghosts(Box<SoFar>),
 }
 
 /// How a task ended.
@@ -133,11 +149,17 @@ pub(crate) enum Output {
     /// A first guess of the number of events.
     Estimated(Count),
     /// The number of events.
-    Counted(Count),
+    Counted(Answer<Count>),
     /// An event with its states; `None` when it is not there any more.
     Event(Option<Box<Detail>>),
     /// A change, a blame or a state as it is to be drawn.
     LaidOut(Laid),
+    /// The tree of an event, and how secrets are masked; `None` when the event is not there any more.
+    Tree(Option<Box<(Outline, View)>>),
+    /// What was looked for in a tree, and the values that have it.
+    TreeHits(String, Vec<NodeId>),
+    /// Paths of a tree that fit some letters.
+    TreePaths(Vec<Path>),
     /// The event of a resource next to another, and the resource; `None` when there is none.
     Version(Resource, Option<EventKey>),
     /// The next event that has what was looked for.
@@ -145,11 +167,15 @@ pub(crate) enum Output {
     /// The lists that a filter names.
     Lists(BTreeMap<String, List>),
     /// The lines of a sheet.
-    Sheet(Vec<Safe>),
+    Sheet(Answer<Vec<Safe>>),
     /// What was learnt of the rows on the screen.
     Glanced(Box<Glances>),
     /// What was found out about one event; `None` when it is not there any more.
     EventVerified(Option<Box<EventReport>>),
+    /// The versions of a resource; `None` where they are too much to be kept.
+    Chronicle(Resource, Option<Arc<Chronicle>>),
+    /// Changes without an event.
+    Ghosts(Box<Ghosts>),
     /// What was found out about a trail.
     TrailVerified(Box<Report>),
     /// It is recorded that a finding is understood.
@@ -243,7 +269,7 @@ pub(crate) enum Work {
     /// A guess of the number of events.
     Estimate(Query),
     /// The number of events.
-    Count(Query),
+    Count(Query, Freshness),
     /// An event with its states, each whole up to this many bytes.
     Event(OrgScope, EventKey, u32),
     /// Two states compared.
@@ -252,12 +278,22 @@ pub(crate) enum Work {
     Blame(Life, Form),
     /// The state of a resource after an event.
     State(Life, Form),
+    /// The same after a version that is at hand, or before the first.
+    StateAt(Arc<Chronicle>, Option<usize>, Form),
+    /// All versions of a resource.
+    Chronicle(OrgScope, Resource),
+    /// The tree of an event.
+    Tree(OrgScope, EventKey),
+    /// Look for a text in a tree.
+    TreeFind(Arc<OwnedDoc>, Box<View>, String),
+    /// Look for paths by some of their letters, so many at most.
+    TreePaths(Arc<OwnedDoc>, String, usize),
     /// Look for the event of a query that stands next there.
     Find(Box<Query>, Seek),
     /// Read lists that a filter names.
     Lists(BTreeSet<String>),
     /// What is said about a view as a whole, in lines of so many columns.
-    Sheet(Query, Subject, usize),
+    Sheet(Query, Subject, usize, Freshness),
     /// The event of a resource before this one, or after it.
     Version {
         /// The organisation.
@@ -274,6 +310,8 @@ pub(crate) enum Work {
     /// Whether one event is as it was written, and its place in the chain: where that is quickly found, or when it must
     /// be found.
     VerifyEvent(OrgScope, EventKey, bool),
+    /// Look for changes without an event.
+    Ghosts(Box<Query>),
     /// Whether a whole trail is.
     VerifyTrail(OrgScope),
     /// Record that a finding is understood.

@@ -3,9 +3,10 @@
 use super::panes::sheet::Subject;
 use crate::domain::Safe;
 use crate::export::report;
+use crate::store::cache::{Answer, Freshness};
 use crate::store::summary::{self, By, MAX_EVENTS};
 use crate::store::timeline::{self, Count, Query, Seek};
-use crate::store::{ReadDb, StoreError, explain, histogram};
+use crate::store::{ReadDb, StoreError, answers, explain};
 use std::io::{self, Write as _};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ const STRETCHES: u32 = 30;
 const PARTS: [(By, u32); 5] =
     [(By::Category, 10), (By::Severity, 5), (By::Action, 10), (By::Actor, 15), (By::Type, 15)];
 
-/// The lines, for a sheet of `width` columns.
+/// The lines, for a sheet of `width` columns. Of a plan they are always new.
 ///
 /// # Errors
 /// [`StoreError`], also when too many events would have to be gone through.
@@ -24,9 +25,11 @@ pub(super) async fn work_out(
     query: &Query,
     subject: Subject,
     width: usize,
+    wanted: Freshness,
     cancel: &CancellationToken,
-) -> Result<Vec<Safe>, StoreError> {
+) -> Result<Answer<Vec<Safe>>, StoreError> {
     let mut text = Vec::new();
+    let (mut since, mut trouble) = (None, None);
     if subject != Subject::Plan
         && let Count::Estimate(events) = timeline::estimate(db, query, cancel).await?
         && events > MAX_EVENTS
@@ -42,21 +45,24 @@ pub(super) async fn work_out(
             report::write_explanation(&mut text, query, &explanation, Some(width))
         }
         Subject::Histogram => {
-            let histogram = histogram::histogram(db, query, STRETCHES, &|_| {}, cancel).await?;
-            report::write_histogram(&mut text, &histogram, Some(width))
+            let histogram = answers::histogram(db, query, STRETCHES, wanted, &|_| {}, cancel).await?;
+            (since, trouble) = (histogram.since, histogram.trouble);
+            report::write_histogram(&mut text, &histogram.value, Some(width))
         }
         Subject::Summary => {
             let mut written = Ok(());
             for (by, limit) in PARTS {
-                let part = summary::groups(db, query, &[by], false, limit, cancel).await?;
-                written = written.and_then(|()| write_part(&mut text, by, &part));
+                let part = answers::groups(db, query, &[by], false, limit, wanted, cancel).await?;
+                since = since.into_iter().chain(part.since).min();
+                trouble = trouble.or(part.trouble);
+                written = written.and_then(|()| write_part(&mut text, by, &part.value));
             }
             written
         }
     };
     written.map_err(|e| StoreError::Other(e.to_string()))?;
     let text = String::from_utf8_lossy(&text);
-    Ok(text.lines().map(Safe::from_untrusted).collect())
+    Ok(Answer { value: text.lines().map(Safe::from_untrusted).collect(), since, trouble })
 }
 
 fn write_part(text: &mut Vec<u8>, by: By, part: &summary::Summary) -> io::Result<()> {

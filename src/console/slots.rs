@@ -33,6 +33,12 @@ pub(crate) enum Slot {
     Marked,
     /// Comparing states.
     Change,
+    /// Fetching the versions of a resource.
+    Chronicle,
+    /// Looking for ghost changes.
+    Ghosts,
+    /// Building the tree of an event, or looking for something in it.
+    Tree,
     /// Looking for the next version of a resource.
     Version,
     /// Reading lists that a filter names.
@@ -51,7 +57,7 @@ pub(crate) enum Slot {
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -66,6 +72,9 @@ impl Slot {
         Self::Accept,
         Self::Marked,
         Self::Change,
+        Self::Chronicle,
+        Self::Ghosts,
+        Self::Tree,
         Self::Version,
         Self::Lists,
         Self::Find,
@@ -91,6 +100,9 @@ impl Slot {
             Self::Scan => Some("verifying the trail"),
             Self::Marked => Some("loading the marked event"),
             Self::Change => Some("comparing"),
+            Self::Chronicle => Some("loading the versions"),
+            Self::Ghosts => Some("looking for ghost changes"),
+            Self::Tree => Some("working on the tree"),
             Self::Version => Some("looking for the version"),
             Self::Lists => Some("reading lists"),
             Self::Find => Some("searching"),

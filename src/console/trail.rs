@@ -172,7 +172,7 @@ pub(crate) fn coverage(verified: &Verified, now: Timestamp) -> Safe {
 }
 
 /// To the second while it is young, to the minute after that: what is shown must not need a frame every second.
-fn age(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn age(at: Timestamp, now: Timestamp) -> String {
     let age = now.as_micros().saturating_sub(at.as_micros()).max(0);
     if age < YOUNG {
         format!("{} s ago", age / 1_000_000)

@@ -1,22 +1,25 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
+use super::browsing;
 use super::change::CAP;
 use super::copy;
 use super::facts::Known;
 use super::filtering::{ask_about_line, complete, follow_line, submit};
 use super::history::{History, Place};
+use super::hunting;
 use super::keys::{interrupt, press};
 use super::layout::Focus;
 use super::life::Life;
 use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
-use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, What, Work};
+use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told, What, Work};
 use super::panes::timeline::Wanted;
 use super::panes::{advice, change};
 use super::shelf::Shelving;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
+use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
 use crossterm::event::KeyEventKind;
@@ -47,8 +50,11 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
                 Some(Overlay::Search(line)) => line.editor.paste(&text),
                 Some(Overlay::Naming(asked)) => asked.editor.paste(&text),
+                Some(Overlay::Seek(line)) => line.editor.paste(&text),
+                Some(Overlay::Time(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
             }
+            browsing::typed(model, &mut effects);
         }
         What::Resize(width, height) => {
             model.dirty = true;
@@ -60,12 +66,15 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             model.dirty = true;
             interrupt(model, &mut effects);
         }
-        What::Progress(ticket, progress) => {
-            if let (true, Some(scan)) = (model.slots.is_current(ticket), &mut model.trails.scan) {
-                scan.progress = Some(progress);
-                model.dirty = true;
+        What::Progress(ticket, told) if model.slots.is_current(ticket) => {
+            model.dirty = true;
+            match (told, &mut model.trails.scan, &mut model.ghosts) {
+                (Told::Verifying(progress), Some(scan), _) => scan.progress = Some(progress),
+                (Told::Ghosts(so_far), _, Some(list)) => list.tell(*so_far),
+                _ => {}
             }
         }
+        What::Progress(..) => {}
         // The one place where results that nobody waits for any more are dropped.
         What::Ended(ticket, outcome) => {
             if model.slots.end(ticket) {
@@ -92,6 +101,12 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     }
     if let Some(work) = change_work(model) {
         begin(model, Slot::Change, work, effects);
+    }
+    if let (Connection::Up, Some(place)) = (&model.connection, model.history.current())
+        && let Some(resource) = model.change.take_wanted_versions()
+    {
+        let work = Work::Chronicle(OrgScope::enter(place.organization.clone()), resource);
+        begin(model, Slot::Chronicle, work, effects);
     }
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
@@ -126,6 +141,7 @@ fn change_work(model: &mut Model) -> Option<Work> {
         change::Wanted::Blame(resource, event, form) => {
             Work::Blame(Life { scope, resource, event, now }, form)
         }
+        change::Wanted::StateAt(chronicle, version, form) => Work::StateAt(chronicle, version, form),
         change::Wanted::State(resource, event, form) => {
             Work::State(Life { scope, resource, event, now }, form)
         }
@@ -196,6 +212,8 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
             match slot {
                 Slot::Marks => model.marks.trouble = Some(Safe::literal("stopped")),
                 Slot::Integrity => model.integrity.fail(Safe::literal("stopped")),
+                Slot::Ghosts => hunting::failed(model, Safe::literal("stopped")),
+                Slot::Tree => browsing::failed(model, Safe::literal("stopped")),
                 Slot::Scan => {
                     model.trails.fail(Safe::literal("stopped: what was read until then says nothing"));
                 }
@@ -232,6 +250,8 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
         Slot::Version | Slot::Lists | Slot::Find | Slot::Shelf => model.notify(failure.text),
+        Slot::Ghosts => hunting::failed(model, failure.text),
+        Slot::Tree => browsing::failed(model, failure.text),
         Slot::Sheet => {
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
                 sheet.fail(failure.text);
@@ -243,8 +263,9 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
-        // Advice that is not there is not missed.
-        Slot::Count | Slot::Connection | Slot::Pulse | Slot::Price | Slot::Values => {}
+        // Without the versions each state is fetched by itself, and says what fails then. Advice that is not there is
+        // not missed.
+        Slot::Count | Slot::Chronicle | Slot::Connection | Slot::Pulse | Slot::Price | Slot::Values => {}
     }
 }
 
@@ -270,6 +291,7 @@ fn lost(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects) 
     if let Some(place) = model.history.current_mut() {
         place.selected = model.timeline.key().or(place.selected.take());
     }
+    hunting::failed(model, Safe::literal("the connection was lost"));
     if model.trails.scan.is_some() {
         model.trails.fail(Safe::literal("the connection was lost: what was read until then says nothing"));
     }
@@ -329,7 +351,9 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
         Output::Estimated(count) => {
             model.timeline.set_count(count);
             if let (false, Some(query)) = (matches!(count, Count::Exact(_)), model.timeline.query.clone()) {
-                begin(model, Slot::Count, Work::Count(query), effects);
+                let anew = std::mem::take(&mut model.timeline.recount);
+                let wanted = if anew { Freshness::Now } else { Freshness::Recent };
+                begin(model, Slot::Count, Work::Count(query, wanted), effects);
             }
         }
         Output::Glanced(glances) => {
@@ -355,7 +379,10 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             model.notify(Safe::from_untrusted(&format!("verified: {}", report.verdict)));
             model.trails.finish(report);
         }
-        Output::Counted(count) => model.timeline.set_count(count),
+        Output::Counted(answer) => {
+            note_trouble(model, answer.trouble.as_deref());
+            model.timeline.set_counted(&answer);
+        }
         Output::Event(detail) if slot == Slot::Marked => model.change.fill_marked(detail.map(|d| *d)),
         Output::Event(detail) => {
             let setting = model.setting();
@@ -365,6 +392,11 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             }
             model.event.fill(detail.map(|d| *d), setting);
         }
+        Output::Chronicle(resource, found) => model.change.keep_versions(&resource, found),
+        Output::Ghosts(found) => hunting::done(model, *found),
+        Output::Tree(found) => browsing::built(model, found.map(|found| *found)),
+        Output::TreeHits(text, hits) => browsing::found(model, text, hits),
+        Output::TreePaths(paths) => browsing::offered(model, paths),
         Output::LaidOut(laid) => model.change.lay(laid),
         Output::Found(Some(key)) => {
             if !model.timeline.select(&key) {
@@ -394,17 +426,22 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             }
         }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
-        Output::Sheet(mut lines) => {
-            if let Some(Overlay::Sheet(sheet)) = &model.overlay
-                && let Some(command) = copy::listing(model, sheet.subject.command())
-            {
-                lines.splice(0..0, [Safe::from_untrusted(&command), Safe::default()]);
-            }
+        Output::Sheet(answer) => {
+            note_trouble(model, answer.trouble.as_deref());
+            let Some(Overlay::Sheet(sheet)) = &model.overlay else { return };
+            let command = copy::listing(model, sheet.subject.command());
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
-                sheet.fill(lines);
+                sheet.fill(answer, command.as_deref());
             }
         }
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
+    }
+}
+
+/// Says why answers are not shared.
+fn note_trouble(model: &mut Model, trouble: Option<&str>) {
+    if let Some(trouble) = trouble {
+        model.notify(Safe::from_untrusted(&format!("the shared cache is not used: {trouble}")));
     }
 }
 

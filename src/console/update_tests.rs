@@ -8,7 +8,9 @@ use crate::console::msg::Detail;
 use crate::console::panes::sheet::Subject;
 use crate::console::zone::Zone;
 use crate::diff::{Options, unhurried};
+use crate::domain::Timestamp;
 use crate::filter::Filter;
+use crate::store::cache::Answer;
 use crate::store::history::Excerpt;
 use crossterm::event::KeyCode;
 
@@ -141,13 +143,16 @@ fn a_sheet_is_worked_out_for_the_view_and_given_up_when_it_is_closed() {
         desk.keys(key);
         let (_, work) = desk.begun(Slot::Sheet);
         let query = desk.model.timeline.query.clone().unwrap();
-        assert!(matches!(&work, Work::Sheet(of, what, _) if *of == query && *what == subject), "{work:?}");
+        assert!(
+            matches!(&work, Work::Sheet(of, what, _, Freshness::Recent) if *of == query && *what == subject),
+            "{work:?}"
+        );
         // Closed while it is worked out: the server is told to stop, and nothing lies on the timeline.
         desk.key(KeyCode::Esc);
         assert!(desk.model.overlay.is_none() && desk.model.slots.running(Slot::Sheet).is_none());
     }
     desk.keys("X");
-    desk.finish(Slot::Sheet, Output::Sheet(vec![Safe::literal("good  an index")]));
+    desk.finish(Slot::Sheet, Output::Sheet(answer(vec![Safe::literal("good  an index")], None)));
     desk.keys("j");
     assert!(matches!(desk.model.overlay, Some(Overlay::Sheet(_))), "keys of movement scroll");
     assert_eq!(desk.selected(), "e90000", "and leave the timeline alone");
@@ -295,11 +300,60 @@ fn counts_go_from_guess_to_number() {
     let mut desk = Desk::with_events(200);
     desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
     assert_eq!(desk.model.timeline.position().as_str(), "1 of ~120 000");
-    desk.finish(Slot::Count, Output::Counted(Count::Exact(100_000)));
+    desk.finish(Slot::Count, Output::Counted(answer(Count::Exact(100_000), None)));
     assert_eq!(desk.model.timeline.position().as_str(), "1 of 100 000");
     // A guess that comes late does not replace it.
     desk.model.timeline.set_count(Count::Estimate(1));
     assert_eq!(desk.model.timeline.position().as_str(), "1 of 100 000");
+}
+
+#[test]
+fn what_was_counted_earlier_is_shown_with_its_age_until_it_is_counted_again() {
+    let mut desk = Desk::with_events(200);
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert!(matches!(desk.begun(Slot::Count).1, Work::Count(_, Freshness::Recent)));
+    let earlier = Timestamp::from_micros(moment(0).wall.as_micros() - 42_000_000);
+    desk.finish(Slot::Count, Output::Counted(answer(Count::Exact(100_000), Some(earlier))));
+    let note = |desk: &Desk| desk.model.timeline.note(desk.model.at.wall).as_str().to_owned();
+    assert_eq!(note(&desk), "1 of 100 000 · counted 42 s ago");
+    // It grows old on the screen too.
+    assert!(desk.model.next_wake() <= Duration::from_millis(desk.millis + 1_000));
+    desk.wait(1_000);
+    assert!(desk.model.dirty);
+    assert_eq!(note(&desk), "1 of 100 000 · counted 43 s ago");
+    desk.keys("R").opened(200, 0);
+    assert_eq!(note(&desk), "1 of ~100 000");
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert!(matches!(desk.begun(Slot::Count).1, Work::Count(_, Freshness::Now)));
+    desk.finish(Slot::Count, Output::Counted(answer(Count::Exact(100_001), None)));
+    assert_eq!(note(&desk), "1 of 100 001");
+    // The next view may take what is known again.
+    desk.keys("fsev:critical").key(KeyCode::Enter).opened(200, 0);
+    desk.finish(Slot::Count, Output::Estimated(Count::Estimate(120_000)));
+    assert!(matches!(desk.begun(Slot::Count).1, Work::Count(_, Freshness::Recent)));
+}
+
+#[test]
+fn a_sheet_that_was_worked_out_earlier_says_so_and_is_worked_out_again_on_request() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("S");
+    let earlier = Timestamp::from_micros(moment(0).wall.as_micros() - 42_000_000);
+    desk.finish(Slot::Sheet, Output::Sheet(answer(vec![Safe::literal("auth 7")], Some(earlier))));
+    assert!(desk.model.shows_age());
+    desk.keys("R");
+    assert!(matches!(desk.begun(Slot::Sheet).1, Work::Sheet(_, Subject::Summary, _, Freshness::Now)));
+    assert!(!desk.begins(Slot::View), "only the sheet");
+    let mut told = answer(vec![Safe::literal("auth 8")], None);
+    told.trouble = Some("no answer".to_owned());
+    desk.finish(Slot::Sheet, Output::Sheet(told));
+    assert_eq!(
+        desk.model.notice.as_ref().map(|n| n.text.as_str()),
+        Some("the shared cache is not used: no answer")
+    );
+}
+
+fn answer<T>(value: T, since: Option<Timestamp>) -> Answer<T> {
+    Answer { value, since, trouble: None }
 }
 
 #[test]
@@ -457,4 +511,179 @@ fn a_question_about_integrity_waits_for_a_verification() {
         work => panic!("{work:?}"),
     };
     assert!(matches!(asked(&desk), Err(crate::filter::RangeError::NoFacts { field: "integrity" })));
+}
+
+#[test]
+fn a_tree_is_built_searched_gone_through_and_left() {
+    let mut desk = Desk::with_events(5);
+    desk.keys("J");
+    let (ticket, work) = desk.begun(Slot::Tree);
+    assert!(matches!(work, Work::Tree(_, key) if key.event_id == "e90000"));
+    let state = |text: &str| Some(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None });
+    let event = crate::store::history::Observed {
+        row: event_row("e90000", 0),
+        previous: None,
+        new: state(r#"{"roles": [{"permissions": ["read"]}], "token": "s3cr3t"}"#),
+    };
+    let outline = crate::console::tree::build(&event).unwrap();
+    let built = Some(Box::new((outline, crate::diff::rows::View::default())));
+    desk.end(ticket, Outcome::Done(Output::Tree(built)));
+    let at = |desk: &mut Desk| browsing::tree(&mut desk.model).unwrap().place().unwrap().1;
+    assert_eq!(at(&mut desk), "");
+    // A path by its letters, each of which asks again.
+    desk.keys("prolperm");
+    let (ticket, work) = desk.begun(Slot::Tree);
+    let Work::TreePaths(doc, text, most) = work else { panic!("{work:?}") };
+    assert_eq!(text, "rolperm");
+    let paths = crate::diff::outline::paths(&doc.doc(), &text, most, &|| false).unwrap();
+    desk.end(ticket, Outcome::Done(Output::TreePaths(paths)));
+    desk.key(KeyCode::Enter);
+    assert_eq!(at(&mut desk), "/roles/0/permissions");
+    let copied = |desk: &Desk| match desk.effects.as_slice() {
+        [Effect::Copy(text)] => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    desk.keys("yp");
+    assert_eq!(copied(&desk), "/roles/0/permissions");
+    desk.keys("yv");
+    assert_eq!(copied(&desk), r#"["read"]"#);
+    // Words; what is masked stays masked in the clipboard, too.
+    desk.keys("/tok").key(KeyCode::Enter);
+    let (ticket, work) = desk.begun(Slot::Tree);
+    let Work::TreeFind(doc, view, text) = work else { panic!("{work:?}") };
+    let hits = crate::diff::outline::hits(&doc.doc(), &text, &view, &|| false).unwrap();
+    desk.end(ticket, Outcome::Done(Output::TreeHits(text, hits)));
+    assert_eq!(at(&mut desk), "/token");
+    desk.keys("yv");
+    assert_eq!(copied(&desk), "‹masked, 6 characters›");
+    desk.keys("gz0");
+    assert_eq!(browsing::tree(&mut desk.model).unwrap().outline().unwrap().len(), 1);
+    desk.keys("z2jl?").key(KeyCode::Esc).key(KeyCode::Esc);
+    assert!(desk.model.page.is_none() && desk.model.overlay.is_none());
+    // Closed while it is built: the server is told to stop.
+    desk.keys("JJ");
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Tree)));
+    // What the tree has no use for closes it, and is done.
+    desk.keys("J3");
+    assert!(desk.model.page.is_none());
+    assert_eq!(desk.model.focus, Focus::Change);
+}
+
+#[test]
+fn ghost_changes_are_looked_for_listed_and_gone_to() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("!x");
+    assert!(desk.model.overlay.is_none() && desk.model.page.is_none(), "no such place to look");
+    let asked = |desk: &Desk| match desk.begun(Slot::Ghosts).1 {
+        Work::Ghosts(query) => query.filter.canonical(),
+        work => panic!("{work:?}"),
+    };
+    desk.keys("!r");
+    assert_eq!(asked(&desk), "all-time res:role_binding/rb-7");
+    desk.keys("!v");
+    assert_eq!(asked(&desk), "");
+    desk.keys("!o");
+    let (ticket, work) = desk.begun(Slot::Ghosts);
+    assert!(matches!(work, Work::Ghosts(query) if query.range == crate::domain::TimeRange::default()));
+    // What was found so far can be gone to while the search goes on.
+    let found = crate::console::panes::ghosts::tests::found(&[5, 9]);
+    let so_far = crate::console::hunt::SoFar { found: found.clone(), at: None };
+    desk.say(What::Progress(ticket, Told::Ghosts(Box::new(so_far))));
+    desk.keys("j").key(KeyCode::Enter);
+    let (_, work) = desk.begun(Slot::View);
+    assert!(
+        matches!(&work, Work::Open(ask, Land::At(key)) if ask.filter.to_string() == "all-time res:role/r9" && key.event_id == "b9"),
+        "{work:?}"
+    );
+    assert!(desk.model.page.is_none() && desk.model.focus == Focus::Change);
+    desk.end(ticket, Outcome::Done(Output::Ghosts(Box::new(found))));
+    assert_eq!(desk.model.notice.as_ref().unwrap().text.as_str(), "2 changes without an event: ! shows them");
+    // The list is where it was.
+    desk.keys("!");
+    assert_eq!(desk.model.ghosts.as_ref().unwrap().place().unwrap().1.event_id, "b9");
+    // Esc stops what runs, and only then goes back.
+    desk.keys("Ro");
+    let (ticket, _) = desk.begun(Slot::Ghosts);
+    desk.key(KeyCode::Esc);
+    assert_eq!(desk.effects, [Effect::Cancel(Slot::Ghosts)]);
+    desk.end(ticket, Outcome::Cancelled);
+    assert!(desk.model.slots.running(Slot::Ghosts).is_none() && desk.model.page.is_some());
+    desk.key(KeyCode::Esc);
+    assert!(desk.model.page.is_none());
+}
+
+/// The versions `e90000` and older of the resource of [`event_row`], one a second.
+fn versions(count: i64) -> std::sync::Arc<crate::diff::chronicle::Chronicle> {
+    use crate::diff::chronicle::Recorder;
+    use crate::diff::history::Version;
+    let limits = crate::diff::json::Limits { bytes: 1 << 20, nodes: 1_000 };
+    let mut recorder = Recorder::new(limits);
+    for n in 0..count {
+        let row = event_row(&format!("e{:05}", 90_000 - n), -n);
+        let (previous, new) = (format!("{{\"n\": {}}}", n + 1), format!("{{\"n\": {n}}}"));
+        let version = Version {
+            event_id: &row.event_id,
+            timestamp: row.timestamp,
+            actor_id: &row.actor_id,
+            action: &row.action,
+            previous: Some(&previous),
+            new: Some(&new),
+        };
+        recorder.record(&version).unwrap();
+    }
+    std::sync::Arc::new(recorder.finish(false).unwrap())
+}
+
+#[test]
+fn time_is_travelled_from_memory() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fall-time res:role_binding/rb-7").key(KeyCode::Enter).opened(50, 2);
+    desk.keys("3@");
+    let (ticket, work) = desk.begun(Slot::Chronicle);
+    let Work::Chronicle(_, resource) = work else { panic!("{work:?}") };
+    desk.end(ticket, Outcome::Done(Output::Chronicle(resource.clone(), Some(versions(50)))));
+    let shown = |desk: &Desk| match desk.begun(Slot::Change).1 {
+        Work::StateAt(_, version, _) => version,
+        work => panic!("{work:?}"),
+    };
+    assert_eq!(shown(&desk), Some(47), "the state is shown before the event itself has been fetched");
+    // A step needs nothing but the rows and the versions at hand.
+    desk.keys("[");
+    assert_eq!((shown(&desk), desk.selected().as_str()), (Some(46), "e89997"));
+    assert!(!desk.begins(Slot::Version) && !desk.begins(Slot::View) && !desk.begins(Slot::Chronicle));
+    desk.keys("{");
+    assert_eq!((shown(&desk), desk.selected().as_str()), (Some(0), "e89951"));
+    desk.keys("[");
+    assert_eq!(desk.model.notice.as_ref().unwrap().text.as_str(), "there is no further version");
+    desk.keys("}");
+    assert_eq!(shown(&desk), Some(49));
+    let copied = |desk: &Desk| match desk.effects.as_slice() {
+        [Effect::Copy(text)] => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    desk.keys("[ys");
+    assert_eq!(copied(&desk), "{\"n\": 1}");
+    desk.keys("yc");
+    assert_eq!(
+        copied(&desk),
+        "agenttrace resource --org acme --at 2026-01-15T09:57:59.000000Z --format json -- role_binding rb-7"
+    );
+    // To a time: the last version until then.
+    desk.keys("T2026-01-15T09:57:50Z").key(KeyCode::Enter);
+    let (ticket, work) = desk.begun(Slot::Version);
+    assert!(
+        matches!(&work, Work::Version { of, older: true, .. } if of.timestamp == Timestamp::parse("2026-01-15T09:57:50.000001Z").unwrap()),
+        "{work:?}"
+    );
+    desk.end(ticket, Outcome::Done(Output::Version(resource, Some(event_row("e89990", -10).key()))));
+    assert_eq!(shown(&desk), Some(39));
+    // The table may have other versions by now.
+    desk.keys("R");
+    assert!(desk.begins(Slot::Chronicle));
+    // Elsewhere T goes to a time of the view.
+    desk.opened(50, 0);
+    desk.keys("@T2026-01-15").key(KeyCode::Enter);
+    assert!(
+        matches!(desk.begun(Slot::View).1, Work::Open(_, Land::At(key)) if key.timestamp == Timestamp::parse("2026-01-15T00:00:00.000001Z").unwrap())
+    );
 }

@@ -3,7 +3,7 @@
 use super::accept::Accepting;
 use super::hits::Hit;
 use super::layout::{Areas, Focus, below_title, centered};
-use super::model::{Connection, Model, Overlay};
+use super::model::{Connection, Model, Overlay, Page};
 use super::paint::Painter;
 use super::panes::filter::Shown;
 use super::panes::saved::Naming;
@@ -23,17 +23,33 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let mut painter = Painter::new(buffer, &model.setup.theme, screen);
     header::paint(&mut painter.on(areas.header), model);
     let typing = filter(&mut painter.on(areas.filter), model);
+    if model.page.is_some() {
+        page(&mut painter, areas.body(), model);
+    } else {
+        panes(&mut painter, &areas, model);
+    }
+    status(&mut painter.on(areas.status), model);
+    footer::paint(&mut painter.on(areas.footer), model);
+    let cursor = match &model.overlay {
+        None => typing.and_then(|at| place(areas.filter, at)),
+        Some(overlay) => over(&mut painter, &areas, overlay, model),
+    };
+    cursor.filter(|p| screen.contains(*p))
+}
+
+/// All panes that have room, side by side.
+fn panes(painter: &mut Painter<'_>, areas: &Areas, model: &Model) {
     if let Some(area) = areas.timeline {
-        timeline(&mut painter, area, model);
+        timeline(painter, area, model);
     }
     if let Some(area) = areas.change {
-        change(&mut painter, area, model);
+        change(painter, area, model);
     }
     if let Some(area) = areas.integrity {
-        integrity(&mut painter, area, model);
+        integrity(painter, area, model);
     }
     if let Some(area) = areas.event {
-        event(&mut painter, area, model);
+        event(painter, area, model);
     }
     let mut hits = model.history.current().map(|place| Hit::of(&place.filter)).unwrap_or_default();
     hits.extend(model.sought.iter().flat_map(|sought| Hit::of(&sought.filter())));
@@ -45,13 +61,23 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     if let Some(area) = areas.divider {
         painter.on(area).wall(0, "│", Role::Rule);
     }
-    status(&mut painter.on(areas.status), model);
-    footer::paint(&mut painter.on(areas.footer), model);
-    let cursor = match &model.overlay {
-        None => typing.and_then(|at| place(areas.filter, at)),
-        Some(overlay) => over(&mut painter, &areas, overlay, model),
-    };
-    cursor.filter(|p| screen.contains(*p))
+}
+
+/// What has the place of all panes.
+fn page(painter: &mut Painter<'_>, area: Rect, model: &Model) {
+    match &model.page {
+        Some(Page::Tree(tree)) => {
+            title(painter, area, " Tree ", &tree.note(), true);
+            tree.paint(&mut painter.on(below_title(area)));
+        }
+        Some(Page::Ghosts) => {
+            if let Some(list) = &model.ghosts {
+                title(painter, area, " Ghost changes ", &list.note(), true);
+                list.paint(&mut painter.on(below_title(area)));
+            }
+        }
+        None => {}
+    }
 }
 
 fn place(area: Rect, (x, y): (usize, usize)) -> Option<Position> {
@@ -91,7 +117,7 @@ fn title(painter: &mut Painter<'_>, area: Rect, name: &'static str, note: &Safe,
 
 fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     let focused = model.focus == Focus::Timeline;
-    title(painter, area, " 1 Timeline ", &model.timeline.position(), focused);
+    title(painter, area, " 1 Timeline ", &model.timeline.note(model.at.wall), focused);
     let mut painter = painter.on(below_title(area));
     if model.timeline.window.is_empty() {
         nothing(model).iter().fold(1, |y, (text, role)| painter.put_wrapped(2, y, text, *role));
@@ -234,6 +260,10 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Sheet(sheet) => {
             (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
         }
+        Overlay::Seek(line) => (line.title(), centered(width, below, 90, line.height() + 2)),
+        Overlay::Time(_) => (" Go to a time ", centered(width, below, 70, 4)),
+        Overlay::Ghosts => (" Ghost changes ", centered(width, below, 76, 7)),
+        Overlay::Levels => (" Levels ", centered(width, below, 50, 3)),
         Overlay::Palette(_) => (" Actions ", centered(width, below, 90, 20)),
         Overlay::Quit => (" Leave? ", centered(width, below, 40, 3)),
     };
@@ -242,7 +272,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let mut painter = painter.on(inner);
     match overlay {
         Overlay::Help(top) => help::paint(&mut painter, &model.setup.keymap, *top),
-        Overlay::Sheet(sheet) => sheet.paint(&mut painter),
+        Overlay::Sheet(sheet) => sheet.paint(&mut painter, model.at.wall),
         Overlay::Organizations => {
             let loading = model.slots.running(Slot::Organizations).is_some();
             model.organizations.paint(&mut painter, model.zone, loading);
@@ -256,6 +286,29 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         }
         Overlay::Copy => copy::paint(&mut painter, &model.setup.keymap),
         Overlay::Accept(asked) => return place(inner, asked.paint(&mut painter)),
+        Overlay::Time(line) => return place(inner, line.paint(&mut painter)),
+        Overlay::Seek(line) => return place(inner, line.paint(&mut painter)),
+        Overlay::Ghosts => {
+            painter.say(1, 0, "Changes without an event. Of which resources?", Role::Text);
+            let choices = [
+                ("r", "that of the selected event"),
+                ("v", "those in this view"),
+                ("o", "all of the organisation"),
+            ];
+            for (y, (letter, what)) in choices.into_iter().enumerate() {
+                painter.say(3, y + 1, letter, Role::Key);
+                painter.say(6, y + 1, what, Role::Text);
+            }
+            painter.say(
+                1,
+                4,
+                "Of these every event is looked at; it goes on in the background.",
+                Role::Muted,
+            );
+        }
+        Overlay::Levels => {
+            painter.say(1, 0, "How many levels below the cursor?  0–9", Role::Text);
+        }
         Overlay::Quit => {
             painter.say(1, 0, "Leave the console?  y yes  n no", Role::Text);
         }

@@ -7,7 +7,7 @@ use crate::console::msg::{Detail, Opened, Outcome, Output, What, Work};
 use crate::diff::{Options, unhurried};
 use crate::domain::EventRow;
 use crate::export::pretty::{Limits, pretty};
-use crate::store::history::Excerpt;
+use crate::store::history::{Excerpt, Observed};
 use crate::store::timeline::Count;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::fmt::Write as _;
@@ -178,7 +178,35 @@ fn changes_in_every_layout() {
     let mut created = desk(80, 24, trail(), true);
     created.keys("3");
     with_states(&mut created, None, Some(AFTER));
-    assert!(screen(&created).contains("4 added · created: no previous state"), "{}", screen(&created));
+    assert!(screen(&created).contains("4 added · no previous state recorded"), "{}", screen(&created));
+}
+
+#[test]
+fn a_tree() {
+    for (width, height) in [(80, 24), (200, 60)] {
+        let mut desk = desk(width, height, trail(), true);
+        desk.keys("J");
+        let whole = |text: &str| Some(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None });
+        let new = AFTER
+            .replace("\"tags\": {}", "\"tags\": {\"\\u202e\": \"a\\u001b[31m\", \"api_key\": \"k-123456\"}");
+        let event = Observed { row: event_row("evt-1", 0), previous: whole(BEFORE), new: whole(&new) };
+        let outline = crate::console::tree::build(&event).unwrap();
+        let built = (outline, crate::diff::rows::View::default());
+        desk.finish(Slot::Tree, Output::Tree(Some(Box::new(built))));
+        desk.keys("elj");
+        insta::assert_snapshot!(format!("tree_{width}x{height}"), screen(&desk));
+    }
+}
+
+#[test]
+fn ghost_changes() {
+    let mut desk = desk(80, 24, trail(), true);
+    desk.keys("!");
+    insta::assert_snapshot!("ghosts_asked_80x24", screen(&desk));
+    desk.keys("o");
+    let found = crate::console::panes::ghosts::tests::found(&[5, 1_768_471_080]);
+    desk.finish(Slot::Ghosts, Output::Ghosts(Box::new(found)));
+    insta::assert_snapshot!("ghosts_80x24", screen(&desk));
 }
 
 #[test]

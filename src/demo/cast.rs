@@ -35,7 +35,7 @@ pub(super) struct Company {
 pub(super) const COMPANIES: [Company; 3] = [
     Company {
         id: "acme",
-        share: 70,
+        share: 54,
         network: 100,
         office: "198.51.100.1",
         names: "alice bruno carla dmitri emma farid greta hiro ines jonas katya liam mira noah olga pavel quentin \
@@ -54,7 +54,7 @@ pub(super) const COMPANIES: [Company; 3] = [
     },
     Company {
         id: "globex",
-        share: 22,
+        share: 34,
         network: 101,
         office: "192.0.2.4",
         names: "adam bianca chen deniz elif felix gita hassan irina jorge kenji lucia marek nora omar petra quinn \
@@ -66,7 +66,7 @@ pub(super) const COMPANIES: [Company; 3] = [
     },
     Company {
         id: "initech",
-        share: 8,
+        share: 12,
         network: 102,
         office: "192.0.2.7",
         names: "agnes boris celia daniel esther fabian gloria henrik isabel jakob kamila lorenz monika nestor \

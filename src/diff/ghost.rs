@@ -170,9 +170,9 @@ impl GhostSearch {
     }
 
     /// What was found so far, by resource type.
-    pub fn report(self) -> Vec<TypeReport> {
+    pub fn report(&self) -> Vec<TypeReport> {
         let elsewhere = self.types.values().any(|found| found.writing() == Writing::Partial);
-        let judge = |(resource_type, found): (String, Type)| {
+        let judge = |(resource_type, found): (&String, &Type)| {
             let writing = found.writing();
             let in_part = match writing {
                 Writing::Full => false,
@@ -180,11 +180,16 @@ impl GhostSearch {
                 // Too few events of its own: as the other types are written, or as all of the few look.
                 Writing::Undecided => elsewhere || found.other_members == found.compared,
             };
-            let compared = found.compared;
-            let findings = if in_part { found.partial } else { found.full };
-            TypeReport { resource_type, writing, compared, ghosts: findings.listed, total: findings.total }
+            let findings = if in_part { &found.partial } else { &found.full };
+            TypeReport {
+                resource_type: resource_type.clone(),
+                writing,
+                compared: found.compared,
+                ghosts: findings.listed.clone(),
+                total: findings.total,
+            }
         };
-        self.types.into_iter().map(judge).collect()
+        self.types.iter().map(judge).collect()
     }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Version<'a> {
     }
 
     /// Whether the event tells anything about the state.
-    fn tells(&self) -> bool {
+    pub(super) fn tells(&self) -> bool {
         !self.only_looks() || self.previous.is_some() || self.new.is_some()
     }
 }

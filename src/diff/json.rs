@@ -8,6 +8,7 @@ mod read;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// What a node is. Two values of different kinds differ in type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,13 +92,13 @@ pub enum JsonError {
 }
 
 /// Offsets of a part of the text.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Part {
     start: u32,
     end: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Node {
     kind: NodeKind,
     /// The string (or the key) has a backslash.
@@ -117,7 +118,30 @@ struct Node {
 #[derive(Debug, Clone)]
 pub struct Doc<'a> {
     text: &'a str,
-    nodes: Vec<Node>,
+    nodes: Cow<'a, [Node]>,
+}
+
+/// A document together with its text, for whoever keeps it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OwnedDoc {
+    text: Box<str>,
+    nodes: Box<[Node]>,
+}
+
+impl OwnedDoc {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// As [`Doc::parse`].
+    pub fn parse(text: Box<str>, limits: Limits) -> Result<Self, JsonError> {
+        let nodes = Doc::parse(&text, limits)?.nodes.into_owned().into_boxed_slice();
+        Ok(Self { text, nodes })
+    }
+
+    /// The document.
+    pub fn doc(&self) -> Doc<'_> {
+        Doc { text: &self.text, nodes: Cow::Borrowed(&self.nodes) }
+    }
 }
 
 const NO_PARENT: u32 = u32::MAX;
@@ -176,6 +200,12 @@ impl<'a> Doc<'a> {
         (node.first_child..node.first_child + node.children).map(NodeId)
     }
 
+    /// Where the children stand in arrays that run parallel to the nodes.
+    pub(crate) fn child_range(&self, id: NodeId) -> Range<usize> {
+        let node = self.node(id);
+        node.first_child as usize..(node.first_child + node.children) as usize
+    }
+
     /// Number of members or elements.
     pub fn child_count(&self, id: NodeId) -> usize {
         self.node(id).children as usize
@@ -217,8 +247,7 @@ impl<'a> Doc<'a> {
         if node.kind != NodeKind::Object {
             return None;
         }
-        let range = node.first_child as usize..(node.first_child + node.children) as usize;
-        let found = self.nodes[range]
+        let found = self.nodes[self.child_range(id)]
             .binary_search_by(|n| jsonb_order(&unescape(self.slice(n.key), n.key_escaped), key))
             .ok()?;
         Some(NodeId(node.first_child + found as u32))

@@ -12,12 +12,14 @@
 
 mod align;
 pub mod apply;
+pub mod chronicle;
 mod compare;
 mod degrade;
 pub mod ghost;
 pub mod history;
 pub mod json;
 mod label;
+pub mod outline;
 pub mod patch;
 pub mod rows;
 mod rules;

@@ -98,7 +98,7 @@ impl Row {
 }
 
 /// How rows are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// Columns that a row of the path list should not exceed.
     pub width: usize,
@@ -131,9 +131,10 @@ impl Default for View {
 /// What is on top of every layout: counts, and how far the comparison went if not all the way.
 pub fn heading(comparison: &Comparison<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
+    // Not "created": logs of calls record a new state on a read, too.
     let presence = match (comparison.old, comparison.new) {
-        (None, Some(_)) => "created: no previous state",
-        (Some(_), None) => "deleted: no new state",
+        (None, Some(_)) => "no previous state recorded",
+        (Some(_), None) => "no new state recorded",
         _ => "",
     };
     match &comparison.detail {
@@ -548,7 +549,7 @@ mod tests {
     #[test]
     fn absent_states_are_named() {
         insta::assert_snapshot!(list(None, Some(r#"{"id":1}"#), &View::default()).join("\n"), @r#"
-          1 added · created: no previous state
+          1 added · no previous state recorded
         + id 1
         "#);
         assert_eq!(list(None, None, &View::default()), ["  no state change recorded"]);

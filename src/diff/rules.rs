@@ -175,7 +175,7 @@ impl Rules {
     }
 
     /// Whether the strings and numbers under a key are secrets.
-    pub(super) fn is_secret_key(&self, key: &str) -> bool {
+    pub(in crate::diff) fn is_secret_key(&self, key: &str) -> bool {
         let parts = parts(key);
         let describes = parts.len() > 1 && parts.last().is_some_and(|p| self.secret_attribute.contains(p));
         !describes && self.secret.iter().any(|w| has(&parts, w))
@@ -188,7 +188,7 @@ impl Rules {
     }
 
     /// Whether a value (as JSON) is a secret by its looks.
-    pub(super) fn is_secret_value(&self, value: &str) -> bool {
+    pub(in crate::diff) fn is_secret_value(&self, value: &str) -> bool {
         inner(value).is_some_and(|text| {
             text.len() >= 12 && self.secret_prefix.iter().any(|p| text.starts_with(p.as_str()))
         })

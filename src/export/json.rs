@@ -10,6 +10,16 @@ use std::io::{self, Write};
 /// Version of the documents the program writes; it changes when a name or a meaning does.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// A JSON value that is written as it is stored, digit by digit.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'a>(pub &'a str);
+
+impl Serialize for Stored<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(self.0).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
 impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -17,10 +27,7 @@ impl Serialize for Record<'_> {
             match value {
                 Value::Null => map.serialize_entry(name, &())?,
                 Value::Text(text) => map.serialize_entry(name, &text)?,
-                Value::Json(json) => {
-                    let raw: &RawValue = serde_json::from_str(json.as_str()).map_err(S::Error::custom)?;
-                    map.serialize_entry(name, raw)?;
-                }
+                Value::Json(json) => map.serialize_entry(name, &Stored(json.as_str()))?,
             }
         }
         map.end()

@@ -2,8 +2,9 @@
 //! the other modules are chosen by it, so that somebody else's table is read as well as its own indexes allow.
 
 use super::schema::Layout;
-use super::{ReadDb, StoreError};
+use super::{ReadDb, StoreError, identity};
 use crate::domain;
+use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, Row as _};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Capabilities {
     /// Version of the server, such as 150018.
     pub server_version: i32,
+    /// Who asks which table: answers to the same question differ between any two of these.
+    pub identity: String,
     /// The server is a replica.
     pub is_replica: bool,
     /// The role may add events.
@@ -203,7 +206,8 @@ const TABLE: &str = "
                      WHEN has_table_privilege(to_regclass('audit_daily_summary_granted'), 'SELECT') THEN 1 END
          FROM pg_catalog.pg_class m
          WHERE m.oid = to_regclass('audit_daily_summary') AND m.relkind = 'm' AND m.relispopulated),
-        c.oid::int8
+        c.oid::int8, concat_ws('/', session_user, current_user, current_setting('agenttrace.organization_id', true)),
+        pg_postmaster_start_time()::text
     FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
     CROSS JOIN LATERAL (
         SELECT count(*)::int4 AS tables,
@@ -260,12 +264,16 @@ async fn read(c: &mut PgConnection) -> Result<Option<Capabilities>, sqlx::Error>
             predicate: index.try_get::<Option<String>, _>(6)?.as_deref().map(predicate),
         });
     }
-    let checks: Vec<String> = sqlx::query_scalar(CHECKS).bind(table).fetch_all(c).await?;
+    let checks: Vec<String> = sqlx::query_scalar(CHECKS).bind(table).fetch_all(&mut *c).await?;
+    let identity = identity::of(c, table).await?;
     let domains = checks.iter().filter_map(|check| match predicate(check) {
         Predicate::OneOf(column, values) => Some((column, values)),
         _ => None,
     });
+    // A role may be told nothing of the cluster; when its server was started is then what tells it from others.
+    let (role, started): (&str, &str) = (row.try_get(11)?, row.try_get(12)?);
     Ok(Some(Capabilities {
+        identity: format!("{identity} {started} {} {role}", short_hash(&format!("{columns:?}"))),
         server_version: row.try_get(0)?,
         is_replica: row.try_get(1)?,
         can_insert: row.try_get(2)?,
@@ -287,6 +295,10 @@ async fn read(c: &mut PgConnection) -> Result<Option<Capabilities>, sqlx::Error>
             .try_get::<Option<i32>, _>(9)?
             .map(|way| if way == 0 { "audit_daily_summary" } else { "audit_daily_summary_granted" }),
     }))
+}
+
+fn short_hash(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A column's name as PostgreSQL prints it in an expression: in quotes where it is also a word of SQL, as `timestamp`.

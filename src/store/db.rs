@@ -1,6 +1,7 @@
 //! Connections, session settings, cancelling.
 
 use super::StoreError;
+use super::cache::Cache;
 use super::capabilities::Capabilities;
 use super::row::SqlTime;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -18,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 /// A cancel request that finds no statement does nothing; it is repeated after this time.
 const CANCEL_REPEAT: Duration = Duration::from_millis(50);
+/// A statement that takes longer than this may well be cancelled: the connection for that is made meanwhile.
+const SOON: Duration = Duration::from_millis(100);
 /// What the server may exceed its own time-out by before the client takes it for dead.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 /// How long an idle connection may take to prove that it is alive.
@@ -40,6 +43,8 @@ pub struct ReadSettings {
     pub connect_timeout: Duration,
     /// Events that one statement looks at, at most, where no index serves the whole filter: 50 000 take 30 to 50 ms.
     pub walk: u32,
+    /// Where answers are kept that hold for a while.
+    pub cache: Cache,
 }
 
 impl Default for ReadSettings {
@@ -49,6 +54,7 @@ impl Default for ReadSettings {
             statement_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             walk: 50_000,
+            cache: Cache::default(),
         }
     }
 }
@@ -227,11 +233,17 @@ impl ReadDb {
                 None => std::future::pending().await,
             }
         };
+        let prepared = async {
+            tokio::time::sleep(SOON).await;
+            inner.prepare_to_cancel().await;
+            std::future::pending().await
+        };
         let ended = {
             let mut work = pin!(work(&mut session.connection));
             tokio::select! {
                 biased;
                 result = &mut work => Some(result),
+                () = prepared => None,
                 () = cancel.cancelled() => inner.stop(session.backend, work.as_mut()).await,
                 () = silent => {
                     return Err(StoreError::Connection(silence("the server has stopped answering")));
@@ -363,6 +375,15 @@ impl Inner {
             }
         };
         timeout(CANCEL_LIMIT, stopping).await.ok().flatten()
+    }
+
+    /// Makes the control connection, so that a cancellation does not have to wait for it.
+    async fn prepare_to_cancel(&self) {
+        let mut control = self.control.lock().await;
+        if control.is_none() {
+            // If it cannot be made now, it is tried again when it is needed.
+            *control = self.open().await.ok();
+        }
     }
 
     /// Asks the server to cancel what `backend` runs, over the control connection, which is made anew when it is dead.

@@ -1,6 +1,7 @@
 //! How many events fall into each stretch of time: one count after the other, newest first, so that the picture can be
 //! drawn while it is made.
 
+use super::cache::Memo;
 use super::timeline::{self, Query, Seek};
 use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{TimeRange, Timestamp};
@@ -34,14 +35,15 @@ pub struct Histogram {
 }
 
 /// Counts the events of a query in at most `most` stretches of time, from its first event to its last one. Each stretch
-/// is told to `progress` when it has been counted.
+/// is told to `progress` when it has been counted. All but the newest one are closed: they may be known to `memo`.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn histogram(
+pub(super) async fn histogram(
     db: &ReadDb,
     query: &Query,
     most: u32,
+    memo: &Memo,
     progress: &(dyn Fn(&Bucket) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Histogram, StoreError> {
@@ -57,7 +59,11 @@ pub async fn histogram(
     // Without an index on time every count reads the whole table: then all of them at once.
     let at_once = match db.capabilities(cancel).await?.time_index() {
         Some(_) => None,
-        None => Some(counts(db, query, width, cancel).await?),
+        None => {
+            let what = format!("stretches {width}");
+            let all = async || counts(db, query, width, cancel).await;
+            Some(memo.answer::<_, StoreError>(&what, query, |_: &HashMap<i64, u64>| true, all).await?)
+        }
     };
     let mut buckets = Vec::new();
     let mut start = last.as_micros().div_euclid(width) * width;
@@ -70,7 +76,11 @@ pub async fn histogram(
         let part = Query { range, ..query.clone() };
         let events = match &at_once {
             Some(counts) => counts.get(&start.div_euclid(width)).copied().unwrap_or_default(),
-            None => timeline::counted(db, &part, cancel).await?,
+            None if buckets.is_empty() => timeline::counted(db, &part, cancel).await?,
+            None => {
+                let count = async || timeline::counted(db, &part, cancel).await;
+                memo.answer::<_, StoreError>("count", &part, |_: &u64| true, count).await?
+            }
         };
         let bucket = Bucket { start: since, events };
         progress(&bucket);

@@ -5,7 +5,10 @@
 //! only the writing commands hold a [`WriteDb`].
 
 mod access;
+pub mod activity;
+pub mod answers;
 pub mod bounds;
+pub mod cache;
 pub mod capabilities;
 pub mod cost;
 pub mod cursor;
@@ -16,6 +19,7 @@ pub mod explain;
 mod filter_sql;
 pub mod histogram;
 pub mod history;
+mod identity;
 pub mod links;
 pub mod organizations;
 mod page_sql;

@@ -4,7 +4,7 @@ use super::row::SqlTime;
 use super::timeline::Query;
 use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{TimeRange, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
@@ -95,7 +95,7 @@ impl By {
 }
 
 /// Events that have the same values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// The values, in the order of the question; `None` where the column is empty.
     pub keys: Vec<Option<String>>,
@@ -108,7 +108,7 @@ pub struct Group {
 }
 
 /// All events of a query, in groups.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// The largest ones; with days, the newest days first.
     pub groups: Vec<Group>,

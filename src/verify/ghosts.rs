@@ -30,7 +30,7 @@ const MAX_RESOURCES: u32 = 100_000;
 const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 100_000 };
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ghosts {
     /// Events that were read.
     pub events: u64,
@@ -71,15 +71,38 @@ impl Ghosts {
     }
 }
 
-/// Searches the resources of all events that match `query`, over the whole of the query's time. `progress` is told the
-/// number of events read so far.
+/// How far a search has come.
+#[derive(Debug)]
+pub struct Sight<'s> {
+    /// Events read so far.
+    pub events: u64,
+    /// Time of the newest of them.
+    pub at: Option<Timestamp>,
+    left_out: u64,
+    ghosts: &'s GhostSearch,
+}
+
+impl Sight<'_> {
+    /// What was found so far; gaps of the chain are looked for at the end. How a writer stores states may still turn out
+    /// otherwise, and the findings with it.
+    pub fn found(&self) -> Ghosts {
+        let Self { events, left_out, .. } = *self;
+        Ghosts { events, left_out, types: self.ghosts.report(), gaps: Vec::new() }
+    }
+}
+
+/// Who wants to know how far a search has come.
+pub type Watch<'w> = &'w (dyn Fn(&Sight<'_>) + Sync);
+
+/// Searches the resources of all events that match `query`, over the whole of the query's time. `progress` is told now
+/// and then how far it has come.
 ///
 /// # Errors
 /// [`StoreError`]; also when the filter names too many resources.
 pub async fn ghosts(
     db: &ReadDb,
     query: &Query,
-    progress: &dyn Fn(u64),
+    progress: Watch<'_>,
     cancel: &CancellationToken,
 ) -> Result<Ghosts, StoreError> {
     let whole = Query { filter: Filter::default(), ..query.clone() };
@@ -90,6 +113,7 @@ pub async fn ghosts(
         cancel,
         ghosts: GhostSearch::new(LIMITS),
         events: 0,
+        at: None,
         left_out: 0,
     };
     if query.filter.conditions().is_empty() {
@@ -111,6 +135,7 @@ pub async fn ghosts(
             search.stream(&whole, Some(&resources.into_iter().collect())).await?;
         }
     }
+    search.tell();
     let Search { ghosts, events, left_out, .. } = search;
     let mut found = Ghosts { events, left_out, types: ghosts.report(), gaps: Vec::new() };
     if found.total() > 0 {
@@ -134,10 +159,11 @@ async fn gaps(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<
 struct Search<'s> {
     db: &'s ReadDb,
     scope: &'s OrgScope,
-    progress: &'s dyn Fn(u64),
+    progress: Watch<'s>,
     cancel: &'s CancellationToken,
     ghosts: GhostSearch,
     events: u64,
+    at: Option<Timestamp>,
     left_out: u64,
 }
 
@@ -152,7 +178,8 @@ impl Search<'_> {
             let Some(newest) = page.rows.first() else { break };
             seek = Seek::NewerThan(newest.key());
             self.events += page.rows.len() as u64;
-            (self.progress)(self.events);
+            self.at = Some(newest.timestamp);
+            self.tell();
             let mut rows = std::mem::take(&mut instant);
             let wanted = |row: &EventRow| only.is_none_or(|only| only.contains(&Resource::of(row)));
             rows.extend(page.rows.into_iter().rev().filter(wanted));
@@ -171,6 +198,11 @@ impl Search<'_> {
             }
         }
         self.look_at(instant).await
+    }
+
+    fn tell(&self) {
+        let Self { events, at, left_out, ref ghosts, .. } = *self;
+        (self.progress)(&Sight { events, at, left_out, ghosts });
     }
 
     async fn look_at(&mut self, rows: Vec<EventRow>) -> Result<(), StoreError> {

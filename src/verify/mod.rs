@@ -17,7 +17,7 @@ pub use detect::{Detected, detect};
 pub use engine::{Request, verify, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
-pub use ghosts::{Gap, Ghosts, ghosts};
+pub use ghosts::{Gap, Ghosts, Sight, Watch, ghosts};
 pub use progress::{Gauge, Progress};
 #[cfg(test)]
 pub(crate) use report::tests as samples;

@@ -7,8 +7,8 @@ use agenttrace::diff::{Options, Rules, apply, compare, patch, unhurried};
 use agenttrace::domain::{EventKey, OrgId, OrgScope, Timestamp};
 use agenttrace::store::{ReadDb, ReadSettings, history};
 use flate2::read::GzDecoder;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::io::Read as _;
@@ -135,6 +135,58 @@ impl Life {
     fn json(&self, arguments: &str) -> Value {
         serde_json::from_str(&self.run(arguments).1).unwrap()
     }
+}
+
+#[tokio::test]
+async fn a_resource_is_compared_at_two_times() {
+    let life = Life::new().await;
+    let at = |minute: &str| format!("2026-01-15T00:0{minute}:30Z");
+    let between = |since, until| {
+        format!("diff --resource role_binding rb-7 --since {} --until {}", at(since), at(until))
+    };
+    let document = life.json(&format!("{} --format json", between("0", "1")));
+    assert_eq!(document["events"], json!(["e1", "e2"]));
+    let paths: Vec<&str> =
+        document["changes"].as_array().unwrap().iter().map(|c| c["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/role", "/token"], "{document}");
+    // After e2 the number became 1e300 without an event, and e4 saw it so.
+    assert_eq!(document["unknown"], json!({"old": [], "new": ["/n"]}));
+    assert_eq!(life.run(&between("1", "2")), (0, "  no difference\n".to_owned()));
+    // Up to now it was deleted.
+    let (code, text) = life.run(&format!("diff --resource role_binding rb-7 --since {}", at("3")));
+    assert!(code == 1 && text.contains("3 removed"), "{code}: {text}");
+
+    for (arguments, expected) in [
+        ("diff --resource role_binding rb-7 --since 2026-01-01T00:00:00Z --until 2026-01-02T00:00:00Z", 0),
+        ("diff --resource role_binding nosuch --since 2026-01-01T00:00:00Z", 4),
+        ("diff --resource role_binding rb-7 --since 2026-01-02T00:00:00Z --until 2026-01-01T00:00:00Z", 2),
+        ("diff --resource role_binding rb-7", 2),
+        ("diff e1 --resource role_binding rb-7 --since 2026-01-01T00:00:00Z", 2),
+        ("diff", 2),
+    ] {
+        assert_eq!(life.run(arguments).0, expected, "{arguments}");
+    }
+}
+
+#[test]
+fn two_files_are_compared_without_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let run = |old: &Path, new: &Path| {
+        let mut program = support::agenttrace();
+        program.args(["diff", "--format", "json-patch", "--files"]).args([old, new]);
+        let output = program.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (old, new) =
+        (file("old.json", "{\"n\": 0.1000, \"a\": [1]}\n"), file("new.json", "{\"a\": [1], \"n\": 0.1}"));
+    assert_eq!(run(&old, &old).0, 0);
+    assert_eq!(run(&old, &new), (1, "[{\"op\":\"replace\",\"path\":\"/n\",\"value\":0.1}]\n".to_owned()));
+    assert_eq!(run(&old, &folder.path().join("nosuch")).0, 3);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@
 
 mod support;
 
+mod answers;
+mod cancel;
 mod cli_read;
 mod config;
 mod connections;

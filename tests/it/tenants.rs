@@ -6,12 +6,13 @@ use crate::timeline::{never, reader, scope};
 use agenttrace::chain::links::parse_hash;
 use agenttrace::domain::{EventKey, OrgScope, TimeRange, Timestamp};
 use agenttrace::filter::{Field, Filter};
+use agenttrace::store::cache::Freshness;
 use agenttrace::store::history::{self, Resource};
 use agenttrace::store::scan::{self, Request, Scanned, Sink, Unreadable};
 use agenttrace::store::search::words;
 use agenttrace::store::summary::By;
 use agenttrace::store::timeline::{Count, Pace, Query, Seek};
-use agenttrace::store::{ReadDb, bounds, cost, explain, histogram, links, states, summary, timeline, values};
+use agenttrace::store::{ReadDb, answers, bounds, cost, explain, links, states, summary, timeline, values};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
@@ -20,11 +21,13 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 38] = [
+const READING: [&str; 40] = [
+    "answers.rs count",
+    "answers.rs groups",
+    "answers.rs histogram",
     "bounds.rs freeze",
     "cost.rs guess",
     "explain.rs page",
-    "histogram.rs histogram",
     "history.rs access",
     "history.rs events",
     "history.rs moment",
@@ -63,7 +66,7 @@ const READING: [&str; 38] = [
 ];
 
 /// Files and folders that read no events for anybody: connections, the schema, the writer, the demo's own record.
-const OTHERS: [&str; 5] = ["db.rs", "databases.rs", "demo_trail.rs", "schema", "writer"];
+const OTHERS: [&str; 6] = ["activity.rs", "db.rs", "databases.rs", "demo_trail.rs", "schema", "writer"];
 
 #[test]
 fn every_function_that_reads_is_known() {
@@ -207,8 +210,19 @@ async fn pages(db: &ReadDb, shape: Shape) {
             let summary = summary::groups(db, &query, by, false, 99, &never()).await.unwrap();
             assert_eq!(summary.events, all as u64, "{shape:?} {filter} {by:?}");
         }
-        let histogram = histogram::histogram(db, &query, 9, &|_| {}, &never()).await.unwrap();
+        let histogram =
+            answers::histogram(db, &query, 9, Freshness::Recent, &|_| {}, &never()).await.unwrap().value;
         assert_eq!(histogram.buckets.iter().map(|b| b.events).sum::<u64>(), all as u64, "{shape:?} {filter}");
+        for wanted in [Freshness::Now, Freshness::Recent] {
+            let budget = Duration::from_secs(20);
+            let counted = answers::count(db, &query, budget, wanted, &never()).await.unwrap();
+            assert_eq!(counted.value, Count::Exact(all as u64), "{shape:?} {filter}");
+            let by = [By::Actor];
+            let groups = answers::groups(db, &query, &by, true, 99, wanted, &never()).await.unwrap();
+            assert_eq!(groups.value.events, all as u64, "{shape:?} {filter}");
+            own("groups", &groups);
+            assert_eq!(counted.since.is_some(), wanted == Freshness::Recent);
+        }
         let resources = history::resources(db, &query, 9, &never()).await.unwrap();
         assert_eq!(resources.len(), usize::from(all > 0), "{shape:?} {filter}");
     }

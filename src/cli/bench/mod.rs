@@ -1,5 +1,6 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
+mod cancel;
 mod search;
 mod verify;
 
@@ -45,6 +46,8 @@ enum Profile {
     Verify,
     /// The newest 100 events with a rare, a medium and a common word, and how fast a search can be stopped.
     Search,
+    /// A filter that no index serves, stopped half-way.
+    Cancel,
 }
 
 fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -176,6 +179,7 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     let measured = match profile {
         Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
         Profile::Search => Box::pin(search::measure(&context, &args, &reader.db, &scope)).await?,
+        Profile::Cancel => Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?,
     };
     let mut out = context.out.results();
     if json {

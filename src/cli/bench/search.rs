@@ -1,13 +1,14 @@
 //! The profile `search`: the newest events with a rare, a medium and a common word, and how fast a search is stopped.
 
 use super::super::Context;
+use super::cancel::stop_after;
 use super::{BenchArgs, Measure, Measured};
 use crate::domain::{OrgScope, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Filter;
+use crate::store::ReadDb;
 use crate::store::search::{Engine, words};
 use crate::store::timeline::{self, Looked, Pace, Query, Seek};
-use crate::store::{ReadDb, StoreError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -72,33 +73,6 @@ impl Bench<'_> {
         timeline::page_at(self.db, &query, &Seek::Newest, PAGE, pace, &self.cancel).await?;
         let (last, longest) = steps.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok((milliseconds(begun.elapsed()), milliseconds(longest.max(last.elapsed()))))
-    }
-
-    /// A search without end is stopped after this time: milliseconds until the server has confirmed the end; `None`
-    /// where it ended sooner.
-    async fn stop_after(&self, word: &str, time: Duration) -> Result<Option<f64>> {
-        let query = self.query(&format!("{} /no such text: [0-9]{{40}}x/", phrase(word)))?;
-        let cancel = self.cancel.child_token();
-        let seek = Seek::Newest;
-        let mut search = Box::pin(timeline::page(self.db, &query, &seek, PAGE, &cancel));
-        tokio::select! {
-            ended = &mut search => {
-                ended?;
-                return Ok(None);
-            }
-            () = tokio::time::sleep(time) => {}
-        }
-        let begun = Instant::now();
-        cancel.cancel();
-        match search.await {
-            Err(StoreError::Cancelled) if !self.cancel.is_cancelled() => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => return Ok(None),
-        }
-        let stopped = milliseconds(begun.elapsed());
-        // The connection answers the next question.
-        self.db.facts().await?;
-        Ok(Some(stopped))
     }
 
     /// Words of the data: some that few events have, some that about one in 300 has, some that most have.
@@ -172,10 +146,15 @@ pub(super) async fn measure(
         }
     }
     let frequent = classes.iter().rev().find_map(|class| class.words.first()).map(|(word, _)| word.clone());
+    // A search without end: everything on the way is looked at.
+    let endless =
+        bench.query(&format!("\"{}\" /no such text: [0-9]{{40}}x/", frequent.unwrap_or_default()))?;
+    let watcher = context.reader().await?;
     let mut stops = Vec::new();
     for stop in 0..STOPS {
-        let after = Duration::from_millis(5 + u64::from(stop) * 7);
-        stops.extend(bench.stop_after(frequent.as_deref().unwrap_or("a"), after).await?);
+        let after = Duration::from_millis(20 + u64::from(stop) * 17);
+        let stopped = stop_after(db, &watcher.db, &endless, after, &bench.cancel).await?;
+        stops.extend(stopped.map(|(server, _)| server));
     }
     let slowest = stops.iter().copied().fold(f64::NAN, f64::max);
     let mut measures = Vec::new();
@@ -191,7 +170,9 @@ pub(super) async fn measure(
         }
     }
     measures.push(Measure::new("searches stopped half-way", stops.len() as f64, ""));
-    measures.push(Measure::new("until a stopped search has ended, slowest", slowest, "ms").at_most(STOP_BAR));
+    measures.push(
+        Measure::new("until the server is idle after a stop, slowest", slowest, "ms").at_most(STOP_BAR),
+    );
     Ok(Measured {
         schema_version: 1,
         profile: "search",

@@ -34,6 +34,14 @@ impl Cost {
     }
 }
 
+/// Runs work as a task of its own, as `verify` and the console do: it then runs where its socket is waited for.
+async fn apart<T: Send + 'static>(
+    work: impl Future<Output = std::result::Result<T, StoreError>> + Send + 'static,
+) -> std::result::Result<T, StoreError> {
+    let ended = tokio::spawn(work).await;
+    ended.unwrap_or_else(|e| Err(StoreError::Other(format!("a run of the benchmark failed: {e}"))))
+}
+
 struct Bench<'a> {
     db: &'a ReadDb,
     request: Request,
@@ -47,14 +55,17 @@ impl Bench<'_> {
             range: self.request.range,
             links_only: self.request.links_only,
         };
-        scan::with_snapshot(self.db, reading, &self.cancel, async |s: &mut scan::Snapshot<'_>| {
-            s.discard().await
+        let (db, cancel) = (self.db.clone(), self.cancel.clone());
+        apart(async move {
+            scan::with_snapshot(&db, reading, &cancel, async |s: &mut scan::Snapshot<'_>| s.discard().await)
+                .await
         })
         .await
     }
 
     async fn verify(&self, cancel: &CancellationToken) -> std::result::Result<Report, StoreError> {
-        verify::verify(self.db, &self.request, &Arc::new(Gauge::new()), cancel).await
+        let (db, request, cancel) = (self.db.clone(), self.request.clone(), cancel.clone());
+        apart(async move { verify::verify(&db, &request, &Arc::new(Gauge::new()), &cancel).await }).await
     }
 
     /// Pages of the timeline are asked for while a scan runs; the time of each in milliseconds.

@@ -5,7 +5,8 @@ use crate::console::msg::Detail;
 use crate::console::paint::Painter;
 use crate::console::row::Row;
 use crate::console::theme::Role;
-use crate::domain::{EventKey, OrgId, Safe};
+use crate::diff::chronicle::Chronicle;
+use crate::domain::{EventKey, EventRow, OrgId, Safe};
 use crate::store::history::{Excerpt, Resource};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +25,21 @@ pub(crate) struct Marked {
     state: Option<Option<Arc<Excerpt>>>,
 }
 
+/// The versions of a resource, as far as they are known.
+#[derive(Debug)]
+struct Versions {
+    organization: String,
+    resource: Resource,
+    /// `None` until they have been fetched, and where they are too much to be kept.
+    chronicle: Option<Arc<Chronicle>>,
+}
+
+impl Versions {
+    fn are_of(&self, row: &EventRow) -> bool {
+        self.organization == row.organization_id && self.resource == Resource::of(row)
+    }
+}
+
 /// What the pane looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Lens {
@@ -38,6 +54,19 @@ pub(crate) enum Lens {
     State,
 }
 
+/// A way through the versions of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the version before.
+    Older,
+    /// To the version after.
+    Newer,
+    /// To the first one.
+    First,
+    /// To the last one.
+    Last,
+}
+
 /// Work for the executor, apart from the organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -47,6 +76,8 @@ pub(crate) enum Wanted {
     Blame(Resource, EventKey, Form),
     /// The state after an event.
     State(Resource, EventKey, Form),
+    /// The same after a version that is at hand, or before the first.
+    StateAt(Arc<Chronicle>, Option<usize>, Form),
 }
 
 /// The state of the pane.
@@ -57,6 +88,7 @@ pub(crate) struct ChangePane {
     states: Option<States>,
     trouble: Option<Safe>,
     marked: Option<Marked>,
+    versions: Option<Versions>,
     /// What is looked at.
     lens: Lens,
     layout: Layout,
@@ -76,7 +108,80 @@ impl ChangePane {
         self.row = row.cloned();
         self.states = None;
         self.unfolded.clear();
-        self.forget();
+        if self.lens == Lens::State && self.chronicle().is_some() {
+            // From version to version the eye stays where it is; what it sees is replaced within a frame or two.
+            self.trouble = None;
+            self.asked = None;
+        } else {
+            self.forget();
+        }
+    }
+
+    /// All versions of the resource shown, if they are at hand.
+    pub(crate) fn chronicle(&self) -> Option<&Arc<Chronicle>> {
+        let row = &self.row.as_ref()?.event;
+        self.versions.as_ref().filter(|v| v.are_of(row))?.chronicle.as_ref()
+    }
+
+    /// The resource whose versions are to be fetched, once.
+    pub(crate) fn take_wanted_versions(&mut self) -> Option<Resource> {
+        let row = &self.row.as_ref().filter(|_| self.lens == Lens::State && self.height > 0)?.event;
+        if self.versions.as_ref().is_some_and(|v| v.are_of(row)) {
+            return None;
+        }
+        let (organization, resource) = (row.organization_id.clone(), Resource::of(row));
+        self.versions = Some(Versions { organization, resource: resource.clone(), chronicle: None });
+        Some(resource)
+    }
+
+    /// The versions of a resource.
+    pub(crate) fn keep_versions(&mut self, resource: &Resource, chronicle: Option<Arc<Chronicle>>) {
+        if let Some(versions) = self.versions.as_mut().filter(|v| v.resource == *resource) {
+            versions.chronicle = chronicle;
+            if self.lens == Lens::State {
+                self.asked = None;
+            }
+        }
+    }
+
+    /// The table may have others by now.
+    pub(crate) fn forget_versions(&mut self) {
+        self.versions = None;
+    }
+
+    /// The version after which the resource is shown: the last one not newer than the event.
+    fn version(&self) -> Option<usize> {
+        let row = &self.row.as_ref()?.event;
+        self.chronicle()?.last_until(row.timestamp, &row.event_id)
+    }
+
+    /// The version before or after the event, or the first or last one; `Err` where they are not at hand.
+    pub(crate) fn go(&self, way: Way) -> Result<Option<EventKey>, ()> {
+        let (Some(chronicle), Some(row)) = (self.chronicle(), &self.row) else { return Err(()) };
+        let at = self.version();
+        let entries = chronicle.entries();
+        let is_itself = at.and_then(|n| entries.get(n)).is_some_and(|e| e.event_id == row.event.event_id);
+        let there = match way {
+            Way::Older => at.and_then(|n| if is_itself { n.checked_sub(1) } else { Some(n) }),
+            Way::Newer => Some(at.map_or(0, |n| n + 1)),
+            Way::First => Some(0),
+            Way::Last => entries.len().checked_sub(1),
+        };
+        let entry = there.and_then(|n| entries.get(n));
+        Ok(entry.map(|e| EventKey { timestamp: e.timestamp, event_id: e.event_id.clone() }))
+    }
+
+    /// The state shown, exactly as stored, and the time and resource that it is of; while time is travelled.
+    pub(crate) fn state_shown(&self) -> Option<Option<String>> {
+        (self.lens == Lens::State).then_some(())?;
+        let (chronicle, at) = (self.chronicle()?, self.version()?);
+        let [_, after] = chronicle.states(at).ok()?;
+        Some(after.text().map(str::to_owned))
+    }
+
+    /// Whether time is travelled.
+    pub(crate) fn travels(&self) -> bool {
+        self.lens == Lens::State
     }
 
     /// What is shown is not what is wanted any more.
@@ -103,7 +208,9 @@ impl ChangePane {
     /// Work for the executor, if what is shown is not what is wanted. The pane takes it as asked for.
     pub(crate) fn wanted(&mut self) -> Option<Wanted> {
         // The life of a resource waits for the event, too: until then the selection may move on.
-        let states = self.states_to_compare()?;
+        let version =
+            self.chronicle().filter(|_| self.lens == Lens::State).cloned().map(|c| (c, self.version()));
+        let states = if version.is_some() { None } else { Some(self.states_to_compare()?) };
         let form = Form {
             layout: self.layout,
             width: self.width.saturating_sub(2),
@@ -114,8 +221,11 @@ impl ChangePane {
         }
         self.asked = Some(form.clone());
         let row = &self.row.as_ref()?.event;
+        if let Some((chronicle, version)) = version {
+            return Some(Wanted::StateAt(chronicle, version, form));
+        }
         Some(match self.lens {
-            Lens::Event | Lens::Marked => Wanted::Compared(states, form),
+            Lens::Event | Lens::Marked => Wanted::Compared(states?, form),
             Lens::Blame => Wanted::Blame(Resource::of(row), row.key(), form),
             Lens::State => Wanted::State(Resource::of(row), row.key(), form),
         })
@@ -232,6 +342,12 @@ impl ChangePane {
     /// The place that the line under the cursor is about (JSON Pointer).
     pub(crate) fn pointer(&self) -> Option<&str> {
         self.laid.as_ref().and_then(|l| l.lines.get(self.cursor)).and_then(|l| l.pointer.as_deref())
+    }
+
+    /// The state after the event, if it is here whole.
+    pub(crate) fn state_after(&self) -> Option<&str> {
+        let state = self.states.as_ref()?.new.as_deref().filter(|s| s.is_whole())?;
+        Some(&state.text)
     }
 
     /// The states of the event, as far as they are here whole; the new one first.

@@ -2,7 +2,7 @@
 
 use crate::console::keymap::{Action, Context};
 use crate::console::layout::Focus;
-use crate::console::model::{Model, Overlay};
+use crate::console::model::{Model, Overlay, Page};
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
 use crate::domain::Safe;
@@ -27,11 +27,23 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Copy => {
             return vec![A::CopyRow, A::CopyValue, A::CopyPath, A::CopyCommand, A::CopyListing, A::CopyJson];
         }
+        Context::Tree => {
+            let mut hints =
+                vec![A::Cancel, A::Expand, A::Collapse, A::Search, A::FindPath, A::Copy, A::Levels];
+            hints.extend([A::ExpandAll, A::CollapseAll, A::NextHit, A::Help]);
+            return hints;
+        }
+        Context::Chooser if matches!(model.overlay, Some(Overlay::Levels | Overlay::Ghosts)) => {
+            return vec![A::Cancel];
+        }
         Context::Chooser => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }
     if let Some(Overlay::Help(_) | Overlay::Sheet(_)) = model.overlay {
         return vec![A::Cancel, A::Down, A::Up, A::PageDown];
+    }
+    if matches!(model.page, Some(Page::Ghosts)) {
+        return vec![A::Open, A::Cancel, A::Ghosts, A::Down, A::Up, A::Help];
     }
     if model.history.current().is_none() {
         return vec![A::Organization, A::Refresh, A::Help, A::Quit];
@@ -39,9 +51,9 @@ fn actions(model: &Model) -> Vec<Action> {
     let areas = model.areas();
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
-        Focus::Change => vec![A::Cancel, A::Layout, A::Mark, A::Compare, A::NextEvent],
+        Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Mark, A::Compare, A::NextEvent],
         Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Accept, A::Verify],
-        Focus::Event => vec![A::Cancel, A::NextEvent],
+        Focus::Event => vec![A::Cancel, A::Tree, A::NextEvent],
     };
     // The panes that are not on the screen are named, so that they can be found.
     let hidden = [A::Timeline, A::Change, A::Integrity, A::Event].into_iter().zip(Focus::ALL);

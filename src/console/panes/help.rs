@@ -23,7 +23,7 @@ const NOTES: &[&str] = &[
 
 fn lines(keymap: &Keymap) -> Vec<Line> {
     let mut lines = Vec::new();
-    for section in [Section::Global, Section::Move, Section::Editor, Section::Always] {
+    for section in [Section::Global, Section::Move, Section::Tree, Section::Editor, Section::Always] {
         lines.push(Line::Title(section.title()));
         for action in Action::ALL.iter().filter(|a| a.section() == section) {
             let keys = Safe::from_untrusted(&keymap.keys_of(*action).join(" "));

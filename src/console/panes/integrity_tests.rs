@@ -4,7 +4,7 @@ use crate::console::fixtures::Desk;
 use crate::console::layout::Focus;
 use crate::console::marks::Mark;
 use crate::console::model::Model;
-use crate::console::msg::{Effect, Land, Outcome, Output, What, Work};
+use crate::console::msg::{Effect, Land, Outcome, Output, Told, What, Work};
 use crate::console::slots::{Slot, Ticket};
 use crate::console::view::render;
 use crate::domain::OrgId;
@@ -84,7 +84,7 @@ fn the_trail_is_verified_with_its_progress_and_its_findings_are_stepped_through(
     assert!(screen(&desk.model).contains("not verified: V reads all of it"));
     let ticket = scanning(&mut desk);
     let progress = Progress { events: 300_000, total: Some(1_000_000), elapsed: Duration::from_secs(1) };
-    desk.say(What::Progress(ticket, progress));
+    desk.say(What::Progress(ticket, Told::Verifying(progress)));
     let text = screen(&desk.model);
     assert!(
         text.contains("verifying 30 %") && text.contains("300 000 of ~1 000 000 events · 300 000/s"),

@@ -12,14 +12,23 @@ pub(crate) struct Palette {
     /// The words typed.
     pub(crate) editor: Editor,
     selected: usize,
+    /// The tree has the keys: what can be done in it is offered, too.
+    in_tree: bool,
 }
 
 impl Palette {
+    /// An empty line over the panes, or over the tree.
+    pub(crate) fn new(in_tree: bool) -> Self {
+        Self { in_tree, ..Self::default() }
+    }
+
     /// The actions whose name or description has all words.
     pub(crate) fn matches(&self) -> Vec<Action> {
         let text = self.editor.text().to_lowercase();
-        let offered = |a: &Action| {
-            matches!(a.section(), Section::Global | Section::Move | Section::Always) && *a != Action::Palette
+        let offered = |a: &Action| match a.section() {
+            Section::Global | Section::Move | Section::Always => *a != Action::Palette,
+            Section::Tree => self.in_tree,
+            _ => false,
         };
         let has = |a: &Action, word: &str| a.name().contains(word) || a.doc().to_lowercase().contains(word);
         Action::ALL

@@ -2,7 +2,9 @@
 
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
-use crate::domain::Safe;
+use crate::console::trail;
+use crate::domain::{Safe, Timestamp};
+use crate::store::cache::Answer;
 
 /// What is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) struct Sheet {
     pub(crate) subject: Subject,
     /// The lines, once they are there.
     lines: Option<Vec<Safe>>,
+    /// When that was worked out, if it was earlier.
+    since: Option<Timestamp>,
     failed: bool,
     top: usize,
 }
@@ -49,12 +53,18 @@ pub(crate) struct Sheet {
 impl Sheet {
     /// A sheet whose lines are being worked out.
     pub(crate) fn new(subject: Subject) -> Self {
-        Self { subject, lines: None, failed: false, top: 0 }
+        Self { subject, lines: None, since: None, failed: false, top: 0 }
     }
 
-    /// Takes the lines.
-    pub(crate) fn fill(&mut self, lines: Vec<Safe>) {
-        self.lines = Some(lines);
+    pub(crate) fn fill(&mut self, answer: Answer<Vec<Safe>>, command: Option<&str>) {
+        let command = command.map(|command| [Safe::from_untrusted(command), Safe::default()]);
+        self.lines = Some(command.into_iter().flatten().chain(answer.value).collect());
+        self.since = answer.since;
+    }
+
+    /// When what is shown was worked out, if it was earlier.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        self.since
     }
 
     /// Says why there are none.
@@ -65,12 +75,13 @@ impl Sheet {
 
     /// Moves by so many lines; `height` of them are to be seen.
     pub(crate) fn scroll(&mut self, by: isize, height: usize) {
+        let height = height.saturating_sub(usize::from(self.since.is_some()));
         let last = self.lines.as_ref().map_or(0, Vec::len).saturating_sub(height);
         self.top = self.top.saturating_add_signed(by).min(last);
     }
 
     /// Draws the lines from the first one to be seen on.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, now: Timestamp) {
         let Some(lines) = &self.lines else {
             painter.say(1, 0, "working it out… Esc stops", Role::Muted);
             return;
@@ -81,8 +92,15 @@ impl Sheet {
             lines.iter().fold(0, |y, line| painter.put_wrapped(1, y, line, role));
             return;
         }
-        for (y, line) in lines.iter().skip(self.top).take(painter.height()).enumerate() {
-            painter.put(1, y, &line.cut_end(width), role);
+        let mut first = 0;
+        if let Some(since) = self.since {
+            let text = format!("counted {} · R counts again", trail::age(since, now));
+            painter.put(1, 0, &Safe::from_untrusted(&text).cut_end(width), Role::Notice);
+            first = 1;
+        }
+        let rest = painter.height().saturating_sub(first);
+        for (y, line) in lines.iter().skip(self.top).take(rest).enumerate() {
+            painter.put(1, first + y, &line.cut_end(width), role);
         }
     }
 }

@@ -5,10 +5,12 @@ use crate::console::msg::{Land, Opened};
 use crate::console::paint::Painter;
 use crate::console::row::{Columns, Row};
 use crate::console::theme::Role;
+use crate::console::trail;
 use crate::console::window::{PAGE, Window};
 use crate::console::zone::Zone;
 use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
 use crate::filter::Field;
+use crate::store::cache::Answer;
 use crate::store::timeline::{Count, Looked, Query};
 use std::collections::HashMap;
 
@@ -30,6 +32,10 @@ pub(crate) struct Timeline {
     height: usize,
     /// Number of events in the view.
     pub(crate) count: Option<Count>,
+    /// When they were counted, if that was before the view was opened.
+    counted: Option<Timestamp>,
+    /// They are to be counted anew, whatever is known.
+    pub(crate) recount: bool,
     /// What stands in the place of the rows, or the last failure.
     pub(crate) trouble: Option<Safe>,
     /// For an empty view: time of the newest event before its window.
@@ -138,6 +144,7 @@ impl Timeline {
             other => other,
         });
         self.query = Some(query);
+        self.counted = None;
         self.count = self.window.total().map(Count::Exact).or(before);
         self.trouble = None;
         self.paused = false;
@@ -175,6 +182,19 @@ impl Timeline {
         }
     }
 
+    /// Takes note of a number of events that may have been counted earlier.
+    pub(crate) fn set_counted(&mut self, answer: &Answer<Count>) {
+        if !matches!(self.count, Some(Count::Exact(_))) {
+            self.counted = answer.since;
+        }
+        self.set_count(answer.value);
+    }
+
+    /// When the number of events that is shown was counted, if that was earlier.
+    pub(crate) fn counted(&self) -> Option<Timestamp> {
+        self.counted
+    }
+
     /// Adds rows at the older end.
     pub(crate) fn append(&mut self, rows: Vec<EventRow>, more: bool, zone: Zone) {
         let rows = rows.into_iter().map(|r| Row::new(r, zone)).collect();
@@ -197,6 +217,7 @@ impl Timeline {
     fn note_total(&mut self) {
         if let Some(total) = self.window.total() {
             self.count = Some(Count::Exact(total));
+            self.counted = None;
         }
     }
 
@@ -313,6 +334,18 @@ impl Timeline {
         } else if !self.window.has_older() && !self.window.is_empty() {
             // No blank lines below the oldest row as long as there are rows above.
             self.top = self.top.min(self.first_row_that_shows(self.window.len() - 1));
+        }
+    }
+
+    /// The place in the view, and the age of what was counted earlier.
+    pub(crate) fn note(&self, now: Timestamp) -> Safe {
+        match self.counted {
+            Some(counted) => Safe::from_untrusted(&format!(
+                "{} · counted {}",
+                self.position().as_str(),
+                trail::age(counted, now)
+            )),
+            None => self.position(),
         }
     }
 

@@ -301,7 +301,7 @@ impl<'a> Reader<'a> {
 
     fn finish(mut self) -> Doc<'a> {
         self.place(0);
-        Doc { text: self.text, nodes: self.nodes }
+        Doc { text: self.text, nodes: Cow::Owned(self.nodes) }
     }
 }
 

@@ -3,7 +3,6 @@
 use super::super::row::from_postgres;
 use crate::chain::{Fields, Inet};
 use crate::domain::Timestamp;
-use std::fmt::Write as _;
 
 /// `hash`, then the 21 columns it may cover, in the order of their names.
 pub(super) const COLUMNS: [&str; 22] = [
@@ -100,7 +99,7 @@ pub(super) fn whole<'a>(
         (Some(bytes), Form::Inet) => {
             let inet = Inet::from_binary(bytes).ok_or_else(|| bad(4, "not an address"))?;
             address.clear();
-            write!(address, "{inet}").map_err(|_| bad(4, "not an address"))?;
+            inet.append_text(address);
             Some(address.as_str())
         }
         _ => optional(4)?,

@@ -200,21 +200,9 @@ async fn begin(c: &mut PgConnection, exported: Option<&str>) -> Result<(), sqlx:
 }
 
 async fn describe(c: &mut PgConnection, table: i64) -> Result<(Timestamp, String), StoreError> {
-    let row = sqlx::query(
-        "SELECT transaction_timestamp(), d.oid::int8, has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-         FROM pg_catalog.pg_database d WHERE d.datname = current_database()",
-    )
-    .fetch_one(&mut *c)
-    .await?;
-    let cluster = if row.try_get(2)? {
-        let system =
-            sqlx::query("SELECT system_identifier FROM pg_catalog.pg_control_system()").fetch_one(c).await?;
-        system.try_get::<i64, _>(0)?.to_string()
-    } else {
-        "unknown".to_owned()
-    };
+    let row = sqlx::query("SELECT transaction_timestamp()").fetch_one(&mut *c).await?;
     let at = row.try_get::<super::row::SqlTime, _>(0)?.0;
-    Ok((at, format!("{cluster}/{}/{table}", row.try_get::<i64, _>(1)?)))
+    Ok((at, super::identity::of(c, table).await?))
 }
 
 impl Snapshot<'_> {

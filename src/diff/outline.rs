@@ -1,0 +1,411 @@
+//! A document as a tree to walk through: what is folded, and which line stands where.
+//!
+//! Every value has one line; lines below a folded one are not there. Which value stands on line `n`, and on which line a
+//! value stands, takes a few steps for each level, however many members and elements there are, and so does folding:
+//! the children of a value are neighbours in the arena of [`Doc`], and over each such stretch lies a Fenwick tree of the
+//! lines that they take. A line is made when it is looked at.
+
+mod find;
+
+pub use find::{Path, hits, paths};
+
+use super::json::{Doc, NodeId, NodeKind, OwnedDoc, push_quoted};
+use super::rows::{Role, Row, View, compact, cut, masked};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// A document, folded here and there.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    doc: Arc<OwnedDoc>,
+    /// Whether the children of a value are shown.
+    open: Vec<bool>,
+    /// Over the children of each value: a Fenwick tree of their lines.
+    sums: Vec<u32>,
+}
+
+impl Outline {
+    /// A document of which the outermost value is unfolded, and nothing else.
+    pub fn new(doc: Arc<OwnedDoc>) -> Self {
+        let (root, len) = (doc.doc().root(), doc.doc().len());
+        let mut outline = Self { doc, open: vec![false; len], sums: vec![0; len] };
+        outline.unfold_to(root, 1);
+        outline
+    }
+
+    /// The document.
+    pub fn doc(&self) -> Doc<'_> {
+        self.doc.doc()
+    }
+
+    /// The document, to work on it elsewhere.
+    pub fn share(&self) -> Arc<OwnedDoc> {
+        Arc::clone(&self.doc)
+    }
+
+    /// Number of lines: at least one.
+    pub fn len(&self) -> usize {
+        self.lines_of(&self.doc(), self.doc().root()) as usize
+    }
+
+    /// Never: a document has a root.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether the children of a value are shown, as far as it is shown itself.
+    pub fn is_open(&self, id: NodeId) -> bool {
+        self.open.get(id.index()).copied().unwrap_or_default()
+    }
+
+    /// The value on a line.
+    pub fn node_at(&self, line: usize) -> Option<NodeId> {
+        let doc = self.doc();
+        let mut at = doc.root();
+        let mut rest = u32::try_from(line).ok()?;
+        while rest > 0 {
+            let sums = &self.sums[doc.child_range(at)];
+            let (child, before) = fenwick::find(sums, rest - 1);
+            if !self.is_open(at) || child >= sums.len() {
+                return None;
+            }
+            rest -= 1 + before;
+            at = doc.child(at, child)?;
+        }
+        Some(at)
+    }
+
+    /// The line of a value; nothing where it is folded away.
+    pub fn line_of(&self, id: NodeId) -> Option<usize> {
+        let doc = self.doc();
+        let (mut at, mut line) = (id, 0);
+        while let Some(parent) = doc.parent(at) {
+            if !self.is_open(parent) {
+                return None;
+            }
+            line += 1 + fenwick::before(&self.sums[doc.child_range(parent)], doc.position(at));
+            at = parent;
+        }
+        Some(line as usize)
+    }
+
+    /// Shows the children of a value, or hides them; values inside stay as they were.
+    pub fn set_open(&mut self, id: NodeId, open: bool) {
+        let shared = Arc::clone(&self.doc);
+        let doc = shared.doc();
+        if self.is_open(id) != open && doc.child_count(id) > 0 {
+            let before = self.lines_of(&doc, id);
+            self.open[id.index()] = open;
+            self.pass_on(&doc, id, before);
+        }
+    }
+
+    /// Unfolds `levels` levels of a value (0: folds it) and folds everything below them.
+    pub fn unfold_to(&mut self, id: NodeId, levels: usize) {
+        let shared = Arc::clone(&self.doc);
+        let doc = shared.doc();
+        let before = self.lines_of(&doc, id);
+        self.set_below(&doc, id, levels);
+        self.pass_on(&doc, id, before);
+    }
+
+    /// Unfolds whatever a value is in, so that it has a line.
+    pub fn reveal(&mut self, id: NodeId) {
+        let mut at = id;
+        while let Some(parent) = self.doc().parent(at) {
+            self.set_open(parent, true);
+            at = parent;
+        }
+    }
+
+    /// The lines of a value and of what is shown below it, its ancestors aside.
+    fn lines_of(&self, doc: &Doc<'_>, id: NodeId) -> u32 {
+        let sums = &self.sums[doc.child_range(id)];
+        1 + if self.is_open(id) { fenwick::before(sums, sums.len()) } else { 0 }
+    }
+
+    /// Tells the ancestors that a value takes another number of lines than `before`.
+    fn pass_on(&mut self, doc: &Doc<'_>, id: NodeId, before: u32) {
+        let delta = self.lines_of(doc, id).wrapping_sub(before);
+        let mut at = id;
+        while let Some(parent) = doc.parent(at) {
+            fenwick::add(&mut self.sums[doc.child_range(parent)], doc.position(at), delta);
+            if !self.is_open(parent) {
+                break;
+            }
+            at = parent;
+        }
+    }
+
+    fn set_below(&mut self, doc: &Doc<'_>, id: NodeId, levels: usize) -> u32 {
+        let range = doc.child_range(id);
+        self.open[id.index()] = levels > 0 && !range.is_empty();
+        for child in doc.children(id) {
+            self.sums[child.index()] = self.set_below(doc, child, levels.saturating_sub(1));
+        }
+        fenwick::build(&mut self.sums[range]);
+        self.lines_of(doc, id)
+    }
+
+    /// How a value looks: its sign (`▾` unfolded, `▸` folded), key and value; of what is folded the beginning.
+    pub fn row(&self, id: NodeId, view: &View) -> Row {
+        let doc = self.doc();
+        let (kind, count) = (doc.kind(id), doc.child_count(id));
+        let mark = match (count > 0, self.is_open(id)) {
+            (false, _) => ' ',
+            (true, false) => '▸',
+            (true, true) => '▾',
+        };
+        let path = doc.ancestry(id);
+        let mut row = Row::new(mark, u16::try_from(path.len()).unwrap_or(u16::MAX)).at(doc.pointer(id));
+        match doc.parent(id).map(|p| doc.kind(p)) {
+            Some(NodeKind::Object) => {
+                let mut key = String::new();
+                push_quoted(&mut key, &doc.key(id));
+                row.push(Role::Path, &cut(&key, (view.width / 2).max(12)));
+                row.push(Role::Plain, ": ");
+            }
+            Some(_) => row.push(Role::Dim, &format!("{}: ", doc.position(id))),
+            None => {}
+        }
+        let secret = view.mask && path.iter().any(|step| view.rules.is_secret_key(&doc.key(*step)));
+        let room = view.width.saturating_sub(row.width()).max(16);
+        if count > 0 {
+            let (noun, [open, close]) = match (kind, count) {
+                (NodeKind::Object, 1) => ("member", ["{", "}"]),
+                (NodeKind::Object, _) => ("members", ["{", "}"]),
+                (_, 1) => ("element", ["[", "]"]),
+                _ => ("elements", ["[", "]"]),
+            };
+            let size = format!("{open}{count} {noun}{close}");
+            row.push(Role::Dim, &size);
+            let room = room.saturating_sub(size.len() + 1);
+            if !self.is_open(id) && room > 8 {
+                let mut text = String::new();
+                compact(&doc, id, view, secret, room * 2, &mut text);
+                row.push(Role::Dim, " ");
+                row.push(Role::Plain, crate::domain::Safe::from_untrusted(&text).cut_end(room).as_str());
+            }
+        } else {
+            let (text, is_masked) = scalar(&doc, id, secret, view);
+            row.push(if is_masked { Role::Masked } else { Role::Plain }, &cut(&text, room));
+        }
+        row
+    }
+
+    /// A value as it may be shown, secrets masked; exactly as stored where it has none.
+    pub fn shown(&self, id: NodeId, view: &View) -> String {
+        let doc = self.doc();
+        let secret =
+            view.mask && doc.ancestry(id).iter().any(|step| view.rules.is_secret_key(&doc.key(*step)));
+        let mut whole = String::new();
+        compact(&doc, id, view, secret, usize::MAX, &mut whole);
+        let mut plain = String::new();
+        let unmasked = View { mask: false, ..view.clone() };
+        compact(&doc, id, &unmasked, false, usize::MAX, &mut plain);
+        if whole == plain { doc.text(id).to_owned() } else { whole }
+    }
+}
+
+/// A value without children, or its mask and that it is one.
+fn scalar(doc: &Doc<'_>, id: NodeId, secret: bool, view: &View) -> (String, bool) {
+    let text = doc.text(id);
+    if is_hidden(doc, id, secret, view) { (masked(text), true) } else { (text.to_owned(), false) }
+}
+
+/// Whether a value is masked; `secret` says that a key above it is one of a secret.
+fn is_hidden(doc: &Doc<'_>, id: NodeId, secret: bool, view: &View) -> bool {
+    let maskable = matches!(doc.kind(id), NodeKind::String | NodeKind::Number);
+    maskable && view.mask && (secret || view.rules.is_secret_value(doc.text(id)))
+}
+
+/// Which of two values comes first in a document that is unfolded.
+pub fn order(doc: &Doc<'_>, a: NodeId, b: NodeId) -> Ordering {
+    let places = |id| doc.ancestry(id).into_iter().map(|step| doc.position(step));
+    places(a).cmp(places(b))
+}
+
+/// Prefix sums that can be changed: Fenwick's binary indexed trees.
+mod fenwick {
+    /// Turns numbers into the tree of their sums.
+    pub(super) fn build(sums: &mut [u32]) {
+        for at in 1..=sums.len() {
+            let next = at + (at & at.wrapping_neg());
+            if next <= sums.len() {
+                sums[next - 1] += sums[at - 1];
+            }
+        }
+    }
+
+    /// Adds to the number at a place (from 0). Numbers wrap, so that one can take away, too.
+    pub(super) fn add(sums: &mut [u32], place: usize, delta: u32) {
+        let mut at = place + 1;
+        while at <= sums.len() {
+            sums[at - 1] = sums[at - 1].wrapping_add(delta);
+            at += at & at.wrapping_neg();
+        }
+    }
+
+    /// The sum of the first `count` numbers.
+    pub(super) fn before(sums: &[u32], count: usize) -> u32 {
+        let (mut at, mut sum) = (count, 0);
+        while at > 0 {
+            sum += sums[at - 1];
+            at &= at - 1;
+        }
+        sum
+    }
+
+    /// The first place up to which, itself included, the sum is greater than `target`, and the sum before it; the end
+    /// where there is none.
+    pub(super) fn find(sums: &[u32], target: u32) -> (usize, u32) {
+        let (mut at, mut sum) = (0, 0);
+        let mut step = (sums.len() + 1).next_power_of_two();
+        while step > 0 {
+            if at + step <= sums.len() && sum + sums[at + step - 1] <= target {
+                at += step;
+                sum += sums[at - 1];
+            }
+            step /= 2;
+        }
+        (at, sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::apply::tests::pairs;
+    use super::super::json::Limits;
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: Limits = Limits { bytes: 1 << 24, nodes: 2_000_000 };
+
+    pub(super) fn outline(text: &str) -> Outline {
+        Outline::new(Arc::new(OwnedDoc::parse(text.into(), LIMITS).unwrap()))
+    }
+
+    fn shown(outline: &Outline, view: &View) -> Vec<String> {
+        (0..outline.len()).map(|n| outline.row(outline.node_at(n).unwrap(), view).text()).collect()
+    }
+
+    /// The lines as they would be found without any cleverness.
+    fn walk(outline: &Outline, id: NodeId, lines: &mut Vec<NodeId>) {
+        lines.push(id);
+        if outline.is_open(id) {
+            for child in outline.doc().children(id) {
+                walk(outline, child, lines);
+            }
+        }
+    }
+
+    fn agrees(outline: &Outline) {
+        let mut lines = Vec::new();
+        walk(outline, outline.doc().root(), &mut lines);
+        assert_eq!(outline.len(), lines.len());
+        for (n, id) in lines.iter().enumerate() {
+            assert_eq!(outline.node_at(n), Some(*id));
+            assert_eq!(outline.line_of(*id), Some(n));
+            // Where it is, one gets to by its path.
+            assert_eq!(outline.doc().resolve(&outline.doc().pointer(*id)), Some(*id));
+        }
+        assert_eq!(outline.node_at(lines.len()), None);
+        assert!(lines.windows(2).all(|w| order(&outline.doc(), w[0], w[1]) == Ordering::Less));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_and_values_are_found_whatever_is_folded(
+            which in 0usize..60, steps in prop::collection::vec((any::<prop::sample::Index>(), 0u8..4), 1..30)
+        ) {
+            let (text, _) = pairs(which + 1).last().unwrap();
+            let mut outline = outline(&text);
+            outline.unfold_to(outline.doc().root(), usize::MAX);
+            prop_assert_eq!(outline.len(), outline.line_of(outline.node_at(outline.len() - 1).unwrap()).unwrap() + 1);
+            agrees(&outline);
+            for (at, what) in steps {
+                let line = at.index(outline.len());
+                let id = outline.node_at(line).unwrap();
+                let hidden = outline.line_of(id);
+                prop_assert_eq!(hidden, Some(line));
+                match what {
+                    0 => outline.set_open(id, true),
+                    1 => outline.set_open(id, false),
+                    2 => outline.unfold_to(id, 2),
+                    _ => {
+                        let all: Vec<NodeId> = outline.doc().children(id).collect();
+                        for child in all {
+                            outline.set_open(id, false);
+                            prop_assert_eq!(outline.line_of(child), None);
+                            outline.reveal(child);
+                            prop_assert!(outline.line_of(child).is_some());
+                        }
+                    }
+                }
+                agrees(&outline);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_unfolded_inside_is_so_again() {
+        let mut outline = outline(r#"{"a": {"b": [1, 2]}, "c": 3}"#);
+        let at = |outline: &Outline, pointer| outline.doc().resolve(pointer).unwrap();
+        outline.set_open(at(&outline, "/a"), true);
+        outline.set_open(at(&outline, "/a/b"), true);
+        assert_eq!(outline.len(), 6);
+        outline.set_open(at(&outline, "/a"), false);
+        assert_eq!(outline.len(), 3);
+        outline.set_open(at(&outline, "/a"), true);
+        assert_eq!(outline.len(), 6);
+        agrees(&outline);
+    }
+
+    #[test]
+    fn a_line_says_key_value_and_what_is_folded() {
+        let mut outline = outline(
+            r#"{"n": [12345678901234567890, 0.1000, 1e400], "a/b": {"token": "s3cr3t", "x": "\u001b[31m"}, "e": []}"#,
+        );
+        let view = View { width: 60, ..View::default() };
+        assert_eq!(
+            shown(&outline, &view),
+            [
+                "▾ {3 members}",
+                "    \"e\": []",
+                "▸   \"n\": [3 elements] [12345678901234567890, 0.1000, 1e400]",
+                "▸   \"a/b\": {2 members} {\"x\": \"\\u001b[31m\", \"token\": ‹masked…",
+            ]
+        );
+        outline.unfold_to(outline.doc().root(), 2);
+        assert_eq!(
+            shown(&outline, &view)[2..6],
+            ["▾   \"n\": [3 elements]", "      0: 12345678901234567890", "      1: 0.1000", "      2: 1e400"]
+        );
+        let row = outline.row(outline.doc().resolve("/a~1b/token").unwrap(), &view);
+        assert_eq!(row.text(), "      \"token\": ‹masked, 6 characters›");
+        assert_eq!(row.pointer.as_deref(), Some("/a~1b/token"));
+    }
+
+    #[test]
+    fn what_is_copied_is_what_is_stored_but_for_secrets() {
+        let outline = outline(r#"{"a":  [1,  2], "b": {"password": "hunter2", "c": 1}}"#);
+        let at = |pointer| outline.shown(outline.doc().resolve(pointer).unwrap(), &View::default());
+        assert_eq!(at("/a"), "[1,  2]");
+        assert_eq!(at("/b"), r#"{"c": 1, "password": ‹masked, 7 characters›}"#);
+        assert_eq!(at("/b/password"), "‹masked, 7 characters›");
+        assert_eq!(at("/b/c"), "1");
+    }
+
+    #[test]
+    fn a_million_values_are_found_by_line() {
+        let mut outline = outline(&format!("[{}0]", "[1],".repeat(500_000)));
+        assert_eq!(outline.len(), 500_002);
+        let last = outline.node_at(500_001).unwrap();
+        assert_eq!(outline.doc().pointer(last), "/500000");
+        outline.unfold_to(outline.doc().root(), 2);
+        assert_eq!(outline.len(), 1_000_002);
+        assert_eq!(outline.line_of(last), Some(1_000_001));
+        let middle = outline.node_at(500_001).unwrap();
+        assert_eq!(outline.doc().pointer(middle), "/250000");
+    }
+}
