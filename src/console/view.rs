@@ -13,6 +13,7 @@ use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
 use crate::domain::{Safe, TimeRange, Timestamp};
+use crate::filter::Words;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -181,6 +182,13 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ),
         None => line("No event matches.", Role::Notice),
     }];
+    if let Some(words) = place.filter.words().into_iter().find(|words| !words.prefix) {
+        let longer = Words { prefix: true, ..words.clone() };
+        lines.push(line(
+            &format!("Whole words are searched for: {longer} also finds longer ones."),
+            Role::Text,
+        ));
+    }
     if let Some(older) = model.timeline.nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
