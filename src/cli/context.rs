@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
 use crate::store::cache::Cache;
 use crate::store::organizations::{self, Organization};
-use crate::store::{ReadDb, ReadSettings, StoreError, WriteDb, databases, schema};
+use crate::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, databases, schema};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,7 @@ impl Context {
     pub fn choice(&self) -> Result<Choice> {
         let flags = Flags {
             database_url: self.global.database_url.clone(),
+            replica_url: self.global.replica_url.clone(),
             profile: self.global.profile.clone(),
             database: self.global.database.clone(),
         };
@@ -124,7 +125,7 @@ impl Context {
     pub async fn target(&self, choice: &Choice) -> Result<Target> {
         match &choice.place {
             Place::Private { database } => self.private_target(database).await,
-            Place::Remote { url, .. } => remote_target(choice, url),
+            Place::Remote { url, replica_url, .. } => remote_target(choice, url, replica_url.as_ref()),
         }
     }
 
@@ -144,7 +145,7 @@ impl Context {
         db.close().await;
         migrated?;
         let label = if name == config::PRIVATE_DATABASE { "demo".to_owned() } else { format!("demo/{name}") };
-        Ok(Target { options, label, production: false, server: Some(Arc::new(server)) })
+        Ok(Target { options, replica: None, label, production: false, server: Some(Arc::new(server)) })
     }
 
     /// A reader on the target.
@@ -154,7 +155,20 @@ impl Context {
     pub async fn reader(&self) -> Result<Reader> {
         let choice = self.choice()?;
         let target = self.target(&choice).await?;
-        let db = ReadDb::connect(target.options.clone(), self.read_settings()?).await?;
+        let (primary, replica) = (target.options.clone(), target.replica.clone());
+        let db = ReadDb::connect_near(primary, replica, self.read_settings()?).await?;
+        if let Some(trouble) = db.replica_trouble() {
+            let trouble = Safe::from_untrusted(trouble);
+            self.out.remark(format_args!("the replica is away ({trouble}): reading from the primary"));
+        } else if target.replica.is_some() {
+            let facts = db.facts().await?;
+            if matches!(facts.standing, Standing::Replica(lag) if !lag.is_caught_up()) {
+                self.out.remark(format_args!(
+                    "reading from a {}: newer events may be missing here",
+                    facts.standing
+                ));
+            }
+        }
         Ok(Reader { db, choice, _target: target })
     }
 
@@ -166,7 +180,7 @@ impl Context {
         let choice = self.choice()?;
         let target = match &choice.place {
             Place::Private { database } => self.private_target(database).await?,
-            Place::Remote { writer_url, .. } => remote_target(&choice, writer_url)?,
+            Place::Remote { writer_url, .. } => remote_target(&choice, writer_url, None)?,
         };
         let options = &target.options;
         let production = if target.production { ", PRODUCTION" } else { "" };
@@ -230,14 +244,18 @@ pub struct Reader {
     _target: Target,
 }
 
-fn remote_target(choice: &Choice, url: &config::Secret) -> Result<Target> {
+fn remote_target(choice: &Choice, url: &Secret, replica_url: Option<&Secret>) -> Result<Target> {
     let ssl_mode = std::env::var("PGSSLMODE").ok();
-    let options = config::connect_options(url, ssl_mode.as_deref()).map_err(|e| {
-        Error::usage(format!("{}: this is no PostgreSQL URL: {e}", choice.label))
-            .hint("the form is postgres://USER@HOST:PORT/DATABASE; other characters in a part as %XX")
-    })?;
+    let connect_options = |url: &Secret, what: &str| {
+        config::connect_options(url, ssl_mode.as_deref()).map_err(|e| {
+            Error::usage(format!("{}: this is no PostgreSQL URL{what}: {e}", choice.label))
+                .hint("the form is postgres://USER@HOST:PORT/DATABASE; other characters in a part as %XX")
+        })
+    };
+    let options = connect_options(url, "")?;
+    let replica = replica_url.map(|url| connect_options(url, " of a replica")).transpose()?;
     let label = if choice.is_profile { choice.label.clone() } else { config::listens_at(&options) };
-    Ok(Target { options, label, production: choice.production, server: None })
+    Ok(Target { options, replica, label, production: choice.production, server: None })
 }
 
 /// Runs blocking work away from the runtime's own threads.
@@ -257,6 +275,7 @@ impl From<StoreError> for Error {
         let kind = match e {
             StoreError::Cursor(_) => Kind::Usage,
             StoreError::Cancelled => Kind::Interrupted,
+            StoreError::ReplicaBehind(_) => Kind::Incomplete,
             _ => Kind::CouldNotRun,
         };
         let error = Self::new(kind, e.to_string());
@@ -264,10 +283,15 @@ impl From<StoreError> for Error {
             StoreError::NoTable => error
                 .hint("agenttrace db migrate makes it, in a database of ours")
                 .hint("is this the right database? The table must be in the search_path of the role"),
-            StoreError::NothingGranted => error.hint(
-                "an administrator grants organisations: INSERT INTO agenttrace_grants (role_name, organization_id) \
-                 VALUES ('ROLE', 'ORGANISATION')",
+            StoreError::ReplicaConflict => error.hint("try again, or ask the primary").hint(
+                "on the replica, max_standby_streaming_delay or hot_standby_feedback give queries longer",
             ),
+            StoreError::ReplicaBehind(_) => {
+                error.hint("ask the primary: without --replica-url, or without replica_url in the profile")
+            }
+            StoreError::NothingGranted => {
+                error.hint("an administrator grants organisations: agenttrace db grant ROLE ORGANISATION")
+            }
             StoreError::NotEncrypted => error
                 .hint("switch TLS on there (ssl = on)")
                 .hint("or, where the network on the way is trusted, add ?sslmode=disable to the URL"),

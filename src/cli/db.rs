@@ -1,6 +1,7 @@
 //! `agenttrace db`
 
 use super::asked::wants_json;
+use super::db_grants::{self, GrantArgs};
 use super::db_sql::{self, Topic};
 use super::{Context, Out};
 use crate::domain::Safe;
@@ -43,6 +44,12 @@ enum DbCommand {
         #[command(subcommand)]
         command: SummaryCommand,
     },
+    /// Let a role see an organisation (row-level security)
+    Grant(GrantArgs),
+    /// Take that back
+    Revoke(GrantArgs),
+    /// List who sees what
+    Grants,
     /// Print SQL for an administrator; nothing is run
     Sql {
         /// What it is for
@@ -108,6 +115,9 @@ pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
         }
         DbCommand::Partitions { command: PartitionsCommand::List } => list(context, json).await,
         DbCommand::Summary { command: SummaryCommand::Refresh } => refresh(context).await,
+        DbCommand::Grant(args) => db_grants::change(context, &args, true).await,
+        DbCommand::Revoke(args) => db_grants::change(context, &args, false).await,
+        DbCommand::Grants => db_grants::list(context, json).await,
         DbCommand::Sql { topic } => {
             let mut to = context.out.results();
             to.write_all(db_sql::text(topic).as_bytes())?;
@@ -144,8 +154,7 @@ async fn migrate(
     let done = done?;
     if protection == Some(Protection::RowSecurity) {
         context.out.remark(format_args!(
-            "readers see the organisations that are granted to them: \
-             INSERT INTO agenttrace_grants (role_name, organization_id) VALUES ('ROLE', 'ORGANISATION')"
+            "readers see the organisations that are granted to them: agenttrace db grant ROLE ORGANISATION"
         ));
     }
     let mut to = context.out.results();
@@ -274,6 +283,10 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
         |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<14}{value}");
     line(to, "server", &format_args!("PostgreSQL {}", safe(&status.server_version)))?;
     line(to, "database", &format_args!("{} as {}", safe(&status.database), safe(&status.role)))?;
+    let standing = status.standing.to_string();
+    if !standing.is_empty() {
+        line(to, "replication", &standing)?;
+    }
     let origin = match status.schema {
         Origin::Agenttrace => "made by agenttrace",
         Origin::Foreign => "somebody else's table: readable, not to be migrated",

@@ -79,6 +79,7 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
         profile: Some(DEMO_PROFILE.to_owned()),
         database: global.database.clone(),
         database_url: None,
+        replica_url: None,
     };
     let choice = config::choose(&context.config()?, &flags, |_| None)?;
     let organization = match context.named_organization(&choice)? {

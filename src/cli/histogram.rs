@@ -41,8 +41,7 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     let query = args.asked.query(context, &reader, scope, &cancel).await?;
     refuse_the_immense(&reader, &query, args.force, &cancel).await?;
     let wanted = asked::freshness(args.fresh);
-    let answer =
-        answers::histogram(&reader.db, &query, args.buckets, wanted, &|_| {}, &cancel).await?;
+    let answer = answers::histogram(&reader.db, &query, args.buckets, wanted, &|_| {}, &cancel).await?;
     asked::remark_on_age(context, &answer);
     let (histogram, counted_at) = (answer.value, answer.since);
     let mut out = context.out.results();
@@ -54,11 +53,7 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     Ok(out.flush()?)
 }
 
-fn document(
-    query: &Query,
-    histogram: &Histogram,
-    counted_at: Option<Timestamp>,
-) -> impl serde::Serialize {
+fn document(query: &Query, histogram: &Histogram, counted_at: Option<Timestamp>) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
     struct Document {
         schema_version: u32,

@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod context;
 mod db;
+mod db_grants;
 mod db_sql;
 mod demo;
 mod diff;
@@ -59,6 +60,9 @@ pub struct Global {
     /// Database to connect to, without a password (use ~/.pgpass or the environment for that)
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
+    /// Streaming replica to read from as long as it answers, without a password
+    #[arg(long, global = true, value_name = "URL")]
+    pub replica_url: Option<String>,
     /// Profile of the configuration; `demo` is the private server
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,

@@ -58,8 +58,7 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
     let query = args.asked.query(context, &reader, scope, &cancel).await?;
     refuse_the_immense(&reader, &query, args.force, &cancel).await?;
     let wanted = asked::freshness(args.fresh);
-    let answer =
-        answers::groups(&reader.db, &query, &by, args.actors, args.limit, wanted, &cancel).await?;
+    let answer = answers::groups(&reader.db, &query, &by, args.actors, args.limit, wanted, &cancel).await?;
     asked::remark_on_age(context, &answer);
     let (summary, counted_at) = (answer.value, answer.since);
     let mut out = context.out.results();

@@ -44,6 +44,8 @@ pub struct Profile {
     pub database_url: Secret,
     /// Where writing commands connect, if not there.
     pub writer_url: Option<Secret>,
+    /// Where readers connect as long as it answers.
+    pub replica_url: Option<Secret>,
     /// Organisation to open without being asked.
     pub organization: Option<OrgId>,
     /// Default time window of this profile.
@@ -129,6 +131,7 @@ struct RawConfig {
 struct RawProfile {
     database_url: Option<Secret>,
     writer_url: Option<Secret>,
+    replica_url: Option<Secret>,
     organization: Option<String>,
     window: Option<String>,
     production: bool,
@@ -195,6 +198,7 @@ impl Config {
             let profile = Profile {
                 database_url,
                 writer_url: p.writer_url,
+                replica_url: p.replica_url,
                 organization,
                 window,
                 production: p.production,
@@ -239,6 +243,7 @@ impl Config {
                     let raw = RawProfile {
                         database_url: Some(shown(&p.database_url)),
                         writer_url: p.writer_url.as_ref().map(shown),
+                        replica_url: p.replica_url.as_ref().map(shown),
                         organization: p.organization.as_ref().map(ToString::to_string),
                         window: p.window.map(|w| w.to_string()),
                         production: p.production,
@@ -391,6 +396,7 @@ mod tests {
                 RawProfile {
                     database_url: Some(Secret::new("")),
                     writer_url: Some(Secret::new("")),
+                    replica_url: Some(Secret::new("")),
                     organization: Some(String::new()),
                     window: Some(String::new()),
                     production: true,

@@ -19,6 +19,8 @@ pub const PRIVATE_DATABASE: &str = "agenttrace";
 pub struct Target {
     /// How to connect.
     pub options: PgConnectOptions,
+    /// Where readers connect if it answers.
+    pub replica: Option<PgConnectOptions>,
     /// What people call it, such as `demo`, `prod` or `db.example.com:5432`; no password in it.
     pub label: String,
     /// Marked as production in the profile.
@@ -50,6 +52,8 @@ impl fmt::Debug for Target {
 pub struct Flags {
     /// `--database-url`
     pub database_url: Option<String>,
+    /// `--replica-url`
+    pub replica_url: Option<String>,
     /// `--profile`
     pub profile: Option<String>,
     /// `--database`
@@ -70,6 +74,8 @@ pub enum Place {
         url: Secret,
         /// For writers.
         writer_url: Secret,
+        /// For readers, as long as it answers.
+        replica_url: Option<Secret>,
     },
 }
 
@@ -99,17 +105,18 @@ pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<Strin
     if flags.database_url.is_some() && flags.profile.is_some() {
         return Err(Error::usage("--database-url and --profile name two targets; give one of them"));
     }
-    let on_flags = if let Some(url) = &flags.database_url {
-        let url = Secret::new(url);
-        if url.password().is_some() {
-            return Err(Error::usage(
-                "--database-url carries a password, which every user of this machine can see",
-            )
+    for (flag, url) in [("--database-url", &flags.database_url), ("--replica-url", &flags.replica_url)] {
+        if url.as_ref().is_some_and(|url| Secret::new(url).password().is_some()) {
+            return Err(Error::usage(format!(
+                "{flag} carries a password, which every user of this machine can see"
+            ))
             .hint(
-                "put it into ~/.pgpass or PGPASSWORD, or set AGENTTRACE_DATABASE_URL instead of the flag",
+                "put it into ~/.pgpass or PGPASSWORD, or the URL into AGENTTRACE_DATABASE_URL or the configuration",
             ));
         }
-        Some(remote(config, url, "--database-url"))
+    }
+    let on_flags = if let Some(url) = &flags.database_url {
+        Some(remote(config, Secret::new(url), "--database-url"))
     } else {
         flags.profile.as_deref().map(|name| profile(config, flags, name)).transpose()?
     };
@@ -117,7 +124,7 @@ pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<Strin
         |name: &str| env(name).filter(|v| !v.is_empty()).map(|v| remote(config, Secret::new(v), name));
     let choice =
         on_flags.or_else(|| from_env("AGENTTRACE_DATABASE_URL")).or_else(|| from_env("DATABASE_URL"));
-    let choice = match (choice, &config.profile) {
+    let mut choice = match (choice, &config.profile) {
         (Some(choice), _) => choice,
         (None, Some(name)) => profile(config, flags, name)?,
         // Only the private server has databases that go by a name alone.
@@ -130,12 +137,18 @@ pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<Strin
         )
         .hint("on another server the database is part of the URL"));
     }
+    if let Some(url) = &flags.replica_url {
+        let Place::Remote { replica_url, .. } = &mut choice.place else {
+            return Err(Error::usage("--replica-url: the private server has no replica"));
+        };
+        *replica_url = Some(Secret::new(url));
+    }
     Ok(choice)
 }
 
 fn remote(config: &Config, url: Secret, label: &str) -> Choice {
     Choice {
-        place: Place::Remote { writer_url: url.clone(), url },
+        place: Place::Remote { writer_url: url.clone(), url, replica_url: None },
         label: label.to_owned(),
         is_profile: false,
         organization: None,
@@ -166,6 +179,7 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
         place: Place::Remote {
             url: p.database_url.clone(),
             writer_url: p.writer_url.clone().unwrap_or_else(|| p.database_url.clone()),
+            replica_url: p.replica_url.clone(),
         },
         label: name.to_owned(),
         is_profile: true,
@@ -235,6 +249,19 @@ mod tests {
         let error = choose(&Config::default(), &flags, |_| None).unwrap_err();
         assert_eq!(error.kind().exit_code(), 2);
         assert!(!error.to_string().contains("secret"));
+    }
+
+    #[test]
+    fn a_replica_goes_with_a_server_elsewhere_and_without_a_password() {
+        let flags = Flags { replica_url: Some("postgres://near/a".into()), ..Flags::default() };
+        let place = choose(&Config::default(), &flags, both).unwrap().place;
+        let wanted = Some(Secret::new("postgres://near/a"));
+        assert!(matches!(place, Place::Remote { replica_url, .. } if replica_url == wanted));
+        let flags = Flags { profile: Some("demo".into()), ..flags };
+        assert!(choose(&Config::default(), &flags, both).is_err());
+        let flags = Flags { replica_url: Some("postgres://u:secret@near/a".into()), ..Flags::default() };
+        let error = choose(&Config::default(), &flags, both).unwrap_err();
+        assert!(!error.to_string().contains("secret") && error.to_string().contains("--replica-url"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::keymap::Action;
 use super::keys::lines_of;
+use super::layout::Focus;
 use super::model::{Connection, Model, Overlay, Page};
 use super::msg::{Effect, Effects, Work};
 use super::panes::seek::{OFFERED, SeekLine};
@@ -13,12 +14,13 @@ use crate::diff::outline::{Outline, Path};
 use crate::diff::rows::View;
 use crate::domain::{OrgScope, Safe};
 
-/// Opens the tree of the selected event.
+/// Opens the tree of the selected event, where the cursor of the change is.
 pub(super) fn open_tree(model: &mut Model, effects: &mut Effects) {
     let (Some(place), Some(key)) = (model.history.current(), model.timeline.key()) else { return };
     if model.connection == Connection::Up {
         let work = Work::Tree(OrgScope::enter(place.organization.clone()), key.clone());
-        model.page = Some(Page::Tree(Box::new(TreePane::new(key))));
+        let from = model.change.pointer().filter(|_| model.focus == Focus::Change).map(str::to_owned);
+        model.page = Some(Page::Tree(Box::new(TreePane::new(key, from))));
         begin(model, Slot::Tree, work, effects);
     }
 }

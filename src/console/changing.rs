@@ -3,9 +3,10 @@
 use super::change::{CAP, WHOLE};
 use super::keymap::Action;
 use super::layout::Focus;
+use super::life::Life;
 use super::model::{Connection, Model, Overlay};
 use super::msg::{Effect, Effects, Land, Work};
-use super::panes::change::{Lens, Way};
+use super::panes::change::{self, Lens, Way};
 use super::panes::time::TimeLine;
 use super::slots::Slot;
 use super::update::{begin, go_to_version, open_at};
@@ -129,4 +130,32 @@ fn fetch(model: &mut Model, slot: Slot, key: EventKey, cap: u32, effects: &mut E
         let scope = OrgScope::enter(place.organization.clone());
         begin(model, slot, Work::Event(scope, key, cap), effects);
     }
+}
+
+/// What the change pane wants done.
+pub(super) fn follow(model: &mut Model, effects: &mut Effects) {
+    if let Some(work) = wanted(model) {
+        begin(model, Slot::Change, work, effects);
+    }
+    if let (Connection::Up, Some(place)) = (&model.connection, model.history.current())
+        && let Some(resource) = model.change.take_wanted_versions()
+    {
+        let work = Work::Chronicle(OrgScope::enter(place.organization.clone()), resource);
+        begin(model, Slot::Chronicle, work, effects);
+    }
+}
+
+fn wanted(model: &mut Model) -> Option<Work> {
+    let scope = OrgScope::enter(model.history.current()?.organization.clone());
+    let now = model.at.wall;
+    Some(match model.change.wanted()? {
+        change::Wanted::Compared(states, form) => Work::LayOut(states, form),
+        change::Wanted::Blame(resource, event, form) => {
+            Work::Blame(Life { scope, resource, event, now }, form)
+        }
+        change::Wanted::StateAt(chronicle, version, form) => Work::StateAt(chronicle, version, form),
+        change::Wanted::State(resource, event, form) => {
+            Work::State(Life { scope, resource, event, now }, form)
+        }
+    })
 }

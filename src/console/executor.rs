@@ -21,7 +21,7 @@ use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{
-    ReadDb, ReadSettings, StoreError, answers, bounds, cost, history, links, organizations, values,
+    ReadDb, ReadSettings, StoreError, answers, bounds, cost, explain, history, links, organizations, values,
 };
 use crate::verify;
 use std::collections::HashMap;
@@ -181,7 +181,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
             return Err(Failure { lost: true, ..Failure::because(&reason) });
         }
     }
-    let db = ReadDb::connect(target.options, settings).await?;
+    let db = ReadDb::connect_near(target.options, target.replica, settings).await?;
     let facts = db.facts().await?;
     Ok((Output::Connected(facts), Some(db)))
 }
@@ -196,10 +196,7 @@ async fn perform(
     Ok(match work {
         // Has a way of its own: it needs no database yet.
         Work::Connect { .. } => return Err(StoreError::Cancelled.into()),
-        Work::Pulse => {
-            db.facts().await?;
-            Output::Alive
-        }
+        Work::Pulse => Output::Alive(db.facts().await?),
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
         Work::Open(ask, land) => {
             let begun = Instant::now();
@@ -213,8 +210,13 @@ async fn perform(
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };
+            let begun = Instant::now();
             let page = timeline::page_at(db, &query, &seek, PAGE, pace, cancel).await?;
-            Output::More(page.rows, if older { page.has_older } else { page.has_newer }, page.looked)
+            let more = if older { page.has_older } else { page.has_newer };
+            Output::More(page.rows, more, page.looked, begun.elapsed())
+        }
+        Work::Way(query, seek) => {
+            Output::Way(explain::page(db, &query, &seek, PAGE, false, cancel).await?.in_short())
         }
         Work::Estimate(query) => Output::Estimated(timeline::estimate(db, &query, cancel).await?),
         Work::Count(query, wanted) => {
@@ -350,6 +352,7 @@ async fn open(
         (frozen.range, frozen.newest)
     };
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
+    let begun = Instant::now();
     let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
         Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, UNHURRIED, cancel).await?, 0),
         Land::Oldest => {
@@ -359,6 +362,7 @@ async fn open(
         }
         Land::At(key) => around(db, &query, key, cancel).await?,
     };
+    let took = begun.elapsed();
     let mut nearest_older = None;
     if rows.is_empty() {
         if newest_event.is_none() {
@@ -378,6 +382,7 @@ async fn open(
         selected,
         newest: newest_event,
         nearest_older,
+        took,
     })
 }
 

@@ -13,8 +13,8 @@ use crate::chain::Scheme;
 use crate::config::Span;
 use crate::domain::{EventRow, OrgId, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
-use crate::store::ServerFacts;
 use crate::store::organizations::Organization;
+use crate::store::{ServerFacts, Standing};
 use crate::verify::{Detected, SchemeUsed};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
@@ -97,6 +97,11 @@ pub(crate) fn glances(rows: &[EventRow], mark: Mark) -> Glances {
         changed: Vec::new(),
         thorough: false,
     }
+}
+
+/// What a server says of itself.
+pub(crate) fn facts(standing: Standing) -> ServerFacts {
+    ServerFacts { major: 15, database: "audit".to_owned(), role: "reader".to_owned(), standing }
 }
 
 /// A console and its clock; remembers the effects of the last message.
@@ -182,8 +187,7 @@ impl Desk {
     }
 
     pub(crate) fn connect(&mut self) -> &mut Self {
-        let facts = ServerFacts { major: 15, database: "audit".to_owned(), role: "reader".to_owned() };
-        self.finish(Slot::Connection, Output::Connected(facts))
+        self.finish(Slot::Connection, Output::Connected(facts(Standing::Primary)))
     }
 
     pub(crate) fn opened(&mut self, rows: usize, selected: usize) -> &mut Self {
@@ -199,6 +203,7 @@ impl Desk {
             selected,
             newest: None,
             nearest_older: None,
+            took: Duration::from_micros(3_200),
         };
         self.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))))
     }

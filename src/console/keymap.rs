@@ -54,6 +54,7 @@ actions! {
         Include "include" "include" "narrow the view to a value of this event";
         Exclude "exclude" "exclude" "leave a value of this event out of the view";
         Pivot "pivot" "pivot" "everything with a value of this event";
+        Surroundings "surroundings" "context" "what happened before and after this event, without the filter";
         Organization "organization" "organisation" "choose the organisation";
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
@@ -67,8 +68,8 @@ actions! {
         Compare "compare" "compare" "compare with the marked event; again: with the state before";
         PreviousVersion "previous-version" "version before" "the version of this resource before, in a view of its history";
         NextVersion "next-version" "version after" "the version of this resource after, in a view of its history";
-        FirstVersion "first-version" "first version" "the first version of this resource";
-        LastVersion "last-version" "last version" "the last version of this resource";
+        FirstVersion "first-version" "first" "the first version of this resource";
+        LastVersion "last-version" "last" "the last version of this resource";
         Time "time" "time" "go to a time: of the view, or of the resource while its states are shown";
         Blame "blame" "blame" "who last set each value of this resource; Enter goes to the event";
         State "state" "state" "the state of this resource after the event";

@@ -16,6 +16,7 @@ use super::panes::sheet::{Sheet, Subject};
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
 use super::slots::Slot;
+use super::surroundings;
 use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
 use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, verify_trail};
 use super::zone::Zone;
@@ -213,6 +214,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::PreviousHit => find(model, true, effects),
         Action::Include => offer(model, Purpose::Include),
         Action::Exclude => offer(model, Purpose::Exclude),
+        Action::Surroundings => surroundings::show(model, effects),
         Action::Pivot => offer(model, Purpose::Pivot),
         Action::Organization => {
             if let Some(place) = model.history.current() {

@@ -2,6 +2,7 @@
 
 use super::change::{Cell, Form, Laid, Line, MAX_LINES, paragraph};
 use super::msg::Failure;
+use super::row::cut_actor;
 use super::theme::Role;
 use super::zone::relative;
 use crate::diff::Options;
@@ -23,9 +24,13 @@ pub(crate) const MAX_STORED: u64 = 64 << 20;
 /// A day and a month in microseconds: ages have three colours.
 const AGES: [(i64, Role); 2] = [(86_400_000_000, Role::AgeNew), (30 * 86_400_000_000, Role::AgeRecent)];
 
-/// Columns of ages and of actors.
+/// Columns of ages.
 const AGE: usize = 11;
-const ACTOR: usize = 16;
+
+/// Columns of actors: most addresses fit where there is room.
+fn actor_columns(width: usize) -> usize {
+    (width / 4).clamp(16, 32)
+}
 
 /// A resource at one of its events, as seen at a time.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,11 +106,17 @@ fn laid(found: &Blame<'_>, events: &[Event], now: Timestamp, form: &Form, option
     if found.lines.len() > MAX_LINES {
         say(&format!("the first {MAX_LINES} of {} values", found.lines.len()), Role::Notice);
     }
-    let line = |line: &BlameLine<'_>| blame_line(line, events, now, options);
+    let line = |line: &BlameLine<'_>| blame_line(line, events, now, actor_columns(form.width), options);
     Laid { heading, lines: found.lines.iter().take(MAX_LINES).map(line).collect() }
 }
 
-fn blame_line(line: &BlameLine<'_>, events: &[Event], now: Timestamp, options: &Options) -> Line {
+fn blame_line(
+    line: &BlameLine<'_>,
+    events: &[Event],
+    now: Timestamp,
+    columns: usize,
+    options: &Options,
+) -> Line {
     let (by, age, actor, role) = match line.origin {
         Origin::Event(place) => {
             let row = events.get(place).map(|e| &e.row);
@@ -127,13 +138,12 @@ fn blame_line(line: &BlameLine<'_>, events: &[Event], now: Timestamp, options: &
     } else {
         (line.value.chars().take(400).collect(), Role::Text)
     };
-    let padded = |text: &str, columns: usize| {
-        let text = Safe::from_untrusted(text).cut_middle(columns);
+    let padded = |text: Safe, columns: usize| {
         Safe::from_untrusted(&format!("{text}{:blanks$} ", "", blanks = columns - text.width().min(columns)))
     };
     let pieces = vec![
-        (padded(&age, AGE), role),
-        (padded(actor, ACTOR), role),
+        (padded(Safe::from_untrusted(&age).cut_middle(AGE), AGE), role),
+        (padded(cut_actor(actor, columns), columns), role),
         (Safe::from_untrusted(&path), Role::Label),
         (Safe::literal(" "), Role::Text),
         (Safe::from_untrusted(&value), value_role),
@@ -186,8 +196,8 @@ mod tests {
         assert_eq!(
             text(&laid.lines),
             [
-                "1 min       bob              role \"admin\"",
-                "?           before the trail token ‹masked, 6 characters›"
+                "1 min       bob                 role \"admin\"",
+                "?           before the trail    token ‹masked, 6 characters›"
             ]
         );
         assert_eq!(laid.lines[0].event.as_ref().unwrap().event_id, "e2");

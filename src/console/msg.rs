@@ -110,6 +110,7 @@ impl From<StoreError> for Failure {
         let remedy = match &error {
             StoreError::NoTable => " · `agenttrace db migrate` makes it, `agenttrace demo` shows a trail",
             StoreError::Certificate(_) => " · name its authority with sslrootcert=FILE in the URL",
+            StoreError::ReplicaConflict => " · R tries again",
             StoreError::NothingGranted => " · an administrator grants organisations to roles",
             StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
@@ -138,14 +139,14 @@ pub(crate) enum Output {
     /// A connection.
     Connected(ServerFacts),
     /// The server still answers.
-    Alive,
+    Alive(ServerFacts),
     /// The organisations of the table.
     Organizations(Vec<Organization>),
     /// The beginning of a view.
     Opened(Box<Opened>),
-    /// More rows at one end of the view, newest first, whether there are others behind them, and how far a walk past
-    /// events that do not match has come.
-    More(Vec<EventRow>, bool, Option<Looked>),
+    /// More rows at one end of the view, newest first, whether there are others behind them, how far a walk past events
+    /// that do not match has come, and the time it took.
+    More(Vec<EventRow>, bool, Option<Looked>, Duration),
     /// A first guess of the number of events.
     Estimated(Count),
     /// The number of events.
@@ -166,6 +167,8 @@ pub(crate) enum Output {
     Found(Option<EventKey>),
     /// The lists that a filter names.
     Lists(BTreeMap<String, List>),
+    /// How a page was found, in two words.
+    Way(String),
     /// The lines of a sheet.
     Sheet(Answer<Vec<Safe>>),
     /// What was learnt of the rows on the screen.
@@ -209,6 +212,8 @@ pub(crate) struct Opened {
     pub(crate) newest: Option<Timestamp>,
     /// For an empty view: the newest event before its window.
     pub(crate) nearest_older: Option<Timestamp>,
+    /// The time its page took.
+    pub(crate) took: Duration,
 }
 
 /// An event with its states laid out.
@@ -270,6 +275,8 @@ pub(crate) enum Work {
     Estimate(Query),
     /// The number of events.
     Count(Query, Freshness),
+    /// Ask how a page is found.
+    Way(Query, Seek),
     /// An event with its states, each whole up to this many bytes.
     Event(OrgScope, EventKey, u32),
     /// Two states compared.

@@ -39,7 +39,10 @@ impl Actor {
             "system" => "sys:",
             _ => "",
         };
-        let name = event.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&event.actor_id);
+        Self::of(prefix, event.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&event.actor_id))
+    }
+
+    fn of(prefix: &str, name: &str) -> Self {
         let (local, domain) = match name.rfind('@') {
             Some(at) => name.split_at(at),
             None => (name, ""),
@@ -60,6 +63,11 @@ impl Actor {
             Safe::from_untrusted(&format!("{}{}", self.local.cut_middle(room), self.domain))
         }
     }
+}
+
+/// The name of an actor cut to columns, as the timeline cuts it.
+pub(crate) fn cut_actor(name: &str, columns: usize) -> Safe {
+    Actor::of("", name).cut(columns)
 }
 
 impl Row {

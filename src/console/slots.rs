@@ -53,11 +53,13 @@ pub(crate) enum Slot {
     Price,
     /// Looking for values of a field.
     Values,
+    /// Asking how the last page was found.
+    Cost,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -82,12 +84,13 @@ impl Slot {
         Self::Shelf,
         Self::Price,
         Self::Values,
+        Self::Cost,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
     pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
-            Self::Connection | Self::Pulse | Self::Shelf | Self::Price | Self::Values => None,
+            Self::Connection | Self::Pulse | Self::Cost | Self::Shelf | Self::Price | Self::Values => None,
             Self::Organizations => Some("listing organisations"),
             Self::View => Some("loading"),
             Self::Older => Some("loading older"),

@@ -200,7 +200,8 @@ fn bar(chronicle: &Chronicle, index: Option<usize>, width: usize) -> Line {
     let text = match index {
         _ if total == 0 => "no version".to_owned(),
         None => format!("before the first of {total} "),
-        Some(index) => format!("version {} of {total} ", index + 1),
+        // As wide for each of them: the bar stands still.
+        Some(index) => format!("version {:>1$} of {total} ", index + 1, total.to_string().len()),
     };
     let mut pieces = vec![(Safe::from_untrusted(&text), Role::Title)];
     let room = width.saturating_sub(text.len() + 1).min(BAR);

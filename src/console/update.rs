@@ -2,6 +2,7 @@
 
 use super::browsing;
 use super::change::CAP;
+use super::changing;
 use super::copy;
 use super::facts::Known;
 use super::filtering::{ask_about_line, complete, follow_line, submit};
@@ -9,12 +10,11 @@ use super::history::{History, Place};
 use super::hunting;
 use super::keys::{interrupt, press};
 use super::layout::Focus;
-use super::life::Life;
 use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told, What, Work};
 use super::panes::timeline::Wanted;
-use super::panes::{advice, change};
+use super::panes::advice;
 use super::shelf::Shelving;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
@@ -22,6 +22,7 @@ use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::store::cache::Freshness;
 use crate::store::history::Resource;
 use crate::store::timeline::{Count, Query, Seek};
+use crate::store::{ServerFacts, Standing};
 use crossterm::event::KeyEventKind;
 use std::time::Duration;
 
@@ -99,15 +100,7 @@ fn follow(model: &mut Model, effects: &mut Effects) {
             }
         }
     }
-    if let Some(work) = change_work(model) {
-        begin(model, Slot::Change, work, effects);
-    }
-    if let (Connection::Up, Some(place)) = (&model.connection, model.history.current())
-        && let Some(resource) = model.change.take_wanted_versions()
-    {
-        let work = Work::Chronicle(OrgScope::enter(place.organization.clone()), resource);
-        begin(model, Slot::Chronicle, work, effects);
-    }
+    changing::follow(model, effects);
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
     let row = model.timeline.row().map(|row| &row.event);
@@ -130,22 +123,6 @@ fn follow(model: &mut Model, effects: &mut Effects) {
         };
         begin(model, slot, Work::More(query.clone(), seek), effects);
     }
-}
-
-/// What the change pane wants done.
-fn change_work(model: &mut Model) -> Option<Work> {
-    let scope = OrgScope::enter(model.history.current()?.organization.clone());
-    let now = model.at.wall;
-    Some(match model.change.wanted()? {
-        change::Wanted::Compared(states, form) => Work::LayOut(states, form),
-        change::Wanted::Blame(resource, event, form) => {
-            Work::Blame(Life { scope, resource, event, now }, form)
-        }
-        change::Wanted::StateAt(chronicle, version, form) => Work::StateAt(chronicle, version, form),
-        change::Wanted::State(resource, event, form) => {
-            Work::State(Life { scope, resource, event, now }, form)
-        }
-    })
 }
 
 pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Effects) {
@@ -265,7 +242,13 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
         // Without the versions each state is fetched by itself, and says what fails then. Advice that is not there is
         // not missed.
-        Slot::Count | Slot::Chronicle | Slot::Connection | Slot::Pulse | Slot::Price | Slot::Values => {}
+        Slot::Count
+        | Slot::Cost
+        | Slot::Chronicle
+        | Slot::Connection
+        | Slot::Pulse
+        | Slot::Price
+        | Slot::Values => {}
     }
 }
 
@@ -310,7 +293,12 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
     let zone = model.zone;
     match output {
         Output::Connected(facts) => connected(model, facts, effects),
-        Output::Alive => {}
+        Output::Alive(facts) => {
+            // A replica falls behind and catches up.
+            let told = |facts: &ServerFacts| facts.standing.to_string();
+            model.dirty |= model.server.as_ref().map(told) != Some(told(&facts));
+            model.server = Some(facts);
+        }
         Output::Organizations(list) => {
             let current = model.history.current().map(|p| p.organization.clone());
             model.organizations.set(list, current.as_ref());
@@ -333,13 +321,20 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 filter: place.filter.clone(),
                 range: opened.range,
             };
+            let seek = match &opened.land {
+                Land::Newest => Seek::Newest,
+                Land::Oldest => Seek::Oldest,
+                Land::At(key) => Seek::AtOrOlderThan(key.clone()),
+            };
             model.timeline.open(query.clone(), *opened, zone);
+            begin(model, Slot::Cost, Work::Way(query.clone(), seek), effects);
             if !matches!(model.timeline.count, Some(Count::Exact(_))) {
                 begin(model, Slot::Count, Work::Estimate(query), effects);
             }
         }
-        Output::More(rows, more, looked) => {
+        Output::More(rows, more, looked, took) => {
             model.timeline.trouble = None;
+            model.timeline.note_time(took);
             match slot {
                 Slot::Older => {
                     model.timeline.append(rows, more, zone);
@@ -348,6 +343,7 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
                 _ => model.timeline.prepend(rows, more, zone),
             }
         }
+        Output::Way(way) => model.timeline.note_way(way),
         Output::Estimated(count) => {
             model.timeline.set_count(count);
             if let (false, Some(query)) = (matches!(count, Count::Exact(_)), model.timeline.query.clone()) {
@@ -461,11 +457,14 @@ pub(super) fn go_to_version(model: &mut Model, resource: &Resource, key: EventKe
     }
 }
 
-fn connected(model: &mut Model, facts: crate::store::ServerFacts, effects: &mut Effects) {
+fn connected(model: &mut Model, facts: ServerFacts, effects: &mut Effects) {
     if matches!(model.connection, Connection::Lost { .. }) {
         model.notify(Safe::literal("connected again"));
     }
     model.connection = Connection::Up;
+    if facts.standing == Standing::InsteadOfReplica {
+        model.notify(Safe::literal("the replica is away: reading from the primary"));
+    }
     model.server = Some(facts);
     if model.history.current().is_some() {
         // One may have moved on in the rows at hand meanwhile.
@@ -502,7 +501,7 @@ pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
         now: model.at.wall,
         window: model.setup.window.as_duration(),
     };
-    for slot in [Slot::Older, Slot::Newer, Slot::Count] {
+    for slot in [Slot::Older, Slot::Newer, Slot::Count, Slot::Cost] {
         if model.slots.abandon(slot) {
             effects.push(Effect::Cancel(slot));
         }

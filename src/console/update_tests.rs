@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::console::change::States;
-use crate::console::fixtures::{Desk, event_row, glances, moment, organization};
+use crate::console::fixtures::{Desk, event_row, facts, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
 use crate::console::msg::Detail;
 use crate::console::panes::sheet::Subject;
@@ -10,6 +10,7 @@ use crate::console::zone::Zone;
 use crate::diff::{Options, unhurried};
 use crate::domain::Timestamp;
 use crate::filter::Filter;
+use crate::store::Lag;
 use crate::store::cache::Answer;
 use crate::store::history::Excerpt;
 use crossterm::event::KeyCode;
@@ -56,7 +57,7 @@ fn rows_are_fetched_ahead_once() {
     desk.key(KeyCode::PageDown);
     assert!(!desk.begins(Slot::Older), "one page at a time");
     let rows = vec![event_row("a", -5_000)];
-    desk.end(ticket, Outcome::Done(Output::More(rows, false, None)));
+    desk.end(ticket, Outcome::Done(Output::More(rows, false, None, Duration::ZERO)));
     assert_eq!(desk.model.timeline.window.len(), 201);
     assert!(!desk.begins(Slot::Older), "there is no older row");
 }
@@ -352,6 +353,24 @@ fn a_sheet_that_was_worked_out_earlier_says_so_and_is_worked_out_again_on_reques
     );
 }
 
+#[test]
+fn the_lag_of_a_replica_is_drawn_when_it_changes() {
+    let mut desk = Desk::with_events(20);
+    let pulse = |desk: &mut Desk, standing| {
+        desk.wait(5_000);
+        let (ticket, _) = desk.begun(Slot::Pulse);
+        desk.model.dirty = false;
+        desk.end(ticket, Outcome::Done(Output::Alive(facts(standing))));
+        desk.model.dirty
+    };
+    let behind =
+        |seconds| Standing::Replica(Lag { receiving: true, waiting_bytes: 16, seconds: Some(seconds) });
+    assert!(pulse(&mut desk, behind(7)));
+    assert!(!pulse(&mut desk, behind(7)));
+    assert!(pulse(&mut desk, behind(12)));
+    assert_eq!(desk.model.server.as_ref().unwrap().standing.to_string(), "replica, 12 s behind");
+}
+
 fn answer<T>(value: T, since: Option<Timestamp>) -> Answer<T> {
     Answer { value, since, trouble: None }
 }
@@ -372,7 +391,8 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.model.dirty = false;
     desk.say(What::Tick);
     assert!(!desk.model.dirty);
-    desk.finish(Slot::Pulse, Output::Alive);
+    let (pulse, _) = desk.begun(Slot::Pulse);
+    desk.end(pulse, Outcome::Done(Output::Alive(facts(Standing::Primary))));
     assert!(!desk.model.dirty);
     assert!(desk.model.next_wake() >= Duration::from_millis(desk.millis + 4_000));
 }
@@ -464,6 +484,18 @@ fn values_of_an_event_narrow_the_view() {
     desk.opened(50, 0);
     desk.keys("p").key(KeyCode::Esc);
     assert!(desk.model.overlay.is_none() && !desk.begins(Slot::View));
+}
+
+#[test]
+fn the_surroundings_of_an_event_are_shown_without_the_filter() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fsev:critical").key(KeyCode::Enter).opened(50, 7);
+    let id = desk.selected();
+    desk.keys("C");
+    let (_, work) = desk.begun(Slot::View);
+    let Work::Open(ask, Land::At(key)) = work else { panic!("{work:?}") };
+    assert_eq!((ask.filter.canonical(), key.event_id), (format!("around:{id}"), id));
+    assert_eq!(desk.model.history.current().unwrap().text, ask.filter.canonical());
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         Overlay::Organizations => {
             (" Organisations ", centered(width, below, 76, lines(model.organizations.height() + 2)))
         }
-        Overlay::Copy => (" Copy ", centered(width, below, 50, lines(copy::height() + 2))),
+        Overlay::Copy => (" Copy ", centered(width, below, 60, lines(copy::height() + 2))),
         Overlay::Accept(_) => (" Accept ", centered(width, below, 76, lines(Accepting::HEIGHT + 2))),
         Overlay::Choices(choices) => {
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))

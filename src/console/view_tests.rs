@@ -2,16 +2,18 @@
 
 use super::*;
 use crate::console::change::{self, States};
-use crate::console::fixtures::{Desk, event_row, organization};
+use crate::console::fixtures::{Desk, event_row, facts, organization};
 use crate::console::msg::{Detail, Opened, Outcome, Output, What, Work};
 use crate::diff::{Options, unhurried};
 use crate::domain::EventRow;
 use crate::export::pretty::{Limits, pretty};
 use crate::store::history::{Excerpt, Observed};
 use crate::store::timeline::Count;
+use crate::store::{Lag, Standing};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn draw(desk: &Desk) -> Buffer {
     let (width, height) = desk.model.size;
@@ -63,6 +65,24 @@ fn trail() -> Vec<EventRow> {
     rows
 }
 
+#[test]
+fn the_header_says_what_the_last_page_cost_and_how_far_a_replica_is_behind() {
+    let mut desk = Desk::sized(120, 30, Some("acme"));
+    desk.connect().opened(50, 0);
+    let header = |desk: &Desk| screen(desk).lines().next().unwrap_or_default().to_owned();
+    assert!(header(&desk).contains("  3.2 ms  "), "{}", header(&desk));
+    desk.finish(Slot::Cost, Output::Way("idx_audit_actor".to_owned()));
+    assert!(header(&desk).contains("3.2 ms idx_audit_actor  "), "{}", header(&desk));
+    assert!(!header(&desk).contains("replica"));
+    desk.wait(6_000);
+    let lag = Lag { receiving: true, waiting_bytes: 16, seconds: Some(12) };
+    desk.finish(Slot::Pulse, Output::Alive(facts(Standing::Replica(lag))));
+    assert!(header(&desk).contains("replica, 12 s behind"), "{}", header(&desk));
+    // Names come first where there is little room.
+    desk.say(What::Resize(80, 24));
+    assert!(!header(&desk).contains("3.2 ms") && header(&desk).contains("acme"), "{}", header(&desk));
+}
+
 /// What an attacker would write.
 fn hostile() -> Vec<EventRow> {
     let attack = "\u{1b}]52;c;AAAA\u{7}\u{202e}gpj.exe\u{200b}\n\u{9b}2J";
@@ -88,6 +108,7 @@ fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
     let newest = rows.first().map(|r| r.timestamp);
     let range = ask.filter.range(ask.now, newest, ask.window).unwrap();
     let opened = Opened {
+        took: Duration::from_micros(3_200),
         land,
         range,
         rows,
@@ -248,6 +269,7 @@ fn waiting_failing_and_finding_nothing() {
     let (ticket, work) = desk.begun(Slot::View);
     let Work::Open(ask, land) = work else { panic!() };
     let opened = Opened {
+        took: Duration::from_micros(3_200),
         land,
         range: ask.filter.range(ask.now, desk.model.timeline.newest, ask.window).unwrap(),
         rows: Vec::new(),

@@ -23,6 +23,7 @@ pub mod outline;
 pub mod patch;
 pub mod rows;
 mod rules;
+mod text;
 pub mod tree;
 mod words;
 

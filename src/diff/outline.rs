@@ -10,7 +10,8 @@ mod find;
 pub use find::{Path, hits, paths};
 
 use super::json::{Doc, NodeId, NodeKind, OwnedDoc, push_quoted};
-use super::rows::{Role, Row, View, compact, cut, masked};
+use super::rows::{Role, Row, View, masked};
+use super::text::{compact, cut};
 use std::cmp::Ordering;
 use std::sync::Arc;
 

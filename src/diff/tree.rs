@@ -3,7 +3,8 @@
 
 use super::compare::{Pair, Relation, Structure};
 use super::json::{Doc, NodeId, NodeKind, push_quoted};
-use super::rows::{Role, Row, View, compact, cut, masked, path_list};
+use super::rows::{Role, Row, View, masked, path_list};
+use super::text::{compact, cut};
 use super::{Comparison, Detail, words};
 
 /// A line of both documents.

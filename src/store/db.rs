@@ -59,17 +59,6 @@ impl Default for ReadSettings {
     }
 }
 
-/// What the header says about the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerFacts {
-    /// Major version, such as 15.
-    pub major: u32,
-    /// Name of the database.
-    pub database: String,
-    /// Name of the role.
-    pub role: String,
-}
-
 /// A database that can only be read: `default_transaction_read_only = on`, `TimeZone = UTC`, time-outs.
 ///
 /// Connections are made when they are needed and kept. They are not in an sqlx pool, because that one keeps trying a
@@ -90,6 +79,8 @@ struct Inner {
     control: tokio::sync::Mutex<Option<Session>>,
     /// What the table offers, and when that was read.
     capabilities: Mutex<Option<(Instant, Arc<Capabilities>)>>,
+    /// Why this is not the replica that it should have been.
+    replica_trouble: Option<String>,
 }
 
 /// A connection whose settings are in force, and the server process behind it.
@@ -119,12 +110,39 @@ impl fmt::Debug for ReadDb {
 }
 
 impl ReadDb {
+    /// Connects to the replica where there is one and it answers, else to the primary; [`Self::facts`] says to which.
+    ///
+    /// # Errors
+    /// As [`Self::connect`], of the primary.
+    pub async fn connect_near(
+        primary: PgConnectOptions,
+        replica: Option<PgConnectOptions>,
+        settings: ReadSettings,
+    ) -> Result<Self, StoreError> {
+        let Some(replica) = replica else { return Self::connect(primary, settings).await };
+        match Self::connect(replica, settings.clone()).await {
+            Ok(db) => Ok(db),
+            Err(error) => {
+                tracing::warn!(%error, "the replica");
+                Self::open(primary, settings, Some(error.to_string())).await
+            }
+        }
+    }
+
     /// Proves that the server answers; further connections are made when they are needed.
     ///
     /// # Errors
     /// [`StoreError::Connection`] when it does not answer, [`StoreError::Database`] when it refuses (no such database
     /// or role, wrong password).
     pub async fn connect(options: PgConnectOptions, settings: ReadSettings) -> Result<Self, StoreError> {
+        Self::open(options, settings, None).await
+    }
+
+    async fn open(
+        options: PgConnectOptions,
+        settings: ReadSettings,
+        replica_trouble: Option<String>,
+    ) -> Result<Self, StoreError> {
         let work = settings.connections.saturating_sub(1).max(1) as usize;
         let inner = Inner {
             // Statements hold nothing but placeholders, but their text would drown the log.
@@ -134,29 +152,21 @@ impl ReadDb {
             idle: Mutex::default(),
             control: tokio::sync::Mutex::default(),
             capabilities: Mutex::default(),
+            replica_trouble,
         };
         let first = inner.open().await?;
         inner.give_back(first);
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Why the primary is read instead of the replica.
+    pub fn replica_trouble(&self) -> Option<&str> {
+        self.inner.replica_trouble.as_deref()
+    }
+
     /// The limits in force.
     pub fn settings(&self) -> &ReadSettings {
         &self.inner.settings
-    }
-
-    /// Version, database and role.
-    pub async fn facts(&self) -> Result<ServerFacts, StoreError> {
-        const SQL: &str = "SELECT current_setting('server_version_num')::int / 10000, current_database()::text, \
-                           current_user::text";
-        let row = self
-            .run(&CancellationToken::new(), async |c: &mut PgConnection| sqlx::query(SQL).fetch_one(c).await)
-            .await?;
-        Ok(ServerFacts {
-            major: u32::try_from(row.try_get::<i32, _>(0)?).unwrap_or_default(),
-            database: row.try_get(1)?,
-            role: row.try_get(2)?,
-        })
     }
 
     /// What the table offers, if that was read a short time ago.
@@ -236,7 +246,7 @@ impl ReadDb {
         let prepared = async {
             tokio::time::sleep(SOON).await;
             inner.prepare_to_cancel().await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let ended = {
             let mut work = pin!(work(&mut session.connection));
@@ -444,6 +454,8 @@ impl From<sqlx::Error> for StoreError {
                 // Connection exceptions; stopped by the administrator, crashed, starting up or shutting down; full.
                 Some(code) if code.starts_with("08") => Self::Connection(error),
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "53300") => Self::Connection(error),
+                // Rows that a query on a replica still sees are being cleaned up on the primary.
+                Some("40001") if e.message().contains("conflict with recovery") => Self::ReplicaConflict,
                 Some("42P01") if e.message().contains("audit_events") => Self::NoTable,
                 _ => Self::Database(error),
             },

@@ -29,6 +29,8 @@ pub struct Explanation {
     pub statements: Vec<Explained>,
     /// What is to be said about it.
     pub findings: Vec<Finding>,
+    /// Tables that hold rows.
+    pub partitions: u32,
 }
 
 /// How the rows of a page are found.
@@ -168,6 +170,31 @@ impl Node {
 }
 
 impl Explanation {
+    /// The way in two words: the index that gives the page, or that events are gone through one by one.
+    pub fn in_short(&self) -> String {
+        match self.way {
+            Way::Walk | Way::Scan => return "scan".to_owned(),
+            // The one that the stretches are asked of stands behind those of the walk.
+            Way::Stretches => return self.meant.last().cloned().unwrap_or_default(),
+            Way::Index | Way::MergedIndexes | Way::Lookup | Way::Unknown => {}
+        }
+        let nodes = self.statements.iter().flat_map(|statement| statement.plan.all());
+        let used: BTreeSet<&str> = nodes.filter_map(|node| node.index.as_deref()).collect();
+        let meant = self.meant.iter().map(String::as_str);
+        // The index of a partition has a name of its own, which says less.
+        let mut names: Vec<&str> = if self.partitions > 1 || meant.clone().any(|name| used.contains(name)) {
+            meant.collect()
+        } else {
+            used.into_iter().collect()
+        };
+        let more = names.len().saturating_sub(1);
+        match (names.pop(), more) {
+            (Some(name), 0) => name.to_owned(),
+            (Some(_), _) => format!("{} +{more}", names.first().copied().unwrap_or_default()),
+            (None, _) => "no index".to_owned(),
+        }
+    }
+
     /// Blocks of all statements, with ANALYZE.
     pub fn blocks(&self) -> Option<u64> {
         self.statements.iter().map(|statement| statement.plan.blocks()).sum()
@@ -222,7 +249,7 @@ pub async fn page(
         let text = format!("words are answered by {}; not seen: {}", engine.name(), engine.blind_to());
         findings.push(Finding { weight: Weight::Note, text });
     }
-    Ok(Explanation { way, meant, statements, findings })
+    Ok(Explanation { way, meant, statements, findings, partitions: capabilities.partitions })
 }
 
 /// Events that the first piece of a walk is explained for.

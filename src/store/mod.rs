@@ -16,6 +16,7 @@ pub mod databases;
 mod db;
 pub mod demo_trail;
 pub mod explain;
+mod facts;
 mod filter_sql;
 pub mod histogram;
 pub mod history;
@@ -34,7 +35,8 @@ pub mod values;
 mod walk;
 pub mod writer;
 
-pub use db::{ReadDb, ReadSettings, ServerFacts, WriteDb};
+pub use db::{ReadDb, ReadSettings, WriteDb};
+pub use facts::{Lag, ServerFacts, Standing};
 
 /// What can go wrong between us and the database.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +68,12 @@ pub enum StoreError {
     /// The role is granted no organisation, or none that has events.
     #[error("row-level security shows this role no events")]
     NothingGranted,
+    /// A replica could not both answer and follow its primary.
+    #[error("the replica ended the query in order to keep up with its primary")]
+    ReplicaConflict,
+    /// What is looked for may not have arrived on the replica yet.
+    #[error("{0}: this replica may not have received it yet")]
+    ReplicaBehind(String),
     /// A cursor that is damaged, or belongs to another organisation or filter.
     #[error("{0}")]
     Cursor(#[from] cursor::CursorError),

@@ -1,8 +1,8 @@
 //! Going on from an earlier verification of the whole trail, instead of reading everything again.
 
-use super::finding::Finding;
+use super::finding::{Class, Finding};
 use super::report::EventHash;
-use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::domain::{OrgScope, Safe, TimeRange, Timestamp};
 use crate::store::scan::{self, Snapshot};
 use crate::store::{ReadDb, StoreError};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,35 @@ pub(super) async fn compare(snapshot: &mut Snapshot<'_>, anchor: &Anchor) -> Res
     }
     let before = snapshot.count_before(anchor.since).await?;
     Ok(if before == anchor.events_before { Held::Fits } else { Held::Count(before) })
+}
+
+/// Refuses to judge by a replica that may not have received yet what the anchor remembers of its primary. `applied` is
+/// the time up to which it showed all changes, when the trail was read.
+///
+/// # Errors
+/// [`StoreError::ReplicaBehind`].
+pub(super) fn refuse_the_late(
+    applied: Option<Timestamp>,
+    anchor: &Anchor,
+    held: &Held,
+) -> Result<(), StoreError> {
+    let missing = match held {
+        Held::Fits => false,
+        Held::Count(now) => *now < anchor.events_before,
+        // Another hash under the same id came with the event.
+        Held::Broken(finding) => finding.class == Class::PinMissing,
+    };
+    if !missing {
+        return Ok(());
+    }
+    match applied {
+        Some(applied) if applied < anchor.at => Err(StoreError::ReplicaBehind(format!(
+            "the trail was verified up to event {} at {}, and the last change that was applied here is of {applied}",
+            Safe::from_untrusted(&anchor.head.event_id),
+            anchor.at
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Which database an organisation's trail is read from, as in [`Anchor::database_identity`].

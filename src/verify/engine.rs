@@ -72,9 +72,15 @@ async fn run(
 ) -> Result<Report, StoreError> {
     let reading =
         scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
+    // Before the snapshot is taken: what was applied by then is in it.
+    let applied = if anchor.is_some() { db.applied_until().await? } else { None };
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
         let held = match anchor {
-            Some(anchor) => Some((anchor, anchor::compare(snapshot, anchor).await?)),
+            Some(anchor) => {
+                let held = anchor::compare(snapshot, anchor).await?;
+                anchor::refuse_the_late(applied, anchor, &held)?;
+                Some((anchor, held))
+            }
             None => None,
         };
         let since = anchor::next_since(snapshot.at);

@@ -170,7 +170,13 @@ async fn passwords_are_in_no_output() {
     let options = database.options.clone().password(PASSWORD);
     let read = ReadDb::connect(options.clone(), ReadSettings::default()).await.unwrap();
     let write = WriteDb::connect(options.clone()).await.unwrap();
-    let target = Target { options: options.clone(), label: "x".to_owned(), production: false, server: None };
+    let target = Target {
+        options: options.clone(),
+        replica: None,
+        label: "x".to_owned(),
+        production: false,
+        server: None,
+    };
     let shown = format!("{read:?} {read:#?} {write:?} {write:#?} {target:?} {target:#?}");
     assert!(shown.contains("ReadDb") && !shown.contains(PASSWORD), "{shown}");
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 const LIMITS: Limits = Limits { bytes: 1 << 24, nodes: 1 << 20 };
 
 /// Real logs that are not part of the repository, where they are at hand.
-fn shared(file: &str) -> Option<PathBuf> {
+pub(crate) fn shared(file: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found =
         ["..", "../.."].iter().map(|up| root.join(up).join("shared/data").join(file)).find(|p| p.exists());
@@ -28,7 +28,7 @@ fn shared(file: &str) -> Option<PathBuf> {
     found
 }
 
-fn lines(file: &Path) -> Vec<String> {
+pub(crate) fn lines(file: &Path) -> Vec<String> {
     let mut text = String::new();
     GzDecoder::new(std::fs::File::open(file).unwrap()).read_to_string(&mut text).unwrap();
     text.lines().map(str::to_owned).collect()

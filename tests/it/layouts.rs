@@ -188,3 +188,31 @@ fn a_table_with_events_changes_its_layout_while_it_is_written() {
         runtime.block_on(test.drop_now());
     }
 }
+
+#[tokio::test]
+async fn an_event_for_which_there_can_be_no_month_is_refused_alone() {
+    let test = support::database().await;
+    let db = write_db(&test).await;
+    schema::change_layout(&db, Layout::Range, &|_| {}).await.unwrap();
+    db.close().await;
+    let mut writer = writer(&test).await;
+    let mut batch = events("o-1", 0..6);
+    let second = 1_000_000;
+    batch[1].timestamp = Timestamp::from_micros(-second);
+    batch[3].timestamp = Timestamp::from_micros(32_503_680_000 * second);
+    batch[4].timestamp = Timestamp::from_micros(32_503_680_000 * second - 1);
+    let fates = writer.append(batch).await.unwrap();
+    let stored: Vec<bool> = fates.iter().map(|fate| *fate == Fate::Stored).collect();
+    assert_eq!(stored, [true, false, true, false, true, true]);
+    for at in [1, 3] {
+        assert!(
+            matches!(&fates[at], Fate::Rejected(e) if e.column == "timestamp" && e.reason.contains("1970 to 2999")),
+            "{:?}",
+            fates[at]
+        );
+    }
+    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    assert_eq!(chain(&mut c, "o-1").await, ["e-00000", "e-00002", "e-00004", "e-00005"]);
+    c.close().await.unwrap();
+    test.drop_now().await;
+}

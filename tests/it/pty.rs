@@ -261,6 +261,66 @@ async fn an_investigation_from_start_to_quit() {
     db.drop_now().await;
 }
 
+/// `acme` with thirty versions of one resource, a minute apart; between the 20th and the 21st it was changed without an
+/// event.
+async fn life() -> TestDatabase {
+    const SQL: &str = "
+        INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category, event_type,
+            event_severity, resource_type, resource_id, action, previous_state, new_state, request_id, hash)
+        SELECT 'v-' || lpad(i::text, 2, '0'), timestamptz '2026-06-30 12:00Z' + i * interval '1 minute', 'acme', 'user',
+            'alice', 'admin', 'role.changed', 'info', 'role', 'r-1', 'update',
+            jsonb_build_object('quota', CASE WHEN i = 21 THEN 999 ELSE i - 1 END, 'roles',
+                jsonb_build_array(jsonb_build_object('permissions', '[1, 2]'::jsonb))),
+            jsonb_build_object('quota', i, 'roles', jsonb_build_array(jsonb_build_object('permissions', '[1, 2]'::jsonb))),
+            'req', md5(i::text)
+        FROM generate_series(1, 30) AS i";
+    let db = support::database().await;
+    let mut c = PgConnection::connect_with(&db.options).await.unwrap();
+    sqlx::query(SQL).execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    db
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_life_of_a_resource() {
+    let db = life().await;
+    let mut t = Terminal::open(100, 30, &["--database-url", &db.url()]);
+    t.wait_for("1 of 30");
+
+    // The event as a tree, and a path in it by its letters.
+    t.press("J");
+    t.wait_for("▾ \"new_state\": {2 members}");
+    t.press("prolperm");
+    t.wait_for("▸ /new_state/roles/0/permissions");
+    t.press("\r");
+    t.wait_for("new_state /roles/0/permissions");
+    t.press("/999\r");
+    t.wait_for("nothing in this tree has that");
+    t.press("q");
+
+    // Through the versions, with the gap between two of them.
+    t.press("3@");
+    t.wait("the bar", |s| s.contains("version 30 of 30") && s.contains('┄'));
+    t.press("{");
+    t.wait("the first version", |s| s.contains("version  1 of 30") && s.contains("\"quota\": 1"));
+    t.press("T2026-06-30T12:20Z\r");
+    t.wait("a time", |s| s.contains("version 20 of 30") && s.contains("? changed without an event"));
+    t.press("]");
+    t.wait_for("version 21 of 30");
+
+    // That gap is a ghost; from the list one goes to the event that saw it.
+    t.press("!o");
+    t.wait_for("1 change without an event");
+    t.wait_for("/quota");
+    t.press("\r");
+    t.wait("the event", |s| s.contains("role/r-1") && s.contains("version 21 of 30"));
+    t.press("qqq");
+    t.wait_for("Leave the console?");
+    t.press("y");
+    assert!(t.wait_for_end().success());
+    db.drop_now().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_hostile_reaches_the_terminal() {
     let db = trail(10).await;

@@ -447,8 +447,66 @@ async fn a_reader_without_a_grant_is_told_so() {
     let output = program.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("shows this role no events") && text.contains("agenttrace_grants"), "{text}");
+    assert!(text.contains("shows this role no events") && text.contains("agenttrace db grant"), "{text}");
     drop_all(database, vec![login]).await;
+}
+
+/// What the program says and how it ends, run by this login.
+fn run(database: &TestDatabase, login: Option<&Login>, args: &[&str]) -> (i32, String, String) {
+    let mut url = database.url();
+    if let Some(login) = login {
+        url = url.replacen(database.options.get_username(), &login.name, 1);
+    }
+    let mut program = support::agenttrace();
+    program.args(args).env("AGENTTRACE_DATABASE_URL", &url).env("PGPASSWORD", PASSWORD);
+    let output = program.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn organisations_are_granted_and_revoked_by_command() {
+    let database = protected(Protection::RowSecurity).await;
+    let login = Login::new(&database, "agenttrace_reader").await;
+    let sees =
+        || run(&database, Some(&login), &["events", "--org", "acme", "--format", "ndjson"]).1.lines().count();
+    assert_eq!(sees(), 0);
+    let (code, _, said) = run(&database, None, &["db", "grant", &login.name, "acme"]);
+    assert!(code == 0 && said.contains("sees acme now"), "{said}");
+    assert!(run(&database, None, &["db", "grant", &login.name, "acme"]).2.contains("saw acme already"));
+    assert_eq!(sees(), 3);
+    let (_, listed, _) = run(&database, None, &["db", "grants", "--format", "json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let granted = &listed["grants"][0];
+    assert!(
+        granted["role"] == *login.name
+            && granted["organization_id"] == "acme"
+            && granted["role_exists"] == true
+    );
+    assert_eq!(run(&database, None, &["db", "revoke", &login.name, "acme"]).0, 0);
+    assert_eq!(sees(), 0);
+    // What cannot be granted, and by whom.
+    let (code, _, said) = run(&database, None, &["db", "grant", "nobody's", "acme"]);
+    assert!(code == 3 && said.contains("there is no role 'nobody's'"), "{said}");
+    let (code, _, said) = run(&database, Some(&login), &["db", "grant", &login.name, "acme"]);
+    assert!(code == 3 && said.contains("made by members of agenttrace_owner"), "{said}");
+    drop_all(database, vec![login]).await;
+    let open = support::database().await;
+    let (code, _, said) = run(&open, None, &["db", "grant", "agenttrace_reader", "acme"]);
+    assert!(code == 3 && said.contains("agenttrace db migrate --rls"), "{said}");
+    open.drop_now().await;
+}
+
+#[tokio::test]
+async fn the_view_of_days_is_refreshed_by_its_owner_and_others_are_told() {
+    let database = protected(Protection::Roles).await;
+    let writer = Login::new(&database, "agenttrace_writer").await;
+    let owner = Login::new(&database, "agenttrace_owner").await;
+    let (code, _, said) = run(&database, Some(&writer), &["db", "summary", "refresh"]);
+    assert!(code == 3 && said.contains("as a member of agenttrace_owner"), "{said}");
+    let (code, _, said) = run(&database, Some(&owner), &["db", "summary", "refresh"]);
+    assert!(code == 0 && said.contains("has been refreshed"), "{said}");
+    drop_all(database, vec![writer, owner]).await;
 }
 
 #[tokio::test]

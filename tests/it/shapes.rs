@@ -1,13 +1,13 @@
 //! Somebody else's tables: the same answers from the schema of the seed as its document writes it, from its partitioned
 //! form, and from a table with nothing but a primary key.
 
-use crate::support::{self, TestDatabase};
+use crate::support::{self, Collation, TestDatabase};
 use crate::timeline::{self as fixture, Ids, never};
 
 use agenttrace::store::capabilities::{TextSearch, Ties};
-use agenttrace::store::schema::Layout;
+use agenttrace::store::schema::{self, Layout};
 use agenttrace::store::timeline::{self, Looked, Pace, Seek};
-use agenttrace::store::{ReadDb, ReadSettings, StoreError};
+use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::sync::Mutex;
@@ -65,6 +65,24 @@ impl Shape {
             return support::database().await;
         }
         let test = support::bare_database().await;
+        self.fill_in(&test).await;
+        test
+    }
+
+    /// As [`Self::database`], sorting text so.
+    pub(crate) async fn database_in(self, collation: Collation) -> TestDatabase {
+        let test = support::bare_database_in(collation).await;
+        self.fill_in(&test).await;
+        test
+    }
+
+    /// Makes the table of this shape in an empty database.
+    async fn fill_in(self, test: &TestDatabase) {
+        if self == Self::Ours {
+            let db = WriteDb::connect(test.options.clone()).await.unwrap();
+            schema::migrate(&db).await.unwrap();
+            return db.close().await;
+        }
         let mut c = PgConnection::connect_with(&test.options).await.unwrap();
         let sql = match self {
             Self::Ours => unreachable!(),
@@ -92,7 +110,6 @@ impl Shape {
         };
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut c).await.unwrap();
         c.close().await.unwrap();
-        test
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! The databases are on the server that `AGENTTRACE_TEST_DATABASE_URL` names, else on a throw-away one that all tests of
 //! a run share and that ends with the run. `DATABASE_URL` and `AGENTTRACE_DATABASE_URL` are never read.
+//!
+//! With `AGENTTRACE_TEST_COLLATION=icu` all of them sort text as people do in the United States, unless a column says
+//! otherwise.
 
 mod keeper;
 
@@ -32,6 +35,34 @@ pub(crate) struct TestDatabase {
     admin: PgConnectOptions,
 }
 
+/// How a database sorts text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collation {
+    /// As its server does: by bytes.
+    Bytes,
+    /// By ICU's rules for American English, where `a` < `B` < `c`, and `-` counts last.
+    Icu,
+}
+
+impl Collation {
+    /// That of this run.
+    fn of_run() -> Self {
+        match std::env::var("AGENTTRACE_TEST_COLLATION").as_deref() {
+            Ok("icu") => Self::Icu,
+            Ok(other) => panic!("AGENTTRACE_TEST_COLLATION is 'icu' or not set, not '{other}'"),
+            Err(_) => Self::Bytes,
+        }
+    }
+
+    /// For CREATE DATABASE.
+    fn clause(self) -> &'static str {
+        match self {
+            Self::Bytes => "",
+            Self::Icu => "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
+        }
+    }
+}
+
 /// A new, migrated database without events.
 pub(crate) async fn database() -> TestDatabase {
     static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
@@ -41,7 +72,12 @@ pub(crate) async fn database() -> TestDatabase {
 
 /// A new, empty database.
 pub(crate) async fn bare_database() -> TestDatabase {
-    create("").await
+    bare_database_in(Collation::of_run()).await
+}
+
+/// A new, empty database that sorts text so.
+pub(crate) async fn bare_database_in(collation: Collation) -> TestDatabase {
+    create(collation.clause()).await
 }
 
 async fn create(how: &str) -> TestDatabase {
@@ -61,7 +97,8 @@ async fn template() -> String {
     // Any number will do that nobody else locks.
     const LOCK: &str = "pg_advisory_lock(7310579042)";
     let checksums: Vec<u8> = MIGRATIONS.iter().flat_map(|m| m.checksum.iter().copied()).collect();
-    let name = format!("at_template_{}", short_hash(&checksums));
+    let collation = Collation::of_run().clause();
+    let name = format!("at_template_{}", short_hash(&[&checksums, collation.as_bytes()].concat()));
     let admin = server();
     let mut c = PgConnection::connect_with(&admin).await.unwrap();
     run(&mut c, format!("SELECT {LOCK}")).await;
@@ -74,7 +111,7 @@ async fn template() -> String {
         // Under its final name only when it is whole.
         let draft = format!("{name}_draft");
         run(&mut c, format!("DROP DATABASE IF EXISTS {draft} WITH (FORCE)")).await;
-        run(&mut c, format!("CREATE DATABASE {draft}")).await;
+        run(&mut c, format!("CREATE DATABASE {draft} {collation}")).await;
         let mut inside = PgConnection::connect_with(&admin.clone().database(&draft)).await.unwrap();
         MIGRATIONS.run(&mut inside).await.unwrap();
         inside.close().await.unwrap();

@@ -56,8 +56,7 @@ pub(super) async fn measure(
         profile: "cancel",
         organization_id: scope.organization().as_str().to_owned(),
         events: events.value().unwrap_or_default(),
-        pairs: Some(args.pairs),
-        rounds: None,
+        pairs: args.pairs,
         measures: vec![
             Measure::median("until the server is idle", "ms", idle),
             Measure::new("until the server is idle, slowest", slowest, "ms").at_most(50.0),

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod search;
+mod states;
 mod verify;
 
 use super::{Context, Format, Global};
@@ -28,13 +29,10 @@ pub struct BenchArgs {
     // The same id as the global option, which it stands for in this command; so it must give the same type.
     #[arg(long, required = true, value_parser = profile_parser())]
     pub profile: Option<String>,
-    /// Of verify: interleaved pairs of runs; the median counts
+    /// Interleaved pairs of runs; the median counts. A search is measured four times for each
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub pairs: u32,
-    /// Of search: how often each word is searched for
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub rounds: u32,
-    /// Of verify: readers
+    /// Readers of a verification
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub jobs: u8,
 }
@@ -48,6 +46,10 @@ enum Profile {
     Search,
     /// A filter that no index serves, stopped half-way.
     Cancel,
+    /// Large states compared, blamed, kept; needs no database.
+    Diff,
+    /// The console drawn at 200 × 60 with large states; needs no database.
+    Ui,
 }
 
 fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
@@ -81,12 +83,7 @@ struct Measured {
     profile: &'static str,
     organization_id: String,
     events: u64,
-    /// Of what is compared in pairs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pairs: Option<u32>,
-    /// Of what is done again and again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rounds: Option<u32>,
+    pairs: u32,
     measures: Vec<Measure>,
 }
 
@@ -174,12 +171,18 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     if cfg!(debug_assertions) {
         context.out.remark("this is a debug build: its numbers say nothing");
     }
-    let reader = context.reader().await?;
-    let scope = context.scope(&reader).await?;
     let measured = match profile {
-        Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
-        Profile::Search => Box::pin(search::measure(&context, &args, &reader.db, &scope)).await?,
-        Profile::Cancel => Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?,
+        Profile::Diff => states::diff(args.pairs)?,
+        Profile::Ui => states::ui(args.pairs)?,
+        Profile::Verify | Profile::Cancel | Profile::Search => {
+            let reader = context.reader().await?;
+            let scope = context.scope(&reader).await?;
+            match profile {
+                Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
+                Profile::Search => Box::pin(search::measure(&context, &args, &reader.db, &scope)).await?,
+                _ => Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?,
+            }
+        }
     };
     let mut out = context.out.results();
     if json {
@@ -187,14 +190,10 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
         writeln!(out)?;
     } else {
         let organization = Safe::from_untrusted(&measured.organization_id);
-        let (number, of) = match (measured.pairs, measured.rounds) {
-            (Some(pairs), _) => (pairs, "pairs of runs"),
-            (None, rounds) => (rounds.unwrap_or_default(), "rounds"),
-        };
         writeln!(
             out,
-            "bench {}: {} events of {organization}, {number} {of}",
-            measured.profile, measured.events
+            "bench {}: {} events of {organization}, {} pairs of runs",
+            measured.profile, measured.events, measured.pairs
         )?;
         for measure in &measured.measures {
             writeln!(out, "  {measure}")?;

@@ -23,6 +23,8 @@ const WORDS: usize = 3;
 const CANDIDATES: usize = 12;
 /// More events than this are not rare.
 const RARE: u64 = 100;
+/// Searches for each word, for each pair that is asked for.
+const ROUNDS: u32 = 4;
 /// How often a search is stopped half-way.
 const STOPS: u32 = 10;
 /// The bar of a page, and of a step of a search by an index that is not ours, in ms.
@@ -136,7 +138,7 @@ pub(super) async fn measure(
             bench.page(word).await?;
         }
     }
-    for _ in 0..args.rounds {
+    for _ in 0..args.pairs * ROUNDS {
         for class in &mut classes {
             for (word, _) in &class.words {
                 let (time, step) = bench.page(word).await?;
@@ -178,8 +180,7 @@ pub(super) async fn measure(
         profile: "search",
         organization_id: scope.organization().as_str().to_owned(),
         events,
-        pairs: None,
-        rounds: Some(args.rounds),
+        pairs: args.pairs,
         measures,
     })
 }

@@ -197,8 +197,7 @@ pub(super) async fn measure(
         profile: "verify",
         organization_id: scope.organization().as_str().to_owned(),
         events: report.events,
-        pairs: Some(args.pairs),
-        rounds: None,
+        pairs: args.pairs,
         measures: vec![
             bar(Measure::median("verified / read and dropped", "", ratios), Measure::at_least, 0.80),
             Measure::median("read and dropped", "events/s", discarding),

@@ -25,7 +25,15 @@ fn actions(model: &Model) -> Vec<Action> {
             ];
         }
         Context::Copy => {
-            return vec![A::CopyRow, A::CopyValue, A::CopyPath, A::CopyCommand, A::CopyListing, A::CopyJson];
+            return vec![
+                A::CopyRow,
+                A::CopyValue,
+                A::CopyState,
+                A::CopyPath,
+                A::CopyCommand,
+                A::CopyListing,
+                A::CopyJson,
+            ];
         }
         Context::Tree => {
             let mut hints =
@@ -51,6 +59,12 @@ fn actions(model: &Model) -> Vec<Action> {
     let areas = model.areas();
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
+        Focus::Change if model.change.travels() => {
+            let mut hints =
+                vec![A::Cancel, A::PreviousVersion, A::NextVersion, A::FirstVersion, A::LastVersion];
+            hints.extend([A::Time, A::State, A::Copy]);
+            hints
+        }
         Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Mark, A::Compare, A::NextEvent],
         Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Accept, A::Verify],
         Focus::Event => vec![A::Cancel, A::Tree, A::NextEvent],

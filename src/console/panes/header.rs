@@ -7,6 +7,9 @@ use crate::console::trail;
 use crate::console::zone::Zone;
 use crate::domain::Safe;
 
+/// On a narrower screen the cost of a page gives way to the names.
+const WIDE: usize = 110;
+
 /// Draws it.
 pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     let width = painter.width();
@@ -14,6 +17,10 @@ pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     let right = painter.put_right(width.saturating_sub(1), 0, &state, role);
     let right = match trail_state(model) {
         Some((text, role)) => painter.put_right(right.saturating_sub(2), 0, &text, role),
+        None => right,
+    };
+    let right = match cost(model).filter(|_| width >= WIDE) {
+        Some(cost) => painter.put_right(right.saturating_sub(2), 0, &cost, Role::Muted),
         None => right,
     };
     let mut x = 1;
@@ -39,6 +46,15 @@ pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     }
 }
 
+/// `3 ms idx_audit_actor`: what the last page cost, and how it was found.
+fn cost(model: &Model) -> Option<Safe> {
+    let cost = model.timeline.cost.as_ref()?;
+    let milliseconds = cost.took.as_secs_f64() * 1e3;
+    let digits = usize::from(milliseconds < 9.95);
+    let text = format!("{milliseconds:.digits$} ms {}", cost.way.as_deref().unwrap_or_default());
+    Some(Safe::from_untrusted(text.trim_end()).cut_middle(40))
+}
+
 fn parts(model: &Model) -> Vec<Safe> {
     let mut parts = Vec::new();
     match (model.history.current(), &model.wanted.0) {
@@ -51,6 +67,10 @@ fn parts(model: &Model) -> Vec<Safe> {
     parts.push(Safe::from_untrusted(&model.zone.name(instant)));
     parts.push(model.setup.label.clone());
     if let Some(server) = &model.server {
+        let standing = server.standing.to_string();
+        if !standing.is_empty() {
+            parts.push(Safe::from_untrusted(&standing));
+        }
         parts.push(Safe::from_untrusted(&format!("pg {} {}", server.major, server.database)));
     }
     parts

@@ -13,6 +13,7 @@ use crate::filter::Field;
 use crate::store::cache::Answer;
 use crate::store::timeline::{Count, Looked, Query};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Rows that are fetched before they are needed: five screens of ordinary size.
 const AHEAD: usize = 2 * PAGE;
@@ -34,6 +35,8 @@ pub(crate) struct Timeline {
     pub(crate) count: Option<Count>,
     /// When they were counted, if that was before the view was opened.
     counted: Option<Timestamp>,
+    /// What the last page cost.
+    pub(crate) cost: Option<Cost>,
     /// They are to be counted anew, whatever is known.
     pub(crate) recount: bool,
     /// What stands in the place of the rows, or the last failure.
@@ -46,6 +49,15 @@ pub(crate) struct Timeline {
     pub(crate) looked: Option<Looked>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
+}
+
+/// What a page cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// The time until it was there.
+    pub(crate) took: Duration,
+    /// How it was found, once that is known.
+    pub(crate) way: Option<String>,
 }
 
 /// A direction in which rows are wanted.
@@ -144,12 +156,26 @@ impl Timeline {
             other => other,
         });
         self.query = Some(query);
+        self.cost = Some(Cost { took: opened.took, way: None });
         self.counted = None;
         self.count = self.window.total().map(Count::Exact).or(before);
         self.trouble = None;
         self.paused = false;
         self.looked = opened.looked;
         self.show_selected();
+    }
+
+    /// Takes note of the time that a page took. It was found as the one before until something else is known.
+    pub(crate) fn note_time(&mut self, took: Duration) {
+        let way = self.cost.take().and_then(|cost| cost.way);
+        self.cost = Some(Cost { took, way });
+    }
+
+    /// Takes note of how the last page was found.
+    pub(crate) fn note_way(&mut self, way: String) {
+        if let Some(cost) = &mut self.cost {
+            cost.way = Some(way);
+        }
     }
 
     /// Takes note of how far a walk towards the past has come.
@@ -475,6 +501,7 @@ mod tests {
         };
         let rows = (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), 1_000_000 - i as i64 * 3_600));
         let opened = Opened {
+            took: Duration::from_micros(3_200),
             range: TimeRange::default(),
             land: Land::Newest,
             rows: rows.collect(),

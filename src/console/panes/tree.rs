@@ -33,6 +33,8 @@ enum Content {
 #[derive(Debug)]
 pub(crate) struct TreePane {
     key: EventKey,
+    /// Where to begin: a path in either state (JSON Pointer).
+    begin: Option<String>,
     content: Content,
     view: View,
     found: Option<Found>,
@@ -44,10 +46,11 @@ pub(crate) struct TreePane {
 }
 
 impl TreePane {
-    /// The tree of an event, being built.
-    pub(crate) fn new(key: EventKey) -> Self {
+    /// The tree of an event, being built; it begins at a path in a state.
+    pub(crate) fn new(key: EventKey, begin: Option<String>) -> Self {
         Self {
             key,
+            begin,
             content: Content::Loading,
             view: View::default(),
             found: None,
@@ -68,8 +71,15 @@ impl TreePane {
             outline.set_open(state, true);
             self.cursor = outline.line_of(state).unwrap_or_default();
         }
+        let begin = self.begin.take().and_then(|begin| {
+            let doc = outline.doc();
+            ["/new_state", "/previous_state"].into_iter().find_map(|at| doc.resolve(&format!("{at}{begin}")))
+        });
         self.view = View { width: self.view.width, ..view };
         self.content = Content::Ready(Box::new(outline));
+        if let Some(begin) = begin {
+            self.go_to(begin);
+        }
     }
 
     /// Says why there is no tree.
@@ -369,7 +379,7 @@ mod tests {
 
     fn tree(text: &str) -> TreePane {
         let limits = Limits { bytes: 1 << 20, nodes: 10_000 };
-        let mut pane = TreePane::new(event_row("e", 0).key());
+        let mut pane = TreePane::new(event_row("e", 0).key(), None);
         pane.set_size(80, 12);
         pane.fill(Outline::new(Arc::new(OwnedDoc::parse(text.into(), limits).unwrap())), View::default());
         pane
@@ -401,6 +411,21 @@ mod tests {
         assert_eq!(at(&pane), "previous_state");
         pane.open();
         assert!(pane.in_full, "a value without children is shown in full");
+    }
+
+    #[test]
+    fn it_begins_where_one_comes_from() {
+        let limits = Limits { bytes: 1 << 20, nodes: 10_000 };
+        for (begin, there) in
+            [("/a/1", "new_state/a/1"), ("/gone", "previous_state/gone"), ("/nowhere", "new_state")]
+        {
+            let mut pane = TreePane::new(event_row("e", 0).key(), Some(begin.to_owned()));
+            pane.set_size(80, 12);
+            let text = r#"{"new_state": {"a": [1, 2]}, "previous_state": {"a": [1, 2], "gone": 0}}"#;
+            let doc = OwnedDoc::parse(text.into(), limits).unwrap();
+            pane.fill(Outline::new(Arc::new(doc)), View::default());
+            assert_eq!(at(&pane), there);
+        }
     }
 
     #[test]

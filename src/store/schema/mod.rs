@@ -1,5 +1,6 @@
 //! Migrations and the state of the schema.
 
+pub mod grants;
 mod indexes;
 mod layout;
 pub mod partitions;
@@ -53,8 +54,19 @@ pub async fn migrate(db: &WriteDb) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// When the view is not there, or the server refuses.
 pub async fn refresh_summary(db: &WriteDb) -> Result<(), StoreError> {
-    sqlx::raw_sql("REFRESH MATERIALIZED VIEW CONCURRENTLY audit_daily_summary").execute(db.pool()).await?;
-    Ok(())
+    let refresh = sqlx::raw_sql("REFRESH MATERIALIZED VIEW CONCURRENTLY audit_daily_summary");
+    refresh.execute(db.pool()).await.map(drop).map_err(|error| {
+        match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
+            Some("42501") => StoreError::Other(format!(
+                "{error}; the view is refreshed by its owner: connect (writer_url) as a member of agenttrace_owner, or \
+                 GRANT agenttrace_owner TO the role that runs this"
+            )),
+            Some("42P01") => StoreError::Other(
+                "this database has no view audit_daily_summary: agenttrace db migrate makes it".to_owned(),
+            ),
+            _ => error.into(),
+        }
+    })
 }
 
 /// A migration as people see it.

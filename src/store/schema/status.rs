@@ -1,7 +1,7 @@
 //! What is there, and what is missing.
 
 use super::{MIGRATOR, indexes, roles};
-use crate::store::{ReadDb, StoreError};
+use crate::store::{ReadDb, Standing, StoreError};
 use serde::Serialize;
 use sqlx::{PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,9 @@ pub struct Status {
     pub database: String,
     /// Name of the role.
     pub role: String,
+    /// Which server of several it is.
+    #[serde(flatten)]
+    pub standing: Standing,
     /// Whose the table is.
     pub schema: Origin,
     /// Our migrations that the database has, as `version description`.
@@ -104,6 +107,7 @@ pub struct Guard {
 /// When the server cannot be reached or refuses.
 pub async fn status(db: &ReadDb, cancel: &CancellationToken) -> Result<Status, StoreError> {
     let mut status = db.run(cancel, look).await?;
+    status.standing = db.facts().await?.standing;
     let contradictions = std::mem::take(&mut status.problems);
     status.problems = problems(&status);
     status.problems.extend(contradictions);
@@ -146,6 +150,7 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
         server_version: row.try_get("version")?,
         database: row.try_get("database")?,
         role: row.try_get("role")?,
+        standing: Standing::default(),
         schema,
         migrations_applied: names(applied),
         migrations_pending: if schema == Origin::Foreign { Vec::new() } else { names(pending) },

@@ -46,6 +46,15 @@ struct Occupant<'a> {
     link: Option<(&'a str, &'a str)>,
 }
 
+/// How the table is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Partitions {
+    None,
+    Months,
+    /// By organisation.
+    Others,
+}
+
 impl Batch {
     pub(super) fn push(&mut self, at: usize, ready: Ready, link: Link) {
         self.events.push((at, ready, link));
@@ -62,9 +71,10 @@ impl Batch {
         let recorded = head::lock(&mut tx, organization).await?;
 
         let ids: Vec<&str> = self.events.iter().map(|(_, ready, _)| ready.event.event_id.as_str()).collect();
-        let partitioned = self.make_room(&mut tx).await?;
+        let partitions = self.make_room(&mut tx).await?;
+        let partitioned = partitions != Partitions::None;
         let stored = stored::find(&mut tx, organization, &ids, partitioned, &mut writer.json).await?;
-        let fates = self.fates(organization, &stored);
+        let fates = self.fates(organization, &stored, partitions);
         let new: Vec<_> = self
             .events
             .iter()
@@ -126,17 +136,23 @@ impl Batch {
         Ok(fates)
     }
 
-    /// Sees to it that there is a partition for each event, where the table has a partition for each month. Whether it
-    /// has partitions at all.
-    async fn make_room(&self, c: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    /// Sees to it that there is a partition for each event that can have one, where the table has a partition for each
+    /// month.
+    async fn make_room(&self, c: &mut PgConnection) -> Result<Partitions, sqlx::Error> {
         let strategy: Option<String> = sqlx::query_scalar(
             "SELECT partstrat::text FROM pg_partitioned_table WHERE partrelid = to_regclass('audit_events')",
         )
         .fetch_optional(&mut *c)
         .await?;
-        if strategy.as_deref() == Some("r") {
+        let partitions = match strategy.as_deref() {
+            None => Partitions::None,
+            Some("r") => Partitions::Months,
+            Some(_) => Partitions::Others,
+        };
+        if partitions == Partitions::Months {
             let month = |time: Timestamp| time.to_utc().map(|time| (time.year(), time.month()));
             let mut times: Vec<_> = self.events.iter().map(|(_, ready, _)| ready.event.timestamp).collect();
+            times.retain(|time| has_month(*time));
             times.sort_unstable();
             times.dedup_by_key(|time| month(*time));
             for time in times {
@@ -146,11 +162,16 @@ impl Batch {
                     .await?;
             }
         }
-        Ok(strategy.is_some())
+        Ok(partitions)
     }
 
     /// What is new, the same or different, against the table and within the batch.
-    fn fates<'a>(&'a self, organization: &OrgId, stored: &'a HashMap<String, Stored>) -> Vec<(usize, Fate)> {
+    fn fates<'a>(
+        &'a self,
+        organization: &OrgId,
+        stored: &'a HashMap<String, Stored>,
+        partitions: Partitions,
+    ) -> Vec<(usize, Fate)> {
         let mut occupants: HashMap<&str, Occupant<'a>> = stored
             .iter()
             .map(|(id, event)| {
@@ -163,6 +184,13 @@ impl Batch {
             })
             .collect();
         let mut fate = |ready: &'a Ready, link: &'a Link| {
+            if partitions == Partitions::Months && !has_month(ready.event.timestamp) {
+                let time = ready.event.timestamp;
+                return Fate::Rejected(ColumnError {
+                    column: "timestamp",
+                    reason: format!("{time} lies outside the months that can be made (1970 to 2999)"),
+                });
+            }
             let own_link = match link {
                 Link::Next => None,
                 Link::Given { hash, previous_hash } => Some((hash.as_str(), previous_hash.as_str())),
@@ -191,6 +219,11 @@ impl Batch {
         };
         self.events.iter().map(|(at, ready, link)| (*at, fate(ready, link))).collect()
     }
+}
+
+/// Whether the function `agenttrace_ensure_partition` makes a month for it.
+fn has_month(time: Timestamp) -> bool {
+    time.to_utc().is_some_and(|time| (1970..3000).contains(&time.year()))
 }
 
 /// Hash and previous hash of each event, from this head on.

@@ -1,0 +1,111 @@
+//! Values as text for people: cut to the room there is, secrets masked.
+
+use super::json::{Doc, NodeId, NodeKind, push_quoted};
+use super::rows::View;
+use crate::domain::Safe;
+
+/// A value in at most `room` columns, and whether it is a mask. Words stand without quotes where nobody can take them
+/// for anything but a string.
+pub(super) fn shown(doc: &Doc<'_>, id: NodeId, secret: bool, view: &View, room: usize) -> (String, bool) {
+    if secret && view.mask {
+        return (masked(doc.text(id)), true);
+    }
+    let text = match doc.string(id) {
+        Some(word) if is_word(&word) => word.into_owned(),
+        _ => {
+            let mut out = String::new();
+            compact(doc, id, view, false, room.saturating_mul(4), &mut out);
+            out
+        }
+    };
+    if Safe::from_untrusted(&text).width() <= room { (text, false) } else { (cut(&text, room), false) }
+}
+
+fn is_word(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic())
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '/' | ':'))
+        && !matches!(text, "null" | "true" | "false")
+}
+
+/// What stands for a secret. Its length is told, its content is not, not even as a hash: short ones can be guessed.
+pub fn masked(text: &str) -> String {
+    let inner = text.trim().trim_end_matches(',').trim_matches('"');
+    format!("‹masked, {} characters›", inner.chars().count())
+}
+
+/// JSON on one line in PostgreSQL's layout, secrets masked; stops soon after `limit` bytes.
+pub(super) fn compact(doc: &Doc<'_>, id: NodeId, view: &View, secret: bool, limit: usize, out: &mut String) {
+    if out.len() > limit {
+        return;
+    }
+    let kind = doc.kind(id);
+    match kind {
+        NodeKind::Object | NodeKind::Array => {
+            let object = kind == NodeKind::Object;
+            out.push(if object { '{' } else { '[' });
+            for (i, child) in doc.children(id).enumerate() {
+                if out.len() > limit {
+                    out.push('…');
+                    break;
+                }
+                out.push_str(if i > 0 { ", " } else { "" });
+                let key = doc.key(child);
+                if object {
+                    push_quoted(out, &key);
+                    out.push_str(": ");
+                }
+                let secret = secret || (object && view.mask && view.rules.is_secret_key(&key));
+                compact(doc, child, view, secret, limit, out);
+            }
+            out.push(if object { '}' } else { ']' });
+        }
+        NodeKind::String | NodeKind::Number
+            if view.mask && (secret || view.rules.is_secret_value(doc.text(id))) =>
+        {
+            out.push_str(&masked(doc.text(id)));
+        }
+        _ => out.push_str(doc.text(id)),
+    }
+}
+
+/// The text in at most `columns` columns, with `…+3.2 kB` for the rest.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    let safe = Safe::from_untrusted(text);
+    if safe.width() <= columns {
+        return text.to_owned();
+    }
+    let rest = format!("+{}", size(text.len().saturating_sub(columns)));
+    let kept = safe.cut_end(columns.saturating_sub(rest.len()).max(1));
+    format!("{kept}{rest}")
+}
+
+pub(super) fn cut_front(text: &str, columns: usize) -> String {
+    let safe = Safe::from_untrusted(text);
+    if safe.width() <= columns {
+        return text.to_owned();
+    }
+    let mut tail = String::new();
+    for c in safe.as_str().chars().rev().take(columns.saturating_sub(1)) {
+        tail.insert(0, c);
+    }
+    format!("…{tail}")
+}
+
+/// Bytes for people: `812 B`, `3.2 kB`.
+pub fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!([size(812), size(3_249), size(10_000_000)], ["812 B", "3.2 kB", "10.0 MB"]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Reading from a real streaming replica: its lag, and what it cannot know yet.
+
+use crate::support;
+use crate::timeline::{never, query, scope};
+use crate::writer::event;
+
+use agenttrace::domain::TimeRange;
+use agenttrace::server::{Options, PrivateServer, Purpose};
+use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::writer::{Writer, WriterSettings};
+use agenttrace::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, schema};
+use agenttrace::verify::{self, Anchor, Gauge, Report, Request, Verdict};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use std::fs::{self, Metadata, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A server that listens in a folder of its own, until the value is dropped.
+struct Server {
+    process: Child,
+    sockets: PathBuf,
+}
+
+/// Programs, and the user they run as: PostgreSQL refuses to be root.
+struct Tools {
+    programs: PathBuf,
+    owner: Metadata,
+    home: tempfile::TempDir,
+}
+
+impl Tools {
+    fn run_as_owner(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        if fs::metadata(self.home.path()).unwrap().uid() != self.owner.uid() {
+            command.uid(self.owner.uid()).gid(self.owner.gid());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).current_dir("/");
+        command
+    }
+
+    /// A folder in which the owner may write.
+    fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.home.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+        chown(&folder, Some(self.owner.uid()), Some(self.owner.gid())).unwrap();
+        folder
+    }
+
+    async fn serve(&self, data: &Path, sockets: &str) -> Server {
+        let sockets = self.folder(sockets);
+        let mut command = self.run_as_owner("postgres");
+        command.arg("-D").arg(data).stderr(Stdio::null());
+        for setting in
+            ["listen_addresses=", "port=5432", "fsync=off", "wal_level=replica", "max_wal_senders=4"]
+        {
+            command.args(["-c", setting]);
+        }
+        command.arg("-c").arg(format!("unix_socket_directories={}", sockets.display()));
+        let mut server = Server { process: command.spawn().unwrap(), sockets };
+        while PgConnection::connect_with(&server.options("postgres")).await.is_err() {
+            assert!(server.process.try_wait().unwrap().is_none(), "it did not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+}
+
+impl Server {
+    fn options(&self, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass()
+            .host("localhost")
+            .socket(&self.sockets)
+            .port(5432)
+            .username("agenttrace")
+            .database(database)
+    }
+
+    fn url(&self) -> String {
+        let host = self.sockets.to_str().unwrap().replace('/', "%2F");
+        format!("postgres://agenttrace@localhost:5432/postgres?host={host}")
+    }
+
+    async fn ask(&self, sql: &'static str) {
+        let mut c = PgConnection::connect_with(&self.options("postgres")).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut c).await.unwrap();
+        c.close().await.unwrap();
+    }
+
+    fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A cluster, a replica of it made by `pg_basebackup`, and the programs behind them.
+async fn primary_and_replica() -> (Server, Server, Tools) {
+    let home = support::scratch();
+    let folder = home.path().join("postgres");
+    // Made as private servers are, then run by other rules.
+    let options = Options { folder, purpose: Purpose::Keep };
+    let made = tokio::task::spawn_blocking(move || PrivateServer::attach(&options)).await.unwrap().unwrap();
+    let mut c = PgConnection::connect_with(&made.connect_options("postgres")).await.unwrap();
+    let (programs, data): (String, String) = sqlx::query_as(
+        "SELECT (SELECT setting FROM pg_config WHERE name = 'BINDIR'), current_setting('data_directory')",
+    )
+    .fetch_one(&mut c)
+    .await
+    .unwrap();
+    c.close().await.unwrap();
+    tokio::task::spawn_blocking(move || drop(made)).await.unwrap();
+    let tools = Tools { programs: PathBuf::from(programs), owner: fs::metadata(&data).unwrap(), home };
+    let primary = tools.serve(Path::new(&data), "primary").await;
+    let copy = tools.folder("copy");
+    let mut backup = tools.run_as_owner("pg_basebackup");
+    backup.args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"]);
+    backup
+        .args(["--username=agenttrace", "--port=5432", "--host"])
+        .arg(&primary.sockets)
+        .arg("--pgdata")
+        .arg(&copy);
+    let copied = backup.output().unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    let replica = tools.serve(&copy, "replica").await;
+    (primary, replica, tools)
+}
+
+async fn write(primary: &Server, range: std::ops::Range<usize>) {
+    let db = WriteDb::connect(primary.options("postgres")).await.unwrap();
+    schema::migrate(&db).await.unwrap();
+    let events = range.map(|i| event("acme", &format!("e-{i:03}"))).collect();
+    Writer::new(db.clone(), WriterSettings::default()).append(events).await.unwrap();
+    db.close().await;
+}
+
+async fn standing(db: &ReadDb, wanted: impl Fn(Standing) -> bool) -> Standing {
+    for _ in 0..1_000 {
+        let standing = db.facts().await.unwrap().standing;
+        if wanted(standing) {
+            return standing;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it stays at {:?}", db.facts().await);
+}
+
+async fn verified(db: &ReadDb, anchor: Option<&Anchor>) -> Result<Report, StoreError> {
+    let request = Request { scope: scope("acme"), range: TimeRange::default(), links_only: false, jobs: 2 };
+    let gauge = Arc::new(Gauge::new());
+    match anchor {
+        Some(anchor) => verify::verify_since(db, &request, anchor, &gauge, &never()).await,
+        None => verify::verify(db, &request, &gauge, &never()).await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_read_says_how_far_it_is_behind_and_is_not_taken_for_a_cut_trail() {
+    let (primary, mut replica, _tools) = primary_and_replica().await;
+    write(&primary, 0..40).await;
+    let (beside, replica_url) = (replica.options("postgres"), replica.url());
+    let near = async || {
+        let (primary, replica) = (primary.options("postgres"), Some(beside.clone()));
+        ReadDb::connect_near(primary, replica, ReadSettings::default()).await.unwrap()
+    };
+    let there = ReadDb::connect(primary.options("postgres"), ReadSettings::default()).await.unwrap();
+    let here = near().await;
+    let caught_up = |s: Standing| matches!(s, Standing::Replica(lag) if lag.is_caught_up());
+    let events = async |db: &ReadDb| {
+        match timeline::page(db, &query("acme", ""), &Seek::Newest, 100, &never()).await {
+            Ok(page) => page.rows.len(),
+            // It has not received the table yet.
+            Err(StoreError::NoTable) => 0,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    while events(&here).await < 40 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    standing(&here, caught_up).await;
+    assert_eq!(there.facts().await.unwrap().standing, Standing::Primary);
+    let whole = verified(&here, None).await.unwrap();
+    assert_eq!((whole.verdict, whole.events), (Verdict::Intact, 40));
+
+    // It stands still while the primary goes on and is verified.
+    replica.ask("SELECT pg_wal_replay_pause()").await;
+    write(&primary, 40..70).await;
+    let anchor = verified(&there, None).await.unwrap().anchor.unwrap();
+    assert_eq!((events(&there).await, events(&here).await), (70, 40));
+    let behind = standing(&here, |s| matches!(s, Standing::Replica(lag) if lag.waiting_bytes > 0)).await;
+    assert!(behind.to_string().ends_with(" behind"), "{behind}");
+    let judged = verified(&here, Some(&anchor)).await;
+    assert!(matches!(&judged, Err(StoreError::ReplicaBehind(why)) if why.contains("e-069")), "{judged:?}");
+    let run = |args: &[&str]| {
+        let mut program = support::agenttrace();
+        program.args(["--database-url", &primary.url(), "--replica-url", &replica_url]).args(args);
+        let output = program.output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (listed, said) = run(&["events", "--format", "ndjson", "--limit", "100"]);
+    assert_eq!(listed.lines().count(), 40);
+    assert!(
+        said.contains("reading from a replica, ") && said.contains("newer events may be missing"),
+        "{said}"
+    );
+    assert!(run(&["db", "status"]).0.contains(" behind\n"));
+
+    // It goes on: what the primary's verification has left fits here too.
+    replica.ask("SELECT pg_wal_replay_resume()").await;
+    standing(&here, caught_up).await;
+    let report = verified(&here, Some(&anchor)).await.unwrap();
+    assert_eq!((report.verdict, report.pins.matched), (Verdict::Intact, 1));
+    assert!(run(&["db", "status"]).0.contains("replica, caught up\n"));
+    // Events cut off at the newest end are found on a replica that has applied what came after.
+    primary
+        .ask(
+            "BEGIN; ALTER TABLE audit_events DISABLE TRIGGER ALL; DELETE FROM audit_events WHERE event_id = 'e-069';
+             ALTER TABLE audit_events ENABLE TRIGGER ALL; COMMIT",
+        )
+        .await;
+    while events(&here).await > 69 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let report = verified(&here, Some(&anchor)).await.unwrap();
+    assert_eq!((report.verdict, report.pins.matched), (Verdict::Broken, 0));
+
+    // Away: the primary is read, and that is said.
+    replica.stop();
+    assert!(matches!(here.facts().await, Err(StoreError::Connection(_))));
+    let instead = near().await;
+    assert_eq!(instead.facts().await.unwrap().standing, Standing::InsteadOfReplica);
+    assert_eq!(events(&instead).await, 69);
+    let (listed, said) = run(&["events", "--format", "ndjson", "--limit", "100"]);
+    assert_eq!(listed.lines().count(), 69);
+    assert!(said.contains("the replica is away") && said.contains("reading from the primary"), "{said}");
+    for db in [there, here, instead] {
+        db.close().await;
+    }
+}
