@@ -405,8 +405,12 @@ async fn around(
     key: &EventKey,
     cancel: &CancellationToken,
 ) -> std::result::Result<(Page, usize), StoreError> {
-    let mut older = timeline::page(db, query, &Seek::AtOrOlderThan(key.clone()), PAGE, cancel).await?;
-    let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
+    let at = Seek::AtOrOlderThan(key.clone());
+    let mut older = timeline::page_at(db, query, &at, PAGE, UNHURRIED, cancel).await?;
+    // A walk on this side goes on by itself as soon as there is a row to go on from.
+    let comes = !older.rows.is_empty() || older.looked.as_ref().is_some_and(|l| l.resume.is_some());
+    let pace = if comes { UNHURRIED } else { Pace::default() };
+    let mut newer = timeline::page_at(db, query, &Seek::NewerThan(key.clone()), PAGE, pace, cancel).await?;
     let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
     newer.rows.append(&mut older.rows);
     Ok((Page { rows: newer.rows, has_newer: newer.has_newer, ..older }, selected))

@@ -266,7 +266,10 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             }
         }
         Action::Cancel => {
-            if !stop(model, &[Slot::View, Slot::Scan, Slot::Find], effects) {
+            // A walk past events that do not match may go on for long; other pages are there before they are missed.
+            let walk = model.timeline.walk().map(|_| Slot::Older);
+            let slots: Vec<Slot> = [Slot::View, Slot::Scan, Slot::Find].into_iter().chain(walk).collect();
+            if !stop(model, &slots, effects) {
                 if model.focus == Focus::Timeline {
                     travel(model, History::back, effects);
                 } else {
