@@ -103,6 +103,7 @@ impl Bench {
             keymap: Keymap::shipped().map_err(|e| usage(&e))?,
             theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
             user: String::new(),
+            flags: Vec::new(),
         };
         let organization = OrgId::new(&row.organization_id).map_err(|e| usage(&e))?;
         let text = format!("all-time res:{}/{}", row.resource_type, row.resource_id);
