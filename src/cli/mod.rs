@@ -26,6 +26,7 @@ mod show;
 mod sides;
 mod summary;
 mod verify;
+mod verify_scan;
 
 pub use context::{Context, Reader};
 pub use out::Out;

@@ -4,7 +4,7 @@ use super::change::{self, CAP, States};
 use super::hunt;
 use super::life;
 use super::marks;
-use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Told, What, Work};
+use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Steer, Told, What, Work};
 use super::pricing::Pricing;
 use super::scan;
 use super::sheets;
@@ -23,7 +23,7 @@ use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{
     ReadDb, ReadSettings, StoreError, answers, bounds, cost, explain, history, links, organizations, values,
 };
-use crate::verify;
+use crate::verify::{self, Gauge};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +57,8 @@ pub(crate) struct Executor {
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
     running: HashMap<Slot, CancellationToken>,
+    /// Of the trail that was last begun to be verified.
+    trail: Arc<Gauge>,
     /// How far tasks have come: the end for the tasks, and ours.
     told: (UnboundedSender<Word>, UnboundedReceiver<Word>),
 }
@@ -73,6 +75,7 @@ impl Executor {
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
             running: HashMap::new(),
+            trail: Arc::default(),
             told: unbounded_channel(),
         }
     }
@@ -103,13 +106,18 @@ impl Executor {
                     (work, Some(db)) => {
                         let options = Arc::clone(&self.options);
                         let pricing = Arc::clone(&self.pricing);
+                        let gauge = Arc::new(Gauge::new());
+                        if let Work::VerifyTrail { throttle, .. } = &work {
+                            gauge.pace().throttle(*throttle);
+                            self.trail = Arc::clone(&gauge);
+                        }
                         let told = self.told.0.clone();
                         let tell = move |word| {
                             // Nobody listens any more when the console is being left.
                             let _ = told.send((ticket, word));
                         };
                         self.tasks.spawn(async move {
-                            Ok((perform(&db, work, (&options, &pricing), tell, &token).await?, None))
+                            Ok((perform(&db, work, (&options, &pricing), &gauge, tell, &token).await?, None))
                         })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
@@ -121,6 +129,8 @@ impl Executor {
                     token.cancel();
                 }
             }
+            Effect::Steer(Steer::Pause(paused)) => self.trail.pace().pause(paused),
+            Effect::Steer(Steer::Throttle(per_second)) => self.trail.pace().throttle(per_second),
             Effect::Suspend | Effect::Copy(_) | Effect::Redraw | Effect::Quit => {}
         }
     }
@@ -190,6 +200,7 @@ async fn perform(
     db: &ReadDb,
     work: Work,
     (options, pricing): (&Arc<Options>, &Pricing),
+    gauge: &Arc<Gauge>,
     tell: impl Fn(Told) + Sync,
     cancel: &CancellationToken,
 ) -> std::result::Result<Output, Failure> {
@@ -240,9 +251,10 @@ async fn perform(
             kept.map_err(|e| Failure::because(&e.to_string()))?;
             Output::Accepted(record)
         }
-        Work::VerifyTrail(scope) => Output::TrailVerified(Box::new(
-            scan::trail(db, scope, |progress| tell(Told::Verifying(progress)), cancel).await?,
-        )),
+        Work::VerifyTrail { scope, resume, throttle: _ } => {
+            let tell = |progress| tell(Told::Verifying(progress));
+            Output::TrailVerified(Box::new(scan::trail(db, scope, resume, gauge, tell, cancel).await?))
+        }
         Work::Event(scope, key, cap) => {
             Output::Event(event(db, &scope, &key, cap, cancel).await?.map(Box::new))
         }

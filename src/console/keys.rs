@@ -18,7 +18,9 @@ use super::panes::{help, integrity};
 use super::slots::Slot;
 use super::surroundings;
 use super::update::{begin, enter_first, go_to_version, open, open_at, remember, retry, travel, visit};
-use super::verifying::{ask_to_accept, in_accept, step_finding, verify_screen, verify_trail};
+use super::verifying::{
+    ask_to_accept, in_accept, pause_trail, step_finding, throttle_trail, verify_screen, verify_trail,
+};
 use super::zone::Zone;
 use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
@@ -65,16 +67,19 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
                 forget_saved(model, effects);
             }
         }
-        None => match (&mut model.overlay, key.code) {
-            (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) => {
-                if choices.pick(letter) {
-                    act(model, Action::Open, effects);
-                }
+        None => {
+            let KeyCode::Char(letter) = key.code else { return };
+            if let Some(Overlay::Choices(choices)) = &mut model.overlay
+                && choices.pick(letter)
+            {
+                return act(model, Action::Open, effects);
             }
-            (Some(Overlay::Ghosts), KeyCode::Char(letter)) => hunting::chosen(model, letter, effects),
-            (Some(Overlay::Levels), KeyCode::Char(digit)) => browsing::levels(model, digit),
-            _ => {}
-        },
+            match model.overlay {
+                Some(Overlay::Ghosts) => hunting::chosen(model, letter, effects),
+                Some(Overlay::Levels) => browsing::levels(model, letter),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -278,6 +283,8 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         }
         Action::Verify => verify_screen(model, effects),
         Action::VerifyAll => verify_trail(model, effects),
+        Action::Pause => pause_trail(model, effects),
+        Action::Throttle => throttle_trail(model, effects),
         Action::Accept => ask_to_accept(model),
         Action::NextFinding => step_finding(model, false, effects),
         Action::PreviousFinding => step_finding(model, true, effects),

@@ -162,12 +162,8 @@ impl Bench {
         Some(match work {
             Work::Connect { .. } => {
                 let text = || "bench".to_owned();
-                Output::Connected(ServerFacts {
-                    major: 0,
-                    database: text(),
-                    role: text(),
-                    standing: Standing::Primary,
-                })
+                let standing = Standing::default();
+                Output::Connected(ServerFacts { major: 0, database: text(), role: text(), standing })
             }
             Work::Open(_, land) => Output::Opened(Box::new(Opened {
                 land,

@@ -25,6 +25,7 @@ use crate::store::{ServerFacts, StoreError};
 use crate::verify::{EventReport, Ghosts, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -320,7 +321,14 @@ pub(crate) enum Work {
     /// Look for changes without an event.
     Ghosts(Box<Query>),
     /// Whether a whole trail is.
-    VerifyTrail(OrgScope),
+    VerifyTrail {
+        /// The organisation.
+        scope: OrgScope,
+        /// Go on with what was interrupted, if anything was.
+        resume: bool,
+        /// Most events a second.
+        throttle: Option<NonZeroU32>,
+    },
     /// Record that a finding is understood.
     Accept(Box<Record>),
     /// Look at the filters that are kept, or change them.
@@ -331,6 +339,15 @@ pub(crate) enum Work {
     Values(OrgScope, Field, String),
 }
 
+/// How the verification of a trail that is running shall go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steer {
+    /// Not at all for a while, or on again.
+    Pause(bool),
+    /// At most so many events a second.
+    Throttle(Option<NonZeroU32>),
+}
+
 /// What `update` wants done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Effect {
@@ -338,6 +355,8 @@ pub(crate) enum Effect {
     Start(Ticket, Work),
     /// Stop what runs in a slot; it will still report its end.
     Cancel(Slot),
+    /// Change the pace of the verification of a trail.
+    Steer(Steer),
     /// Give the terminal back and stop until `fg`.
     Suspend,
     /// Give the terminal a text for the clipboard.

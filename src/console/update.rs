@@ -192,7 +192,7 @@ fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effe
                 Slot::Ghosts => hunting::failed(model, Safe::literal("stopped")),
                 Slot::Tree => browsing::failed(model, Safe::literal("stopped")),
                 Slot::Scan => {
-                    model.trails.fail(Safe::literal("stopped: what was read until then says nothing"));
+                    model.trails.stopped(&model.setup.keymap);
                 }
                 _ => {}
             }
@@ -276,7 +276,8 @@ fn lost(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects) 
     }
     hunting::failed(model, Safe::literal("the connection was lost"));
     if model.trails.scan.is_some() {
-        model.trails.fail(Safe::literal("the connection was lost: what was read until then says nothing"));
+        let text = "the connection was lost: what was read until then says nothing of the trail";
+        model.trails.fail(Safe::literal(text));
     }
     let (since, attempts) = match model.connection {
         Connection::Lost { since, attempts, .. } => (since, attempts),

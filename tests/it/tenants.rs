@@ -17,6 +17,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
@@ -45,9 +46,9 @@ const READING: [&str; 40] = [
     "scan/lookup.rs found_elsewhere",
     "scan/lookup.rs links_of",
     "scan/lookup.rs nodes",
-    "scan/mod.rs read",
     "scan/mod.rs sample",
     "scan/mod.rs with_snapshot",
+    "scan/read.rs read",
     "search/words.rs sample",
     "states.rs of",
     "summary.rs groups",
@@ -310,7 +311,8 @@ async fn whole_trails(db: &ReadDb) {
                 assert_eq!(sample.0.len(), 40);
                 own("sample", &sample.0);
             }
-            let told = snapshot.read(vec![Told::default(), Told::default()], |_| {}).await?;
+            let sinks = vec![Told::default(), Told::default()];
+            let (told, _) = snapshot.read(sinks, &[], |_| {}, &Arc::default()).await?;
             let rows: Vec<_> = told.iter().flat_map(|told| &told.0).collect();
             assert_eq!(rows.len(), 40);
             own("scan", &rows);

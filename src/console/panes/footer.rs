@@ -59,6 +59,9 @@ fn actions(model: &Model) -> Vec<Action> {
     let areas = model.areas();
     let mut actions = match model.focus {
         Focus::Timeline => vec![A::Open],
+        Focus::Integrity if model.trails.scan.is_some() => {
+            vec![A::Cancel, A::Pause, A::Throttle, A::VerifyAll]
+        }
         Focus::Change if model.change.travels() => {
             let mut hints =
                 vec![A::Cancel, A::PreviousVersion, A::NextVersion, A::FirstVersion, A::LastVersion];
