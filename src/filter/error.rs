@@ -33,7 +33,10 @@ pub enum RangeError {
     )]
     Unbounded,
     /// `integrity:`, `is:` or `tag:` where nothing is known about it.
-    #[error("'{field}:' asks what is known on this machine, and here nothing is known about that yet")]
+    #[error(
+        "'{field}:' asks what is known on this machine, and here nothing is known about that yet: {}",
+        remedy(field)
+    )]
     NoFacts {
         /// The field.
         field: &'static str,
@@ -47,6 +50,16 @@ pub enum RangeError {
         /// As written.
         when: String,
     },
+}
+
+/// How something becomes known about what a local field asks.
+fn remedy(field: &str) -> &'static str {
+    match field {
+        "integrity" => {
+            "in the console V verifies the whole trail; integrity:broken and integrity:unknown are answered then"
+        }
+        _ => "this version keeps no bookmarks, notes and tags",
+    }
 }
 
 impl FilterError {

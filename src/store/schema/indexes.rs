@@ -57,14 +57,24 @@ pub(in crate::store) async fn drop_indexes(db: &WriteDb) -> Result<(), StoreErro
     Ok(())
 }
 
-/// Builds what is missing, two at a time; the lock must be held.
+/// Builds what is missing, two at a time where the table is in one piece; the lock must be held.
 pub(in crate::store) async fn build_indexes(db: &WriteDb) -> Result<Vec<&'static str>, StoreError> {
     let mut missing = missing(db).await?;
     // The one that takes longest first, so that the others are built beside it.
     missing.sort_by_key(|(_, statement)| !statement.contains("USING GIN"));
     let names = missing.iter().map(|(name, _)| *name).collect();
     let queue = Mutex::new(missing.into_iter());
-    tokio::try_join!(build(db, &queue), build(db, &queue))?;
+    // The server names the indexes of partitions itself, and gives two that it builds at once the same name.
+    let partitioned: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = to_regclass('audit_events'))",
+    )
+    .fetch_one(db.pool())
+    .await?;
+    if partitioned {
+        build(db, &queue).await?;
+    } else {
+        tokio::try_join!(build(db, &queue), build(db, &queue))?;
+    }
     Ok(names)
 }
 

@@ -41,11 +41,10 @@ impl TextIndex {
     pub(in crate::store) fn of(capabilities: &Capabilities) -> Option<Self> {
         let usable = |index: &&Index| index.valid && index.method == "gin" && index.predicate.is_none();
         let columns: Vec<&str> = capabilities.columns.iter().map(|c| c.name.as_str()).collect();
-        let found = capabilities.indexes.iter().filter(usable).find_map(|index| {
+        capabilities.indexes.iter().filter(usable).find_map(|index| {
             let found = index.keys.iter().find_map(|key| read(&key.of, &columns))?;
             Some(Self { name: index.name.clone(), categories: categories(capabilities), ..found })
-        });
-        found
+        })
     }
 
     /// Columns with text that it does not hold.

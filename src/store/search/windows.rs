@@ -31,9 +31,9 @@ const MOST_ENTRIES: f64 = 500_000.0;
 /// Most events that a statement may fetch and compare: about 20 µs each.
 const MOST_FETCHED: f64 = 3_000.0;
 
-/// Most that the planner may expect to pay for computing the words of events, in its own unit: that is some 2 500 of
+/// Most that the planner may expect to pay for computing the words of events, in its own unit: that is some 1 000 of
 /// them.
-const MOST_COMPUTED: f64 = 1_000.0;
+const MOST_COMPUTED: f64 = 400.0;
 
 /// What the planner means to do with a stretch.
 #[derive(Debug, PartialEq)]
@@ -140,7 +140,7 @@ impl<T> Walk<'_, T> {
         let Some(end) =
             end_of_trail(self.db, self.statements.query, direction.ascending, self.cancel).await?
         else {
-            return Ok(self.done(rows, events));
+            return Ok(done(rows, events));
         };
         let access = access(index);
         let mut from = key.timestamp;
@@ -169,7 +169,7 @@ impl<T> Walk<'_, T> {
                         took if took > SHORT => length,
                         _ => length.saturating_mul(GROWTH),
                     };
-                    let Some(edge) = edge else { return Ok(self.done(rows, events)) };
+                    let Some(edge) = edge else { return Ok(done(rows, events)) };
                     pieces = [Bound::Beyond(edge)].into();
                     from = edge;
                     key_behind(edge, direction)
@@ -177,14 +177,14 @@ impl<T> Walk<'_, T> {
                 // One by one past so many, and then another try.
                 Plan::Other => {
                     let Some(key) = self.step_over(&mut pieces, &mut rows, &mut events).await? else {
-                        return Ok(self.done(rows, events));
+                        return Ok(done(rows, events));
                     };
                     from = key.timestamp;
                     key
                 }
             };
             if rows.len() >= self.limit {
-                return Ok(self.done(rows, events));
+                return Ok(done(rows, events));
             }
             let looked =
                 Looked { events, found: rows.len(), resume: Some(resume), percent: None, by_words: true };
@@ -218,11 +218,12 @@ impl<T> Walk<'_, T> {
         }
         Ok(None)
     }
+}
 
-    fn done(&self, rows: Vec<T>, events: u64) -> Walked<T> {
-        let looked = Looked { events, found: rows.len(), by_words: true, ..Looked::default() };
-        Walked { rows, looked: Some(looked) }
-    }
+/// The end of a walk.
+fn done<T>(rows: Vec<T>, events: u64) -> Walked<T> {
+    let looked = Looked { events, found: rows.len(), by_words: true, ..Looked::default() };
+    Walked { rows, looked: Some(looked) }
 }
 
 /// The time of the last event of the organisation and the range in the direction of a walk.
@@ -238,4 +239,66 @@ async fn end_of_trail(
     let last =
         Box::pin(walk::rows(db, &everything, &seek, 1, shape, timeline::Pace::default(), cancel)).await?;
     Ok(last.rows.first().map(|event| event.timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{OrgId, OrgScope};
+
+    fn node(operation: &str, rows: f64, condition: &str, children: Vec<Node>) -> Node {
+        let mut node: Node = serde_json::from_str(
+            r#"{"Node Type": "", "Total Cost": 5000.0, "Plan Rows": 0, "Relation Name": "audit_events"}"#,
+        )
+        .unwrap();
+        node.operation = operation.to_owned();
+        node.rows_estimated = rows;
+        let is_index = operation == "Bitmap Index Scan";
+        *(if is_index { &mut node.index_condition } else { &mut node.filter }) = Some(condition.to_owned());
+        node.children = children;
+        node
+    }
+
+    #[test]
+    fn what_the_planner_means_to_do_decides_how_a_stretch_is_read() {
+        let by_index = |entries, fetched| {
+            let words = node("Bitmap Index Scan", entries, "to_tsvector(x) @@ 'a'", Vec::new());
+            let both = node("BitmapAnd", fetched, "", vec![words]);
+            Plan::of(&node("Bitmap Heap Scan", fetched, "", vec![both]))
+        };
+        assert_eq!(by_index(400_000.0, 2_000.0), Plan::Index);
+        assert_eq!(by_index(400_000.0, 20_000.0), Plan::TooMuch);
+        assert_eq!(by_index(900_000.0, 10.0), Plan::Other, "too frequent a word");
+        let computed = node("Index Scan", 7.0, "to_tsvector(x) @@ 'a'", Vec::new());
+        assert_eq!(Plan::of(&computed), Plan::Other);
+        assert_eq!(Plan::of(&node("Index Scan", 7.0, "action = 'read'", Vec::new())), Plan::Index);
+    }
+
+    #[test]
+    fn stretches_follow_one_another_without_gap_or_overlap_to_the_end() {
+        let scope = OrgScope::enter(OrgId::new("acme").unwrap());
+        let at = |hours: i64| Timestamp::from_micros(hours * 3_600_000_000);
+        let range = TimeRange { since: Some(at(-500)), until: Some(at(0)) };
+        let query = Query { scope, filter: Filter::default(), range };
+        let hours = |n: u64| Duration::from_hours(n);
+        let (newest, edge) = stretch(&query, at(-10), hours(90), at(-200), false);
+        assert_eq!((newest.range.since, edge), (Some(at(-100)), Some(at(-100))));
+        assert_eq!(newest.range.until, Some(Timestamp::from_micros(at(-10).as_micros() + 1)));
+        let (last, edge) = stretch(&query, at(-100), hours(360), at(-200), false);
+        assert_eq!((last.range.since, edge), (Some(at(-200)), None));
+        let (rising, edge) = stretch(&query, at(-200), hours(90), at(-1), true);
+        assert_eq!((rising.range.since, edge), (Some(at(-200)), Some(at(-110))));
+        let (end, _) = stretch(&query, at(-90), hours(u64::from(u32::MAX)), Timestamp::INFINITY, true);
+        assert_eq!(end.range.until, Some(at(0)), "never behind the window");
+        // Where a page is left, the next one begins with the next instant.
+        for (ascending, ties, next) in [
+            (false, Ties::Aligned, 0),
+            (false, Ties::Mirrored, -1),
+            (true, Ties::Aligned, 1),
+            (true, Ties::Mirrored, 0),
+        ] {
+            let key = key_behind(at(-100), Direction { ascending, ties, bytewise: false });
+            assert_eq!(key.timestamp.as_micros() - at(-100).as_micros(), next, "{ascending} {ties:?}");
+        }
+    }
 }
