@@ -161,8 +161,12 @@ impl Bench {
         Some(match work {
             Work::Connect { .. } => {
                 let text = || "bench".to_owned();
-                let standing = Standing::default();
-                Output::Connected(ServerFacts { major: 0, database: text(), role: text(), standing })
+                Output::Connected(ServerFacts {
+                    major: 0,
+                    database: text(),
+                    role: text(),
+                    standing: Standing::Primary,
+                })
             }
             Work::Open(_, land) => Output::Opened(Box::new(Opened {
                 land,
