@@ -9,6 +9,9 @@ use std::path::Path;
 /// Name of the file in [`super::folder`].
 pub const FILE: &str = "verified.ndjson";
 
+/// Name of the file in [`super::folder`] of what interrupted verifications leave behind; the same lines.
+pub const INTERRUPTED: &str = "interrupted.ndjson";
+
 /// A line: whose trail, and what the verification left behind.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record<T> {

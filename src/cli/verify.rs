@@ -1,18 +1,16 @@
 //! `agenttrace verify`
 
-use super::{Context, Format, Out, Reader};
-use crate::case::{self, accepted, verified};
-use crate::domain::{OrgScope, Safe, TimeRange, Timestamp};
+use super::verify_scan::scan;
+use super::{Context, Format, Reader};
+use crate::case::{self, accepted};
+use crate::domain::{OrgScope, Safe, TimeRange, Timestamp, grouped};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Filter, FilterError};
 use crate::store::organizations;
-use crate::verify::{
-    self, Acceptance, Anchor, Class, EventReport, Finding, Gauge, Predecessor, Report, Request,
-};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::verify::{self, Acceptance, Class, EventReport, Finding, Predecessor, Report};
 use serde_json::json;
 use std::io::Write;
-use std::sync::Arc;
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +40,9 @@ pub struct VerifyArgs {
     /// Go on from the last verification of the whole trail on this machine: later events are read, earlier ones counted
     #[arg(long, conflicts_with_all = ["since", "until", "links_only", "event"])]
     pub incremental: bool,
+    /// Go on with a verification of the whole trail that was interrupted on this machine
+    #[arg(long, conflicts_with_all = ["since", "until", "links_only", "event", "all_orgs", "incremental"])]
+    pub resume: bool,
     /// Follow the links without reading the content
     #[arg(long)]
     pub links_only: bool,
@@ -51,6 +52,9 @@ pub struct VerifyArgs {
     /// Readers, each with a connection of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
     pub jobs: u8,
+    /// Read at most so many events a second, all readers together
+    #[arg(long, value_name = "EVENTS_PER_SECOND")]
+    pub throttle: Option<NonZeroU32>,
     /// Say which columns the scheme protects and what was not checked
     #[arg(long)]
     pub coverage: bool,
@@ -85,7 +89,7 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     if let Some(id) = &args.event {
         return one_event(context, &reader, &scope, id, json, &cancel).await;
     }
-    let mut report = verify_one(context, &args, &reader, scope, range, &cancel).await?;
+    let mut report = scan(context, &args, &reader, scope, range, &cancel).await?;
     let path = case::folder()?.join(accepted::FILE);
     let mut known = accepted::load(&path)?;
     apply(&mut report, &known);
@@ -121,84 +125,6 @@ fn time_range(args: &VerifyArgs) -> Result<TimeRange> {
     filter.range(now, None, Duration::ZERO).map_err(|e| Error::usage(e.to_string()))
 }
 
-async fn verify_one(
-    context: &Context,
-    args: &VerifyArgs,
-    reader: &Reader,
-    scope: OrgScope,
-    range: TimeRange,
-    cancel: &CancellationToken,
-) -> Result<Report> {
-    let gauge = Arc::new(Gauge::new());
-    let bar = progress_bar(context.out, &scope);
-    let request = Request { scope, range, links_only: args.links_only, jobs: args.jobs.into() };
-    let anchor = if args.incremental { anchor(context, reader, &request.scope, cancel).await? } else { None };
-    let (db, whole, read, stop) = (reader.db.clone(), request.clone(), gauge.clone(), cancel.clone());
-    // A task of its own runs where its socket is waited for; out here each answer would wake up two threads.
-    let mut verifying = tokio::spawn(async move {
-        match &anchor {
-            Some(anchor) => verify::verify_since(&db, &whole, anchor, &read, &stop).await,
-            None => verify::verify(&db, &whole, &read, &stop).await,
-        }
-    });
-    let report = loop {
-        tokio::select! {
-            report = &mut verifying => break report,
-            () = tokio::time::sleep(Duration::from_millis(100)) => {
-                let progress = gauge.progress();
-                if let Some(total) = progress.total {
-                    bar.set_length(total.max(progress.events));
-                }
-                bar.set_position(progress.events);
-            }
-        }
-    };
-    bar.finish_and_clear();
-    let report = report.map_err(|e| Error::could_not_run(format!("the verification failed: {e}")))??;
-    if let Some(anchor) = &report.anchor {
-        let kept = case::folder().and_then(|folder| {
-            verified::append(&folder.join(verified::FILE), &report.organization_id, anchor)
-        });
-        // The result stands without it.
-        if let Err(error) = kept {
-            context.out.remark(format_args!("--incremental cannot go on from this verification: {error}"));
-        }
-    }
-    Ok(report)
-}
-
-/// What the last verification of the trail left to go on from.
-async fn anchor(
-    context: &Context,
-    reader: &Reader,
-    scope: &OrgScope,
-    cancel: &CancellationToken,
-) -> Result<Option<Anchor>> {
-    let path = case::folder()?.join(verified::FILE);
-    let identity = verify::identity(&reader.db, scope, cancel).await?;
-    let fits = |anchor: &Anchor| anchor.database_identity == identity;
-    let anchor = verified::newest(&path, scope.organization().as_str(), fits)?;
-    if anchor.is_none() {
-        context.out.remark("there is no earlier verification to go on from: the whole trail is read");
-    }
-    Ok(anchor)
-}
-
-fn progress_bar(out: Out, scope: &OrgScope) -> ProgressBar {
-    if out.quiet || !out.stderr_is_terminal {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template(
-        "verifying {msg} {wide_bar} {human_pos}/{human_len} events, {rate}, {eta} left",
-    );
-    if let Ok(style) = style {
-        bar.set_style(style.with_key("rate", super::out::rate));
-    }
-    bar.set_message(Safe::from_untrusted(scope.organization().as_str()).to_string());
-    bar
-}
-
 async fn all_organizations(
     context: &Context,
     args: &VerifyArgs,
@@ -211,7 +137,7 @@ async fn all_organizations(
     let mut reports = Vec::new();
     for organization in organizations::list(&reader.db, cancel).await? {
         let scope = OrgScope::enter(organization.id);
-        let mut report = verify_one(context, args, reader, scope, range, cancel).await?;
+        let mut report = scan(context, args, reader, scope, range, cancel).await?;
         apply(&mut report, &known);
         report.cut(args.max_findings.unwrap_or(usize::MAX));
         reports.push(report);
@@ -258,6 +184,14 @@ fn print(out: &mut impl Write, args: &VerifyArgs, report: &Report) -> Result<()>
         report.scheme.confidence * 100.0,
         report.snapshot_at
     )?;
+    for part in &report.coverage.verified_earlier {
+        writeln!(
+            out,
+            "went on from an interrupted verification: {} events were verified at {}",
+            grouped(part.events),
+            part.at
+        )?;
+    }
     let shown = args.max_findings.unwrap_or(SHOWN);
     let told = |finding: &&Finding| finding.class != Class::TimeBeforePredecessor;
     for finding in report.findings.iter().filter(told).take(shown) {

@@ -54,7 +54,7 @@ actions! {
         Include "include" "include" "narrow the view to a value of this event";
         Exclude "exclude" "exclude" "leave a value of this event out of the view";
         Pivot "pivot" "pivot" "everything with a value of this event";
-        Surroundings "surroundings" "context" "what happened before and after this event, without the filter";
+        Surroundings "surroundings" "context" "the events around this one, without the filter";
         Organization "organization" "organisation" "choose the organisation";
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
@@ -76,6 +76,8 @@ actions! {
         Tree "tree" "tree" "the event and its states as a tree";
         Verify "verify" "verify" "verify the rows on the screen, large ones too";
         VerifyAll "verify-all" "verify all" "verify the whole trail; stop that";
+        Pause "pause" "pause" "pause that; go on, also with one that was interrupted";
+        Throttle "throttle" "throttle" "read the trail at 100 000, 10 000, 1 000 events a second; as fast as can be";
         Accept "accept" "accept" "accept the finding gone to, with a reason";
         Ghosts "ghosts" "ghosts" "changes without an event: the list, or where to look for them";
         NextFinding "next-finding" "next finding" "go to the event of the next finding";
@@ -110,6 +112,8 @@ actions! {
         CompleteBack "complete-back" "complete back" "the completion before";
         HistoryBack "history-back" "history" "an earlier filter";
         HistoryForward "history-forward" "later" "a later filter";
+        SaveFilter "save-filter" "save" "save the filter under a name";
+        SavedFilters "saved-filters" "saved" "choose a saved filter";
     }
     Copy {
         CopyRow "row" "row" "the event in one line";
@@ -117,6 +121,7 @@ actions! {
         CopyState "state" "state" "the state after the event, or the one that is shown";
         CopyPath "path" "path" "its path (JSON Pointer)";
         CopyCommand "command" "command" "the command that shows the event";
+        CopyListing "listing" "listing" "the command that lists this view";
         CopyJson "json" "JSON" "the event as JSON, without its states";
     }
     Confirm {

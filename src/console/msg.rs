@@ -6,16 +6,18 @@ use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::filter::List;
 use super::panes::sheet::Subject;
+use super::shelf::{Shelf, Shelving};
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
 use crate::diff::chronicle::Chronicle;
 use crate::diff::json::{NodeId, OwnedDoc};
 use crate::diff::outline::{Outline, Path};
 use crate::diff::rows::View;
-use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
-use crate::filter::Filter;
+use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe, TimeRange, Timestamp};
+use crate::filter::{Field, Filter};
 use crate::store::bounds::BoundsError;
 use crate::store::cache::{Answer, Freshness};
+use crate::store::cost::Cost;
 use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
@@ -23,6 +25,7 @@ use crate::store::{ServerFacts, StoreError};
 use crate::verify::{EventReport, Ghosts, Progress, Report};
 use crossterm::event::KeyEvent;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,6 +184,12 @@ pub(crate) enum Output {
     TrailVerified(Box<Report>),
     /// It is recorded that a finding is understood.
     Accepted(Box<Record>),
+    /// Filters that are kept.
+    Shelf(Shelf),
+    /// What the filter that is typed will cost, and how long its page will take.
+    Priced(Box<Cost>, Duration),
+    /// Values of a field that go on from this beginning.
+    Values(Field, String, Vec<String>),
 }
 
 /// A view as it is opened.
@@ -312,9 +321,31 @@ pub(crate) enum Work {
     /// Look for changes without an event.
     Ghosts(Box<Query>),
     /// Whether a whole trail is.
-    VerifyTrail(OrgScope),
+    VerifyTrail {
+        /// The organisation.
+        scope: OrgScope,
+        /// Go on with what was interrupted, if anything was.
+        resume: bool,
+        /// Most events a second.
+        throttle: Option<NonZeroU32>,
+    },
     /// Record that a finding is understood.
     Accept(Box<Record>),
+    /// Look at the filters that are kept, or change them.
+    Shelf(OrgId, Shelving),
+    /// Guess what a view will cost.
+    Price(Box<Ask>),
+    /// Look for values of a field that go on from this beginning.
+    Values(OrgScope, Field, String),
+}
+
+/// How the verification of a trail that is running shall go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steer {
+    /// Not at all for a while, or on again.
+    Pause(bool),
+    /// At most so many events a second.
+    Throttle(Option<NonZeroU32>),
 }
 
 /// What `update` wants done.
@@ -324,6 +355,8 @@ pub(crate) enum Effect {
     Start(Ticket, Work),
     /// Stop what runs in a slot; it will still report its end.
     Cancel(Slot),
+    /// Change the pace of the verification of a trail.
+    Steer(Steer),
     /// Give the terminal back and stop until `fg`.
     Suspend,
     /// Give the terminal a text for the clipboard.

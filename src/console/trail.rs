@@ -1,12 +1,14 @@
 //! What is known of whole trails: the scan that is running, and the last report of each organisation.
 
 use super::accept;
+use super::keymap::{Action, Keymap};
 use super::marks::Mark;
 use super::zone::Zone;
 use crate::case::accepted::Record;
 use crate::domain::{EventKey, OrgId, Safe, Timestamp, grouped};
-use crate::verify::{Finding, Progress, Report, Verdict};
+use crate::verify::{self, Finding, Progress, RangeState, Report, Verdict};
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Most findings of a report that are kept.
@@ -60,19 +62,46 @@ pub(crate) struct Scan {
     pub(crate) organization: OrgId,
     /// How far it has come.
     pub(crate) progress: Option<Progress>,
+    /// It was asked to pause.
+    pub(crate) paused: bool,
 }
 
 impl Scan {
     /// The part that has been read, in percent, where that can be told.
     pub(crate) fn percent(&self) -> Option<u64> {
-        let progress = self.progress?;
+        let progress = self.progress.as_ref()?;
         // The number of events is an estimate: it is not done before it is done.
         Some((progress.events * 100 / progress.total?.max(1)).min(99))
     }
 
+    /// `verifying 30 %`
+    pub(crate) fn title(&self) -> Safe {
+        let doing = if self.paused { "paused" } else { "verifying" };
+        match self.percent() {
+            Some(percent) => Safe::from_untrusted(&format!("{doing} {percent} %")),
+            None => Safe::literal(doing),
+        }
+    }
+
+    /// The ranges of the trail, in at most `width` columns, and in words.
+    pub(crate) fn ranges(&self, width: usize) -> Option<(Safe, Safe)> {
+        let states = &self.progress.as_ref().filter(|progress| !progress.ranges.is_empty())?.ranges;
+        let cells = verify::strip(states, width.saturating_sub(2));
+        let strip: String = cells.into_iter().map(RangeState::sign).collect();
+        let count = |state| states.iter().filter(|s| **s == state).count() as u64;
+        let all = states.len() as u64;
+        let mut words = format!("{} of {} ranges verified", grouped(count(RangeState::Ok)), grouped(all));
+        for (state, word) in [(RangeState::Broken, "broken"), (RangeState::ReadError, "not readable")] {
+            if count(state) > 0 {
+                words.push_str(&format!(", {} {word} ({})", grouped(count(state)), state.sign()));
+            }
+        }
+        Some((Safe::from_untrusted(&format!("[{strip}]")), Safe::from_untrusted(&words)))
+    }
+
     /// `742 000 of ~1 204 331 events · 355 000/s · 1 s left`.
     pub(crate) fn describe(&self) -> Safe {
-        let Some(progress) = self.progress else { return Safe::literal("beginning…") };
+        let Some(progress) = &self.progress else { return Safe::literal("beginning…") };
         let mut text = grouped(progress.events);
         if let Some(total) = progress.total {
             text.push_str(" of ~");
@@ -81,7 +110,7 @@ impl Scan {
         text.push_str(" events · ");
         text.push_str(&grouped(progress.rate() as u64));
         text.push_str("/s");
-        if let Some(eta) = progress.eta() {
+        if let Some(eta) = progress.eta().filter(|_| !self.paused) {
             text.push_str(" · ");
             text.push_str(&grouped(eta.as_secs() + 1));
             text.push_str(" s left");
@@ -95,6 +124,8 @@ impl Scan {
 pub(crate) struct Trails {
     /// The scan that is running.
     pub(crate) scan: Option<Scan>,
+    /// At most so many events are read a second.
+    pub(crate) throttle: Option<NonZeroU32>,
     /// Why the last scan brought no report.
     pub(crate) trouble: Option<Safe>,
     reports: HashMap<OrgId, Verified>,
@@ -118,7 +149,7 @@ impl Trails {
 
     /// A scan begins.
     pub(crate) fn begin(&mut self, organization: OrgId) {
-        self.scan = Some(Scan { organization, progress: None });
+        self.scan = Some(Scan { organization, progress: None, paused: false });
         self.trouble = None;
     }
 
@@ -138,6 +169,15 @@ impl Trails {
             let last = verified.report.findings.len().checked_sub(1);
             verified.finding = verified.finding.and_then(|at| last.map(|last| at.min(last)));
         }
+    }
+
+    /// A scan was stopped.
+    pub(crate) fn stopped(&mut self, keymap: &Keymap) {
+        let keys = keymap.keys_of(Action::Pause);
+        let key = keys.first().map_or("", String::as_str);
+        self.fail(Safe::from_untrusted(&format!(
+            "stopped, which says nothing of the trail yet: {key} goes on"
+        )));
     }
 
     /// A scan has ended without one.

@@ -6,12 +6,16 @@ use super::keymap::Action;
 use super::keys::stop;
 use super::marks::Look;
 use super::model::{Connection, Model, Overlay};
-use super::msg::{Effects, Land, Work};
+use super::msg::{Effect, Effects, Land, Steer, Work};
 use super::slots::Slot;
 use super::trail;
 use super::update::{begin, open_at, visit};
-use crate::domain::{EventRow, OrgScope, Safe};
+use crate::domain::{EventRow, OrgScope, Safe, grouped};
 use crate::filter::Filter;
+use std::num::NonZeroU32;
+
+/// Paces at which a trail can be read, in events a second.
+const PACES: [u32; 3] = [100_000, 10_000, 1000];
 
 /// Checks the rows on the screen: those of which nothing is known yet, or all of them, thoroughly.
 pub(super) fn look_at_rows(model: &mut Model, thorough: bool, effects: &mut Effects) {
@@ -46,12 +50,47 @@ pub(super) fn verify_screen(model: &mut Model, effects: &mut Effects) {
 
 /// Starts reading the whole trail, or stops that.
 pub(super) fn verify_trail(model: &mut Model, effects: &mut Effects) {
-    if stop(model, &[Slot::Scan], effects) || model.connection != Connection::Up {
+    if !stop(model, &[Slot::Scan], effects) {
+        start(model, false, effects);
+    }
+}
+
+fn start(model: &mut Model, resume: bool, effects: &mut Effects) {
+    let Some(organization) = model.organization().cloned() else { return };
+    if model.connection != Connection::Up {
         return;
     }
-    let Some(organization) = model.organization().cloned() else { return };
     model.trails.begin(organization.clone());
-    begin(model, Slot::Scan, Work::VerifyTrail(OrgScope::enter(organization)), effects);
+    let throttle = model.trails.throttle;
+    let work = Work::VerifyTrail { scope: OrgScope::enter(organization), resume, throttle };
+    begin(model, Slot::Scan, work, effects);
+}
+
+/// Pauses the reading of a trail, or goes on with it, also where it was interrupted.
+pub(super) fn pause_trail(model: &mut Model, effects: &mut Effects) {
+    match &mut model.trails.scan {
+        Some(scan) => {
+            scan.paused = !scan.paused;
+            effects.push(Effect::Steer(Steer::Pause(scan.paused)));
+        }
+        None => start(model, true, effects),
+    }
+}
+
+/// Reads the trail at the next slower pace; behind the slowest one as fast as can be.
+pub(super) fn throttle_trail(model: &mut Model, effects: &mut Effects) {
+    let slower = PACES.iter().copied().find(|pace| model.trails.throttle.is_none_or(|now| *pace < now.get()));
+    model.trails.throttle = slower.and_then(NonZeroU32::new);
+    if model.trails.scan.is_some() {
+        effects.push(Effect::Steer(Steer::Throttle(model.trails.throttle)));
+    }
+    model.notify(match slower {
+        Some(pace) => {
+            let pace = grouped(pace.into());
+            Safe::from_untrusted(&format!("trails are read at most at {pace} events a second"))
+        }
+        None => Safe::literal("trails are read as fast as can be"),
+    });
 }
 
 /// Goes to the next finding of the last verification, or back to the one before.

@@ -44,7 +44,7 @@ pub(super) enum Held {
 
 /// Compares an anchor with the trail.
 pub(super) async fn compare(snapshot: &mut Snapshot<'_>, anchor: &Anchor) -> Result<Held, StoreError> {
-    if snapshot.identity != anchor.database_identity {
+    if snapshot.view.identity != anchor.database_identity {
         return Err(StoreError::Other(
             "the verification to go on from was one of another database".to_owned(),
         ));
@@ -97,7 +97,7 @@ pub async fn identity(
 ) -> Result<String, StoreError> {
     let reading = scan::Request { scope: scope.clone(), range: TimeRange::default(), links_only: true };
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
-        Ok(snapshot.identity.clone())
+        Ok(snapshot.view.identity.clone())
     })
     .await
 }

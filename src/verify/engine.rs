@@ -1,24 +1,23 @@
 //! From rows to a report.
 
 use super::anchor::{self, Anchor};
-use super::detect::{self, FOREIGN, NO_SCHEME, OTHER_WRITER};
-use super::finding::{Class, Finding};
+use super::detect::{self, FOREIGN};
+use super::finding::Finding;
 use super::progress::Gauge;
+use super::ranges::Interrupted;
+use super::reading::{Reader, Readings};
 use super::report::{
-    Content, Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, OUTSIDE, Pins, Report,
-    SchemeUsed, Scope, Verdict,
+    Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, OUTSIDE, Pins, Report, SchemeUsed,
+    Scope, Verdict,
 };
-use crate::chain::links::{self, Links, Listed, MAX_NOTED, Open, Shape, parse_hash};
-use crate::chain::{Judge, Judgement, Row, Scheme, protected_columns};
+use crate::chain::links::{self, Listed, MAX_NOTED, Open, Shape};
+use crate::chain::{Scheme, protected_columns};
 use crate::domain::{OrgScope, TimeRange, Timestamp};
-use crate::store::scan::{self, Link, Scanned, Sink, Snapshot, Unreadable};
+use crate::store::scan::{self, Snapshot};
 use crate::store::{ReadDb, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// Rows after which a reader tells the gauge.
-const REPORT_EVERY: u64 = 256;
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -33,7 +32,8 @@ pub struct Request {
     pub jobs: usize,
 }
 
-/// Verifies an organisation or a range of it as it is now; what is written meanwhile is not seen.
+/// Verifies an organisation or a range of it as it is now; what is written meanwhile is not seen. While the gauge's pace
+/// is paused, nothing is read; after a minute of that the snapshot is given up, and the rest is read of a new one.
 ///
 /// # Errors
 /// [`StoreError::Cancelled`] when `cancel` fired, and whatever keeps the database from being read. Rows that cannot be
@@ -44,7 +44,7 @@ pub async fn verify(
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
-    run(db, request, None, gauge, cancel).await
+    run(db, request, None, None, gauge, cancel).await
 }
 
 /// As [`verify`], from where an earlier verification of the whole trail left off: events before [`Anchor::since`] are
@@ -60,16 +60,55 @@ pub async fn verify_since(
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
     let range = TimeRange { since: Some(anchor.since), until: None };
-    run(db, &Request { range, links_only: false, ..request.clone() }, Some(anchor), gauge, cancel).await
+    let request = Request { range, links_only: false, ..request.clone() };
+    run(db, &request, Some(anchor), None, gauge, cancel).await
+}
+
+/// As [`verify`] of a whole trail, from where an interrupted one was: of rows that it has verified, and that are the same
+/// versions still, only the links are read. The findings are those of a verification that was not interrupted.
+///
+/// # Errors
+/// As [`verify`], and when it cannot be told which rows it has verified.
+pub async fn verify_rest(
+    db: &ReadDb,
+    request: &Request,
+    interrupted: &Interrupted,
+    gauge: &Arc<Gauge>,
+    cancel: &CancellationToken,
+) -> Result<Report, StoreError> {
+    let request = Request { range: TimeRange::default(), links_only: false, ..request.clone() };
+    run(db, &request, None, Some(interrupted.clone()), gauge, cancel).await
 }
 
 async fn run(
     db: &ReadDb,
     request: &Request,
     anchor: Option<&Anchor>,
+    mut interrupted: Option<Interrupted>,
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
+    loop {
+        if let Some(report) =
+            of_one_snapshot(db, request, anchor, interrupted.as_ref(), gauge, cancel).await?
+        {
+            return Ok(report);
+        }
+        // Links alone are read fast enough to begin anew.
+        interrupted = if request.links_only { None } else { gauge.interrupted() };
+        gauge.pace().until_resumed(cancel).await;
+    }
+}
+
+/// `None` when a pause was so long that the snapshot was given up.
+async fn of_one_snapshot(
+    db: &ReadDb,
+    request: &Request,
+    anchor: Option<&Anchor>,
+    interrupted: Option<&Interrupted>,
+    gauge: &Arc<Gauge>,
+    cancel: &CancellationToken,
+) -> Result<Option<Report>, StoreError> {
     let reading =
         scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
     // Before the snapshot is taken: what was applied by then is in it.
@@ -83,140 +122,42 @@ async fn run(
             }
             None => None,
         };
-        let since = anchor::next_since(snapshot.at);
+        let since = anchor::next_since(snapshot.view.at);
         let detected = detect::scheme(snapshot).await?;
         let scheme = detected.scheme;
-        let readers = (0..request.jobs.max(1)).map(|_| Reader::new(scheme, gauge.clone(), since)).collect();
-        let readers = snapshot.read(readers, |total| gauge.expect(total)).await?;
+        if let Some(interrupted) = interrupted {
+            interrupted.check(snapshot, scheme)?;
+        }
+        let earlier = interrupted.map(|interrupted| interrupted.parts.clone()).unwrap_or_default();
+        let reader = || Reader::new(scheme, gauge.clone(), since, detected.is_foreign(), earlier.len());
+        let readers = (0..request.jobs.max(1)).map(|_| reader()).collect();
+        let view = snapshot.view.clone();
+        let begin = |outline: scan::Outline| {
+            gauge.expect(outline.rows);
+            gauge.ledger().begin(view, scheme, earlier.clone(), outline);
+        };
+        let (readers, complete) = snapshot.read(readers, &earlier, begin, gauge.pace()).await?;
+        if !complete {
+            return Ok(None);
+        }
         let mut whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
         let open = std::mem::take(&mut whole.links).close();
         let shape = shape(snapshot, &open).await?;
         let chain = chain_findings(snapshot, request, &whole, &open, &shape).await?;
         let before = whole.before;
+        let verified_earlier = whole.earlier_parts(&earlier);
         let mut report = report(snapshot, request, detected.used, scheme, whole, &open, shape, chain, gauge);
+        report.coverage.went_on_from(verified_earlier);
         let counted = match held {
             Some((anchor, held)) => report.go_on_from(anchor, held) + before,
             None => before,
         };
         if anchor.is_some() || (request.range == TimeRange::default() && !request.links_only) {
-            report.anchor = report.anchor_at(snapshot.at, since, counted);
+            report.anchor = report.anchor_at(snapshot.view.at, since, counted);
         }
-        Ok(report)
+        Ok(Some(report))
     })
     .await
-}
-
-/// One reader's sink.
-struct Reader {
-    judge: Judge,
-    gauge: Arc<Gauge>,
-    untold: u64,
-    /// Events before this time are counted apart.
-    since: Timestamp,
-    readings: Readings,
-}
-
-/// What was read.
-#[derive(Default)]
-struct Readings {
-    events: u64,
-    /// Those of them that the next verification need not read again.
-    before: u64,
-    content: Content,
-    links: Links,
-    findings: Vec<Finding>,
-    findings_cut: u64,
-    cut_classes: Vec<Class>,
-    alternatives: Vec<(String, String)>,
-}
-
-impl Reader {
-    fn new(scheme: Scheme, gauge: Arc<Gauge>, since: Timestamp) -> Self {
-        Self { judge: Judge::new(scheme), gauge, untold: 0, since, readings: Readings::default() }
-    }
-
-    fn count(&mut self) {
-        self.readings.events += 1;
-        self.untold += 1;
-        if self.untold == REPORT_EVERY {
-            self.gauge.add(self.untold);
-            self.untold = 0;
-        }
-    }
-
-    fn end(self) -> Readings {
-        self.gauge.add(self.untold);
-        self.readings
-    }
-}
-
-impl Sink for Reader {
-    fn row(&mut self, row: &Scanned<'_>) {
-        self.count();
-        let readings = &mut self.readings;
-        readings.before += u64::from(row.timestamp < self.since);
-        readings.links.add(row.timestamp.as_micros(), row.event_id, row.hash, row.previous_hash);
-        let Some(fields) = row.fields else { return };
-        let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
-        match self.judge.judge(&stored) {
-            Judgement::Verified => readings.content.verified += 1,
-            Judgement::VerifiedAlternative(reading) => {
-                readings.content.verified_alternative += 1;
-                if readings.alternatives.len() < MAX_NOTED {
-                    readings.alternatives.push((row.event_id.to_owned(), reading));
-                }
-            }
-            Judgement::Undecided(why) => {
-                readings.content.undecided += 1;
-                readings.note(Finding::undecided(row, why));
-            }
-            Judgement::Mismatch(mismatch) => {
-                readings.content.mismatch += 1;
-                // A malformed hash is a finding of its own.
-                if parse_hash(row.hash).is_some() {
-                    readings.note(Finding::content(&stored, mismatch));
-                }
-            }
-        }
-    }
-
-    fn unreadable(&mut self, row: Unreadable) {
-        self.count();
-        self.readings.content.unreadable += 1;
-        if let Some(Link { timestamp, event_id, hash, previous_hash }) = &row.link {
-            self.readings.links.add(timestamp.as_micros(), event_id, hash, previous_hash);
-        }
-        self.readings.note(Finding::unreadable(&row));
-    }
-}
-
-impl Readings {
-    fn note(&mut self, finding: Finding) {
-        if self.findings.len() < MAX_NOTED {
-            self.findings.push(finding);
-        } else {
-            self.findings_cut += 1;
-            if !self.cut_classes.contains(&finding.class) {
-                self.cut_classes.push(finding.class);
-            }
-        }
-    }
-
-    fn merge(mut self, other: Self) -> Self {
-        self.events += other.events;
-        self.before += other.before;
-        self.content.verified += other.content.verified;
-        self.content.verified_alternative += other.content.verified_alternative;
-        self.content.mismatch += other.content.mismatch;
-        self.content.undecided += other.content.undecided;
-        self.content.unreadable += other.content.unreadable;
-        self.links.merge(other.links);
-        self.findings_cut += other.findings_cut;
-        self.cut_classes.extend(other.cut_classes);
-        other.findings.into_iter().for_each(|finding| self.note(finding));
-        self.alternatives.extend(other.alternatives);
-        self
-    }
 }
 
 /// Looks up what the links left over.
@@ -314,8 +255,8 @@ fn report(
         organization_id: request.scope.organization().as_str().to_owned(),
         verdict: Verdict::Intact,
         scheme: used,
-        snapshot_at: snapshot.at.to_rfc3339(),
-        database_identity: snapshot.identity.clone(),
+        snapshot_at: snapshot.view.at.to_rfc3339(),
+        database_identity: snapshot.view.identity.clone(),
         scope: Scope {
             since: request.range.since.map(Timestamp::to_rfc3339),
             until: request.range.until.map(Timestamp::to_rfc3339),
@@ -357,6 +298,7 @@ fn report(
         coverage: Coverage {
             unprotected_columns: protected_columns(scheme).1,
             not_checked: not_checked(request, open, foreign),
+            verified_earlier: Vec::new(),
         },
         elapsed_ms: elapsed.as_millis() as u64,
         events_per_second: (whole.events as f64 / elapsed.as_secs_f64().max(1e-6)) as u64,
@@ -368,25 +310,6 @@ fn report(
     };
     report.judge();
     report
-}
-
-impl Readings {
-    /// Not one row fits: that says something about the scheme, and nothing about the rows.
-    fn reclassify_as_foreign(&mut self) {
-        self.content.undecided += std::mem::take(&mut self.content.mismatch);
-        let undecided = |class: &mut Class| {
-            if *class == Class::ContentMismatch {
-                *class = Class::Undecided;
-            }
-        };
-        self.cut_classes.iter_mut().for_each(undecided);
-        for finding in self.findings.iter_mut().filter(|f| f.class == Class::ContentMismatch) {
-            undecided(&mut finding.class);
-            NO_SCHEME.clone_into(&mut finding.detail);
-            finding.consistent_with = vec![OTHER_WRITER.to_owned()];
-            finding.ruled_out.clear();
-        }
-    }
 }
 
 fn not_checked(request: &Request, open: &Open, foreign: bool) -> Vec<String> {

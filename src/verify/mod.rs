@@ -10,18 +10,21 @@ mod event;
 mod finding;
 mod ghosts;
 mod progress;
+mod ranges;
+mod reading;
 mod report;
 
 pub use anchor::{Anchor, identity};
 pub use detect::{Detected, detect};
-pub use engine::{Request, verify, verify_since};
+pub use engine::{Request, verify, verify_rest, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use finding::{Class, Finding};
 pub use ghosts::{Gap, Ghosts, Sight, Watch, ghosts};
 pub use progress::{Gauge, Progress};
+pub use ranges::{Interrupted, RangeState, strip};
 #[cfg(test)]
 pub(crate) use report::tests as samples;
 pub use report::{
     Acceptance, Accepted, Content, Coverage, EventHash, ForkShape, Links, MissingShape, Pins, Report,
-    SchemeUsed, Scope, Verdict,
+    SchemeUsed, Scope, Verdict, VerifiedEarlier,
 };

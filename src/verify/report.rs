@@ -166,6 +166,33 @@ pub struct Coverage {
     pub unprotected_columns: Vec<&'static str>,
     /// In words.
     pub not_checked: Vec<String>,
+    /// Events whose content was not read again, because a verification that was interrupted had verified them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verified_earlier: Vec<VerifiedEarlier>,
+}
+
+/// Events that an interrupted verification has verified; their rows are the same versions still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifiedEarlier {
+    /// When their rows were read, RFC 3339.
+    pub at: String,
+    /// How many.
+    pub events: u64,
+}
+
+impl Coverage {
+    /// Takes in what was verified earlier.
+    pub(super) fn went_on_from(&mut self, earlier: Vec<VerifiedEarlier>) {
+        for part in &earlier {
+            self.not_checked.push(format!(
+                "whether the rows of {} events have been altered beneath the database since {}: they were verified then, \
+                 are the same versions still, and were not read again but for their links",
+                grouped(part.events),
+                part.at
+            ));
+        }
+        self.verified_earlier = earlier;
+    }
 }
 
 /// That somebody has understood a finding.

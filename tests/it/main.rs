@@ -36,5 +36,6 @@ mod shapes;
 mod tenants;
 mod timeline;
 mod verify;
+mod verify_resume;
 mod versions;
 mod writer;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 const START: i64 = 1_767_600_061_147_504;
 
-fn event(organization: &str, n: usize) -> NewEvent {
+pub(crate) fn event(organization: &str, n: usize) -> NewEvent {
     let state = |role: &str| {
         let text = format!(
             r#"{{"role": "{role}", "quota": {n}, "ratio": {n}.5, "note": "{}", "tags": ["a", "é{n}"]}}"#,
@@ -86,16 +86,16 @@ fn stored(event: &NewEvent, hash: &str, previous_hash: &str) -> Event {
 }
 
 /// The event behind a predecessor, honestly hashed.
-fn chained(event: NewEvent, previous_hash: &str, scheme: Scheme) -> PreservedEvent {
+pub(crate) fn chained(event: NewEvent, previous_hash: &str, scheme: Scheme) -> PreservedEvent {
     let hash = to_hex(&Judge::new(scheme).hash(&Row::from(&stored(&event, "", previous_hash))).unwrap());
     PreservedEvent { event, hash, previous_hash: previous_hash.to_owned() }
 }
 
-async fn writer(database: &TestDatabase) -> Writer {
+pub(crate) async fn writer(database: &TestDatabase) -> Writer {
     Writer::new(WriteDb::connect(database.options.clone()).await.unwrap(), WriterSettings::default())
 }
 
-async fn append(database: &TestDatabase, organization: &str, range: std::ops::Range<usize>) {
+pub(crate) async fn append(database: &TestDatabase, organization: &str, range: std::ops::Range<usize>) {
     let mut writer = writer(database).await;
     let events: Vec<NewEvent> = range.map(|n| event(organization, n)).collect();
     for batch in events.chunks(2000) {
@@ -104,21 +104,21 @@ async fn append(database: &TestDatabase, organization: &str, range: std::ops::Ra
     }
 }
 
-async fn preserve(database: &TestDatabase, events: Vec<PreservedEvent>) {
+pub(crate) async fn preserve(database: &TestDatabase, events: Vec<PreservedEvent>) {
     let fates = writer(database).await.preserve(events).await.unwrap();
     assert!(fates.iter().all(|fate| *fate == Fate::Stored), "{fates:?}");
 }
 
-async fn reader(database: &TestDatabase) -> ReadDb {
+pub(crate) async fn reader(database: &TestDatabase) -> ReadDb {
     ReadDb::connect(database.options.clone(), ReadSettings::default()).await.unwrap()
 }
 
-async fn connect(database: &TestDatabase) -> PgConnection {
+pub(crate) async fn connect(database: &TestDatabase) -> PgConnection {
     PgConnection::connect_with(&database.options).await.unwrap()
 }
 
 /// As whoever owns the table: past the append-only guard.
-async fn damage(database: &TestDatabase, statements: &[&str]) {
+pub(crate) async fn damage(database: &TestDatabase, statements: &[&str]) {
     let mut c = connect(database).await;
     let mut sql = "ALTER TABLE audit_events DISABLE TRIGGER USER;".to_owned();
     for statement in statements {
@@ -129,7 +129,7 @@ async fn damage(database: &TestDatabase, statements: &[&str]) {
     c.close().await.unwrap();
 }
 
-fn request(organization: &str, jobs: usize) -> Request {
+pub(crate) fn request(organization: &str, jobs: usize) -> Request {
     Request {
         scope: OrgScope::enter(OrgId::new(organization).unwrap()),
         range: TimeRange::default(),
@@ -138,16 +138,16 @@ fn request(organization: &str, jobs: usize) -> Request {
     }
 }
 
-async fn verify(db: &ReadDb, request: &Request) -> Report {
+pub(crate) async fn verify(db: &ReadDb, request: &Request) -> Report {
     agenttrace::verify::verify(db, request, &Arc::new(Gauge::new()), &CancellationToken::new()).await.unwrap()
 }
 
-fn found(report: &Report) -> Vec<(Class, &str)> {
+pub(crate) fn found(report: &Report) -> Vec<(Class, &str)> {
     report.findings.iter().map(|f| (f.class, f.event_id.as_str())).collect()
 }
 
 /// Runs the program on the database; exit code and output.
-fn run(home: &Home, database: &TestDatabase, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(home: &Home, database: &TestDatabase, arguments: &[&str]) -> (i32, String, String) {
     let mut command = home.agenttrace();
     command.args(["--database-url", &database.url()]).args(arguments);
     let output = command.timeout(std::time::Duration::from_mins(2)).output().unwrap();

@@ -80,8 +80,7 @@ fn parts(model: &Model) -> Vec<Safe> {
 fn trail_state(model: &Model) -> Option<(Safe, Role)> {
     let organization = model.organization()?;
     if let Some(scan) = model.trails.scanning(organization) {
-        let text = scan.percent().map_or("verifying".to_owned(), |percent| format!("verifying {percent} %"));
-        return Some((Safe::from_untrusted(&text), Role::Notice));
+        return Some((scan.title(), Role::Notice));
     }
     let Some(verified) = model.trails.report(organization) else {
         return Some((Safe::literal("· not verified"), Role::Unchecked));

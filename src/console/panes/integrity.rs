@@ -111,10 +111,7 @@ impl IntegrityPane {
 pub(crate) fn note(model: &Model) -> Safe {
     let Some(organization) = model.organization() else { return Safe::default() };
     if let Some(scan) = model.trails.scanning(organization) {
-        return match scan.percent() {
-            Some(percent) => Safe::from_untrusted(&format!("verifying, {percent} %")),
-            None => Safe::literal("verifying"),
-        };
+        return scan.title();
     }
     match model.trails.report(organization) {
         Some(verified) => verdict(verified),
@@ -261,10 +258,20 @@ impl Lines {
         let keymap = &model.setup.keymap;
         let mut label = "trail";
         if let Some(scan) = model.trails.scanning(organization) {
-            let percent = scan.percent().map_or(String::new(), |p| format!("{p} %: "));
-            let text =
-                format!("verifying, {percent}{} · {} stops", scan.describe(), key(keymap, Action::Cancel));
+            let (stop, pause) = (key(keymap, Action::Cancel), key(keymap, Action::Pause));
+            let pause = format!("{pause} {}", if scan.paused { "goes on" } else { "pauses" });
+            let text = format!("{}: {} · {stop} stops · {pause}", scan.title(), scan.describe());
             self.add(std::mem::take(&mut label), &text, Role::Notice);
+            if let Some((strip, words)) = scan.ranges(self.width) {
+                self.add("", strip.as_str(), Role::Text);
+                self.add("", words.as_str(), Role::Muted);
+            }
+            if let (Some(pace), false) = (model.trails.throttle, scan.paused) {
+                let pace = grouped(pace.get().into());
+                let text =
+                    format!("at most {pace} events a second, {} changes that", key(keymap, Action::Throttle));
+                self.add("", &text, Role::Muted);
+            }
         } else if let Some(trouble) = &model.trails.trouble {
             self.add(std::mem::take(&mut label), trouble.as_str(), Role::Error);
         }

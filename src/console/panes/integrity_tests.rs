@@ -4,16 +4,17 @@ use crate::console::fixtures::Desk;
 use crate::console::layout::Focus;
 use crate::console::marks::Mark;
 use crate::console::model::Model;
-use crate::console::msg::{Effect, Land, Outcome, Output, Told, What, Work};
+use crate::console::msg::{Effect, Land, Outcome, Output, Steer, Told, What, Work};
 use crate::console::slots::{Slot, Ticket};
 use crate::console::view::render;
 use crate::domain::OrgId;
 use crate::verify::{
-    Class, EventReport, Neighbour, Predecessor, Progress, Report, SchemeUsed, Verdict, samples,
+    Class, EventReport, Neighbour, Predecessor, Progress, RangeState, Report, SchemeUsed, Verdict, samples,
 };
 use crossterm::event::KeyCode;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 fn screen(model: &Model) -> String {
@@ -73,7 +74,7 @@ fn event_report(desk: &Desk, content: &'static str) -> Box<EventReport> {
 fn scanning(desk: &mut Desk) -> Ticket {
     desk.keys("V");
     let (ticket, work) = desk.begun(Slot::Scan);
-    assert!(matches!(work, Work::VerifyTrail(scope) if *scope.organization() == organization()));
+    assert!(matches!(work, Work::VerifyTrail { scope, .. } if *scope.organization() == organization()));
     ticket
 }
 
@@ -83,13 +84,19 @@ fn the_trail_is_verified_with_its_progress_and_its_findings_are_stepped_through(
     desk.connect().opened(50, 0).keys("4");
     assert!(screen(&desk.model).contains("not verified: V reads all of it"));
     let ticket = scanning(&mut desk);
-    let progress = Progress { events: 300_000, total: Some(1_000_000), elapsed: Duration::from_secs(1) };
+    let progress = Progress {
+        events: 300_000,
+        total: Some(1_000_000),
+        elapsed: Duration::from_secs(1),
+        ranges: [RangeState::Ok, RangeState::Broken, RangeState::Reading, RangeState::Unchecked].to_vec(),
+    };
     desk.say(What::Progress(ticket, Told::Verifying(progress)));
     let text = screen(&desk.model);
     assert!(
         text.contains("verifying 30 %") && text.contains("300 000 of ~1 000 000 events · 300 000/s"),
         "{text}"
     );
+    assert!(text.contains("[=X>.]") && text.contains("1 of 4 ranges verified, 1 broken (X)"), "{text}");
     let found = report(&[Class::ContentMismatch, Class::Fork], &["e89998", "gone"]);
     desk.end(ticket, Outcome::Done(Output::TrailVerified(found)));
     let text = screen(&desk.model);
@@ -130,7 +137,7 @@ fn escape_and_the_same_key_stop_the_scan() {
         desk.end(ticket, Outcome::Cancelled);
         assert!(desk.model.trails.scan.is_none());
         desk.keys("4");
-        assert!(screen(&desk.model).contains("what was read until then"), "{}", screen(&desk.model));
+        assert!(screen(&desk.model).contains("stopped, which says nothing"), "{}", screen(&desk.model));
         scanning(&mut desk);
     }
 }
@@ -231,4 +238,28 @@ fn a_finding_is_accepted_with_a_reason_and_decides_the_verdict_no_more() {
     let verified = desk.model.trails.report(&organization()).unwrap();
     assert_eq!((verified.report.verdict, verified.report.accepted.len()), (Verdict::Intact, 1));
     assert_eq!(verified.current().unwrap().event_id, "e89990");
+}
+
+#[test]
+fn a_scan_is_paused_throttled_and_gone_on_with_after_it_was_stopped() {
+    let mut desk = Desk::sized(200, 60, Some("acme"));
+    desk.connect().opened(50, 0).keys("4%");
+    assert!(screen(&desk.model).contains("at most at 100 000 events a second"), "{}", screen(&desk.model));
+    let ticket = scanning(&mut desk);
+    let steered = |desk: &Desk, steer| desk.effects.contains(&Effect::Steer(steer));
+    desk.keys("P");
+    assert!(steered(&desk, Steer::Pause(true)));
+    assert!(screen(&desk.model).contains("P goes on"), "{}", screen(&desk.model));
+    desk.keys("%");
+    assert!(steered(&desk, Steer::Throttle(NonZeroU32::new(10_000))));
+    desk.keys("P");
+    assert!(steered(&desk, Steer::Pause(false)));
+    assert!(screen(&desk.model).contains("P pauses"), "{}", screen(&desk.model));
+    desk.keys("%%");
+    assert!(steered(&desk, Steer::Throttle(None)), "behind the slowest pace comes none");
+    desk.keys("V").end(ticket, Outcome::Cancelled);
+    assert!(screen(&desk.model).contains("stopped, which says nothing of the trail yet: P goes on"));
+    desk.keys("P");
+    let (_, work) = desk.begun(Slot::Scan);
+    assert!(matches!(work, Work::VerifyTrail { resume: true, throttle: None, .. }), "{work:?}");
 }

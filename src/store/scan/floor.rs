@@ -1,7 +1,8 @@
 //! The same reading without looking at what is read: what the server and the driver cost by themselves.
 
 use super::super::StoreError;
-use super::{AFTER_UNIT, BEFORE_UNIT, Snapshot, TURN};
+use super::pace::TURN;
+use super::{AFTER_UNIT, BEFORE_UNIT, Snapshot};
 use futures_util::StreamExt as _;
 
 impl Snapshot<'_> {
@@ -11,9 +12,9 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`StoreError`].
     pub async fn discard(&mut self) -> Result<u64, StoreError> {
-        let (units, _) = self.table.units(self.c).await?;
+        let (pieces, _) = self.table.pieces(self.c, &[]).await?;
         let mut bytes = 0;
-        for unit in units {
+        for unit in pieces.into_iter().flat_map(|piece| piece.units) {
             sqlx::raw_sql(BEFORE_UNIT).execute(&mut *self.c).await?;
             let sql = self.table.copy(&unit);
             // Until the stream has been read to its end.

@@ -1,22 +1,19 @@
 //! What to read and in which pieces.
 //!
-//! A piece is a range of blocks of one table or partition (read as a TID range), or a list of row addresses. Both are
+//! A unit is a range of blocks of one table or partition (read as a TID range), or a list of row addresses. Both are
 //! read in the order of the addresses, so that after an error the row that caused it is known: the one behind those
 //! that arrived. Row addresses are valid for the length of the snapshot only and are never kept.
 
 use super::super::StoreError;
 use super::super::row::SqlTime;
 use super::decode::{COLUMNS, Form, LINK_COLUMNS};
+use super::ranges::{self, Earlier, File, Piece};
 use crate::domain::{OrgScope, TimeRange};
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Blocks of a piece: 8 MB, some ten thousand rows.
-const BLOCKS: u32 = 1024;
-/// Rows of a piece that is a list.
-const ROWS: usize = 4096;
 /// Tables of fewer blocks are read whole.
 const SMALL: i64 = 1024;
 /// When the scope is expected to hold less than this part of the table, its rows are looked up first.
@@ -46,18 +43,38 @@ pub(super) struct Table {
 #[derive(Debug, Clone)]
 struct Leaf {
     oid: i64,
+    /// The number of its file; it changes when the table is rewritten.
+    file: i64,
     name: String,
     blocks: i64,
     rows: f32,
 }
 
-/// A piece of the work.
+/// What one statement reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unit {
-    /// Rows behind `after` and before block `end`.
-    Blocks { leaf: usize, after: Tid, end: Option<u32> },
+pub(super) struct Unit {
+    pub(super) leaf: usize,
+    pub(super) place: Place,
+    pub(super) which: Which,
+}
+
+/// Where the rows of a unit lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Behind `after` and before block `end`.
+    Blocks { after: Tid, end: Option<u32> },
     /// These rows, ascending.
-    Rows { leaf: usize, tids: Vec<Tid> },
+    Rows(Vec<Tid>),
+}
+
+/// Which rows of that place. What an earlier scan has seen is what was written before a certain transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those that an earlier scan has seen, of which only the links are read.
+    Known(i64),
+    /// Those that came later.
+    Later(i64),
 }
 
 impl Table {
@@ -92,29 +109,25 @@ impl Table {
         Ok(Self { name, oid, leaves, forms, condition, estimate, links_only, unique_ids })
     }
 
-    /// Cuts the scope into pieces, and says how many rows there are when that had to be counted.
-    pub(super) async fn units(&self, c: &mut PgConnection) -> Result<(Vec<Unit>, Option<u64>), StoreError> {
+    /// Cuts the scope into pieces, and says how many rows there are when that had to be counted. Where earlier scans
+    /// have read, their ranges are pieces of their own.
+    pub(super) async fn pieces(
+        &self,
+        c: &mut PgConnection,
+        earlier: &[Earlier],
+    ) -> Result<(Vec<Piece>, Option<u64>), StoreError> {
         let blocks: i64 = self.leaves.iter().map(|leaf| leaf.blocks).sum();
         let rows: f32 = self.leaves.iter().map(|leaf| leaf.rows).sum();
+        let files = || self.leaves.iter().enumerate().map(|(leaf, of)| of.file(leaf));
         if blocks > SMALL && self.estimate.saturating_mul(SHARE) < rows as u64 {
             let tids = self.addresses(c).await?;
             let count = tids.values().map(|tids| tids.len() as u64).sum();
-            let units = tids.iter().flat_map(|(leaf, tids)| {
-                tids.chunks(ROWS).map(|tids| Unit::Rows { leaf: *leaf, tids: tids.to_vec() })
+            let pieces = files().flat_map(|file| {
+                tids.get(&file.leaf).map(|tids| ranges::of_rows(file, tids, earlier)).unwrap_or_default()
             });
-            return Ok((units.collect(), Some(count)));
+            return Ok((pieces.collect(), Some(count)));
         }
-        let mut units = Vec::new();
-        for (i, leaf) in self.leaves.iter().enumerate() {
-            let mut from = 0;
-            // The last piece has no end: rows that the snapshot sees may lie behind the size that was read.
-            while i64::from(from) + i64::from(BLOCKS) < leaf.blocks {
-                units.push(Unit::Blocks { leaf: i, after: (from, 0), end: Some(from + BLOCKS) });
-                from += BLOCKS;
-            }
-            units.push(Unit::Blocks { leaf: i, after: (from, 0), end: None });
-        }
-        Ok((units, None))
+        Ok((files().flat_map(|file| ranges::of_blocks(file, earlier)).collect(), None))
     }
 
     async fn addresses(&self, c: &mut PgConnection) -> Result<BTreeMap<usize, Vec<Tid>>, StoreError> {
@@ -140,7 +153,7 @@ impl Table {
     /// COPY of a piece.
     pub(super) fn copy(&self, unit: &Unit) -> String {
         let mut columns = String::new();
-        if self.links_only {
+        if self.reads_links_only(unit) {
             for (i, name) in LINK_COLUMNS.iter().enumerate() {
                 let cast = if *name == "timestamp" { "" } else { "::text" };
                 let _ = write!(columns, "{}{name}{cast}", if i == 0 { "" } else { ", " });
@@ -156,21 +169,30 @@ impl Table {
 
     /// What is behind FROM for a piece.
     pub(super) fn from(&self, unit: &Unit) -> String {
-        let (leaf, place) = match unit {
-            Unit::Blocks { leaf, after: (block, place), end } => {
+        let place = match &unit.place {
+            Place::Blocks { after: (block, place), end } => {
                 let end = end.map(|end| format!(" AND ctid < '({end},0)'")).unwrap_or_default();
-                (leaf, format!("ctid > '({block},{place})'{end}"))
+                format!("ctid > '({block},{place})'{end}")
             }
-            Unit::Rows { leaf, tids } => {
+            Place::Rows(tids) => {
                 let mut list = String::with_capacity(tids.len() * 14);
                 for (i, (block, place)) in tids.iter().enumerate() {
                     let _ = write!(list, "{}\"({block},{place})\"", if i == 0 { "" } else { "," });
                 }
-                (leaf, format!("ctid = ANY ('{{{list}}}'::tid[])"))
+                format!("ctid = ANY ('{{{list}}}'::tid[])")
             }
         };
-        let name = self.leaves.get(*leaf).map_or(self.name.as_str(), |leaf| leaf.name.as_str());
-        format!("ONLY {name} WHERE {place} AND {}", self.condition)
+        // Transactions are numbered modulo 2^32 in a row: of two, the one up to 2^31 behind is the earlier one.
+        let earlier = |transaction: i64| {
+            format!("(({transaction} - xmin::text::int8) & 4294967295) BETWEEN 1 AND 2147483647")
+        };
+        let which = match unit.which {
+            Which::All => String::new(),
+            Which::Known(transaction) => format!(" AND {}", earlier(transaction)),
+            Which::Later(transaction) => format!(" AND NOT {}", earlier(transaction)),
+        };
+        let name = self.leaves.get(unit.leaf).map_or(self.name.as_str(), |leaf| leaf.name.as_str());
+        format!("ONLY {name} WHERE {place}{which} AND {}", self.condition)
     }
 
     /// A sample of the scope, as COPY.
@@ -187,9 +209,9 @@ impl Table {
         )
     }
 
-    /// Whether only ids, times and hashes are read.
-    pub(super) fn links_only(&self) -> bool {
-        self.links_only
+    /// Whether only ids, times and hashes are read of a unit.
+    pub(super) fn reads_links_only(&self, unit: &Unit) -> bool {
+        self.links_only || matches!(unit.which, Which::Known(_))
     }
 
     /// The condition of the scope.
@@ -203,22 +225,29 @@ impl Table {
     }
 }
 
+impl Leaf {
+    fn file(&self, leaf: usize) -> File {
+        let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
+        File { leaf, table: self.oid, file: self.file, blocks }
+    }
+}
+
 impl Unit {
-    /// The piece that is left behind a row.
+    /// What of the unit is left behind a row.
     pub(super) fn behind(&self, tid: Tid) -> Option<Self> {
-        match self {
-            Self::Blocks { leaf, end, .. } => Some(Self::Blocks { leaf: *leaf, after: tid, end: *end }),
-            Self::Rows { leaf, tids } => {
+        let place = match &self.place {
+            Place::Blocks { end, .. } => Place::Blocks { after: tid, end: *end },
+            Place::Rows(tids) => {
                 let rest: Vec<Tid> = tids.iter().copied().filter(|t| *t > tid).collect();
-                (!rest.is_empty()).then_some(Self::Rows { leaf: *leaf, tids: rest })
+                (!rest.is_empty()).then_some(Place::Rows(rest))?
             }
-        }
+        };
+        Some(Self { place, ..self.clone() })
     }
 
-    /// One row of the piece.
+    /// One row of the unit.
     pub(super) fn only(&self, tid: Tid) -> Self {
-        let (Self::Blocks { leaf, .. } | Self::Rows { leaf, .. }) = self;
-        Self::Rows { leaf: *leaf, tids: vec![tid] }
+        Self { place: Place::Rows(vec![tid]), ..*self }
     }
 }
 
@@ -262,7 +291,7 @@ async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError>
 
 async fn leaves(c: &mut PgConnection, oid: i64) -> Result<Vec<Leaf>, StoreError> {
     let rows = sqlx::query(
-        "SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname),
+        "SELECT c.oid::int8, pg_relation_filenode(c.oid)::int8, format('%I.%I', n.nspname, c.relname),
                 pg_relation_size(c.oid) / current_setting('block_size')::int8, greatest(c.reltuples, 0)
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'r'
@@ -276,9 +305,10 @@ async fn leaves(c: &mut PgConnection, oid: i64) -> Result<Vec<Leaf>, StoreError>
         .map(|row| {
             Ok(Leaf {
                 oid: row.try_get(0)?,
-                name: row.try_get(1)?,
-                blocks: row.try_get(2)?,
-                rows: row.try_get(3)?,
+                file: row.try_get(1)?,
+                name: row.try_get(2)?,
+                blocks: row.try_get(3)?,
+                rows: row.try_get(4)?,
             })
         })
         .collect()
@@ -331,13 +361,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_go_on_behind_a_row() {
-        let blocks = Unit::Blocks { leaf: 1, after: (0, 0), end: Some(9) };
-        assert_eq!(blocks.behind((4, 2)), Some(Unit::Blocks { leaf: 1, after: (4, 2), end: Some(9) }));
-        let rows = Unit::Rows { leaf: 0, tids: vec![(1, 1), (1, 2), (3, 1)] };
-        assert_eq!(rows.behind((1, 1)), Some(Unit::Rows { leaf: 0, tids: vec![(1, 2), (3, 1)] }));
+    fn units_go_on_behind_a_row() {
+        let unit = |place: Place| Unit { leaf: 1, place, which: Which::Known(5) };
+        let blocks = unit(Place::Blocks { after: (0, 0), end: Some(9) });
+        assert_eq!(blocks.behind((4, 2)), Some(unit(Place::Blocks { after: (4, 2), end: Some(9) })));
+        let rows = unit(Place::Rows(vec![(1, 1), (1, 2), (3, 1)]));
+        assert_eq!(rows.behind((1, 1)), Some(unit(Place::Rows(vec![(1, 2), (3, 1)]))));
         assert_eq!(rows.behind((3, 1)), None);
-        assert_eq!(rows.only((1, 2)), Unit::Rows { leaf: 0, tids: vec![(1, 2)] });
+        assert_eq!(rows.only((1, 2)), unit(Place::Rows(vec![(1, 2)])));
     }
 
     #[test]

@@ -1,0 +1,214 @@
+//! What a reader makes of the rows it is given.
+
+use super::detect::{NO_SCHEME, OTHER_WRITER};
+use super::finding::{Class, Finding};
+use super::progress::Gauge;
+use super::ranges::RangeState;
+use super::report::{Content, VerifiedEarlier};
+use crate::chain::links::{Links, MAX_NOTED, parse_hash};
+use crate::chain::{Judge, Judgement, Row, Scheme};
+use crate::domain::Timestamp;
+use crate::store::scan::{Earlier, Link, Scanned, Sink, Unreadable};
+use std::sync::Arc;
+
+/// Rows after which a reader tells the gauge.
+const REPORT_EVERY: u64 = 256;
+
+/// One reader's sink.
+pub(super) struct Reader {
+    judge: Judge,
+    gauge: Arc<Gauge>,
+    untold: u64,
+    /// Events before this time are counted apart.
+    since: Timestamp,
+    /// The scheme is not known: a hash that does not fit says nothing about its row.
+    foreign: bool,
+    range: Option<RangeReading>,
+    readings: Readings,
+}
+
+/// The range that a reader is in.
+struct RangeReading {
+    range: usize,
+    /// The earlier verification that has read it.
+    earlier: Option<usize>,
+    /// What its rows come to so far.
+    state: RangeState,
+    /// Whether all fit their hashes as they stand.
+    plain: bool,
+}
+
+/// What was read.
+#[derive(Default)]
+pub(super) struct Readings {
+    pub(super) events: u64,
+    /// Those of them that the next verification need not read again.
+    pub(super) before: u64,
+    pub(super) content: Content,
+    pub(super) links: Links,
+    pub(super) findings: Vec<Finding>,
+    pub(super) findings_cut: u64,
+    pub(super) cut_classes: Vec<Class>,
+    pub(super) alternatives: Vec<(String, String)>,
+    /// Events of which each earlier verification has verified the content.
+    earlier: Vec<u64>,
+}
+
+impl Reader {
+    /// `parts`: how many earlier verifications there are.
+    pub(super) fn new(
+        scheme: Scheme,
+        gauge: Arc<Gauge>,
+        since: Timestamp,
+        foreign: bool,
+        parts: usize,
+    ) -> Self {
+        let readings = Readings { earlier: vec![0; parts], ..Readings::default() };
+        Self { judge: Judge::new(scheme), gauge, untold: 0, since, foreign, range: None, readings }
+    }
+
+    /// What a row of the range comes to, when it does not simply fit.
+    fn mark(&mut self, state: RangeState) {
+        if let Some(range) = &mut self.range {
+            range.plain = false;
+            range.state = range.state.max(state);
+        }
+    }
+
+    /// A row of which only the links were read: verified, if that is because an earlier verification has seen it.
+    fn count_known(&mut self) {
+        let earlier = self.range.as_ref().and_then(|range| range.earlier);
+        if let Some(events) = earlier.and_then(|earlier| self.readings.earlier.get_mut(earlier)) {
+            *events += 1;
+            self.readings.content.verified += 1;
+        }
+    }
+
+    fn count(&mut self) {
+        self.readings.events += 1;
+        self.untold += 1;
+        if self.untold == REPORT_EVERY {
+            self.gauge.add(self.untold);
+            self.untold = 0;
+        }
+    }
+
+    /// What was read.
+    pub(super) fn end(self) -> Readings {
+        self.gauge.add(self.untold);
+        self.readings
+    }
+}
+
+impl Sink for Reader {
+    fn row(&mut self, row: &Scanned<'_>) {
+        self.count();
+        let readings = &mut self.readings;
+        readings.before += u64::from(row.timestamp < self.since);
+        readings.links.add(row.timestamp.as_micros(), row.event_id, row.hash, row.previous_hash);
+        let Some(fields) = row.fields else { return self.count_known() };
+        let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
+        let state = match self.judge.judge(&stored) {
+            Judgement::Verified => {
+                readings.content.verified += 1;
+                return;
+            }
+            Judgement::VerifiedAlternative(reading) => {
+                readings.content.verified_alternative += 1;
+                if readings.alternatives.len() < MAX_NOTED {
+                    readings.alternatives.push((row.event_id.to_owned(), reading));
+                }
+                RangeState::Ok
+            }
+            Judgement::Undecided(why) => {
+                readings.content.undecided += 1;
+                readings.note(Finding::undecided(row, why));
+                RangeState::ReadError
+            }
+            Judgement::Mismatch(mismatch) => {
+                readings.content.mismatch += 1;
+                // A malformed hash is a finding of its own.
+                if parse_hash(row.hash).is_some() {
+                    readings.note(Finding::content(&stored, mismatch));
+                }
+                if self.foreign { RangeState::ReadError } else { RangeState::Broken }
+            }
+        };
+        self.mark(state);
+    }
+
+    fn unreadable(&mut self, row: Unreadable) {
+        self.count();
+        self.readings.content.unreadable += 1;
+        if let Some(Link { timestamp, event_id, hash, previous_hash }) = &row.link {
+            self.readings.links.add(timestamp.as_micros(), event_id, hash, previous_hash);
+        }
+        self.readings.note(Finding::unreadable(&row));
+        self.mark(RangeState::ReadError);
+    }
+
+    fn begins(&mut self, range: usize) {
+        let earlier = self.gauge.ledger().reading(range);
+        self.range = Some(RangeReading { range, earlier, state: RangeState::Ok, plain: true });
+    }
+
+    fn ends(&mut self) {
+        if let Some(RangeReading { range, state, plain, .. }) = self.range.take() {
+            self.gauge.ledger().read(range, state, plain);
+        }
+    }
+}
+
+impl Readings {
+    fn note(&mut self, finding: Finding) {
+        if self.findings.len() < MAX_NOTED {
+            self.findings.push(finding);
+        } else {
+            self.findings_cut += 1;
+            if !self.cut_classes.contains(&finding.class) {
+                self.cut_classes.push(finding.class);
+            }
+        }
+    }
+
+    /// Adds what another reader has read.
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.events += other.events;
+        self.before += other.before;
+        self.content.verified += other.content.verified;
+        self.content.verified_alternative += other.content.verified_alternative;
+        self.content.mismatch += other.content.mismatch;
+        self.content.undecided += other.content.undecided;
+        self.content.unreadable += other.content.unreadable;
+        self.links.merge(other.links);
+        self.findings_cut += other.findings_cut;
+        self.cut_classes.extend(other.cut_classes);
+        other.findings.into_iter().for_each(|finding| self.note(finding));
+        self.alternatives.extend(other.alternatives);
+        self.earlier.iter_mut().zip(&other.earlier).for_each(|(events, others)| *events += others);
+        self
+    }
+
+    /// Which events were verified by which earlier verification.
+    pub(super) fn earlier_parts(&self, earlier: &[Earlier]) -> Vec<VerifiedEarlier> {
+        let parts = earlier.iter().zip(&self.earlier).filter(|(_, events)| **events > 0);
+        parts.map(|(part, events)| VerifiedEarlier { at: part.at.to_rfc3339(), events: *events }).collect()
+    }
+
+    /// Not one row fits: that says something about the scheme, and nothing about the rows.
+    pub(super) fn reclassify_as_foreign(&mut self) {
+        self.content.undecided += std::mem::take(&mut self.content.mismatch);
+        let undecided = |class: &mut Class| {
+            if *class == Class::ContentMismatch {
+                *class = Class::Undecided;
+            }
+        };
+        self.cut_classes.iter_mut().for_each(undecided);
+        for finding in self.findings.iter_mut().filter(|f| f.class == Class::ContentMismatch) {
+            undecided(&mut finding.class);
+            NO_SCHEME.clone_into(&mut finding.detail);
+            finding.consistent_with = vec![OTHER_WRITER.to_owned()];
+            finding.ruled_out.clear();
+        }
+    }
+}
