@@ -19,6 +19,9 @@ pub(crate) const CAP: u32 = 1_000_000;
 /// Bytes of one state that are fetched on request.
 pub(crate) const WHOLE: u32 = 64 << 20;
 
+/// Time for the comparison of states that were fetched on request: whoever asks for them waits, and can go elsewhere.
+const PATIENT: Duration = Duration::from_secs(5);
+
 /// Greatest number of lines that are kept for the pane.
 pub(crate) const MAX_LINES: usize = 20_000;
 
@@ -138,6 +141,11 @@ pub(crate) fn lay_out(
         return in_part(states, form, width);
     }
     let (old, new) = (states.old.as_deref(), states.new.as_deref());
+    let mut options = options.clone();
+    if [old, new].into_iter().flatten().any(|s| s.bytes > u64::from(CAP)) {
+        options.budget.time = PATIENT;
+    }
+    let options = &options;
     let compared = compare(old.map(|s| &*s.text), new.map(|s| &*s.text), options, elapsed);
     let view = View {
         width,

@@ -15,7 +15,7 @@ use super::tree;
 use super::window::PAGE;
 use crate::case::{self, accepted, lists};
 use crate::config::Target;
-use crate::diff::rows::View;
+use crate::diff::rows::{View, size};
 use crate::diff::{Options, outline};
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
@@ -235,6 +235,13 @@ async fn perform(
         }
         Work::Glance(look) => Output::Glanced(Box::new(marks::look(db, look, options, cancel).await?)),
         Work::VerifyEvent(scope, key, thorough) => {
+            // What is large is not fetched because the selection has come to rest on it.
+            if !thorough && is_large(db, &scope, &key, cancel).await? {
+                let cap = size(CAP as usize);
+                return Err(Failure::because(&format!(
+                    "a state is larger than {cap}: v verifies it all the same"
+                )));
+            }
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
             Output::EventVerified(match event {
                 Some(event) => {
@@ -431,6 +438,18 @@ async fn event(
         row: event.row,
     };
     aside(work).await.map(Some)
+}
+
+/// Whether a state of an event is larger than what is fetched unasked.
+async fn is_large(
+    db: &ReadDb,
+    scope: &OrgScope,
+    key: &EventKey,
+    cancel: &CancellationToken,
+) -> std::result::Result<bool, Failure> {
+    let seen = history::observe(db, scope, key, CAP, cancel).await?;
+    let states = seen.iter().flat_map(|event| [&event.previous, &event.new]).flatten();
+    Ok(states.into_iter().any(|state| !state.is_whole()))
 }
 
 /// Runs what takes the processor for a while, away from the loop of the screen.

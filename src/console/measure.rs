@@ -2,7 +2,7 @@
 //! Nothing is simulated but the database: the pure core and the work of the executor are those of the real console.
 
 use super::change::{self, States};
-use super::model::{Model, Setup};
+use super::model::{Model, Page, Setup};
 use super::msg::{Detail, Effect, Effects, Moment, Msg, Opened, Outcome, Output, What, Work};
 use super::theme::{Depth, Theme};
 use super::update::{start, update};
@@ -63,7 +63,13 @@ pub fn measure(row: &EventRow, pair: [&str; 2], chronicle: Chronicle, rules: &Op
     steps.push(bench.times("frame of a large change, scrolling", &['j'; 200]));
     bench.event = Some(Observed { row: row.clone(), previous: Some(old), new: Some(new) });
     bench.key('J');
+    bench.key('g');
     steps.push(bench.times("frame of its tree, folded and unfolded whole", &['e', 'c', 'e', 'c', 'e']));
+    let whole =
+        matches!(&bench.model.page, Some(Page::Tree(t)) if t.outline().is_some_and(|o| o.len() > 1_000_000));
+    if !whole {
+        return Err(Error::could_not_run("the tree of the large states was not unfolded"));
+    }
     steps.push(bench.times("frame of its tree, scrolling", &['j', 'G', 'k', 'g'].repeat(50)));
     bench.keys("/value 4999");
     bench.press(KeyCode::Enter);

@@ -51,7 +51,7 @@ pub(super) struct Piece {
 
 /// A table or partition as far as it matters here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct File {
+pub(super) struct Heap {
     pub(super) leaf: usize,
     pub(super) table: i64,
     pub(super) file: i64,
@@ -64,7 +64,7 @@ struct Known {
 }
 
 impl Known {
-    fn of(file: File, earlier: &[Earlier]) -> Self {
+    fn of(file: Heap, earlier: &[Earlier]) -> Self {
         let mut intervals: Vec<(u32, u32, usize)> = earlier
             .iter()
             .enumerate()
@@ -92,7 +92,7 @@ impl Known {
 }
 
 /// Cuts a whole file into pieces.
-pub(super) fn of_blocks(file: File, earlier: &[Earlier]) -> Vec<Piece> {
+pub(super) fn of_blocks(file: Heap, earlier: &[Earlier]) -> Vec<Piece> {
     let known = Known::of(file, earlier);
     let mut pieces = Vec::new();
     let mut from = 0;
@@ -119,7 +119,7 @@ pub(super) fn of_blocks(file: File, earlier: &[Earlier]) -> Vec<Piece> {
 }
 
 /// Cuts a list of rows of a file, ascending, into pieces.
-pub(super) fn of_rows(file: File, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piece> {
+pub(super) fn of_rows(file: Heap, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piece> {
     let known = Known::of(file, earlier);
     let mut pieces = Vec::new();
     let mut rest = tids;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FILE: File = File { leaf: 0, table: 7, file: 70, blocks: 5000 };
+    const FILE: Heap = Heap { leaf: 0, table: 7, file: 70, blocks: 5000 };
 
     fn scan(extents: &[(u32, u32)]) -> Earlier {
         let extents = extents.iter().map(|(from, to)| Extent { table: 7, file: 70, from: *from, to: *to });
@@ -194,7 +194,7 @@ mod tests {
         let rewritten = Extent { table: 7, file: 71, from: 0, to: 5000 };
         let rewritten = of_blocks(FILE, &[Earlier { extents: vec![rewritten], ..scan(&[]) }]);
         assert!(shape(&rewritten).iter().all(|(_, _, known)| !known));
-        assert_eq!(shape(&of_blocks(File { blocks: 0, ..FILE }, &[])), [(0, 0, false)]);
+        assert_eq!(shape(&of_blocks(Heap { blocks: 0, ..FILE }, &[])), [(0, 0, false)]);
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         ) {
             let cuts: Vec<u32> = cuts.into_iter().collect();
             let extents: Vec<(u32, u32)> = cuts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-            let pieces = of_blocks(File { blocks, ..FILE }, &[scan(&extents)]);
+            let pieces = of_blocks(Heap { blocks, ..FILE }, &[scan(&extents)]);
             let mut at = 0;
             for piece in &pieces {
                 let Extent { from, to, .. } = piece.range.extent;
