@@ -71,8 +71,12 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
     let value = args.actor.replace('\\', "\\\\").replace('"', "\\\"");
-    let asked =
-        FilterArgs { filter: vec![format!("actor:\"{value}\"")], since: args.since, until: args.until };
+    let asked = FilterArgs {
+        saved: None,
+        filter: vec![format!("actor:\"{value}\"")],
+        since: args.since,
+        until: args.until,
+    };
     let query = asked.query(context, &reader, scope, &cancel).await?;
     let db = &reader.db;
     let mut parts = Vec::new();

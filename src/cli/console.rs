@@ -1,7 +1,7 @@
 //! `agenttrace` without a command: the console.
 
 use super::{Color, Context};
-use crate::config::{Span, Target};
+use crate::config::{DEMO_PROFILE, Span, Target};
 use crate::console::{self, ColorChoice, Start};
 use crate::domain::OrgId;
 use crate::error::Result;
@@ -28,5 +28,23 @@ pub(super) async fn open(
     };
     let filter = context.global.all_time.then(|| "all-time".to_owned());
     let (settings, rules) = (context.read_settings()?, context.rules()?);
-    console::run(Start { target, settings, rules, organization, window, filter, color, theme: None }).await
+    let flags = flags(context, target.server.is_some());
+    let start = Start { target, flags, settings, rules, organization, window, filter, color, theme: None };
+    console::run(start).await
+}
+
+/// The options that lead to the same database again.
+fn flags(context: &Context, is_private: bool) -> Vec<String> {
+    let global = &context.global;
+    let config = global.config.as_ref().map(|path| path.display().to_string());
+    // The private server has a profile of its own, however one has come there.
+    let demo = (is_private && global.profile.is_none() && global.database.is_none())
+        .then(|| DEMO_PROFILE.to_owned());
+    let options = [
+        ("--config", config),
+        ("--profile", global.profile.clone().or(demo)),
+        ("--database-url", global.database_url.clone()),
+        ("--database", global.database.clone()),
+    ];
+    options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten().collect()
 }

@@ -149,27 +149,54 @@ pub(super) async fn list(
         let read = async |seek: &Seek, limit| {
             timeline::page_with_states(db, &query, seek, limit, pace, &cancel).await
         };
-        let page = gather(&first.seek, limit, read, &before).await?;
+        let tell = teller(context, first.order, |e| Record::from(e));
+        let page = gather(&first.seek, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
         let listing = listing(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
         let read = async |seek: &Seek, limit| timeline::page_at(db, &query, seek, limit, pace, &cancel).await;
-        let page = gather(&first.seek, limit, read, &before).await?;
+        let tell = teller(context, first.order, |e| Record::from(e));
+        let page = gather(&first.seek, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
         let listing = listing(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
         write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
 }
 
-/// A page, read part by part until it is full, the window ends, or the user stops it: what was found is kept.
+/// Writes the events of each part as soon as it has been read, where the format has an event a line.
+fn teller<T>(
+    context: &Context,
+    order: Order,
+    record: fn(&T) -> Record<'_>,
+) -> impl FnMut(&[T]) -> Result<()> {
+    let streams = context.global.format == Some(Format::Ndjson);
+    let out = context.out;
+    move |part| {
+        if !streams || part.is_empty() {
+            return Ok(());
+        }
+        let mut results = out.results();
+        let mut write = |event| json::write_line(&mut results, &record(event));
+        match order {
+            Order::Asc => part.iter().rev().try_for_each(&mut write)?,
+            Order::Desc => part.iter().try_for_each(&mut write)?,
+        }
+        Ok(results.flush()?)
+    }
+}
+
+/// A page, read part by part until it is full, the window ends, or the user stops it: what was found is kept. Each part
+/// is told.
 async fn gather<T>(
     seek: &Seek,
     limit: usize,
     read: impl AsyncFn(&Seek, usize) -> std::result::Result<Page<T>, StoreError>,
+    mut tell: impl FnMut(&[T]) -> Result<()>,
     before: &Mutex<Looked>,
 ) -> Result<(Page<T>, bool)> {
     let mut page = read(seek, limit).await?;
+    tell(&page.rows)?;
     let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
     while let Some(resume) = page.looked.as_ref().and_then(|looked| looked.resume.clone())
         && page.rows.len() < limit
@@ -184,6 +211,7 @@ async fn gather<T>(
             Err(StoreError::Cancelled) if !page.rows.is_empty() => return Ok((page, true)),
             Err(e) => return Err(e.into()),
         };
+        tell(&next.rows)?;
         if ascending {
             page.has_newer = next.has_newer;
             page.rows.splice(0..0, next.rows);
@@ -271,11 +299,8 @@ async fn write<T>(
             table::write_list(&mut results, records().map(Record::row), out.style())?;
         }
         Format::Json => json::write_line(&mut results, &document(listing, records()))?,
-        Format::Ndjson => {
-            for event in records() {
-                json::write_line(&mut results, &event)?;
-            }
-        }
+        // Written as it was found.
+        Format::Ndjson => {}
         Format::Csv => {
             let has_states = listing.events.first().map(record).is_some_and(Record::has_states);
             let columns =
@@ -427,5 +452,38 @@ fn document<'a, T>(
             complete: searched.complete,
             not_seen: searched.engine.blind_to(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_part_of_a_page_is_told_when_it_has_been_read() {
+        for seek in [Seek::Newest, Seek::Oldest] {
+            let read = async |seek: &Seek, limit: usize| {
+                let (rows, resume) = match seek {
+                    Seek::Newest => (vec![9, 8], Some(8)),
+                    Seek::OlderThan(_) => (vec![7, 6], None),
+                    Seek::Oldest => (vec![7, 6], Some(7)),
+                    _ => (vec![9, 8], None),
+                };
+                assert!(rows.len() <= limit);
+                let resume = resume
+                    .map(|at| EventKey { timestamp: Timestamp::from_micros(at), event_id: String::new() });
+                let looked = Some(Looked { events: 10, found: 2, resume, ..Looked::default() });
+                Ok(Page { rows, has_older: true, has_newer: true, looked })
+            };
+            let told = Mutex::new(Vec::new());
+            let tell = |part: &[i32]| {
+                told.lock().unwrap().push(part.to_vec());
+                Ok(())
+            };
+            let (gathered, interrupted) =
+                gather(&seek, 4, read, tell, &Mutex::new(Looked::default())).await.unwrap();
+            assert_eq!((gathered.rows, interrupted), (vec![9, 8, 7, 6], false));
+            assert_eq!(told.into_inner().unwrap().len(), 2);
+        }
     }
 }

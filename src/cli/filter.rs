@@ -1,10 +1,10 @@
 //! What all commands that take a filter have in common.
 
 use super::{Context, Global, Reader};
-use crate::case::lists;
+use crate::case::{self, lists, saved};
 use crate::domain::{OrgScope, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Filter, FilterError};
+use crate::filter::{Expr, Filter, FilterError};
 use crate::store::bounds::{self, BoundsError};
 use crate::store::timeline::Query;
 use std::ffi::OsString;
@@ -30,6 +30,9 @@ pub struct FilterArgs {
     /// Which events; the words are joined by blanks
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+    /// A filter saved by this name (agenttrace filters); FILTER narrows it further
+    #[arg(long, value_name = "NAME")]
+    pub saved: Option<String>,
     /// Events from this time on; the same as since: in the filter
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<String>,
@@ -45,7 +48,11 @@ impl FilterArgs {
     /// Exit 2 with the place, when it cannot be read.
     pub fn read(&self, global: &Global) -> Result<Filter> {
         let words: Vec<&str> = self.filter.iter().map(|word| word.trim()).collect();
-        let text = words.join(" ");
+        let typed = words.join(" ");
+        let text = match &self.saved {
+            Some(name) => narrowed(&saved::named(&case::folder()?.join(saved::FILE), name)?.filter, &typed),
+            None => typed,
+        };
         let usage =
             |flag: &str, text: &str, e: &FilterError| Error::usage(format!("{flag}{}", e.render(text)));
         let mut filter = Filter::parse_with(&text, &lists::read).map_err(|e| usage("", &text, &e))?;
@@ -75,6 +82,20 @@ impl FilterArgs {
         let filter = self.read(&context.global)?;
         let range = freeze(context, reader, &scope, &filter, cancel).await?;
         Ok(Query { scope, filter, range })
+    }
+}
+
+/// A filter, and another one that must hold too.
+fn narrowed(filter: &str, by: &str) -> String {
+    let whole = format!("{filter} {by}");
+    // An OR would otherwise take the other one for its last part. Times stand in no parentheses, and in no OR.
+    let is_or =
+        Filter::parse_with(filter, &lists::read).is_ok_and(|f| matches!(f.conditions(), [Expr::Or(_)]));
+    let in_parentheses = format!("({filter}) {by}");
+    if !by.is_empty() && is_or && Filter::parse_with(&in_parentheses, &lists::read).is_ok() {
+        in_parentheses
+    } else {
+        whole
     }
 }
 
@@ -129,6 +150,17 @@ pub(super) fn mark_negation(argument: OsString) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_saved_filter_is_narrowed_as_a_whole() {
+        assert_eq!(narrowed("sev:critical", "type:a"), "sev:critical type:a");
+        assert_eq!(narrowed("type:a OR type:b", "sev:info"), "(type:a OR type:b) sev:info");
+        assert_eq!(narrowed("type:a OR type:b", ""), "type:a OR type:b ");
+        assert_eq!(
+            narrowed("since:-7d (type:a OR type:b)", "sev:info"),
+            "since:-7d (type:a OR type:b) sev:info"
+        );
+    }
 
     #[test]
     fn only_negated_terms_are_marked() {

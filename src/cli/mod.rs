@@ -15,6 +15,7 @@ mod diff;
 mod events;
 mod explain;
 mod filter;
+mod filters;
 mod ghosts;
 mod histogram;
 mod ingest;
@@ -148,6 +149,8 @@ pub enum Command {
     Histogram(histogram::HistogramArgs),
     /// How the page of a filter is found: the statement, its plan, and what that means
     Explain(explain::ExplainArgs),
+    /// Filters under a name: list, save, delete, hand on
+    Filters(filters::FiltersArgs),
     /// Changes without an event: states that do not follow from one another
     Ghosts(ghosts::GhostsArgs),
     /// Load audit logs from files or standard input
@@ -205,6 +208,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Summary(args)) => summary::run(context, args).await,
         Some(Command::Histogram(args)) => histogram::run(context, args).await,
         Some(Command::Explain(args)) => explain::run(context, args).await,
+        Some(Command::Filters(args)) => filters::run(context, args),
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,

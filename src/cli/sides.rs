@@ -204,7 +204,7 @@ impl Moments {
                     format!("no event recorded the state of {kind}/{id} {when}"),
                 );
                 let hint = if cut {
-                    format!("only its newest {} events were read", MOST_EVENTS)
+                    format!("only its newest {MOST_EVENTS} events were read")
                 } else {
                     format!("agenttrace resource {kind} {id} lists its events")
                 };

@@ -49,9 +49,8 @@ pub(super) fn in_time(model: &mut Model, mut line: Box<TimeLine>, action: Action
         Action::Clear => line.editor.set(""),
         Action::Submit => {
             let newest = model.timeline.newest;
-            match line.answered(model.at.wall, newest) {
-                Some(time) => return go_to_time(model, time, effects),
-                None => {}
+            if let Some(time) = line.answered(model.at.wall, newest) {
+                return go_to_time(model, time, effects);
             }
         }
         _ => {}

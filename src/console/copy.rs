@@ -16,14 +16,19 @@ const TOO_LONG: &str = "too long for the clipboard of a terminal";
 
 /// The text for an action, or why there is none.
 pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
+    if action == Action::CopyListing {
+        return listing(model, "events")
+            .filter(|text| text.len() <= MAX_BYTES)
+            .ok_or("there is no view to list");
+    }
     let row = &model.timeline.row().ok_or("no event is selected")?.event;
     let text = match action {
         Action::CopyRow => line(row),
         Action::CopyJson => {
             json::text(&Record::from(row)).map_err(|_| "the event cannot be written as JSON")?
         }
-        Action::CopyCommand if model.change.travels() => state_command(row),
-        Action::CopyCommand => command(row),
+        Action::CopyCommand if model.change.travels() => state_command(&model.setup.flags, row),
+        Action::CopyCommand => command(&model.setup.flags, row),
         Action::CopyState => state(model)?,
         Action::CopyPath => place(model)?,
         _ => value(model)?,
@@ -48,29 +53,47 @@ fn state(model: &Model) -> Result<String, &'static str> {
     Ok(json::visible(whole))
 }
 
-/// A text for a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+/// The command that says the same of the view as the console does.
+pub(super) fn listing(model: &Model, command: &str) -> Option<String> {
+    let place = model.history.current()?;
+    let text = place.text.trim();
+    let about = if text.is_empty() { Vec::new() } else { vec![text] };
+    Some(in_shell(command, &model.setup.flags, place.organization.as_str(), &[], &about))
 }
 
 /// The command that shows the state of the resource after the event.
-fn state_command(row: &EventRow) -> String {
-    let [organization, kind, id] =
-        [&row.organization_id, &row.resource_type, &row.resource_id].map(|t| quoted(t));
+fn state_command(flags: &[String], row: &EventRow) -> String {
     let time = row.timestamp.to_rfc3339();
-    let text = format!("agenttrace resource --org {organization} --at {time} --format json -- {kind} {id}");
-    Safe::from_untrusted(&text).to_string()
+    let options = ["--at", &time, "--format", "json"];
+    in_shell("resource", flags, &row.organization_id, &options, &[&row.resource_type, &row.resource_id])
 }
 
 /// The command that shows the event.
-fn command(row: &EventRow) -> String {
-    let (organization, id) = (quoted(&row.organization_id), quoted(&row.event_id));
-    Safe::from_untrusted(&format!("agenttrace show --org {organization} -- {id}")).to_string()
+fn command(flags: &[String], row: &EventRow) -> String {
+    in_shell("show", flags, &row.organization_id, &[], &[&row.event_id])
+}
+
+/// A command about something in an organisation, for a shell.
+fn in_shell(command: &str, flags: &[String], organization: &str, options: &[&str], about: &[&str]) -> String {
+    let quoted = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '/');
+        if !text.is_empty() && text.chars().all(plain) {
+            text.to_owned()
+        } else {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+    };
+    let mut words = vec!["agenttrace", command];
+    words.extend(flags.iter().map(String::as_str));
+    words.extend(["--org", organization]);
+    words.extend(options);
+    if !about.is_empty() {
+        // What begins with - is no option.
+        words.push("--");
+        words.extend(about);
+    }
+    let words: Vec<String> = words.into_iter().map(quoted).collect();
+    Safe::from_untrusted(&words.join(" ")).to_string()
 }
 
 /// The place under the cursor of the tree or of the change pane, within the state (JSON Pointer).
@@ -112,8 +135,21 @@ mod tests {
     #[test]
     fn commands_are_quoted_for_a_shell() {
         let mut row = event_row("evt-1", 0);
-        assert_eq!(command(&row), "agenttrace show --org acme -- evt-1");
+        assert_eq!(command(&[], &row), "agenttrace show --org acme -- evt-1");
         row.event_id = "it's; rm -rf \u{1b}[31m".to_owned();
-        assert_eq!(command(&row), r"agenttrace show --org acme -- 'it'\''s; rm -rf \x1B[31m'");
+        let flags = ["--profile", "my demo"].map(ToOwned::to_owned);
+        assert_eq!(
+            command(&flags, &row),
+            r"agenttrace show --profile 'my demo' --org acme -- 'it'\''s; rm -rf \x1B[31m'"
+        );
+        let filter = r#"-ua~"it's" since:-7d"#;
+        let listing = in_shell("events", &[], "acme", &[], &[filter]);
+        assert_eq!(listing, r#"agenttrace events --org acme -- '-ua~"it'\''s" since:-7d'"#);
+        // The shell itself reads it back.
+        let words = std::process::Command::new("sh")
+            .args(["-c", &format!("set -- {listing}; printf %s \"$6\"")])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(words.stdout).unwrap(), filter);
     }
 }

@@ -5,8 +5,10 @@ use super::hunt;
 use super::life;
 use super::marks;
 use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Steer, Told, What, Work};
+use super::pricing::Pricing;
 use super::scan;
 use super::sheets;
+use super::shelf;
 use super::slots::{Slot, Ticket};
 use super::travel;
 use super::tree;
@@ -19,7 +21,7 @@ use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
 use crate::store::timeline::{self, Pace, Page, Query, Seek};
 use crate::store::{
-    ReadDb, ReadSettings, StoreError, answers, bounds, explain, history, links, organizations,
+    ReadDb, ReadSettings, StoreError, answers, bounds, cost, explain, history, links, organizations, values,
 };
 use crate::verify::{self, Gauge};
 use std::collections::HashMap;
@@ -50,6 +52,7 @@ pub(crate) struct Executor {
     target: Target,
     settings: ReadSettings,
     options: Arc<Options>,
+    pricing: Arc<Pricing>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -67,6 +70,7 @@ impl Executor {
             target,
             settings,
             options: Arc::new(options),
+            pricing: Arc::default(),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -106,13 +110,14 @@ impl Executor {
                             gauge.pace().throttle(*throttle);
                             self.trail = Arc::clone(&gauge);
                         }
+                        let pricing = Arc::clone(&self.pricing);
                         let told = self.told.0.clone();
                         let tell = move |word| {
                             // Nobody listens any more when the console is being left.
                             let _ = told.send((ticket, word));
                         };
                         self.tasks.spawn(async move {
-                            Ok((perform(&db, work, &options, &gauge, tell, &token).await?, None))
+                            Ok((perform(&db, work, (&options, &pricing), &gauge, tell, &token).await?, None))
                         })
                     }
                     (_, None) => self.tasks.spawn(async { Err(StoreError::Cancelled.into()) }),
@@ -194,7 +199,7 @@ async fn connect(target: Target, settings: ReadSettings, revive: bool) -> Result
 async fn perform(
     db: &ReadDb,
     work: Work,
-    options: &Arc<Options>,
+    (options, pricing): (&Arc<Options>, &Pricing),
     gauge: &Arc<Gauge>,
     tell: impl Fn(Told) + Sync,
     cancel: &CancellationToken,
@@ -204,7 +209,15 @@ async fn perform(
         Work::Connect { .. } => return Err(StoreError::Cancelled.into()),
         Work::Pulse => Output::Alive(db.facts().await?),
         Work::Organizations => Output::Organizations(organizations::list(db, cancel).await?),
-        Work::Open(ask, land) => Output::Opened(Box::new(open(db, *ask, land, cancel).await?)),
+        Work::Open(ask, land) => {
+            let begun = Instant::now();
+            let filter = ask.filter.clone();
+            let opened = open(db, *ask, land, cancel).await?;
+            if opened.land == Land::Newest && opened.looked.as_ref().is_none_or(|l| l.resume.is_none()) {
+                pricing.learn(&filter, begun.elapsed());
+            }
+            Output::Opened(Box::new(opened))
+        }
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
             let pace = if older { UNHURRIED } else { Pace::default() };
@@ -312,6 +325,22 @@ async fn perform(
             let read = |name: String| (name.clone(), lists::read(&name));
             Output::Lists(aside(move || names.into_iter().map(read).collect()).await?)
         }
+        Work::Shelf(organization, what) => {
+            let put = aside(move || shelf::put(&organization, what)).await?;
+            Output::Shelf(put.map_err(|e| Failure::because(&e.to_string()))?)
+        }
+        Work::Price(ask) => {
+            let Ask { scope, filter, now, window, .. } = *ask;
+            let range = bounds::freeze(db, &scope, &filter, now, window, cancel).await?.range;
+            let query = Query { scope, filter, range };
+            let cost = cost::guess(db, &query, cancel).await?;
+            let time = pricing.expect(&query.filter, &cost);
+            Output::Priced(Box::new(cost), time)
+        }
+        Work::Values(scope, field, begun) => {
+            let found = values::of(db, &scope, field, &begun, cancel).await?;
+            Output::Values(field, begun, found)
+        }
         Work::Sheet(query, subject, width, wanted) => {
             Output::Sheet(sheets::work_out(db, &query, subject, width, wanted, cancel).await?)
         }
@@ -376,8 +405,12 @@ async fn around(
     key: &EventKey,
     cancel: &CancellationToken,
 ) -> std::result::Result<(Page, usize), StoreError> {
-    let mut older = timeline::page(db, query, &Seek::AtOrOlderThan(key.clone()), PAGE, cancel).await?;
-    let mut newer = timeline::page(db, query, &Seek::NewerThan(key.clone()), PAGE, cancel).await?;
+    let at = Seek::AtOrOlderThan(key.clone());
+    let mut older = timeline::page_at(db, query, &at, PAGE, UNHURRIED, cancel).await?;
+    // A walk on this side goes on by itself as soon as there is a row to go on from.
+    let comes = !older.rows.is_empty() || older.looked.as_ref().is_some_and(|l| l.resume.is_some());
+    let pace = if comes { UNHURRIED } else { Pace::default() };
+    let mut newer = timeline::page_at(db, query, &Seek::NewerThan(key.clone()), PAGE, pace, cancel).await?;
     let selected = if older.rows.is_empty() { newer.rows.len().saturating_sub(1) } else { newer.rows.len() };
     newer.rows.append(&mut older.rows);
     Ok((Page { rows: newer.rows, has_newer: newer.has_newer, ..older }, selected))

@@ -73,6 +73,7 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
         keymap: Keymap::shipped().unwrap(),
         theme: Theme::shipped("dark", Depth::Rgb).unwrap(),
         user: "eve".to_owned(),
+        flags: Vec::new(),
     };
     let wanted = (organization.map(|id| OrgId::new(id).unwrap()), String::new(), Filter::default());
     let mut model = Model::new(setup, moment(0), wanted);

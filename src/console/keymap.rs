@@ -54,7 +54,7 @@ actions! {
         Include "include" "include" "narrow the view to a value of this event";
         Exclude "exclude" "exclude" "leave a value of this event out of the view";
         Pivot "pivot" "pivot" "everything with a value of this event";
-        Surroundings "surroundings" "context" "what happened before and after this event, without the filter";
+        Surroundings "surroundings" "context" "the events around this one, without the filter";
         Organization "organization" "organisation" "choose the organisation";
         NextEvent "next-event" "next event" "the next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "the previous (newer) event, also while reading one";
@@ -112,6 +112,8 @@ actions! {
         CompleteBack "complete-back" "complete back" "the completion before";
         HistoryBack "history-back" "history" "an earlier filter";
         HistoryForward "history-forward" "later" "a later filter";
+        SaveFilter "save-filter" "save" "save the filter under a name";
+        SavedFilters "saved-filters" "saved" "choose a saved filter";
     }
     Copy {
         CopyRow "row" "row" "the event in one line";
@@ -119,6 +121,7 @@ actions! {
         CopyState "state" "state" "the state after the event, or the one that is shown";
         CopyPath "path" "path" "its path (JSON Pointer)";
         CopyCommand "command" "command" "the command that shows the event";
+        CopyListing "listing" "listing" "the command that lists this view";
         CopyJson "json" "JSON" "the event as JSON, without its states";
     }
     Confirm {

@@ -2,6 +2,7 @@
 
 use super::browsing;
 use super::changing::{compare, copy, fetch_whole, in_time, look, mark, version};
+use super::filtering::{find, forget_saved, in_choices, in_filter, in_naming, in_saved, in_search, offer};
 use super::history::{History, Place};
 use super::hunting;
 use super::keymap::{Action, Context};
@@ -9,10 +10,8 @@ use super::layout::{Focus, below_title};
 use super::model::{Connection, Model, Overlay, Page, TWICE};
 use super::msg::{Effect, Effects, Land, Work};
 use super::panes::change::{Lens, Way};
-use super::panes::choices::{Choices, Purpose};
-use super::panes::filter::Submitted;
+use super::panes::choices::Purpose;
 use super::panes::palette::Palette;
-use super::panes::search::SearchLine;
 use super::panes::sheet::{Sheet, Subject};
 use super::panes::timeline::Step;
 use super::panes::{help, integrity};
@@ -27,7 +26,6 @@ use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
 use crate::store::cache::Freshness;
 use crate::store::history::Resource;
-use crate::store::timeline::{Query, Seek};
 use crossterm::event::{KeyCode, KeyEvent};
 
 /// A key was pressed.
@@ -49,6 +47,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
             Some(Overlay::Search(line)) => {
                 line.editor.input(key);
             }
+            Some(Overlay::Naming(asked)) => {
+                asked.editor.input(key);
+            }
             Some(Overlay::Time(line)) => {
                 line.editor.input(key);
             }
@@ -61,16 +62,24 @@ pub(super) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
         },
         // Whatever cannot be copied ends the question.
         None if context == Context::Copy => model.overlay = None,
-        None => match (&mut model.overlay, key.code) {
-            (Some(Overlay::Choices(choices)), KeyCode::Char(letter)) => {
-                if choices.pick(letter) {
-                    act(model, Action::Open, effects);
-                }
+        None if matches!(model.overlay, Some(Overlay::Saved(_))) => {
+            if matches!(key.code, KeyCode::Char('x') | KeyCode::Delete) {
+                forget_saved(model, effects);
             }
-            (Some(Overlay::Ghosts), KeyCode::Char(letter)) => hunting::chosen(model, letter, effects),
-            (Some(Overlay::Levels), KeyCode::Char(digit)) => browsing::levels(model, digit),
-            _ => {}
-        },
+        }
+        None => {
+            let KeyCode::Char(letter) = key.code else { return };
+            if let Some(Overlay::Choices(choices)) = &mut model.overlay
+                && choices.pick(letter)
+            {
+                return act(model, Action::Open, effects);
+            }
+            match model.overlay {
+                Some(Overlay::Ghosts) => hunting::chosen(model, letter, effects),
+                Some(Overlay::Levels) => browsing::levels(model, letter),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -100,6 +109,8 @@ fn act(model: &mut Model, action: Action, effects: &mut Effects) {
         // Whatever is no digit, or no letter, ends the question.
         Some(Overlay::Levels | Overlay::Ghosts) => {}
         Some(Overlay::Choices(choices)) => in_choices(model, choices, action, effects),
+        Some(Overlay::Naming(asked)) => in_naming(model, asked, action, effects),
+        Some(Overlay::Saved(chooser)) => in_saved(model, chooser, action),
         Some(Overlay::Help(top)) => in_help(model, top, action),
         Some(Overlay::Sheet(sheet)) => in_sheet(model, sheet, action, effects),
         None if model.filter.is_editing() => in_filter(model, action, effects),
@@ -155,62 +166,6 @@ fn choose(model: &mut Model, id: OrgId, effects: &mut Effects) {
     }
 }
 
-fn in_search(model: &mut Model, mut line: Box<SearchLine>, action: Action, effects: &mut Effects) {
-    match action {
-        Action::Leave => return,
-        Action::Submit => {
-            if let Some(sought) = line.submit() {
-                model.sought = Some(sought);
-                return find(model, false, effects);
-            }
-        }
-        Action::Clear => line = Box::default(),
-        _ => {}
-    }
-    model.overlay = Some(Overlay::Search(line));
-}
-
-/// Goes to the next event of the view that has what is looked for, also beyond the rows at hand.
-fn find(model: &mut Model, newer: bool, effects: &mut Effects) {
-    let (Some(query), Some(key)) = (&model.timeline.query, model.timeline.key()) else { return };
-    let filter = match &model.sought {
-        Some(sought) => sought.within(&query.filter),
-        // Where the filter itself searches, every row is a hit.
-        None if !query.filter.words().is_empty() => query.filter.clone(),
-        None => return model.notify(Safe::literal("nothing was looked for: / does")),
-    };
-    let query = Box::new(Query { filter, ..query.clone() });
-    let seek = if newer { Seek::NewerThan(key) } else { Seek::OlderThan(key) };
-    if model.connection == Connection::Up && model.shows_current_place() {
-        begin(model, Slot::Find, Work::Find(query, seek), effects);
-    }
-}
-
-fn in_choices(model: &mut Model, mut choices: Box<Choices>, action: Action, effects: &mut Effects) {
-    match action {
-        Action::Open => {
-            let Some(place) = model.history.current() else { return };
-            if let Some((text, filter)) = choices.apply(&place.text, &place.filter) {
-                run_filter(model, text, filter, effects);
-            }
-        }
-        Action::Cancel => {}
-        other => {
-            choices.step(lines_of(other, 10).unwrap_or(0));
-            model.overlay = Some(Overlay::Choices(choices));
-        }
-    }
-}
-
-/// Opens a view of the current organisation, at the event that is selected.
-pub(super) fn run_filter(model: &mut Model, text: String, filter: Filter, effects: &mut Effects) {
-    let Some(place) = model.history.current() else { return };
-    let mut next = Place::new(place.organization.clone(), text.clone(), filter);
-    next.selected = model.timeline.key().or_else(|| place.selected.clone());
-    model.filter.remember(text);
-    visit(model, next, effects);
-}
-
 fn in_help(model: &mut Model, top: usize, action: Action) {
     let lines = usize::from(model.size.1.saturating_sub(4)).max(1);
     let last = help::height(&model.setup.keymap).saturating_sub(lines);
@@ -244,40 +199,6 @@ fn in_sheet(model: &mut Model, mut sheet: Box<Sheet>, action: Action, effects: &
     }
     if action == Action::Refresh {
         open_sheet(model, sheet.subject, Freshness::Now, effects);
-    }
-}
-
-fn in_filter(model: &mut Model, action: Action, effects: &mut Effects) {
-    match action {
-        Action::Submit => {
-            let submitted = model.filter.submit();
-            submit(model, submitted, effects);
-        }
-        Action::Complete | Action::CompleteBack => {
-            let timeline = &model.timeline;
-            model.filter.complete(action == Action::CompleteBack, &|field| timeline.values(field));
-        }
-        Action::Leave => model.filter.leave(),
-        Action::Clear => model.filter.clear(),
-        Action::HistoryBack => model.filter.recall(false),
-        Action::HistoryForward => model.filter.recall(true),
-        _ => {}
-    }
-}
-
-/// Runs a filter that was typed, once the lists that it names have been read.
-pub(super) fn submit(model: &mut Model, submitted: Option<Submitted>, effects: &mut Effects) {
-    match submitted {
-        Some(Submitted::Run(text, filter)) => run_filter(model, text, filter, effects),
-        Some(Submitted::Read(names)) => begin(model, Slot::Lists, Work::Lists(names), effects),
-        None => {}
-    }
-}
-
-/// Offers the values of the selected event.
-fn offer(model: &mut Model, purpose: Purpose) {
-    if let Some(row) = model.timeline.row() {
-        model.overlay = Some(Overlay::Choices(Box::new(Choices::of(&row.event, purpose))));
     }
 }
 
@@ -345,7 +266,10 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             }
         }
         Action::Cancel => {
-            if !stop(model, &[Slot::View, Slot::Scan, Slot::Find], effects) {
+            // A walk past events that do not match may go on for long; other pages are there before they are missed.
+            let walk = model.timeline.walk().map(|_| Slot::Older);
+            let slots: Vec<Slot> = [Slot::View, Slot::Scan, Slot::Find].into_iter().chain(walk).collect();
+            if !stop(model, &slots, effects) {
                 if model.focus == Focus::Timeline {
                     travel(model, History::back, effects);
                 } else {

@@ -103,6 +103,7 @@ impl Bench {
             keymap: Keymap::shipped().map_err(|e| usage(&e))?,
             theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
             user: String::new(),
+            flags: Vec::new(),
         };
         let organization = OrgId::new(&row.organization_id).map_err(|e| usage(&e))?;
         let text = format!("all-time res:{}/{}", row.resource_type, row.resource_id);
@@ -161,12 +162,8 @@ impl Bench {
         Some(match work {
             Work::Connect { .. } => {
                 let text = || "bench".to_owned();
-                Output::Connected(ServerFacts {
-                    major: 0,
-                    database: text(),
-                    role: text(),
-                    standing: Standing::Primary,
-                })
+                let standing = Standing::default();
+                Output::Connected(ServerFacts { major: 0, database: text(), role: text(), standing })
             }
             Work::Open(_, land) => Output::Opened(Box::new(Opened {
                 land,

@@ -17,6 +17,7 @@ mod copy;
 mod editor;
 mod executor;
 mod facts;
+mod filtering;
 #[cfg(test)]
 mod fixtures;
 mod history;
@@ -34,10 +35,12 @@ mod model;
 mod msg;
 mod paint;
 mod panes;
+mod pricing;
 mod row;
 mod runtime;
 mod scan;
 mod sheets;
+mod shelf;
 mod slots;
 mod surroundings;
 mod terminal;
@@ -75,6 +78,8 @@ use zone::Zone;
 pub struct Start {
     /// The database. A private server on it is kept running, and started again when it dies.
     pub target: Target,
+    /// What names the database on a command line, for commands that are copied.
+    pub flags: Vec<String>,
     /// Limits of the connections.
     pub settings: ReadSettings,
     /// How states are judged.
@@ -112,6 +117,7 @@ pub async fn run(start: Start) -> Result<()> {
         keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
         user: case::user(),
+        flags: start.flags,
     };
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));

@@ -14,6 +14,7 @@ use super::panes::ghosts::GhostPane;
 use super::panes::integrity::IntegrityPane;
 use super::panes::organizations::Organizations;
 use super::panes::palette::Palette;
+use super::panes::saved::{Naming, SavedFilters};
 use super::panes::search::{SearchLine, Sought};
 use super::panes::seek::SeekLine;
 use super::panes::sheet::Sheet;
@@ -64,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) theme: Theme,
     /// Under which name findings are accepted.
     pub(crate) user: String,
+    /// What names the target on a command line.
+    pub(crate) flags: Vec<String>,
 }
 
 /// Whether there is a database behind the screen.
@@ -97,6 +100,10 @@ pub(crate) enum Overlay {
     Search(Box<SearchLine>),
     /// The chooser of a value.
     Choices(Box<Choices>),
+    /// Under which name is a filter to be saved?
+    Naming(Box<Naming>),
+    /// The chooser of a saved filter.
+    Saved(Box<SavedFilters>),
     /// The palette.
     Palette(Box<Palette>),
     /// What is to be copied?
@@ -290,11 +297,16 @@ impl Model {
                 | Overlay::Accept(_)
                 | Overlay::Search(_)
                 | Overlay::Seek(_)
-                | Overlay::Time(_),
+                | Overlay::Time(_)
+                | Overlay::Naming(_),
             ) => Context::Editor,
-            Some(Overlay::Organizations | Overlay::Choices(_) | Overlay::Levels | Overlay::Ghosts) => {
-                Context::Chooser
-            }
+            Some(
+                Overlay::Organizations
+                | Overlay::Choices(_)
+                | Overlay::Saved(_)
+                | Overlay::Levels
+                | Overlay::Ghosts,
+            ) => Context::Chooser,
             Some(Overlay::Copy) => Context::Copy,
             Some(Overlay::Help(_) | Overlay::Sheet(_)) => Context::Pane,
             None if self.filter.is_editing() => Context::Editor,
@@ -388,6 +400,7 @@ impl Model {
             .chain(self.notice.as_ref().map(|n| n.until))
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
+            .chain(self.filter.due().filter(|_| connected))
             .chain(self.marks.due().filter(|_| connected))
             .chain(self.integrity.due().filter(|_| connected && integrity))
             .chain(ages)

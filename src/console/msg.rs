@@ -6,16 +6,18 @@ use super::life::Life;
 use super::marks::{Glances, Look};
 use super::panes::filter::List;
 use super::panes::sheet::Subject;
+use super::shelf::{Shelf, Shelving};
 use super::slots::{Slot, Ticket};
 use crate::case::accepted::Record;
 use crate::diff::chronicle::Chronicle;
 use crate::diff::json::{NodeId, OwnedDoc};
 use crate::diff::outline::{Outline, Path};
 use crate::diff::rows::View;
-use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
-use crate::filter::Filter;
+use crate::domain::{EventKey, EventRow, OrgId, OrgScope, Safe, TimeRange, Timestamp};
+use crate::filter::{Field, Filter};
 use crate::store::bounds::BoundsError;
 use crate::store::cache::{Answer, Freshness};
+use crate::store::cost::Cost;
 use crate::store::history::Resource;
 use crate::store::organizations::Organization;
 use crate::store::timeline::{Count, Looked, Query, Seek};
@@ -182,6 +184,12 @@ pub(crate) enum Output {
     TrailVerified(Box<Report>),
     /// It is recorded that a finding is understood.
     Accepted(Box<Record>),
+    /// Filters that are kept.
+    Shelf(Shelf),
+    /// What the filter that is typed will cost, and how long its page will take.
+    Priced(Box<Cost>, Duration),
+    /// Values of a field that go on from this beginning.
+    Values(Field, String, Vec<String>),
 }
 
 /// A view as it is opened.
@@ -323,6 +331,12 @@ pub(crate) enum Work {
     },
     /// Record that a finding is understood.
     Accept(Box<Record>),
+    /// Look at the filters that are kept, or change them.
+    Shelf(OrgId, Shelving),
+    /// Guess what a view will cost.
+    Price(Box<Ask>),
+    /// Look for values of a field that go on from this beginning.
+    Values(OrgScope, Field, String),
 }
 
 /// How the verification of a trail that is running shall go on.

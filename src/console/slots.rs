@@ -47,13 +47,19 @@ pub(crate) enum Slot {
     Find,
     /// Working out what is said about the view as a whole.
     Sheet,
+    /// Keeping filters.
+    Shelf,
+    /// Guessing what a filter will cost.
+    Price,
+    /// Looking for values of a field.
+    Values,
     /// Asking how the last page was found.
     Cost,
 }
 
 impl Slot {
     /// All of them.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Connection,
         Self::Pulse,
         Self::Organizations,
@@ -75,13 +81,16 @@ impl Slot {
         Self::Lists,
         Self::Find,
         Self::Sheet,
+        Self::Shelf,
+        Self::Price,
+        Self::Values,
         Self::Cost,
     ];
 
     /// What the status line calls the work; `None` for what need not be seen.
     pub(crate) const fn activity(self) -> Option<&'static str> {
         match self {
-            Self::Connection | Self::Pulse | Self::Cost => None,
+            Self::Connection | Self::Pulse | Self::Cost | Self::Shelf | Self::Price | Self::Values => None,
             Self::Organizations => Some("listing organisations"),
             Self::View => Some("loading"),
             Self::Older => Some("loading older"),

@@ -1,6 +1,6 @@
 //! What happened before and after an event, whatever the filter was.
 
-use super::keys::run_filter;
+use super::filtering::run_filter;
 use super::model::Model;
 use super::msg::Effects;
 use crate::domain::Safe;

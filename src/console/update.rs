@@ -3,15 +3,19 @@
 use super::browsing;
 use super::change::CAP;
 use super::changing;
+use super::copy;
 use super::facts::Known;
+use super::filtering::{ask_about_line, complete, follow_line, submit};
 use super::history::{History, Place};
 use super::hunting;
-use super::keys::{interrupt, press, submit};
+use super::keys::{interrupt, press};
 use super::layout::Focus;
 use super::marks::{self, Glance, Marks};
 use super::model::{Connection, Model, Overlay, PULSE};
 use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told, What, Work};
 use super::panes::timeline::Wanted;
+use super::panes::advice;
+use super::shelf::Shelving;
 use super::slots::{Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
@@ -46,6 +50,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
                 Some(Overlay::Palette(palette)) => palette.editor.paste(&text),
                 Some(Overlay::Accept(asked)) => asked.editor.paste(&text),
                 Some(Overlay::Search(line)) => line.editor.paste(&text),
+                Some(Overlay::Naming(asked)) => asked.editor.paste(&text),
                 Some(Overlay::Seek(line)) => line.editor.paste(&text),
                 Some(Overlay::Time(line)) => line.editor.paste(&text),
                 _ => model.filter.paste(&text),
@@ -85,6 +90,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
 /// What every change may entail: sizes, the event pane, rows to fetch ahead.
 fn follow(model: &mut Model, effects: &mut Effects) {
     model.lay_out();
+    follow_line(model, effects);
     let setting = model.setting();
     if model.event.show(model.timeline.row(), model.at.clock, setting) {
         model.change.show(model.timeline.row());
@@ -148,6 +154,7 @@ fn tick(model: &mut Model, effects: &mut Effects) {
             if model.marks.take_due(clock) {
                 look_at_rows(model, false, effects);
             }
+            ask_about_line(model, effects);
             if model.areas().integrity.is_some() {
                 verify_event(model, effects);
             }
@@ -219,7 +226,7 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
             model.event.fail(failure.text, setting);
         }
         Slot::Marked | Slot::Change => model.change.fail(failure.text),
-        Slot::Version | Slot::Lists | Slot::Find => model.notify(failure.text),
+        Slot::Version | Slot::Lists | Slot::Find | Slot::Shelf => model.notify(failure.text),
         Slot::Ghosts => hunting::failed(model, failure.text),
         Slot::Tree => browsing::failed(model, failure.text),
         Slot::Sheet => {
@@ -233,8 +240,15 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
-        // Without the versions each state is fetched by itself, and says what fails then.
-        Slot::Count | Slot::Cost | Slot::Chronicle | Slot::Connection | Slot::Pulse => {}
+        // Without the versions each state is fetched by itself, and says what fails then. Advice that is not there is
+        // not missed.
+        Slot::Count
+        | Slot::Cost
+        | Slot::Chronicle
+        | Slot::Connection
+        | Slot::Pulse
+        | Slot::Price
+        | Slot::Values => {}
     }
 }
 
@@ -391,11 +405,30 @@ fn done(model: &mut Model, slot: Slot, output: Output, effects: &mut Effects) {
             let submitted = model.filter.take_lists(lists);
             submit(model, submitted, effects);
         }
+        Output::Shelf(shelf) => {
+            model.filter.take_recent(shelf.recent);
+            model.filter.saved = shelf.saved;
+        }
+        Output::Priced(cost, time) => {
+            if let Some(advice) = model.filter.advice() {
+                advice.price = Some(advice::in_words(&cost, time));
+            }
+        }
+        Output::Values(field, begun, values) => {
+            if let Some(advice) = model.filter.advice() {
+                advice.take_values(field, begun, values);
+                if std::mem::take(&mut advice.awaited) {
+                    complete(model, false);
+                }
+            }
+        }
         Output::Version(resource, Some(key)) => go_to_version(model, &resource, key, effects),
         Output::Sheet(answer) => {
             note_trouble(model, answer.trouble.as_deref());
+            let Some(Overlay::Sheet(sheet)) = &model.overlay else { return };
+            let command = copy::listing(model, sheet.subject.command());
             if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
-                sheet.fill(answer);
+                sheet.fill(answer, command.as_deref());
             }
         }
         Output::Version(_, None) => model.notify(Safe::literal("there is no further version")),
@@ -448,8 +481,9 @@ fn connected(model: &mut Model, facts: ServerFacts, effects: &mut Effects) {
 
 pub(super) fn enter_first(model: &mut Model, organization: OrgId, effects: &mut Effects) {
     let (_, text, filter) = std::mem::take(&mut model.wanted);
-    model.history.push(Place::new(organization, text, filter));
+    model.history.push(Place::new(organization.clone(), text, filter));
     open(model, effects);
+    begin(model, Slot::Shelf, Work::Shelf(organization, Shelving::Look), effects);
 }
 
 /// Opens the current view, at the event that was selected in it.
@@ -499,6 +533,9 @@ fn show_other(model: &mut Model, elsewhere: bool, effects: &mut Effects) {
         model.marks = Marks::default();
         if model.slots.abandon(Slot::Marks) {
             effects.push(Effect::Cancel(Slot::Marks));
+        }
+        if let Some(organization) = model.organization().cloned() {
+            begin(model, Slot::Shelf, Work::Shelf(organization, Shelving::Look), effects);
         }
     }
     model.focus = Focus::Timeline;

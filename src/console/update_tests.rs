@@ -4,15 +4,16 @@ use super::*;
 use crate::console::change::States;
 use crate::console::fixtures::{Desk, event_row, facts, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
-use crate::console::msg::Detail;
+use crate::console::msg::{Detail, Opened};
 use crate::console::panes::sheet::Subject;
 use crate::console::zone::Zone;
 use crate::diff::{Options, unhurried};
-use crate::domain::Timestamp;
+use crate::domain::{TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::Lag;
 use crate::store::cache::Answer;
 use crate::store::history::Excerpt;
+use crate::store::timeline::Looked;
 use crossterm::event::KeyCode;
 
 #[test]
@@ -496,6 +497,41 @@ fn the_surroundings_of_an_event_are_shown_without_the_filter() {
     let Work::Open(ask, Land::At(key)) = work else { panic!("{work:?}") };
     assert_eq!((ask.filter.canonical(), key.event_id), (format!("around:{id}"), id));
     assert_eq!(desk.model.history.current().unwrap().text, ask.filter.canonical());
+}
+
+#[test]
+fn escape_stops_a_walk_and_leaves_what_it_has_found() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fua:curl").key(KeyCode::Enter);
+    let (ticket, work) = desk.begun(Slot::View);
+    let Work::Open(_, land) = work else { panic!("{work:?}") };
+    let resume = Some(event_row("e00001", -90_000).key());
+    let opened = Opened {
+        land,
+        range: TimeRange::default(),
+        rows: vec![event_row("hit", -5)],
+        has_newer: false,
+        has_older: true,
+        looked: Some(Looked { events: 50_000, found: 1, resume, ..Looked::default() }),
+        selected: 0,
+        newest: None,
+        nearest_older: None,
+        took: Duration::from_millis(300),
+    };
+    desk.end(ticket, Outcome::Done(Output::Opened(Box::new(opened))));
+    let (walking, work) = desk.begun(Slot::Older);
+    assert!(matches!(work, Work::More(_, Seek::OlderThan(key)) if key.event_id == "e00001"));
+    desk.key(KeyCode::Esc);
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Older)));
+    desk.end(walking, Outcome::Cancelled);
+    assert!(!desk.begins(Slot::Older) && desk.model.timeline.paused);
+    assert_eq!(
+        (desk.selected(), desk.model.history.current().unwrap().text.as_str()),
+        ("hit".to_owned(), "ua:curl")
+    );
+    // Nothing runs any more: back.
+    desk.key(KeyCode::Esc);
+    assert!(desk.begins(Slot::View));
 }
 
 #[test]

@@ -6,12 +6,14 @@ use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay, Page};
 use super::paint::Painter;
 use super::panes::filter::Shown;
+use super::panes::saved::Naming;
 use super::panes::timeline::Look;
 use super::panes::{copy, footer, header, help, integrity};
 use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
 use crate::domain::{Safe, TimeRange, Timestamp};
+use crate::filter::Words;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -152,7 +154,9 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     };
     if let Some(walk) = model.timeline.walk() {
         let next = if model.timeline.paused { "Stopped. j goes on." } else { "Esc stops." };
-        let why = "Nothing found yet: no index serves this filter.";
+        let by_words = model.timeline.looked.as_ref().is_some_and(|looked| looked.by_words);
+        let why =
+            if by_words { "Nothing found yet." } else { "Nothing found yet: no index serves this filter." };
         return vec![line(why, Role::Notice), (walk, Role::Text), line(next, Role::Muted)];
     }
     let minute = |t: Timestamp| match Zone::Utc.at(t) {
@@ -178,6 +182,13 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         ),
         None => line("No event matches.", Role::Notice),
     }];
+    if let Some(words) = place.filter.words().into_iter().find(|words| !words.prefix) {
+        let longer = Words { prefix: true, ..words.clone() };
+        lines.push(line(
+            &format!("Whole words are searched for: {longer} also finds longer ones."),
+            Role::Text,
+        ));
+    }
     if let Some(older) = model.timeline.nearest_older {
         let day = older.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%d").to_string());
         lines.push(line(
@@ -250,6 +261,10 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
             (choices.title(), centered(width, below, 76, lines(choices.height() + 2)))
         }
         Overlay::Search(_) => (" Search in this view ", centered(width, below, 70, 4)),
+        Overlay::Naming(_) => (" Save this filter ", centered(width, below, 76, lines(Naming::HEIGHT + 2))),
+        Overlay::Saved(chooser) => {
+            (" Saved filters ", centered(width, below, 100, lines(chooser.height() + 2)))
+        }
         Overlay::Sheet(sheet) => {
             (sheet.subject.title(), centered(width, below, width.saturating_sub(4), below.saturating_sub(2)))
         }
@@ -272,6 +287,8 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         }
         Overlay::Choices(choices) => choices.paint(&mut painter),
         Overlay::Search(line) => return place(inner, line.paint(&mut painter)),
+        Overlay::Naming(asked) => return place(inner, asked.paint(&mut painter)),
+        Overlay::Saved(chooser) => chooser.paint(&mut painter),
         Overlay::Palette(palette) => {
             return place(inner, palette.paint(&mut painter, &model.setup.keymap));
         }

@@ -11,7 +11,8 @@ pub use find::{Path, hits, paths};
 
 use super::json::{Doc, NodeId, NodeKind, OwnedDoc, push_quoted};
 use super::rows::{Role, Row, View, masked};
-use super::text::{compact, cut};
+use super::text::{beginning, compact, cut};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -162,8 +163,10 @@ impl Outline {
         match doc.parent(id).map(|p| doc.kind(p)) {
             Some(NodeKind::Object) => {
                 let mut key = String::new();
-                push_quoted(&mut key, &doc.key(id));
-                row.push(Role::Path, &cut(&key, (view.width / 2).max(12)));
+                // Of a long key the beginning, and that there is more.
+                let most = (view.width / 2).max(12);
+                push_quoted(&mut key, beginning(&doc.key(id), most * 32));
+                row.push(Role::Path, &cut(&key, most));
                 row.push(Role::Plain, ": ");
             }
             Some(_) => row.push(Role::Dim, &format!("{}: ", doc.position(id))),
@@ -188,10 +191,18 @@ impl Outline {
                 row.push(Role::Plain, crate::domain::Safe::from_untrusted(&text).cut_end(room).as_str());
             }
         } else {
-            let (text, is_masked) = scalar(&doc, id, secret, view);
+            let is_masked = is_hidden(&doc, id, secret, view);
+            let text = if is_masked { Cow::Owned(masked(doc.text(id))) } else { Cow::Borrowed(doc.text(id)) };
             row.push(if is_masked { Role::Masked } else { Role::Plain }, &cut(&text, room));
         }
         row
+    }
+
+    /// A value without children as it may be shown: exactly as stored, or its mask.
+    pub fn scalar(&self, id: NodeId, view: &View) -> Cow<'_, str> {
+        let doc = self.doc();
+        let secret = doc.ancestry(id).iter().any(|step| view.rules.is_secret_key(&doc.key(*step)));
+        if is_hidden(&doc, id, secret, view) { masked(doc.text(id)).into() } else { doc.text(id).into() }
     }
 
     /// A value as it may be shown, secrets masked; exactly as stored where it has none.
@@ -206,12 +217,6 @@ impl Outline {
         compact(&doc, id, &unmasked, false, usize::MAX, &mut plain);
         if whole == plain { doc.text(id).to_owned() } else { whole }
     }
-}
-
-/// A value without children, or its mask and that it is one.
-fn scalar(doc: &Doc<'_>, id: NodeId, secret: bool, view: &View) -> (String, bool) {
-    let text = doc.text(id);
-    if is_hidden(doc, id, secret, view) { (masked(text), true) } else { (text.to_owned(), false) }
 }
 
 /// Whether a value is masked; `secret` says that a key above it is one of a secret.
@@ -395,6 +400,18 @@ mod tests {
         assert_eq!(at("/b"), r#"{"c": 1, "password": ‹masked, 7 characters›}"#);
         assert_eq!(at("/b/password"), "‹masked, 7 characters›");
         assert_eq!(at("/b/c"), "1");
+    }
+
+    #[test]
+    fn of_a_long_text_a_line_is_made_without_the_rest() {
+        let long = "é\u{301}x".repeat(1_000_000);
+        let outline = outline(&format!("{{\"{long}\": 1, \"k\": \"{long}\", \"a\": [\"{long}\"]}}"));
+        let view = View { width: 40, ..View::default() };
+        let lines = shown(&outline, &view);
+        assert_eq!(lines.len(), 4);
+        let bytes: usize = lines.iter().map(String::len).sum();
+        assert!(bytes < 500, "{lines:?}");
+        assert!(lines.iter().any(|l| l.ends_with("…+4.9 MB")), "{lines:?}");
     }
 
     #[test]

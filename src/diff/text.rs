@@ -13,8 +13,10 @@ pub(super) fn shown(doc: &Doc<'_>, id: NodeId, secret: bool, view: &View, room: 
     let text = match doc.string(id) {
         Some(word) if is_word(&word) => word.into_owned(),
         _ => {
+            // Of a scalar the size of the whole is told.
+            let limit = if doc.kind(id).is_container() { room.saturating_mul(4) } else { usize::MAX };
             let mut out = String::new();
-            compact(doc, id, view, false, room.saturating_mul(4), &mut out);
+            compact(doc, id, view, false, limit, &mut out);
             out
         }
     };
@@ -51,7 +53,7 @@ pub(super) fn compact(doc: &Doc<'_>, id: NodeId, view: &View, secret: bool, limi
                 out.push_str(if i > 0 { ", " } else { "" });
                 let key = doc.key(child);
                 if object {
-                    push_quoted(out, &key);
+                    push_quoted(out, beginning(&key, limit.saturating_sub(out.len()).saturating_add(1)));
                     out.push_str(": ");
                 }
                 let secret = secret || (object && view.mask && view.rules.is_secret_key(&key));
@@ -64,14 +66,21 @@ pub(super) fn compact(doc: &Doc<'_>, id: NodeId, view: &View, secret: bool, limi
         {
             out.push_str(&masked(doc.text(id)));
         }
-        _ => out.push_str(doc.text(id)),
+        _ => out.push_str(beginning(doc.text(id), limit.saturating_sub(out.len()).saturating_add(1))),
     }
+}
+
+/// At most so many bytes of a text.
+pub(super) fn beginning(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
 /// The text in at most `columns` columns, with `…+3.2 kB` for the rest.
 pub(super) fn cut(text: &str, columns: usize) -> String {
-    let safe = Safe::from_untrusted(text);
-    if safe.width() <= columns {
+    // A megabyte is not gone through for a line of it: no cluster has so many bytes for a column.
+    let head = beginning(text, columns.saturating_mul(32).saturating_add(64));
+    let safe = Safe::from_untrusted(head);
+    if head.len() == text.len() && safe.width() <= columns {
         return text.to_owned();
     }
     let rest = format!("+{}", size(text.len().saturating_sub(columns)));

@@ -124,6 +124,18 @@ pub fn complete(text: &str, cursor: usize, values: &dyn Fn(Field) -> Vec<String>
     (!texts.is_empty()).then_some(Completion { replaces, texts })
 }
 
+/// The field whose value is being written at `cursor`, and what there is of it, without quotes.
+pub fn value_at(text: &str, cursor: usize) -> Option<(Field, String)> {
+    let head = text.get(..cursor)?;
+    let piece = head.get(piece_start(head)..)?.trim_start_matches(['-', '!']);
+    let mut lexer = Lexer::new(piece);
+    let field = Field::by_name(lexer.name()?.0)?;
+    lexer.operator();
+    let value = piece.get(lexer.position()..)?;
+    let begun = value.get(value.rfind(',').map_or(0, |comma| comma + 1)..)?;
+    Some((field, begun.trim_start_matches('"').replace(r#"\""#, "\"").replace(r"\\", r"\")))
+}
+
 /// Whether `text` goes on from `begun`, in either case, and says more.
 fn continues(text: &str, begun: &str) -> bool {
     let unquoted = text.trim_start_matches('"');
@@ -162,10 +174,16 @@ fn values_of(name: &str, at_hand: &dyn Fn(Field) -> Vec<String>) -> Vec<String> 
         "is" => fixed(&Noted::ALL.map(Noted::name)),
         name => match Field::by_name(name) {
             Some(field) if field.kind() == Kind::Word => fixed(&field.words()),
-            Some(field) => at_hand(field).iter().map(|value| scalar(value)).collect(),
+            Some(field) => at_hand(field).iter().map(|value| written(field, value)).collect(),
             None => Vec::new(),
         },
     }
+}
+
+/// A value as it is typed. Of resources, `TYPE/` stands for all of a type.
+fn written(field: Field, value: &str) -> String {
+    let all_of_type = field == Field::Resource && value.ends_with('/');
+    scalar(value) + if all_of_type { "*" } else { "" }
 }
 
 #[cfg(test)]
@@ -176,6 +194,7 @@ mod tests {
     fn at_hand(field: Field) -> Vec<String> {
         match field {
             Field::Actor => ["user-17", "eve@corp.example", "user 1"].map(ToOwned::to_owned).to_vec(),
+            Field::Resource => ["trace/", "tra ce/"].map(ToOwned::to_owned).to_vec(),
             _ => Vec::new(),
         }
     }
@@ -198,10 +217,22 @@ mod tests {
         assert_eq!(offered("ACTOR:us|"), "us <- user-17 \"user 1\"");
         assert_eq!(offered("actor:\"user |"), "\"user  <- \"user 1\"");
         assert_eq!(offered("since:-7|"), "-7 <- -7d -7d@d");
+        assert_eq!(offered("res:tr|"), "tr <- trace/* \"tra ce/\"*");
         assert_eq!(offered("integrity:b|"), "b <- broken");
         assert_eq!(offered("al|"), "al <- all-time");
         for nothing in ["|", "sev:info |", "sev:info|", "new.role:a|", "xyzzy|"] {
             assert_eq!(offered(nothing), "nothing", "{nothing}");
+        }
+    }
+
+    #[test]
+    fn the_value_under_the_cursor_is_known_without_its_quotes() {
+        let at = |text: &str| value_at(text, text.len());
+        assert_eq!(at("sev:info -actor:us"), Some((Field::Actor, "us".to_owned())));
+        assert_eq!(at("(type:a,\"b c"), Some((Field::EventType, "b c".to_owned())));
+        assert_eq!(at("res:"), Some((Field::Resource, String::new())));
+        for none in ["", "word", "new.role:a", "xyzzy:a", "actor:a "] {
+            assert_eq!(at(none), None, "{none}");
         }
     }
 

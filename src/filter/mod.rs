@@ -20,7 +20,7 @@ mod tests;
 mod value;
 mod when;
 
-pub use assist::{Completion, TokenKind, complete, tokens};
+pub use assist::{Completion, TokenKind, complete, tokens, value_at};
 pub use ast::{
     Around, Center, Change, Comparison, Expr, Filter, Match, Matcher, ReadList, Regex, Side, StateMatch,
     Test, Words,

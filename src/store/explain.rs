@@ -5,7 +5,7 @@ use super::capabilities::{Capabilities, Ties};
 use super::filter_sql::Vector;
 use super::page_sql::{Bound, Statements};
 use super::row::ROW_COLUMNS;
-use super::search::windows;
+use super::search::{Engine, windows};
 use super::timeline::{self, Query, Seek};
 use super::{ReadDb, StoreError, walk};
 use serde::{Deserialize, Serialize};
@@ -243,8 +243,18 @@ pub async fn page(
             statements.push(explain(db, &shape, &Bound::Open, missing as usize, cancel).await?);
         }
     }
-    let findings = findings(&capabilities, way, &meant, &statements);
+    let mut findings = findings(&capabilities, way, &meant, &statements);
+    if !query.filter.words().is_empty() {
+        let engine = Engine::of(&capabilities);
+        let text = format!("words are answered by {}; not seen: {}", engine.name(), engine.blind_to());
+        findings.push(Finding { weight: Weight::Note, text });
+    }
     Ok(Explanation { way, meant, statements, findings, partitions: capabilities.partitions })
+}
+
+/// Events that the first piece of a walk is explained for.
+pub(super) fn first_piece(db: &ReadDb) -> usize {
+    walk::first_of(db.settings().walk)
 }
 
 /// What EXPLAIN says about one statement.

@@ -10,6 +10,7 @@ pub mod answers;
 pub mod bounds;
 pub mod cache;
 pub mod capabilities;
+pub mod cost;
 pub mod cursor;
 pub mod databases;
 mod db;
@@ -30,6 +31,7 @@ pub mod search;
 pub mod states;
 pub mod summary;
 pub mod timeline;
+pub mod values;
 mod walk;
 pub mod writer;
 

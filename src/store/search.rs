@@ -7,6 +7,7 @@
 
 mod index;
 pub(super) mod windows;
+pub mod words;
 
 use super::access::Access;
 use super::capabilities::{Capabilities, TextSearch};

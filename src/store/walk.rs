@@ -137,7 +137,8 @@ pub(super) fn statement(
     }
 }
 
-fn first_of(step: u32) -> usize {
+/// Events of the first piece.
+pub(super) fn first_of(step: u32) -> usize {
     (step / FIRST).max(1) as usize
 }
 

@@ -50,10 +50,8 @@ impl Watch {
     /// The process that looks for events.
     async fn at_work(&mut self) -> i32 {
         loop {
-            let found = self.sessions().await.into_iter();
-            if let Some((pid, ..)) =
-                found.filter(|(_, busy, query)| *busy && query.contains("new_state")).next()
-            {
+            let mut found = self.sessions().await.into_iter();
+            if let Some((pid, ..)) = found.find(|(_, busy, query)| *busy && query.contains("new_state")) {
                 return pid;
             }
             tokio::task::yield_now().await;

@@ -110,6 +110,24 @@ async fn an_index_on_an_expression_finds_what_it_holds_newest_first_and_says_wha
 }
 
 #[tokio::test]
+async fn our_index_finds_identifiers_by_their_parts_and_what_only_stood_in_a_state_before() {
+    let test = filled(Shape::Ours, 4_000).await;
+    let db = reader(&test.options).await;
+    let found = async |filter: &str| walked(&db, &query("o-1", filter), 100, false).await.len();
+    assert_eq!(found("rotate").await, 10, "events of the type api_key.rotate");
+    assert_eq!(found("rotate type:api_key.rotate").await, 10);
+    assert_eq!(found("api_key.rotate").await, 10);
+    assert_eq!((found("rotat").await, found("rotat*").await), (0, 10));
+    assert_eq!(found("buried").await, 2_000, "in the states before only");
+    assert_eq!(found("buried rare").await, 3);
+    let page = explain::page(&db, &query("o-1", "rotate"), &Seek::Newest, 100, true, &never()).await.unwrap();
+    assert_eq!((page.way, page.meant.as_slice()), (Way::Lookup, &["idx_audit_search".to_owned()][..]));
+    assert!(page.findings.iter().any(|finding| finding.text.contains("search_vector; not seen: ")));
+    db.close().await;
+    test.drop_now().await;
+}
+
+#[tokio::test]
 async fn behind_the_newest_events_the_index_is_asked() {
     for shape in [Shape::Seed, Shape::SeedByMonth] {
         let test = filled(shape, 60_000).await;

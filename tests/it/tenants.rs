@@ -5,13 +5,14 @@ use crate::timeline::{never, reader, scope};
 
 use agenttrace::chain::links::parse_hash;
 use agenttrace::domain::{EventKey, OrgScope, TimeRange, Timestamp};
-use agenttrace::filter::Filter;
+use agenttrace::filter::{Field, Filter};
 use agenttrace::store::cache::Freshness;
 use agenttrace::store::history::{self, Resource};
 use agenttrace::store::scan::{self, Request, Scanned, Sink, Unreadable};
+use agenttrace::store::search::words;
 use agenttrace::store::summary::By;
 use agenttrace::store::timeline::{Count, Pace, Query, Seek};
-use agenttrace::store::{ReadDb, answers, bounds, explain, links, states, summary, timeline};
+use agenttrace::store::{ReadDb, answers, bounds, cost, explain, links, states, summary, timeline, values};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
@@ -21,11 +22,12 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 37] = [
+const READING: [&str; 40] = [
     "answers.rs count",
     "answers.rs groups",
     "answers.rs histogram",
     "bounds.rs freeze",
+    "cost.rs guess",
     "explain.rs page",
     "history.rs access",
     "history.rs events",
@@ -47,6 +49,7 @@ const READING: [&str; 37] = [
     "scan/mod.rs sample",
     "scan/mod.rs with_snapshot",
     "scan/read.rs read",
+    "search/words.rs sample",
     "states.rs of",
     "summary.rs groups",
     "timeline.rs count",
@@ -56,6 +59,7 @@ const READING: [&str; 37] = [
     "timeline.rs page",
     "timeline.rs page_at",
     "timeline.rs page_with_states",
+    "values.rs of",
     // These speak of the table and of all organisations, as is their purpose.
     "links.rs are_quick",
     "capabilities.rs capabilities",
@@ -203,6 +207,7 @@ async fn pages(db: &ReadDb, shape: Shape) {
         let counted = timeline::count(db, &query, Duration::from_secs(20), &never()).await.unwrap();
         assert_eq!(counted, Count::Exact(all as u64), "{shape:?} {filter}");
         timeline::estimate(db, &query, &never()).await.unwrap();
+        own("cost", &cost::guess(db, &query, &never()).await.unwrap());
         for by in [&[By::Day, By::Category][..], &[By::Actor], &[By::Resource]] {
             let summary = summary::groups(db, &query, by, false, 99, &never()).await.unwrap();
             assert_eq!(summary.events, all as u64, "{shape:?} {filter} {by:?}");
@@ -264,6 +269,28 @@ async fn single_events(db: &ReadDb, shape: Shape) {
     let bytes =
         async |scope: &OrgScope| history::stored_bytes(db, scope, &resource, &last, 9999, &never()).await;
     assert!(bytes(&own_scope).await.unwrap() < bytes(&scope("other")).await.unwrap());
+    for field in Field::all() {
+        for begun in ["", "user", "s", "trace/"] {
+            let found = values::of(db, &own_scope, field, begun, &never()).await.unwrap();
+            own("values", &found);
+            // Both have the same sessions and requests, but the other one has more of them.
+            let more = |value: &String| ["s-4", "req-8", "req-9"].contains(&value.as_str());
+            assert!(!found.iter().any(more), "{shape:?} {field:?} {begun}: {found:?}");
+            let first = match (shape, field, begun) {
+                (Shape::Bare, ..) => None,
+                (_, Field::Actor | Field::ActorId, "" | "user") => Some("user-0"),
+                (_, Field::EventType, _) => Some("login.failed"),
+                (_, Field::Resource, "") => Some("trace/"),
+                (_, Field::Resource, "trace/") => Some("trace/tr-1"),
+                _ => continue,
+            };
+            assert_eq!(found.first().map(String::as_str), first, "{shape:?} {field:?} {begun}");
+        }
+    }
+    // All words of both are the same: what tells them apart is how many events have them.
+    let sampled = words::sample(db, &own_scope, 9999, &never()).await.unwrap();
+    assert!(sampled.words.iter().all(|(_, events)| *events <= 40), "{sampled:?}");
+    assert_eq!(sampled.events, 40);
     let now = Timestamp::from_micros(1_790_000_000_000_000);
     let day = Duration::from_secs(86_400);
     let frozen = bounds::freeze(db, &own_scope, &Filter::default(), now, day, &never()).await.unwrap();

@@ -67,7 +67,7 @@ pub(super) async fn measure(
 
 /// Milliseconds until the server's processes are idle, and until the program has the answer; `None` when the walk was
 /// over, or between two statements, by then.
-async fn stop_after(
+pub(super) async fn stop_after(
     db: &ReadDb,
     watcher: &ReadDb,
     query: &Query,

@@ -1,6 +1,7 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
 mod cancel;
+mod search;
 mod states;
 mod verify;
 
@@ -16,7 +17,7 @@ use std::io::Write;
 
 const HELP: &str = "\
 Only reads. A trail to measure with: agenttrace demo --database bench --events 1000000 --no-console, \
-then agenttrace bench --profile verify --database bench --org acme.
+then agenttrace bench --profile verify --database bench --org acme. The words to search for are found in the data.
 
 A measure over its bar is exit 1. Build with --release; keep the machine quiet.";
 
@@ -28,7 +29,7 @@ pub struct BenchArgs {
     // The same id as the global option, which it stands for in this command; so it must give the same type.
     #[arg(long, required = true, value_parser = profile_parser())]
     pub profile: Option<String>,
-    /// Interleaved pairs of runs; the median counts
+    /// Interleaved pairs of runs; the median counts. A search is measured four times for each
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub pairs: u32,
     /// Readers of a verification
@@ -41,6 +42,8 @@ pub struct BenchArgs {
 enum Profile {
     /// Verification against reading the same rows and dropping them.
     Verify,
+    /// The newest 100 events with a rare, a medium and a common word, and how fast a search can be stopped.
+    Search,
     /// A filter that no index serves, stopped half-way.
     Cancel,
     /// Large states compared, blamed, kept; needs no database.
@@ -99,6 +102,15 @@ impl Measure {
         } else {
             at(middle)
         };
+        let spread = (at(0), at(values.len().saturating_sub(1)));
+        Self { spread: Some(spread), ..Self::new(name, value, unit) }
+    }
+
+    /// The value that 95 of 100 do not go beyond, with least and greatest.
+    fn p95(name: &'static str, unit: &'static str, mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let value = at((values.len() * 95).div_ceil(100).saturating_sub(1));
         let spread = (at(0), at(values.len().saturating_sub(1)));
         Self { spread: Some(spread), ..Self::new(name, value, unit) }
     }
@@ -162,13 +174,13 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     let measured = match profile {
         Profile::Diff => states::diff(args.pairs)?,
         Profile::Ui => states::ui(args.pairs)?,
-        Profile::Verify | Profile::Cancel => {
+        Profile::Verify | Profile::Cancel | Profile::Search => {
             let reader = context.reader().await?;
             let scope = context.scope(&reader).await?;
-            if profile == Profile::Verify {
-                Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?
-            } else {
-                Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?
+            match profile {
+                Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
+                Profile::Search => Box::pin(search::measure(&context, &args, &reader.db, &scope)).await?,
+                _ => Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?,
             }
         }
     };
@@ -208,6 +220,9 @@ mod tests {
         assert!((even.value - 2.5).abs() < 1e-9);
         assert!(odd.clone().at_least(2.1).is_missed() && !odd.clone().at_least(2.0).is_missed());
         assert!(odd.clone().at_most(1.9).is_missed() && !odd.at_most(2.0).is_missed());
+        let hundred = Measure::p95("m", "ms", (1..=100).rev().map(f64::from).collect());
+        assert!((hundred.value - 95.0).abs() < 1e-9 && hundred.spread == Some((1.0, 100.0)));
+        assert!(Measure::p95("m", "ms", Vec::new()).value.is_nan());
         assert!(!Measure::new("unknown", f64::NAN, "MB").at_most(64.0).is_missed());
     }
 }

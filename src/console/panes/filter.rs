@@ -1,14 +1,17 @@
 //! The filter line: what the view shows, and the editor for it.
 
+use super::advice::Advice;
+use crate::case::saved::Saved;
 use crate::config::Span;
 use crate::console::editor::Editor;
 use crate::console::paint::Painter;
 use crate::console::theme::Role;
 use crate::domain::{Safe, TimeRange, Timestamp};
-use crate::filter::{Completion, Field, Filter, FilterError, TokenKind, complete, tokens};
+use crate::filter::{Completion, Field, Filter, FilterError, TokenKind, complete, tokens, value_at};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 /// Greatest number of earlier filters that are remembered.
 const REMEMBERED: usize = 200;
@@ -21,6 +24,8 @@ pub(crate) type List = Result<String, String>;
 pub(crate) struct FilterLine {
     editing: Option<Editing>,
     history: Vec<String>,
+    /// The filters that have a name.
+    pub(crate) saved: Vec<Saved>,
 }
 
 #[derive(Debug)]
@@ -35,6 +40,7 @@ struct Editing {
     recalled: Option<(usize, String)>,
     /// What the piece under the cursor was completed to.
     completed: Option<Completed>,
+    advice: Advice,
 }
 
 /// A completion, and which of its texts stands in the line.
@@ -63,6 +69,7 @@ impl Editing {
             unread: BTreeSet::new(),
             recalled: None,
             completed: None,
+            advice: Advice::default(),
         };
         editing.parse();
         editing
@@ -150,16 +157,65 @@ impl FilterLine {
         }
     }
 
+    /// Takes the filters that are kept.
+    pub(crate) fn take_recent(&mut self, recent: Vec<String>) {
+        self.history = recent;
+    }
+
+    /// The text being edited.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.editing.as_ref().map(|editing| editing.editor.text())
+    }
+
+    /// What the text being edited means, if it means something.
+    pub(crate) fn meaning(&self) -> Option<&Filter> {
+        self.editing.as_ref()?.parsed.as_ref().ok()
+    }
+
+    /// The field whose value is being typed, and what there is of it, where its values are not known yet.
+    pub(crate) fn wanted_values(&self) -> Option<(Field, String)> {
+        let editing = self.editing.as_ref()?;
+        let (field, begun) = value_at(editing.editor.text(), editing.editor.cursor())?;
+        (!editing.advice.knows(field, &begun)).then_some((field, begun))
+    }
+
+    /// What the database has said about the text being edited.
+    pub(crate) fn advice(&mut self) -> Option<&mut Advice> {
+        self.editing.as_mut().map(|editing| &mut editing.advice)
+    }
+
+    /// When the database is to be asked about the text.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.editing.as_ref()?.advice.due()
+    }
+
+    /// Takes note of the text being edited, at this time. Whether what is being worked out for another text is not
+    /// wanted any more.
+    pub(crate) fn follow(&mut self, clock: Duration) -> bool {
+        match &mut self.editing {
+            Some(editing) => editing.advice.follow(editing.editor.text(), clock),
+            None => true,
+        }
+    }
+
     /// Completes the piece under the cursor, or goes to the next (`back`: the previous) text it can become.
-    pub(crate) fn complete(&mut self, back: bool, values: &dyn Fn(Field) -> Vec<String>) {
+    pub(crate) fn complete(&mut self, back: bool, at_hand: &dyn Fn(Field) -> Vec<String>) {
         let Some(editing) = &mut self.editing else { return };
+        // What is on the screen comes first: it is what one is looking at.
+        let values = |field| {
+            let mut values = at_hand(field);
+            let more = editing.advice.values(field).iter().filter(|value| !values.contains(value));
+            let more: Vec<String> = more.cloned().collect();
+            values.extend(more);
+            values
+        };
         match &mut editing.completed {
             Some(completed) if completed.texts.len() > 1 => {
                 let step = if back { completed.texts.len() - 1 } else { 1 };
                 completed.at = (completed.at + step) % completed.texts.len();
             }
             _ => {
-                let found = complete(editing.editor.text(), editing.editor.cursor(), values);
+                let found = complete(editing.editor.text(), editing.editor.cursor(), &values);
                 let Some(Completion { replaces, texts }) = found else { return };
                 editing.completed = Some(Completed { texts, at: 0, place: replaces });
             }
@@ -205,7 +261,7 @@ impl FilterLine {
 
     /// Lines it takes.
     pub(crate) fn height(&self) -> u16 {
-        if self.is_editing() { 3 } else { 1 }
+        if self.is_editing() { 4 } else { 1 }
     }
 
     /// Draws it; returns the place of the cursor while editing.
@@ -260,6 +316,9 @@ impl FilterLine {
                     painter.put_wrapped(1, 1, &words, Role::Muted);
                 }
             }
+        }
+        if let Some(price) = &editing.advice.price {
+            painter.put(1, 3, &price.cut_end(room), Role::Label);
         }
         Some((cursor, 0))
     }

@@ -13,9 +13,27 @@ fn actions(model: &Model) -> Vec<Action> {
     match model.context() {
         Context::Confirm => return vec![A::Yes, A::No],
         Context::Editor if model.overlay.is_some() => return vec![A::Submit, A::Leave, A::Clear],
-        Context::Editor => return vec![A::Submit, A::Leave, A::Clear, A::HistoryBack],
+        Context::Editor => {
+            return vec![
+                A::Submit,
+                A::Leave,
+                A::Complete,
+                A::HistoryBack,
+                A::SaveFilter,
+                A::SavedFilters,
+                A::Clear,
+            ];
+        }
         Context::Copy => {
-            return vec![A::CopyRow, A::CopyValue, A::CopyState, A::CopyPath, A::CopyCommand, A::CopyJson];
+            return vec![
+                A::CopyRow,
+                A::CopyValue,
+                A::CopyState,
+                A::CopyPath,
+                A::CopyCommand,
+                A::CopyListing,
+                A::CopyJson,
+            ];
         }
         Context::Tree => {
             let mut hints =

@@ -1,5 +1,6 @@
 //! The parts of the screen: each has its small state, and draws itself from it.
 
+pub(crate) mod advice;
 pub(crate) mod change;
 pub(crate) mod choices;
 pub(crate) mod copy;
@@ -12,6 +13,7 @@ pub(crate) mod help;
 pub(crate) mod integrity;
 pub(crate) mod organizations;
 pub(crate) mod palette;
+pub(crate) mod saved;
 pub(crate) mod search;
 pub(crate) mod seek;
 pub(crate) mod sheet;

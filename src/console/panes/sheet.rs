@@ -18,6 +18,15 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
+    /// The command that says the same.
+    pub(crate) const fn command(self) -> &'static str {
+        match self {
+            Self::Plan => "explain",
+            Self::Histogram => "histogram",
+            Self::Summary => "summary",
+        }
+    }
+
     /// The title.
     pub(crate) const fn title(self) -> &'static str {
         match self {
@@ -47,9 +56,9 @@ impl Sheet {
         Self { subject, lines: None, since: None, failed: false, top: 0 }
     }
 
-    /// Takes the lines.
-    pub(crate) fn fill(&mut self, answer: Answer<Vec<Safe>>) {
-        self.lines = Some(answer.value);
+    pub(crate) fn fill(&mut self, answer: Answer<Vec<Safe>>, command: Option<&str>) {
+        let command = command.map(|command| [Safe::from_untrusted(command), Safe::default()]);
+        self.lines = Some(command.into_iter().flatten().chain(answer.value).collect());
         self.since = answer.since;
     }
 

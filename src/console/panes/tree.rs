@@ -262,11 +262,8 @@ impl TreePane {
         if outline.doc().child_count(at) > 0 {
             return Vec::new();
         }
-        let text = outline.shown(at, &self.view);
-        let mut end = text.len().min(IN_FULL);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
+        let text = outline.scalar(at, &self.view);
+        let end = text.floor_char_boundary(IN_FULL);
         let mut lines = wrap(&Safe::from_untrusted(&text[..end]), self.view.width.max(8));
         let most = (self.height / 2).max(1);
         if lines.len() > most || end < text.len() {

@@ -74,21 +74,27 @@ fn push_split(sql: &mut QueryBuilder<Postgres>, text: &str) {
     sql.push(')');
 }
 
+/// The words of an event, as an expression of type `tsvector`.
+pub(crate) fn push_vector(sql: &mut QueryBuilder<Postgres>, vector: &Vector) {
+    match vector {
+        Vector::Stored => {
+            sql.push("search_vector");
+        }
+        Vector::Computed => push_computed(sql),
+        Vector::Indexed(index) => {
+            sql.push(&index.expression);
+        }
+    }
+}
+
 /// The words follow one another in the event, whatever separates them.
 pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, setting: Setting<'_>) {
     sql.push('(');
+    push_vector(sql, setting.vector);
+    sql.push(" @@ ");
     match setting.vector {
-        Vector::Stored => {
-            sql.push("search_vector @@ ");
-            query(sql, words);
-        }
-        Vector::Computed => {
-            push_computed(sql);
-            sql.push(" @@ ");
-            query(sql, words);
-        }
+        Vector::Stored | Vector::Computed => query(sql, words),
         Vector::Indexed(index) => {
-            sql.push(&index.expression).push(" @@ ");
             query_in(sql, &index.configuration, words.text.clone(), words.prefix);
             if let Some(categories) = &index.categories {
                 push_types(sql, words, categories, setting.organization);

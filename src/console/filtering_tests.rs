@@ -1,0 +1,103 @@
+use super::*;
+use crate::case::saved::Saved;
+use crate::console::fixtures::Desk;
+use crate::console::msg::Output;
+use crate::console::shelf::Shelf;
+use crate::filter::Field;
+use crate::store::cost::Cost;
+use crate::store::explain::Way;
+use crate::store::timeline::Count;
+use crossterm::event::KeyCode;
+use std::time::Duration;
+
+fn cost() -> Cost {
+    Cost {
+        events: Count::Estimate(12),
+        way: Way::Walk,
+        indexes: Vec::new(),
+        looked_at: Some(1_204_000),
+        units: 1.0,
+        cheaper: vec!["type:"],
+    }
+}
+
+fn price(desk: &mut Desk) -> Option<String> {
+    desk.model.filter.advice().and_then(|advice| advice.price.as_ref()).map(ToString::to_string)
+}
+
+#[test]
+fn what_is_typed_is_priced_when_typing_rests_and_what_is_superseded_is_cancelled() {
+    let mut desk = Desk::with_events(10);
+    desk.keys("f").keys("ua~curl");
+    assert!(!desk.begins(Slot::Price), "not while typing");
+    desk.wait(400);
+    let (ticket, work) = desk.begun(Slot::Price);
+    assert!(matches!(work, Work::Price(ask) if ask.filter.canonical() == "ua~curl"), "{:?}", desk.effects);
+    // Another letter: the server is told to stop, and the answer comes too late.
+    desk.keys("/");
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Price)), "{:?}", desk.effects);
+    desk.end(
+        ticket,
+        crate::console::msg::Outcome::Done(Output::Priced(Box::new(cost()), Duration::from_secs(4))),
+    );
+    assert_eq!(price(&mut desk), None);
+    desk.wait(400);
+    desk.finish(Slot::Price, Output::Priced(Box::new(cost()), Duration::from_secs(4)));
+    let wanted = "~12 events · scan of ~1 204 000 · ~4 s · cheaper: add type:";
+    assert_eq!(price(&mut desk).as_deref(), Some(wanted));
+    // Enter does not wait for anything, and leaves nothing behind.
+    desk.keys("x").wait(400);
+    assert!(desk.begins(Slot::Price));
+    desk.key(KeyCode::Enter);
+    assert!(desk.begins(Slot::View) && desk.effects.contains(&Effect::Cancel(Slot::Price)));
+}
+
+#[test]
+fn values_come_from_the_database_when_there_are_none_on_the_screen() {
+    let mut desk = Desk::with_events(3);
+    desk.keys("f").keys("actor:zoe");
+    desk.key(KeyCode::Tab);
+    let (_, work) = desk.begun(Slot::Values);
+    assert!(matches!(work, Work::Values(_, Field::Actor, begun) if begun == "zoe"));
+    let values = ["zoe o'neill", "zoe-2"].map(ToOwned::to_owned).to_vec();
+    desk.finish(Slot::Values, Output::Values(Field::Actor, "zoe".to_owned(), values));
+    assert_eq!(desk.model.filter.text(), Some("actor:\"zoe o'neill\""));
+    desk.key(KeyCode::Tab);
+    assert_eq!(desk.model.filter.text(), Some("actor:zoe-2"));
+    // Values that come late do not change what has been typed since.
+    desk.keys(" proj:q");
+    desk.key(KeyCode::Tab);
+    let (ticket, _) = desk.begun(Slot::Values);
+    desk.keys("x");
+    let late = Output::Values(Field::ProjectId, "q".to_owned(), vec!["q-1".to_owned()]);
+    desk.end(ticket, crate::console::msg::Outcome::Done(late));
+    assert_eq!(desk.model.filter.text(), Some("actor:zoe-2 proj:qx"));
+}
+
+#[test]
+fn filters_are_saved_chosen_forgotten_and_remembered() {
+    let mut desk = Desk::with_events(3);
+    let saved = |name: &str, filter: &str| Saved::new(name, filter).unwrap();
+    desk.keys("f").keys("sev:critical").control('s');
+    desk.keys("a b").key(KeyCode::Enter);
+    assert!(matches!(desk.model.overlay, Some(Overlay::Naming(_))), "that is no name");
+    desk.control('u').keys("mine").key(KeyCode::Enter);
+    let (_, work) = desk.begun(Slot::Shelf);
+    let organization = desk.model.organization().cloned().unwrap();
+    let kept = Work::Shelf(organization.clone(), Shelving::Save(saved("mine", "sev:critical")));
+    assert_eq!(work, kept);
+    let shelf = Shelf { recent: vec!["type:old".to_owned()], saved: vec![saved("mine", "sev:critical")] };
+    desk.finish(Slot::Shelf, Output::Shelf(shelf));
+    assert_eq!(desk.model.filter.text(), Some("sev:critical"), "the line is still being edited");
+    // From the session before.
+    desk.control('r');
+    assert_eq!(desk.model.filter.text(), Some("type:old"));
+    desk.control('u').control('o').key(KeyCode::Enter);
+    assert_eq!(desk.model.filter.text(), Some("sev:critical"));
+    desk.key(KeyCode::Enter);
+    let (_, work) = desk.begun(Slot::Shelf);
+    assert_eq!(work, Work::Shelf(organization.clone(), Shelving::Ran("sev:critical".to_owned())));
+    desk.keys("f").control('o').keys("x");
+    let (_, work) = desk.begun(Slot::Shelf);
+    assert_eq!(work, Work::Shelf(organization, Shelving::Forget("mine".to_owned())));
+}
