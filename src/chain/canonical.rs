@@ -5,6 +5,8 @@
 //! once more in their order, from the outside to the inside, so that no byte is moved more than once whatever the
 //! depth. No recursion, no tree, no floats; the buffers are kept for the next text.
 
+mod verbatim;
+
 use super::{number, text};
 
 /// How much is accepted.
@@ -152,6 +154,35 @@ impl Canonicaliser {
         self.sorted.clear();
         self.unsorted.clear();
         self.keys.clear();
+        if self.append_verbatim(json, out) {
+            return Ok(());
+        }
+        self.append_spelled(json, out)
+    }
+
+    /// As [`Self::append`] for texts of which nothing has to be changed but the order of keys: most of what `jsonb` gives
+    /// back. False when that is not so; `out` is then as before.
+    fn append_verbatim(&mut self, json: &[u8], out: &mut Vec<u8>) -> bool {
+        if json.len() > self.limits.bytes || self.limits.digits < verbatim::DIGITS {
+            return false;
+        }
+        if !verbatim::scan(json, self) {
+            return false;
+        }
+        if self.unsorted.is_empty() {
+            out.extend_from_slice(json);
+        } else {
+            self.rearrange(json, out);
+        }
+        true
+    }
+
+    /// [`Self::append`] for all other texts.
+    fn append_spelled(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
+        self.frames.clear();
+        self.open.clear();
+        self.sorted.clear();
+        self.unsorted.clear();
         let base = out.len();
         let mut pass = Pass { input: json, at: 0, base, out, work: self };
         let result = pass.document();
@@ -161,18 +192,67 @@ impl Canonicaliser {
             return Err(JsonError { reason, at });
         }
         if !self.unsorted.is_empty() {
-            self.write_again(base, out);
+            let mut draft = std::mem::take(&mut self.draft);
+            draft.clear();
+            draft.extend_from_slice(out.get(base..).unwrap_or_default());
+            out.truncate(base);
+            self.rearrange(&draft, out);
+            self.draft = draft;
         }
         Ok(())
     }
 
-    /// Writes `out[base..]` again with the members of all objects in key order.
-    fn write_again(&mut self, base: usize, out: &mut Vec<u8>) {
-        let Self { unsorted, sorted, draft, tasks, .. } = self;
+    /// A member of the innermost object begins: its key, and where that stands in the draft.
+    fn begin_member(&mut self, input: &[u8], key: Key, start: usize) {
+        let member = Member { prefix: prefix(key_bytes(input, &self.keys, key)), key, start, end: start };
+        let Some(frame) = self.frames.last_mut() else { return };
+        let previous = self.open.last().filter(|_| self.open.len() > frame.first);
+        if previous.is_some_and(|previous| compare(input, &self.keys, previous, &member).is_ge()) {
+            frame.in_order = false;
+        }
+        self.open.push(member);
+    }
+
+    /// Notes where the member that was read last ends.
+    fn end_member(&mut self, object: bool, end: usize) {
+        if object && let Some(member) = self.open.last_mut() {
+            member.end = end;
+        }
+    }
+
+    /// Forgets the members of the innermost object, which ends before `end`, or keeps them in order when it must be
+    /// written again.
+    fn close_object(&mut self, input: &[u8], end: usize) {
+        let Self { frames, open, sorted, unsorted, keys, .. } = self;
+        let Some(frame) = frames.pop() else { return };
+        if frame.in_order {
+            open.truncate(frame.first);
+            return;
+        }
+        let from = sorted.len();
+        sorted.extend(open.drain(frame.first..));
+        let Some(members) = sorted.get_mut(from..) else { return };
+        // Stable: of equal keys the last in the input stays last, and that one counts.
+        members.sort_by(|a, b| compare(input, keys, a, b));
+        let mut kept = from;
+        for i in from..sorted.len() {
+            let superseded = match (sorted.get(i), sorted.get(i + 1)) {
+                (Some(a), Some(b)) => compare(input, keys, a, b).is_eq(),
+                _ => false,
+            };
+            if !superseded {
+                sorted.swap(kept, i);
+                kept += 1;
+            }
+        }
+        sorted.truncate(kept);
+        unsorted.push(Unsorted { start: frame.start, end, members: (from, kept) });
+    }
+
+    /// Writes a draft with the members of all objects in key order.
+    fn rearrange(&mut self, draft: &[u8], out: &mut Vec<u8>) {
+        let Self { unsorted, sorted, tasks, .. } = self;
         unsorted.sort_unstable_by_key(|object| object.start);
-        draft.clear();
-        draft.extend_from_slice(out.get(base..).unwrap_or_default());
-        out.truncate(base);
         tasks.clear();
         tasks.push(Task::Span { start: 0, end: draft.len() });
         while let Some(task) = tasks.pop() {
@@ -262,7 +342,8 @@ impl Pass<'_> {
             match self.peek() {
                 Some(b',') => {
                     self.at += 1;
-                    self.end_member(object);
+                    let end = self.out.len() - self.base;
+                    self.work.end_member(object, end);
                     self.out.extend_from_slice(b", ");
                     if object {
                         self.skip_blanks();
@@ -272,9 +353,10 @@ impl Pass<'_> {
                 }
                 Some(b'}') if object => {
                     self.at += 1;
-                    self.end_member(true);
+                    let end = self.out.len() - self.base;
+                    self.work.end_member(true, end);
                     self.out.push(b'}');
-                    self.close_object();
+                    self.work.close_object(self.input, end + 1);
                 }
                 Some(b']') if !object => {
                     self.at += 1;
@@ -327,57 +409,8 @@ impl Pass<'_> {
         }
         self.at += 1;
         self.out.extend_from_slice(b": ");
-        let member = Member { prefix: prefix(self.key_bytes(key)), key, start, end: start };
-        let first = self.work.frames.last().map_or(0, |frame| frame.first);
-        let previous = self.work.open.last().filter(|_| self.work.open.len() > first);
-        if previous.is_some_and(|previous| compare(self.input, &self.work.keys, previous, &member).is_ge())
-            && let Some(frame) = self.work.frames.last_mut()
-        {
-            frame.in_order = false;
-        }
-        self.work.open.push(member);
+        self.work.begin_member(self.input, key, start);
         Ok(())
-    }
-
-    fn key_bytes(&self, key: Key) -> &[u8] {
-        key_bytes(self.input, &self.work.keys, key)
-    }
-
-    /// Notes where the member that was read last ends.
-    fn end_member(&mut self, object: bool) {
-        let end = self.out.len() - self.base;
-        if object && let Some(member) = self.work.open.last_mut() {
-            member.end = end;
-        }
-    }
-
-    /// Forgets the members of the innermost object, or keeps them in order when it must be written again.
-    fn close_object(&mut self) {
-        let Canonicaliser { frames, open, sorted, unsorted, keys, .. } = &mut *self.work;
-        let Some(frame) = frames.pop() else { return };
-        if frame.in_order {
-            open.truncate(frame.first);
-            return;
-        }
-        let from = sorted.len();
-        sorted.extend(open.drain(frame.first..));
-        let Some(members) = sorted.get_mut(from..) else { return };
-        // Stable: of equal keys the last in the input stays last, and that one counts.
-        members.sort_by(|a, b| compare(self.input, keys, a, b));
-        let mut kept = from;
-        for i in from..sorted.len() {
-            let superseded = match (sorted.get(i), sorted.get(i + 1)) {
-                (Some(a), Some(b)) => compare(self.input, keys, a, b).is_eq(),
-                _ => false,
-            };
-            if !superseded {
-                sorted.swap(kept, i);
-                kept += 1;
-            }
-        }
-        sorted.truncate(kept);
-        let end = self.out.len() - self.base;
-        unsorted.push(Unsorted { start: frame.start, end, members: (from, kept) });
     }
 
     /// Reads a string and writes it. True when it had escapes.

@@ -77,7 +77,7 @@ impl Shape {
     }
 
     /// Makes the table of this shape in an empty database.
-    async fn fill_in(self, test: &TestDatabase) {
+    pub(crate) async fn fill_in(self, test: &TestDatabase) {
         if self == Self::Ours {
             let db = WriteDb::connect(test.options.clone()).await.unwrap();
             schema::migrate(&db).await.unwrap();

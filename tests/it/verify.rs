@@ -1,5 +1,6 @@
 //! Verification of trails whose truth is known: exactly what is there is found, and nothing else.
 
+use crate::shapes::Shape;
 use crate::support::{self, Home, TestDatabase};
 use agenttrace::chain::{Judge, Row, Scheme, to_hex};
 use agenttrace::domain::{
@@ -403,6 +404,29 @@ async fn each_kind_of_damage_is_named_exactly(count: usize, layout: Layout) {
     }
     let links = verify(&db, &Request { links_only: true, ..request("big", 2) }).await;
     assert_eq!((links.verdict, links.findings.len(), links.verified()), (Verdict::Anomalous, 4, 0));
+    if layout == Layout::Plain {
+        // The same rows in the table of the original database guide, without anything of ours.
+        let ours = verify(&db, &request("big", 1)).await;
+        damage(&database, &["CREATE SCHEMA kept", "ALTER TABLE audit_events SET SCHEMA kept"]).await;
+        Shape::Seed.fill_in(&database).await;
+        let columns: String = sqlx::query_scalar(
+            "SELECT string_agg(attname, ', ') FROM pg_attribute
+             WHERE attrelid = 'audit_events'::regclass AND attnum > 0",
+        )
+        .fetch_one(&mut c)
+        .await
+        .unwrap();
+        let copy = format!("INSERT INTO audit_events ({columns}) SELECT {columns} FROM kept.audit_events");
+        damage(&database, &[&copy]).await;
+        for jobs in [1, 2] {
+            let seed = verify(&db, &request("big", jobs)).await;
+            assert_eq!(
+                (seed.findings, seed.links, seed.head),
+                (ours.findings.clone(), ours.links.clone(), ours.head.clone())
+            );
+            assert_eq!((seed.verdict, seed.content), (ours.verdict, ours.content));
+        }
+    }
     database.drop_now().await;
 }
 

@@ -149,6 +149,7 @@ async fn an_interrupted_verification_of_one_table_is_gone_on_with() {
         percent(gauge) > 30
     })
     .await;
+    append(&database, "a", 40_000..40_100).await;
     damage(
         &database,
         &[
@@ -157,7 +158,6 @@ async fn an_interrupted_verification_of_one_table_is_gone_on_with() {
         ],
     )
     .await;
-    append(&database, "a", 40_000..40_100).await;
     let whole = verify(&db, &request("a", 1)).await;
     assert_eq!(whole.findings.len(), 3);
     let report = rest(&db, &request("a", 1), &left).await.unwrap();
