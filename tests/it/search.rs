@@ -49,7 +49,7 @@ async fn walked(db: &ReadDb, query: &Query, limit: usize, ascending: bool) -> Ve
         ids.extend(page.rows.iter().map(|row| row.event_id.clone()));
         let more = if ascending { page.has_newer } else { page.has_older };
         let resume = page.looked.and_then(|looked| looked.resume);
-        let Some(key) = resume.or_else(|| page.rows.last().map(|row| row.key())).filter(|_| more) else {
+        let Some(key) = resume.or_else(|| page.rows.last().map(EventRow::key)).filter(|_| more) else {
             return ids;
         };
         seek = if ascending { Seek::NewerThan(key) } else { Seek::OlderThan(key) };
@@ -61,7 +61,7 @@ async fn an_index_on_an_expression_finds_what_it_holds_newest_first_and_says_wha
     for shape in [Shape::Seed, Shape::SeedByMonth] {
         let test = filled(shape, 12_000).await;
         let db = reader(&test.options).await;
-        let engine = Engine::of(&*db.capabilities(&never()).await.unwrap());
+        let engine = Engine::of(&db.capabilities(&never()).await.unwrap());
         assert_eq!(engine.name(), "expression_index");
         let blind = engine.blind_to();
         assert!(blind.contains("previous_state") && blind.contains("actor_email"), "{blind}");
