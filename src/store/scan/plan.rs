@@ -228,7 +228,7 @@ impl Table {
 impl Leaf {
     fn file(&self, leaf: usize) -> File {
         let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
-        File { leaf, table: self.oid, file: self.file, blocks }
+        File { leaf, table: self.oid, number: self.file, blocks }
     }
 }
 

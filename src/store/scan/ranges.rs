@@ -54,7 +54,7 @@ pub(super) struct Piece {
 pub(super) struct File {
     pub(super) leaf: usize,
     pub(super) table: i64,
-    pub(super) file: i64,
+    pub(super) number: i64,
     pub(super) blocks: u32,
 }
 
@@ -69,7 +69,7 @@ impl Known {
             .iter()
             .enumerate()
             .flat_map(|(which, scan)| scan.extents.iter().map(move |extent| (extent, which)))
-            .filter(|(extent, _)| extent.table == file.table && extent.file == file.file)
+            .filter(|(extent, _)| extent.table == file.table && extent.file == file.number)
             .map(|(extent, which)| (extent.from, extent.to.min(file.blocks), which))
             .filter(|(from, to, _)| from < to)
             .collect();
@@ -106,7 +106,7 @@ pub(super) fn of_blocks(file: File, earlier: &[Earlier]) -> Vec<Piece> {
         let place = Place::Blocks { after: (from, 0), end };
         let extent = Extent {
             table: file.table,
-            file: file.file,
+            file: file.number,
             from,
             to: if last { file.blocks.max(from) } else { to },
         };
@@ -133,7 +133,7 @@ pub(super) fn of_rows(file: File, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piec
             ends
         });
         let (now, later) = rest.split_at(ends.unwrap_or(rest.len()));
-        let extent = Extent { table: file.table, file: file.file, from: *first, to: last.saturating_add(1) };
+        let extent = Extent { table: file.table, file: file.number, from: *first, to: last.saturating_add(1) };
         pieces.push(piece(file.leaf, extent, which, Place::Rows(now.to_vec()), earlier));
         rest = later;
     }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FILE: File = File { leaf: 0, table: 7, file: 70, blocks: 5000 };
+    const FILE: File = File { leaf: 0, table: 7, number: 70, blocks: 5000 };
 
     fn scan(extents: &[(u32, u32)]) -> Earlier {
         let extents = extents.iter().map(|(from, to)| Extent { table: 7, file: 70, from: *from, to: *to });
