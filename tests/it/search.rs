@@ -4,6 +4,7 @@ use crate::shapes::Shape;
 use crate::support::TestDatabase;
 use crate::timeline::{never, query, reader};
 
+use agenttrace::domain::EventRow;
 use agenttrace::store::ReadDb;
 use agenttrace::store::explain::{self, Way};
 use agenttrace::store::search::Engine;

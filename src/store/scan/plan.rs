@@ -7,7 +7,7 @@
 use super::super::StoreError;
 use super::super::row::SqlTime;
 use super::decode::{COLUMNS, Form, LINK_COLUMNS};
-use super::ranges::{self, Earlier, Heap, Piece};
+use super::ranges::{self, Earlier, File, Piece};
 use crate::domain::{OrgScope, TimeRange};
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -226,9 +226,9 @@ impl Table {
 }
 
 impl Leaf {
-    fn file(&self, leaf: usize) -> Heap {
+    fn file(&self, leaf: usize) -> File {
         let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
-        Heap { leaf, table: self.oid, file: self.file, blocks }
+        File { leaf, table: self.oid, number: self.file, blocks }
     }
 }
 

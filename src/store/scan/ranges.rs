@@ -51,10 +51,10 @@ pub(super) struct Piece {
 
 /// A table or partition as far as it matters here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Heap {
+pub(super) struct File {
     pub(super) leaf: usize,
     pub(super) table: i64,
-    pub(super) file: i64,
+    pub(super) number: i64,
     pub(super) blocks: u32,
 }
 
@@ -64,12 +64,12 @@ struct Known {
 }
 
 impl Known {
-    fn of(file: Heap, earlier: &[Earlier]) -> Self {
+    fn of(file: File, earlier: &[Earlier]) -> Self {
         let mut intervals: Vec<(u32, u32, usize)> = earlier
             .iter()
             .enumerate()
             .flat_map(|(which, scan)| scan.extents.iter().map(move |extent| (extent, which)))
-            .filter(|(extent, _)| extent.table == file.table && extent.file == file.file)
+            .filter(|(extent, _)| extent.table == file.table && extent.file == file.number)
             .map(|(extent, which)| (extent.from, extent.to.min(file.blocks), which))
             .filter(|(from, to, _)| from < to)
             .collect();
@@ -92,7 +92,7 @@ impl Known {
 }
 
 /// Cuts a whole file into pieces.
-pub(super) fn of_blocks(file: Heap, earlier: &[Earlier]) -> Vec<Piece> {
+pub(super) fn of_blocks(file: File, earlier: &[Earlier]) -> Vec<Piece> {
     let known = Known::of(file, earlier);
     let mut pieces = Vec::new();
     let mut from = 0;
@@ -106,7 +106,7 @@ pub(super) fn of_blocks(file: Heap, earlier: &[Earlier]) -> Vec<Piece> {
         let place = Place::Blocks { after: (from, 0), end };
         let extent = Extent {
             table: file.table,
-            file: file.file,
+            file: file.number,
             from,
             to: if last { file.blocks.max(from) } else { to },
         };
@@ -119,7 +119,7 @@ pub(super) fn of_blocks(file: Heap, earlier: &[Earlier]) -> Vec<Piece> {
 }
 
 /// Cuts a list of rows of a file, ascending, into pieces.
-pub(super) fn of_rows(file: Heap, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piece> {
+pub(super) fn of_rows(file: File, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piece> {
     let known = Known::of(file, earlier);
     let mut pieces = Vec::new();
     let mut rest = tids;
@@ -133,7 +133,7 @@ pub(super) fn of_rows(file: Heap, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piec
             ends
         });
         let (now, later) = rest.split_at(ends.unwrap_or(rest.len()));
-        let extent = Extent { table: file.table, file: file.file, from: *first, to: last.saturating_add(1) };
+        let extent = Extent { table: file.table, file: file.number, from: *first, to: last.saturating_add(1) };
         pieces.push(piece(file.leaf, extent, which, Place::Rows(now.to_vec()), earlier));
         rest = later;
     }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FILE: Heap = Heap { leaf: 0, table: 7, file: 70, blocks: 5000 };
+    const FILE: File = File { leaf: 0, table: 7, number: 70, blocks: 5000 };
 
     fn scan(extents: &[(u32, u32)]) -> Earlier {
         let extents = extents.iter().map(|(from, to)| Extent { table: 7, file: 70, from: *from, to: *to });
@@ -194,7 +194,7 @@ mod tests {
         let rewritten = Extent { table: 7, file: 71, from: 0, to: 5000 };
         let rewritten = of_blocks(FILE, &[Earlier { extents: vec![rewritten], ..scan(&[]) }]);
         assert!(shape(&rewritten).iter().all(|(_, _, known)| !known));
-        assert_eq!(shape(&of_blocks(Heap { blocks: 0, ..FILE }, &[])), [(0, 0, false)]);
+        assert_eq!(shape(&of_blocks(File { blocks: 0, ..FILE }, &[])), [(0, 0, false)]);
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
         ) {
             let cuts: Vec<u32> = cuts.into_iter().collect();
             let extents: Vec<(u32, u32)> = cuts.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-            let pieces = of_blocks(Heap { blocks, ..FILE }, &[scan(&extents)]);
+            let pieces = of_blocks(File { blocks, ..FILE }, &[scan(&extents)]);
             let mut at = 0;
             for piece in &pieces {
                 let Extent { from, to, .. } = piece.range.extent;
