@@ -133,7 +133,8 @@ pub(super) fn of_rows(file: File, tids: &[Tid], earlier: &[Earlier]) -> Vec<Piec
             ends
         });
         let (now, later) = rest.split_at(ends.unwrap_or(rest.len()));
-        let extent = Extent { table: file.table, file: file.number, from: *first, to: last.saturating_add(1) };
+        let extent =
+            Extent { table: file.table, file: file.number, from: *first, to: last.saturating_add(1) };
         pieces.push(piece(file.leaf, extent, which, Place::Rows(now.to_vec()), earlier));
         rest = later;
     }
