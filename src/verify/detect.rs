@@ -10,6 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Rows of the sample.
 const SAMPLE: u32 = 100;
+/// Most bytes that the states of such a row take in the table: compressed, so that it may be a hundred times as much.
+const SAMPLE_BYTES: u32 = 32 << 10;
+/// Rows of the sample where states are so large that there are fewer than [`FOREIGN`] others.
+const LARGE_SAMPLE: u32 = 10;
 /// Rows of it for which other spellings are tried.
 const CLOSE_LOOKS: u32 = 20;
 
@@ -74,6 +78,13 @@ struct Sampler {
     close_looks: u32,
 }
 
+impl Sampler {
+    fn begin_anew(&mut self) {
+        self.candidates.iter_mut().for_each(|(_, fits)| *fits = 0);
+        (self.rows, self.close_looks) = (0, 0);
+    }
+}
+
 impl Sink for Sampler {
     fn row(&mut self, row: &Scanned<'_>) {
         let Some(fields) = row.fields else { return };
@@ -104,7 +115,11 @@ impl Sink for Sampler {
 pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<Detected, StoreError> {
     let candidates = Scheme::ALL.iter().map(|scheme| (Judge::new(*scheme), 0)).collect();
     let mut sampler = Sampler { candidates, rows: 0, close_looks: 0 };
-    snapshot.sample(SAMPLE, &mut sampler).await?;
+    snapshot.sample(SAMPLE, SAMPLE_BYTES, &mut sampler).await?;
+    if sampler.rows < FOREIGN {
+        sampler.begin_anew();
+        snapshot.sample(LARGE_SAMPLE, u32::MAX, &mut sampler).await?;
+    }
     let mut best = (Scheme::V1, 0);
     for (judge, fits) in &sampler.candidates {
         if *fits > best.1 {

@@ -39,7 +39,7 @@ impl Watch {
 
     async fn sessions(&mut self) -> Vec<Session> {
         sqlx::query_as(
-            "SELECT pid, state <> 'idle', query FROM pg_stat_activity
+            "SELECT pid, coalesce(state <> 'idle', false), query FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'agenttrace' AND pid <> pg_backend_pid()",
         )
         .fetch_all(&mut self.0)

@@ -307,7 +307,7 @@ async fn whole_trails(db: &ReadDb) {
         scan::with_snapshot(db, request, &never(), async |snapshot| {
             if !links_only {
                 let mut sample = Told::default();
-                snapshot.sample(99, &mut sample).await?;
+                snapshot.sample(99, u32::MAX, &mut sample).await?;
                 assert_eq!(sample.0.len(), 40);
                 own("sample", &sample.0);
             }

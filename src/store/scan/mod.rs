@@ -243,13 +243,14 @@ impl Snapshot<'_> {
         self.table.estimate
     }
 
-    /// Reads at most `limit` rows of the scope, in no order; fewer when one of them cannot be read.
+    /// Reads at most `limit` rows of the scope, in no order, whose states take no more than `bytes` in the table; fewer
+    /// when one of them cannot be read.
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub async fn sample<S: Sink>(&mut self, limit: u32, sink: &mut S) -> Result<(), StoreError> {
+    pub async fn sample<S: Sink>(&mut self, limit: u32, bytes: u32, sink: &mut S) -> Result<(), StoreError> {
         sqlx::raw_sql("SAVEPOINT agenttrace_unit").execute(&mut *self.c).await?;
-        let sql = self.table.sample(limit);
+        let sql = self.table.sample(limit, bytes);
         let mut address = String::new();
         let forms = self.table.forms;
         let turns = Turns { pace: &Pace::default(), stop: self.cancel };

@@ -195,8 +195,9 @@ impl Table {
         format!("ONLY {name} WHERE {place}{which} AND {}", self.condition)
     }
 
-    /// A sample of the scope, as COPY.
-    pub(super) fn sample(&self, limit: u32) -> String {
+    /// A sample of the scope, as COPY: of the first rows, those whose states take no more than `bytes` in the table. Of
+    /// a state that is stored elsewhere only the size is looked at.
+    pub(super) fn sample(&self, limit: u32, bytes: u32) -> String {
         let columns: Vec<String> = COLUMNS
             .iter()
             .zip(self.forms)
@@ -204,8 +205,12 @@ impl Table {
             .collect();
         let columns = columns.join(", ");
         format!(
-            "COPY (SELECT {columns} FROM {} WHERE {} LIMIT {limit}) TO STDOUT (FORMAT binary)",
-            self.name, self.condition
+            "COPY (SELECT {columns} FROM (SELECT * FROM {} WHERE {} LIMIT {}) first \
+             WHERE coalesce(pg_column_size(previous_state), 0) + coalesce(pg_column_size(new_state), 0) <= {bytes} \
+             LIMIT {limit}) TO STDOUT (FORMAT binary)",
+            self.name,
+            self.condition,
+            u64::from(limit) * 10,
         )
     }
 
