@@ -56,7 +56,7 @@ const NAMES: [&str; 21] = [
     "previous_hash",
 ];
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What the straightforward verifier says.
 #[derive(Default)]
@@ -192,5 +192,7 @@ async fn run() -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run())
+    // As a task: where its sockets are waited for, as in the program.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::spawn(run()).await? })
 }
