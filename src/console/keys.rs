@@ -269,12 +269,13 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             // A walk past events that do not match may go on for long; other pages are there before they are missed.
             let walk = model.timeline.walk().map(|_| Slot::Older);
             let slots: Vec<Slot> = [Slot::View, Slot::Scan, Slot::Find].into_iter().chain(walk).collect();
-            if !stop(model, &slots, effects) {
-                if model.focus == Focus::Timeline {
-                    travel(model, History::back, effects);
-                } else {
-                    model.focus = Focus::Timeline;
-                }
+            if stop(model, &slots, effects) {
+                // Counting alone is no reason to stay, but who stops a search wants the server to rest.
+                stop(model, &[Slot::Count], effects);
+            } else if model.focus == Focus::Timeline {
+                travel(model, History::back, effects);
+            } else {
+                model.focus = Focus::Timeline;
             }
         }
         Action::Layout => {

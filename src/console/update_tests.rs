@@ -523,6 +523,7 @@ fn escape_stops_a_walk_and_leaves_what_it_has_found() {
     assert!(matches!(work, Work::More(_, Seek::OlderThan(key)) if key.event_id == "e00001"));
     desk.key(KeyCode::Esc);
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Older)));
+    assert!(desk.effects.contains(&Effect::Cancel(Slot::Count)), "the server rests");
     desk.end(walking, Outcome::Cancelled);
     assert!(!desk.begins(Slot::Older) && desk.model.timeline.paused);
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use super::accept::Accepting;
 use super::hits::Hit;
+use super::keymap::Section;
 use super::layout::{Areas, Focus, below_title, centered};
 use super::model::{Connection, Model, Overlay, Page};
 use super::paint::Painter;
@@ -279,7 +280,11 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
     let inner = frame(&mut painter.on(area), area, name);
     let mut painter = painter.on(inner);
     match overlay {
-        Overlay::Help(top) => help::paint(&mut painter, &model.setup.keymap, *top),
+        Overlay::Help(top) => {
+            let first =
+                if matches!(model.page, Some(Page::Tree(_))) { Section::Tree } else { Section::Global };
+            help::paint(&mut painter, &model.setup.keymap, first, *top);
+        }
         Overlay::Sheet(sheet) => sheet.paint(&mut painter, model.at.wall),
         Overlay::Organizations => {
             let loading = model.slots.running(Slot::Organizations).is_some();

@@ -336,6 +336,24 @@ impl Filter {
         &self.all_of
     }
 
+    /// Whether a part of it is about what a server keeps no statistics of, so that its guess of how many events match is
+    /// none: what states hold or how they differ, regular expressions, times of day.
+    pub fn is_beyond_statistics(&self) -> bool {
+        let unknown = |expr: &Expr| {
+            matches!(
+                expr,
+                Expr::State(_)
+                    | Expr::Changed(_)
+                    | Expr::OnlyChanged(_)
+                    | Expr::Change(_)
+                    | Expr::Regex(_)
+                    | Expr::Hours(_)
+                    | Expr::Weekdays(_)
+            )
+        };
+        self.all_of.iter().any(|condition| condition.any(&unknown))
+    }
+
     /// The words that events are searched for; not those that they must not have.
     pub fn words(&self) -> Vec<&Words> {
         fn collect<'a>(expr: &'a Expr, found: &mut Vec<&'a Words>) {

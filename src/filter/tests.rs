@@ -759,3 +759,21 @@ fn read_or_refused(text: &str) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+#[test]
+fn what_the_server_has_no_statistics_of() {
+    let beyond = |text: &str| Filter::parse(text).unwrap().is_beyond_statistics();
+    for text in [
+        "new.role:admin",
+        "-changed:role",
+        "role:a->b",
+        "/x+/",
+        "sev:info OR tod:22:00..06:00",
+        "onlychanged:a",
+    ] {
+        assert!(beyond(text), "{text}");
+    }
+    for text in ["", "actor:a -sev:info", "login ip:203.0.113.0/24 since:-7d", "ua~curl"] {
+        assert!(!beyond(text), "{text}");
+    }
+}

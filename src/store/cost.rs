@@ -15,13 +15,14 @@ const MANY: u64 = 200_000;
 /// A guess. Every number in it is the planner's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cost {
-    /// Events that match.
+    /// Events that match; unknown where the server has nothing to guess by.
     pub events: Count,
     /// How the first page is found.
     pub way: Way,
     /// The indexes that it is found by.
     pub indexes: Vec<String>,
-    /// Events that have to be looked at for it, where no index serves the whole filter.
+    /// Events that have to be looked at for it, where no index serves the whole filter; at the most, where it is unknown
+    /// how many match.
     pub looked_at: Option<u64>,
     /// What the planner expects the page to cost, in its own unit.
     pub units: f64,
@@ -44,7 +45,11 @@ const INDEXED: [(&str, &str); 6] = [
 /// # Errors
 /// [`StoreError`].
 pub async fn guess(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<Cost, StoreError> {
-    let events = timeline::estimate(db, query, cancel).await?;
+    let events = if query.filter.is_beyond_statistics() {
+        Count::Unknown
+    } else {
+        timeline::estimate(db, query, cancel).await?
+    };
     let page = explain::page(db, query, &Seek::Newest, PAGE, false, cancel).await?;
     let units: f64 = page.statements.iter().map(|statement| statement.plan.cost).sum();
     let mut cost =

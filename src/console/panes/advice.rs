@@ -86,11 +86,14 @@ pub(crate) fn in_words(cost: &Cost, time: Duration) -> Safe {
         }
         Count::Unknown => Vec::new(),
     };
+    let up_to = if cost.events == Count::Unknown { "up to " } else { "" };
     match (cost.way, cost.looked_at) {
-        (Way::Walk | Way::Scan, Some(events)) => parts.push(format!("scan of ~{}", grouped(events))),
-        _ => parts.push(cost.indexes.join(", ")),
+        (Way::Walk | Way::Scan, Some(events)) => {
+            parts.push(format!("scan of {up_to}~{}", grouped(events)));
+            parts.push(format!("{up_to}{}", about(time)));
+        }
+        _ => parts.extend([cost.indexes.join(", "), about(time)]),
     }
-    parts.push(about(time));
     if !cost.cheaper.is_empty() {
         parts.push(format!("cheaper: add {}", cost.cheaper.join(" or ")));
     }
@@ -156,6 +159,11 @@ mod tests {
         assert_eq!(
             words(&cost, 4_321),
             "~12 480 events · scan of ~1 204 000 · ~4 s · cheaper: add type: or since:-7d"
+        );
+        cost.events = Count::Unknown;
+        assert_eq!(
+            words(&cost, 4_321),
+            "scan of up to ~1 204 000 · up to ~4 s · cheaper: add type: or since:-7d"
         );
         assert_eq!(
             [1, 16, 349, 999].map(|ms| about(Duration::from_millis(ms))),

@@ -21,9 +21,12 @@ const NOTES: &[&str] = &[
     "To select text with the mouse, use the terminal as usual: the console leaves the mouse to it.",
 ];
 
-fn lines(keymap: &Keymap) -> Vec<Line> {
+/// All lines; the section that is in force comes first.
+fn lines(keymap: &Keymap, first: Section) -> Vec<Line> {
     let mut lines = Vec::new();
-    for section in [Section::Global, Section::Move, Section::Tree, Section::Editor, Section::Always] {
+    let mut sections = [Section::Global, Section::Move, Section::Tree, Section::Editor, Section::Always];
+    sections.sort_by_key(|section| *section != first);
+    for section in sections {
         lines.push(Line::Title(section.title()));
         for action in Action::ALL.iter().filter(|a| a.section() == section) {
             let keys = Safe::from_untrusted(&keymap.keys_of(*action).join(" "));
@@ -37,12 +40,12 @@ fn lines(keymap: &Keymap) -> Vec<Line> {
 
 /// Number of lines.
 pub(crate) fn height(keymap: &Keymap) -> usize {
-    lines(keymap).len()
+    lines(keymap, Section::Global).len()
 }
 
 /// Draws the lines from `top` on.
-pub(crate) fn paint(painter: &mut Painter<'_>, keymap: &Keymap, top: usize) {
-    let lines = lines(keymap);
+pub(crate) fn paint(painter: &mut Painter<'_>, keymap: &Keymap, first: Section, top: usize) {
+    let lines = lines(keymap, first);
     let last = painter.height().saturating_sub(1);
     for (y, line) in lines.iter().skip(top).take(painter.height()).enumerate() {
         if y == last && top + painter.height() < lines.len() {
