@@ -1,5 +1,6 @@
 //! Events and models for the tests of the console.
 
+use super::change::{Form, Layout, Line};
 use super::keymap::Keymap;
 use super::marks::{Glance, Glances, Look, Mark};
 use super::model::{Model, Setup};
@@ -17,10 +18,24 @@ use crate::store::organizations::Organization;
 use crate::store::{ServerFacts, Standing};
 use crate::verify::{Detected, SchemeUsed};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Thursday, 2026-01-15T09:58:00Z, in seconds.
 pub(crate) const BASE: i64 = 1_768_471_080;
+
+/// The path list, 78 columns wide.
+pub(crate) const PATHS: Form = Form { layout: Layout::Paths, width: 78, unfolded: BTreeSet::new() };
+
+/// Lines of the change pane as text.
+pub(crate) fn text(lines: &[Line]) -> Vec<String> {
+    let line = |l: &Line| {
+        let mark = l.left.mark.as_ref().map_or("", |(m, _)| m.as_str());
+        let text: String = l.left.pieces.iter().map(|(t, _)| t.as_str()).collect();
+        format!("{mark:indent$}{text}", indent = l.left.indent).trim_end().to_owned()
+    };
+    lines.iter().map(line).collect()
+}
 
 /// An ordinary event, `seconds` after [`BASE`].
 pub(crate) fn event_row(id: &str, seconds: i64) -> EventRow {

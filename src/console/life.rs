@@ -159,21 +159,8 @@ fn blame_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::change::Layout;
-    use crate::console::fixtures::{BASE, event_row};
+    use crate::console::fixtures::{BASE, PATHS as FORM, event_row, text};
     use crate::domain::Json;
-    use std::collections::BTreeSet;
-
-    const FORM: Form = Form { layout: Layout::Paths, width: 78, unfolded: BTreeSet::new() };
-
-    fn text(lines: &[Line]) -> Vec<String> {
-        let line = |l: &Line| {
-            let mark = l.left.mark.as_ref().map_or("", |(m, _)| m.as_str());
-            let text: String = l.left.pieces.iter().map(|(t, _)| t.as_str()).collect();
-            format!("{mark:indent$}{text}", indent = l.left.indent).trim_end().to_owned()
-        };
-        lines.iter().map(line).collect()
-    }
 
     fn event(id: &str, seconds: i64, actor: &str, old: Option<&str>, new: Option<&str>) -> Event {
         let mut row = event_row(id, seconds);

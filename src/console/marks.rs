@@ -309,11 +309,7 @@ impl Marks {
 
     /// Whether it is time to look.
     pub(crate) fn take_due(&mut self, clock: Duration) -> bool {
-        let is_due = self.due.is_some_and(|due| due <= clock);
-        if is_due {
-            self.due = None;
-        }
-        is_due
+        self.due.take_if(|due| *due <= clock).is_some()
     }
 }
 

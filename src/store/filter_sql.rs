@@ -6,7 +6,7 @@ mod text;
 use super::timeline::Query;
 use crate::filter::{Expr, Field, Hours, Kind, Local, Match, Matcher, Selection, Weekdays};
 use sqlx::{Postgres, QueryBuilder};
-pub(super) use text::{SEARCHED, Vector, push_vector};
+pub(super) use text::{SEARCHED, Vector, push_types_met, push_vector};
 
 /// Adds ` AND condition` for every condition of the filter; its time terms have become bounds of the query.
 pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, query: &Query, vector: &Vector) {

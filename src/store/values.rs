@@ -2,6 +2,7 @@
 //! many events have them.
 
 use super::capabilities::{Capabilities, Index, Predicate};
+use super::filter_sql::push_types_met;
 use super::{ReadDb, StoreError};
 use crate::domain::OrgScope;
 use crate::filter::Field;
@@ -138,18 +139,8 @@ fn values(scope: &OrgScope, walk: &Walk, resources: bool) -> QueryBuilder<Postgr
 
 /// The types of all categories, which stand before them in the index.
 fn types(scope: &OrgScope) -> QueryBuilder<Postgres> {
-    let organization = scope.organization().as_str();
-    let mut sql = QueryBuilder::new(
-        "WITH RECURSIVE met AS ((SELECT event_category, event_type, 1 AS n FROM audit_events WHERE organization_id = ",
-    );
-    sql.push_bind(organization.to_owned()).push(
-        " ORDER BY event_category, event_type LIMIT 1) UNION ALL SELECT next.* FROM met CROSS JOIN LATERAL (SELECT \
-         e.event_category, e.event_type, met.n + 1 FROM audit_events e WHERE e.organization_id = ",
-    );
-    sql.push_bind(organization.to_owned()).push(format_args!(
-        " AND (e.event_category, e.event_type) > (met.event_category, met.event_type) \
-         ORDER BY e.event_category, e.event_type LIMIT 1) next WHERE met.n < {MOST_TYPES}) \
-         SELECT DISTINCT event_type FROM met ORDER BY event_type"
-    ));
+    let mut sql = QueryBuilder::new("");
+    push_types_met(&mut sql, scope.organization().as_str(), MOST_TYPES);
+    sql.push(" SELECT DISTINCT event_type FROM met ORDER BY event_type");
     sql
 }

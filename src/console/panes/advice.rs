@@ -48,11 +48,7 @@ impl Advice {
 
     /// Whether it is time to ask; once.
     pub(crate) fn take_due(&mut self, clock: Duration) -> bool {
-        let is_due = self.due.is_some_and(|due| due <= clock);
-        if is_due {
-            self.due = None;
-        }
-        is_due
+        self.due.take_if(|due| *due <= clock).is_some()
     }
 
     /// Takes values of a field that go on from `begun`.

@@ -104,13 +104,11 @@ pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, settin
     sql.push(')');
 }
 
-/// ` OR` the type has the words as its parts, which somebody else's index does not know. The types of an organisation
-/// are few: they are read from the index on them, from one to the next, once for the statement.
-fn push_types(sql: &mut QueryBuilder<Postgres>, words: &Words, categories: &[String], organization: &str) {
-    sql.push(" OR event_category = ANY(").push_bind(categories.to_vec());
+/// `WITH RECURSIVE met (event_category, event_type, n)`: the first types of an organisation, read from the index on them
+/// from one to the next.
+pub(in crate::store) fn push_types_met(sql: &mut QueryBuilder<Postgres>, organization: &str, most: u32) {
     sql.push(
-        ") AND event_type = ANY(ARRAY(WITH RECURSIVE met AS ((SELECT event_category, event_type, 1 AS n FROM audit_events \
-         WHERE organization_id = ",
+        "WITH RECURSIVE met AS ((SELECT event_category, event_type, 1 AS n FROM audit_events WHERE organization_id = ",
     );
     sql.push_bind(organization.to_owned()).push(
         " ORDER BY event_category, event_type LIMIT 1) UNION ALL SELECT next.* FROM met CROSS JOIN LATERAL (SELECT \
@@ -118,9 +116,18 @@ fn push_types(sql: &mut QueryBuilder<Postgres>, words: &Words, categories: &[Str
     );
     sql.push_bind(organization.to_owned()).push(format_args!(
         " AND (e.event_category, e.event_type) > (met.event_category, met.event_type) \
-         ORDER BY e.event_category, e.event_type LIMIT 1) next WHERE met.n < {MOST_TYPES}) \
-         SELECT event_type FROM met WHERE "
+         ORDER BY e.event_category, e.event_type LIMIT 1) next WHERE met.n < {most})"
     ));
+}
+
+/// ` OR` the type has the words as its parts, which somebody else's index does not know. The types of an organisation
+/// are few: they are read from the index on them, from one to the next, once for the statement.
+fn push_types(sql: &mut QueryBuilder<Postgres>, words: &Words, categories: &[String], organization: &str) {
+    sql.push(" OR event_category = ANY(")
+        .push_bind(categories.to_vec())
+        .push(") AND event_type = ANY(ARRAY(");
+    push_types_met(sql, organization, MOST_TYPES);
+    sql.push(" SELECT event_type FROM met WHERE ");
     push_split(sql, "event_type");
     sql.push(" @@ ");
     query(sql, words);
