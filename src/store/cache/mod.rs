@@ -6,7 +6,7 @@
 //! absolute bounds, and what is asked for. It carries the time at which it was worked out, and is shown with its age.
 //! What a shared server returns is believed only if it is whole, was written for this very question, and is young
 //! enough; else it counts as absent. A shared server that does not answer is left alone for a while: it never makes a
-//! query fail, and delays it by [`PATIENCE`] at most.
+//! query fail, and delays it by 250 ms (`PATIENCE`) at most.
 
 mod memory;
 #[cfg(feature = "redis")]
