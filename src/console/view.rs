@@ -96,6 +96,7 @@ fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
         default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window),
         window: model.setup.window,
         newest: model.timeline.newest,
+        command: super::copy::listing_shown(model),
     };
     model.filter.paint(painter, &shown)
 }

@@ -354,6 +354,11 @@ impl Filter {
         self.all_of.iter().any(|condition| condition.any(&unknown))
     }
 
+    /// Whether a part of it asks what only this machine knows: it means something else elsewhere.
+    pub fn asks_this_machine(&self) -> bool {
+        self.all_of.iter().any(|condition| condition.any(&|expr| matches!(expr, Expr::Local(_))))
+    }
+
     /// The words that events are searched for; not those that they must not have.
     pub fn words(&self) -> Vec<&Words> {
         fn collect<'a>(expr: &'a Expr, found: &mut Vec<&'a Words>) {
