@@ -4,7 +4,6 @@ use super::browsing;
 use super::change::CAP;
 use super::changing;
 use super::copy;
-use super::facts::Known;
 use super::filtering::{ask_about_line, complete, follow_line, submit};
 use super::history::{History, Place};
 use super::hunting;
@@ -494,7 +493,7 @@ pub(super) fn open(model: &mut Model, effects: &mut Effects) {
 
 pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
     let Some(place) = model.history.current_mut() else { return };
-    place.filter.supply(&Known(model.trails.report(&place.organization)));
+    place.filter.supply(&model.trails.known(&place.organization));
     let ask = Ask {
         scope: OrgScope::enter(place.organization.clone()),
         filter: place.filter.clone(),

@@ -337,7 +337,7 @@ impl Filter {
     }
 
     /// Whether a part of it is about what a server keeps no statistics of, so that its guess of how many events match is
-    /// none: what states hold or how they differ, regular expressions, times of day.
+    /// none: what states hold or how they differ, regular expressions, times of day, what only this machine knows.
     pub fn is_beyond_statistics(&self) -> bool {
         let unknown = |expr: &Expr| {
             matches!(
@@ -349,6 +349,7 @@ impl Filter {
                     | Expr::Regex(_)
                     | Expr::Hours(_)
                     | Expr::Weekdays(_)
+                    | Expr::Local(_)
             )
         };
         self.all_of.iter().any(|condition| condition.any(&unknown))
