@@ -204,7 +204,8 @@ impl Canonicaliser {
 
     /// A member of the innermost object begins: its key, and where that stands in the draft.
     fn begin_member(&mut self, input: &[u8], key: Key, start: usize) {
-        let member = Member { prefix: prefix(key_bytes(input, &self.keys, key)), key, start, end: start };
+        let text = if key.decoded { &self.keys } else { input };
+        let member = Member { prefix: prefix(text, key.start, key.end), key, start, end: start };
         let Some(frame) = self.frames.last_mut() else { return };
         let previous = self.open.last().filter(|_| self.open.len() > frame.first);
         if previous.is_some_and(|previous| compare(input, &self.keys, previous, &member).is_ge()) {
@@ -270,12 +271,18 @@ impl Canonicaliser {
                     tasks.push(Task::Members { next, end: last, first: true });
                 }
                 Task::Members { next, end, first } => {
-                    let Some(member) = sorted.get(next).filter(|_| next < end) else { continue };
-                    if !first {
-                        out.extend_from_slice(b", ");
+                    let mut between: &[u8] = if first { b"" } else { b", " };
+                    for (next, member) in (next + 1..).zip(sorted.get(next..end).unwrap_or_default()) {
+                        out.extend_from_slice(between);
+                        let inner = unsorted.partition_point(|object| object.start < member.start);
+                        if unsorted.get(inner).is_some_and(|object| object.start < member.end) {
+                            tasks.push(Task::Members { next, end, first: false });
+                            tasks.push(Task::Span { start: member.start, end: member.end });
+                            break;
+                        }
+                        out.extend_from_slice(draft.get(member.start..member.end).unwrap_or_default());
+                        between = b", ";
                     }
-                    tasks.push(Task::Members { next: next + 1, end, first: false });
-                    tasks.push(Task::Span { start: member.start, end: member.end });
                 }
             }
         }
@@ -497,13 +504,19 @@ impl Pass<'_> {
     }
 }
 
-/// The first eight bytes of a key as a number that compares as they do; a shorter key is padded with zeros.
-fn prefix(key: &[u8]) -> u64 {
-    if let Some(bytes) = key.first_chunk::<8>() {
-        return u64::from_be_bytes(*bytes);
-    }
-    let short = key.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
-    short << (64 - 8 * key.len().max(1))
+/// The first eight bytes of a key as a number that compares as they do; a shorter key is padded with zeros. `text` is
+/// where the key lies, from `start` to `end`.
+fn prefix(text: &[u8], start: usize, end: usize) -> u64 {
+    let bits = 8 * (end - start).min(8) as u32;
+    // Mostly something follows the key, so that eight bytes can be read at once.
+    let word = text.get(start..).and_then(<[u8]>::first_chunk::<8>).map_or_else(
+        || {
+            let bytes = text.get(start..end).unwrap_or_default();
+            bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)).checked_shl(64 - bits).unwrap_or(0)
+        },
+        |bytes| u64::from_be_bytes(*bytes),
+    );
+    word & !u64::MAX.checked_shr(bits).unwrap_or(0)
 }
 
 fn key_bytes<'a>(input: &'a [u8], keys: &'a [u8], key: Key) -> &'a [u8] {
@@ -689,8 +702,9 @@ mod tests {
                 out.push('}');
             }
             serde_json::Value::String(s) => {
-                let mut quoted = Vec::new();
-                text::push_quoted(s, &mut quoted);
+                let mut quoted = vec![b'"'];
+                text::push_escaped(s, &mut quoted);
+                quoted.push(b'"');
                 out.push_str(&String::from_utf8(quoted).unwrap());
             }
             other => out.push_str(&other.to_string()),
