@@ -263,6 +263,8 @@ pub(super) fn append_text<T: AsRef<[u8]> + ?Sized>(
 }
 
 /// A column that is never NULL; the key has the opening quote.
+#[expect(clippy::inline_always, reason = "with the length of the key known, it is copied without a call")]
+#[inline(always)]
 fn required<T: AsRef<[u8]> + ?Sized>(
     key: &'static str,
     value: &T,
@@ -274,6 +276,8 @@ fn required<T: AsRef<[u8]> + ?Sized>(
     Ok(())
 }
 
+#[expect(clippy::inline_always, reason = "with the length of the key known, it is copied without a call")]
+#[inline(always)]
 fn optional<T: AsRef<[u8]> + ?Sized>(
     key: &'static str,
     value: Option<&T>,
