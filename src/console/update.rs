@@ -238,16 +238,16 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Integrity => model.integrity.fail(failure.text),
         Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
+        // What would be said of the view.
+        Slot::Price => {
+            if let Some(advice) = model.filter.advice() {
+                advice.trouble = Some(failure.text);
+            }
+        }
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
-        // Without the versions each state is fetched by itself, and says what fails then. Advice that is not there is
+        // Without the versions each state is fetched by itself, and says what fails then. Values that are not there are
         // not missed.
-        Slot::Count
-        | Slot::Cost
-        | Slot::Chronicle
-        | Slot::Connection
-        | Slot::Pulse
-        | Slot::Price
-        | Slot::Values => {}
+        Slot::Count | Slot::Cost | Slot::Chronicle | Slot::Connection | Slot::Pulse | Slot::Values => {}
     }
 }
 

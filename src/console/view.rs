@@ -185,7 +185,12 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         None => line("No event matches.", Role::Notice),
     }];
     if let Some(words) = place.filter.words().into_iter().find(|words| !words.prefix) {
-        let longer = Words { prefix: true, ..words.clone() };
+        let is_plain = words.text.chars().all(char::is_alphanumeric);
+        let longer = if is_plain {
+            format!("{}*", words.text)
+        } else {
+            Words { prefix: true, ..words.clone() }.to_string()
+        };
         lines.push(line(
             &format!("Whole words are searched for: {longer} also finds longer ones."),
             Role::Text,

@@ -330,6 +330,10 @@ impl FilterLine {
                 }
             }
         }
+        if let Some(trouble) = &editing.advice.trouble {
+            paint_prose(painter, 3, trouble, Role::Error);
+            return Some((cursor, 0));
+        }
         shown.paint_command(painter, x, 3);
         if let Some(price) = &editing.advice.price {
             painter.put(1, 4, &price.cut_end(room), Role::Label);
