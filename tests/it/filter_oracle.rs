@@ -747,7 +747,10 @@ async fn compare_many(events: u64, odd: usize, filters: usize) {
     let strategy = Vocabulary::of(&world).filters();
     let mut runner = runner(2);
     let (mut some, mut total) = (0, 0);
-    for _ in 0..filters {
+    for n in 0..filters {
+        if n > 0 && n % 500 == 0 {
+            println!("{n} filters so far");
+        }
         let text = sample(&mut runner, &strategy);
         let found = world.compare(&text).await;
         some += usize::from(found > 0);
