@@ -298,6 +298,9 @@ impl From<StoreError> for Error {
             StoreError::Certificate(_) => error
                 .hint("name the authority that signed it: sslrootcert=FILE in the URL, or PGSSLROOTCERT")
                 .hint("the host in the URL has to be one of the names in the certificate"),
+            e if e.is_of_a_value_too_large() => error
+                .hint("a state of an event is more than the server can print, such as numbers with huge exponents")
+                .hint("agenttrace verify names the event; events, and show of that one, do without its states"),
             StoreError::TimedOut { .. } => {
                 error.hint("narrow the time with since: and until:, or give it longer with --timeout 2m")
             }
