@@ -22,7 +22,7 @@ pub fn write_explanation(
     explanation: &Explanation,
     width: Option<usize>,
 ) -> io::Result<()> {
-    let width = width.unwrap_or(WIDTH);
+    let (width, longest) = (width.unwrap_or(WIDTH), width.unwrap_or(usize::MAX));
     let filter = query.filter.canonical();
     let filter = if filter.is_empty() { "(every event)" } else { &filter };
     writeln!(out, "filter  {}", Safe::from_untrusted(filter))?;
@@ -32,7 +32,7 @@ pub fn write_explanation(
             writeln!(out, "  {}", Safe::from_untrusted(line))?;
         }
         writeln!(out, "\nplan")?;
-        write_node(out, &statement.plan, 1)?;
+        write_node(out, &statement.plan, 1, width)?;
         if let (Some(planning), Some(execution)) = (statement.planning_ms, statement.execution_ms) {
             writeln!(out, "  planned in {planning:.1} ms, run in {execution:.1} ms")?;
         }
@@ -44,13 +44,17 @@ pub fn write_explanation(
             Weight::Note => "note",
             Weight::Slow => "SLOW",
         };
-        writeln!(out, "{mark}  {}", Safe::from_untrusted(&finding.text))?;
+        write_hanging(out, &format!("{mark}  "), &finding.text, width)?;
+        if let Some(sql) = &finding.sql {
+            // In one piece where it may be as long as it is.
+            write_hanging(out, "      ", sql, longest)?;
+        }
     }
     Ok(())
 }
 
 /// A node and what it takes its rows from, one step to the right.
-fn write_node(out: &mut impl Write, node: &Node, depth: usize) -> io::Result<()> {
+fn write_node(out: &mut impl Write, node: &Node, depth: usize, width: usize) -> io::Result<()> {
     let indent = "  ".repeat(depth);
     let mut line = node.operation.clone();
     for (word, name) in [("using", &node.index), ("on", &node.relation)] {
@@ -67,17 +71,31 @@ fn write_node(out: &mut impl Write, node: &Node, depth: usize) -> io::Result<()>
     if let Some(blocks) = node.blocks() {
         line.push_str(&format!(", {blocks} blocks"));
     }
-    writeln!(out, "{indent}{}", Safe::from_untrusted(&line))?;
+    write_hanging(out, &indent, &line, width)?;
     let sort = (!node.sort_key.is_empty()).then(|| node.sort_key.join(", "));
     for (what, text) in [("index", &node.index_condition), ("filter", &node.filter), ("order", &sort)] {
         if let Some(text) = text {
-            writeln!(out, "{indent}    {what}: {}", Safe::from_untrusted(text))?;
+            write_hanging(out, &format!("{indent}    {what}: "), text, width)?;
         }
     }
     if let Some(dropped) = node.rows_dropped.filter(|rows| *rows > 0.0) {
         writeln!(out, "{indent}    {dropped} rows did not pass the filter")?;
     }
-    node.children.iter().try_for_each(|child| write_node(out, child, depth + 1))
+    node.children.iter().try_for_each(|child| write_node(out, child, depth + 1, width))
+}
+
+/// A text behind `lead`, which is not from outside; further lines stand below its beginning.
+fn write_hanging(out: &mut impl Write, lead: &str, text: &str, width: usize) -> io::Result<()> {
+    let text = Safe::from_untrusted(text).to_string();
+    let indent = lead.chars().count();
+    for (n, line) in wrapped(&text, width.saturating_sub(indent)).into_iter().enumerate() {
+        if n == 0 {
+            writeln!(out, "{lead}{line}")?;
+        } else {
+            writeln!(out, "{:indent$}{line}", "")?;
+        }
+    }
+    Ok(())
 }
 
 /// Lines of at most `width` characters, broken at blanks where there are any.
