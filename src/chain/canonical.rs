@@ -5,9 +5,11 @@
 //! once more in their order, from the outside to the inside, so that no byte is moved more than once whatever the
 //! depth. No recursion, no tree, no floats; the buffers are kept for the next text.
 
+mod members;
 mod verbatim;
 
 use super::{number, text};
+use members::{Key, Member, Task, Unsorted};
 
 /// How much is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,41 +95,6 @@ struct Frame {
     in_order: bool,
 }
 
-/// A member of an object: its key, and where `"key": value` stands in the output.
-#[derive(Debug, Clone, Copy)]
-struct Member {
-    /// The first eight bytes of the decoded key, big-endian: decides most comparisons.
-    prefix: u64,
-    key: Key,
-    start: usize,
-    end: usize,
-}
-
-/// The bytes of a decoded key: in the input where it has no escape, else in `keys`.
-#[derive(Debug, Clone, Copy)]
-struct Key {
-    decoded: bool,
-    start: usize,
-    end: usize,
-}
-
-#[derive(Debug)]
-struct Unsorted {
-    start: usize,
-    end: usize,
-    /// Its members in `sorted`.
-    members: (usize, usize),
-}
-
-/// What remains to be written.
-#[derive(Debug)]
-enum Task {
-    /// A part of the draft, with the objects in it.
-    Span { start: usize, end: usize },
-    /// The members from `next` to `end`.
-    Members { next: usize, end: usize, first: bool },
-}
-
 impl Canonicaliser {
     /// With these limits.
     pub fn new(limits: Limits) -> Self {
@@ -200,85 +167,6 @@ impl Canonicaliser {
             self.draft = draft;
         }
         Ok(())
-    }
-
-    /// A member of the innermost object begins: its key, and where that stands in the draft.
-    fn begin_member(&mut self, input: &[u8], key: Key, start: usize) {
-        let member = Member { prefix: prefix(key_bytes(input, &self.keys, key)), key, start, end: start };
-        let Some(frame) = self.frames.last_mut() else { return };
-        let previous = self.open.last().filter(|_| self.open.len() > frame.first);
-        if previous.is_some_and(|previous| compare(input, &self.keys, previous, &member).is_ge()) {
-            frame.in_order = false;
-        }
-        self.open.push(member);
-    }
-
-    /// Notes where the member that was read last ends.
-    fn end_member(&mut self, object: bool, end: usize) {
-        if object && let Some(member) = self.open.last_mut() {
-            member.end = end;
-        }
-    }
-
-    /// Forgets the members of the innermost object, which ends before `end`, or keeps them in order when it must be
-    /// written again.
-    fn close_object(&mut self, input: &[u8], end: usize) {
-        let Self { frames, open, sorted, unsorted, keys, .. } = self;
-        let Some(frame) = frames.pop() else { return };
-        if frame.in_order {
-            open.truncate(frame.first);
-            return;
-        }
-        let from = sorted.len();
-        sorted.extend(open.drain(frame.first..));
-        let Some(members) = sorted.get_mut(from..) else { return };
-        // Stable: of equal keys the last in the input stays last, and that one counts.
-        members.sort_by(|a, b| compare(input, keys, a, b));
-        let mut kept = from;
-        for i in from..sorted.len() {
-            let superseded = match (sorted.get(i), sorted.get(i + 1)) {
-                (Some(a), Some(b)) => compare(input, keys, a, b).is_eq(),
-                _ => false,
-            };
-            if !superseded {
-                sorted.swap(kept, i);
-                kept += 1;
-            }
-        }
-        sorted.truncate(kept);
-        unsorted.push(Unsorted { start: frame.start, end, members: (from, kept) });
-    }
-
-    /// Writes a draft with the members of all objects in key order.
-    fn rearrange(&mut self, draft: &[u8], out: &mut Vec<u8>) {
-        let Self { unsorted, sorted, tasks, .. } = self;
-        unsorted.sort_unstable_by_key(|object| object.start);
-        tasks.clear();
-        tasks.push(Task::Span { start: 0, end: draft.len() });
-        while let Some(task) = tasks.pop() {
-            match task {
-                Task::Span { start, end } => {
-                    let next = unsorted.partition_point(|object| object.start < start);
-                    let Some(object) = unsorted.get(next).filter(|object| object.start < end) else {
-                        out.extend_from_slice(draft.get(start..end).unwrap_or_default());
-                        continue;
-                    };
-                    // With its opening brace; the closing one begins the span behind it.
-                    out.extend_from_slice(draft.get(start..=object.start).unwrap_or_default());
-                    let (next, last) = object.members;
-                    tasks.push(Task::Span { start: object.end - 1, end });
-                    tasks.push(Task::Members { next, end: last, first: true });
-                }
-                Task::Members { next, end, first } => {
-                    let Some(member) = sorted.get(next).filter(|_| next < end) else { continue };
-                    if !first {
-                        out.extend_from_slice(b", ");
-                    }
-                    tasks.push(Task::Members { next: next + 1, end, first: false });
-                    tasks.push(Task::Span { start: member.start, end: member.end });
-                }
-            }
-        }
     }
 }
 
@@ -497,25 +385,6 @@ impl Pass<'_> {
     }
 }
 
-/// The first eight bytes of a key as a number that compares as they do; a shorter key is padded with zeros.
-fn prefix(key: &[u8]) -> u64 {
-    if let Some(bytes) = key.first_chunk::<8>() {
-        return u64::from_be_bytes(*bytes);
-    }
-    let short = key.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
-    short << (64 - 8 * key.len().max(1))
-}
-
-fn key_bytes<'a>(input: &'a [u8], keys: &'a [u8], key: Key) -> &'a [u8] {
-    if key.decoded { keys } else { input }.get(key.start..key.end).unwrap_or_default()
-}
-
-/// Order of two keys by code point, which is the order of their UTF-8 bytes (not of UTF-16).
-fn compare(input: &[u8], keys: &[u8], a: &Member, b: &Member) -> std::cmp::Ordering {
-    // Padding with zeros is safe: no key holds U+0000.
-    a.prefix.cmp(&b.prefix).then_with(|| key_bytes(input, keys, a.key).cmp(key_bytes(input, keys, b.key)))
-}
-
 /// The character an escape stands for, and the length of the escape.
 fn unescape(text: &[u8]) -> Result<(char, usize), Reason> {
     let short = match text.get(1) {
@@ -689,8 +558,9 @@ mod tests {
                 out.push('}');
             }
             serde_json::Value::String(s) => {
-                let mut quoted = Vec::new();
-                text::push_quoted(s, &mut quoted);
+                let mut quoted = vec![b'"'];
+                text::push_escaped(s, &mut quoted);
+                quoted.push(b'"');
                 out.push_str(&String::from_utf8(quoted).unwrap());
             }
             other => out.push_str(&other.to_string()),

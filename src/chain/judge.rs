@@ -7,7 +7,7 @@
 use super::ambiguity::{self, Number, Zone};
 use super::links::{Hash, parse_hash};
 use super::scheme::{Spelling, append_text};
-use super::{Canonicaliser, Fields, Limits, Scheme, to_hex, triage};
+use super::{Canonicaliser, Columns, Limits, Scheme, to_hex, triage};
 use crate::domain::{ColumnError, Event};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -24,14 +24,21 @@ const EVENT_BUDGET: u64 = 128 << 20;
 const RUN_BUDGET: u64 = 8 << 30;
 
 /// A row as stored: what is hashed, and the two hashes.
-#[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+#[derive(Debug)]
+pub struct Row<'a, T: ?Sized = str> {
     /// The 20 columns that are no hashes.
-    pub fields: Fields<'a>,
+    pub fields: Columns<'a, T>,
     /// Column `hash`.
-    pub hash: &'a str,
+    pub hash: &'a T,
     /// Column `previous_hash`.
-    pub previous_hash: &'a str,
+    pub previous_hash: &'a T,
+}
+
+impl<T: ?Sized> Copy for Row<'_, T> {}
+impl<T: ?Sized> Clone for Row<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
 }
 
 impl<'a> From<&'a Event> for Row<'a> {
@@ -171,6 +178,11 @@ impl Judge {
         Ok(Sha256::digest(&self.text).into())
     }
 
+    /// Whether the stored hash is that of the row as it came. False decides nothing: [`Self::judge`] does.
+    pub fn fits_as_it_came(&mut self, row: &Row<'_, [u8]>) -> bool {
+        self.write(row).is_ok() && parse_hash(row.hash) == Some(Sha256::digest(&self.text).into())
+    }
+
     /// Judges one row.
     pub fn judge(&mut self, row: &Row<'_>) -> Judgement {
         let computed = match self.hash(row) {
@@ -237,7 +249,7 @@ impl Judge {
         self.budget > 0
     }
 
-    fn write(&mut self, row: &Row<'_>) -> Result<(), ColumnError> {
+    fn write<T: AsRef<[u8]> + ?Sized>(&mut self, row: &Row<'_, T>) -> Result<(), ColumnError> {
         self.text.clear();
         let plain = Spelling::default();
         append_text(self.scheme, &row.fields, row.previous_hash, &plain, &mut self.json, &mut self.text)
@@ -436,6 +448,7 @@ pub fn protected_columns(scheme: Scheme) -> (Vec<&'static str>, Vec<&'static str
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fields;
     use super::*;
     use crate::domain::Timestamp;
     use proptest::prelude::*;
@@ -554,6 +567,32 @@ mod tests {
         assert_eq!(unprotected, ["actor_ip", "actor_user_agent", "previous_hash"]);
     }
 
+    fn raw<'a>(f: &Fields<'a>) -> Columns<'a, [u8]> {
+        let optional = |text: Option<&'a str>| text.map(str::as_bytes);
+        Columns {
+            event_id: f.event_id.as_bytes(),
+            timestamp: f.timestamp,
+            organization_id: f.organization_id.as_bytes(),
+            project_id: optional(f.project_id),
+            actor_type: f.actor_type.as_bytes(),
+            actor_id: f.actor_id.as_bytes(),
+            actor_email: optional(f.actor_email),
+            actor_ip: optional(f.actor_ip),
+            actor_user_agent: optional(f.actor_user_agent),
+            event_category: f.event_category.as_bytes(),
+            event_type: f.event_type.as_bytes(),
+            event_severity: f.event_severity.as_bytes(),
+            resource_type: f.resource_type.as_bytes(),
+            resource_id: f.resource_id.as_bytes(),
+            resource_name: optional(f.resource_name),
+            action: f.action.as_bytes(),
+            previous_state: optional(f.previous_state),
+            new_state: optional(f.new_state),
+            request_id: f.request_id.as_bytes(),
+            session_id: optional(f.session_id),
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
@@ -564,6 +603,23 @@ mod tests {
             let (name, changed) = &changed[column];
             let judgement = Judge::new(Scheme::V1).judge(&Row { hash: &hash, ..*changed });
             prop_assert!(matches!(judgement, Judgement::Mismatch(_)), "{}: {:?}", name, judgement);
+        }
+
+        #[test]
+        fn a_row_as_it_came_fits_as_the_row_of_its_texts_does(mut name in prop::collection::vec(any::<u8>(), 0..12), honest in any::<bool>()) {
+            if honest {
+                name = String::from_utf8_lossy(&name).into_owned().into_bytes();
+            }
+            let text = String::from_utf8_lossy(&name);
+            let texts = Row { fields: Fields { resource_name: Some(&text), ..triage::sample() }, hash: "", previous_hash: "" };
+            let hash = written(&texts, &[]);
+            let sample = raw(&triage::sample());
+            let fields = Columns { resource_name: Some(name.as_slice()), ..sample };
+            let came = Row { fields, hash: hash.as_bytes(), previous_hash: b"".as_slice() };
+            let is_text = std::str::from_utf8(&name).is_ok();
+            prop_assert_eq!(Judge::new(Scheme::V1).fits_as_it_came(&came), is_text);
+            let refused = fields.texts().err().map(|e| e.column);
+            prop_assert_eq!(refused, (!is_text).then_some("resource_name"));
         }
     }
 }

@@ -17,8 +17,8 @@ pub const MAX_PENDING: usize = 4_000_000;
 pub const MAX_NOTED: usize = 100_000;
 
 /// Reads 64 lower-case hexadecimal digits; anything else is no hash.
-pub fn parse_hash(text: &str) -> Option<Hash> {
-    let bytes = text.as_bytes();
+pub fn parse_hash<T: AsRef<[u8]> + ?Sized>(text: &T) -> Option<Hash> {
+    let bytes = text.as_ref();
     if bytes.len() != 64 {
         return None;
     }
@@ -101,9 +101,9 @@ impl Links {
     }
 
     /// Adds one event: its time in microseconds, id and both hashes as stored.
-    pub fn add(&mut self, time: i64, event_id: &str, hash: &str, previous_hash: &str) {
-        let listed = || Listed { time, event_id: event_id.to_owned() };
-        if previous_hash.is_empty() {
+    pub fn add<T: AsRef<[u8]> + ?Sized>(&mut self, time: i64, event_id: &T, hash: &T, previous_hash: &T) {
+        let listed = || Listed { time, event_id: String::from_utf8_lossy(event_id.as_ref()).into_owned() };
+        if previous_hash.as_ref().is_empty() {
             self.genesis_count += 1;
             if self.genesis.len() < MAX_NOTED {
                 self.genesis.insert(listed());

@@ -17,4 +17,5 @@ mod triage;
 pub use canonical::{Canonicaliser, JsonError, Limits, Reason};
 pub use inet::{Inet, InetError};
 pub use judge::{Judge, Judgement, Mismatch, Row, protected_columns};
-pub use scheme::{Content, Fields, SCHEME, Scheme, to_hex};
+pub(crate) use scheme::utf8;
+pub use scheme::{Columns, Content, Fields, SCHEME, Scheme, to_hex};

@@ -44,31 +44,83 @@ pub(super) struct Spelling<'a> {
 }
 
 /// The columns of an event that its hash covers, borrowed; the 21st, `previous_hash`, is given when the hash is made.
-#[derive(Debug, Clone, Copy)]
+/// As bytes they are as they came, not yet known to be UTF-8.
+#[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are the columns of the seed, under their own names")]
-pub struct Fields<'a> {
-    pub event_id: &'a str,
+pub struct Columns<'a, T: ?Sized> {
+    pub event_id: &'a T,
     pub timestamp: Timestamp,
-    pub organization_id: &'a str,
-    pub project_id: Option<&'a str>,
-    pub actor_type: &'a str,
-    pub actor_id: &'a str,
-    pub actor_email: Option<&'a str>,
+    pub organization_id: &'a T,
+    pub project_id: Option<&'a T>,
+    pub actor_type: &'a T,
+    pub actor_id: &'a T,
+    pub actor_email: Option<&'a T>,
     /// As PostgreSQL prints it.
-    pub actor_ip: Option<&'a str>,
-    pub actor_user_agent: Option<&'a str>,
-    pub event_category: &'a str,
-    pub event_type: &'a str,
-    pub event_severity: &'a str,
-    pub resource_type: &'a str,
-    pub resource_id: &'a str,
-    pub resource_name: Option<&'a str>,
-    pub action: &'a str,
+    pub actor_ip: Option<&'a T>,
+    pub actor_user_agent: Option<&'a T>,
+    pub event_category: &'a T,
+    pub event_type: &'a T,
+    pub event_severity: &'a T,
+    pub resource_type: &'a T,
+    pub resource_id: &'a T,
+    pub resource_name: Option<&'a T>,
+    pub action: &'a T,
     /// JSON text in any spelling.
-    pub previous_state: Option<&'a str>,
-    pub new_state: Option<&'a str>,
-    pub request_id: &'a str,
-    pub session_id: Option<&'a str>,
+    pub previous_state: Option<&'a T>,
+    pub new_state: Option<&'a T>,
+    pub request_id: &'a T,
+    pub session_id: Option<&'a T>,
+}
+
+/// The columns as texts.
+pub type Fields<'a> = Columns<'a, str>;
+
+// Derived, they would ask the same of the text.
+impl<T: ?Sized> Copy for Columns<'_, T> {}
+impl<T: ?Sized> Clone for Columns<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a> Columns<'a, [u8]> {
+    /// The columns as texts.
+    ///
+    /// # Errors
+    /// The first column that is not UTF-8.
+    pub fn texts(self) -> Result<Fields<'a>, ColumnError> {
+        let optional = |column, value: Option<&'a [u8]>| value.map(|value| utf8(column, value)).transpose();
+        Ok(Fields {
+            event_id: utf8("event_id", self.event_id)?,
+            timestamp: self.timestamp,
+            organization_id: utf8("organization_id", self.organization_id)?,
+            project_id: optional("project_id", self.project_id)?,
+            actor_type: utf8("actor_type", self.actor_type)?,
+            actor_id: utf8("actor_id", self.actor_id)?,
+            actor_email: optional("actor_email", self.actor_email)?,
+            actor_ip: optional("actor_ip", self.actor_ip)?,
+            actor_user_agent: optional("actor_user_agent", self.actor_user_agent)?,
+            event_category: utf8("event_category", self.event_category)?,
+            event_type: utf8("event_type", self.event_type)?,
+            event_severity: utf8("event_severity", self.event_severity)?,
+            resource_type: utf8("resource_type", self.resource_type)?,
+            resource_id: utf8("resource_id", self.resource_id)?,
+            resource_name: optional("resource_name", self.resource_name)?,
+            action: utf8("action", self.action)?,
+            previous_state: optional("previous_state", self.previous_state)?,
+            new_state: optional("new_state", self.new_state)?,
+            request_id: utf8("request_id", self.request_id)?,
+            session_id: optional("session_id", self.session_id)?,
+        })
+    }
+}
+
+/// The value of a column as a text.
+///
+/// # Errors
+/// It is not UTF-8; the error names the column.
+pub(crate) fn utf8<'a>(column: &'static str, value: &'a [u8]) -> Result<&'a str, ColumnError> {
+    std::str::from_utf8(value).map_err(|_| ColumnError { column, reason: "not UTF-8".to_owned() })
 }
 
 impl<'a> From<&'a Event> for Fields<'a> {
@@ -154,47 +206,50 @@ pub fn to_hex(hash: &[u8; 32]) -> String {
 /// Appends the text that a scheme hashes; returns where in `out` the text of the previous hash ends.
 ///
 /// # Errors
-/// When a state cannot be canonicalised; the error names its column.
-pub(super) fn append_text(
+/// When a state cannot be canonicalised, or a value is not UTF-8; the error names its column.
+pub(super) fn append_text<T: AsRef<[u8]> + ?Sized>(
     scheme: Scheme,
-    fields: &Fields<'_>,
-    previous_hash: &str,
+    fields: &Columns<'_, T>,
+    previous_hash: &T,
     spelling: &Spelling<'_>,
     json: &mut Canonicaliser,
     out: &mut Vec<u8>,
 ) -> Result<usize, ColumnError> {
     let all = scheme == Scheme::V1;
     // The keys in code-point order.
-    required("{\"action\": \"", fields.action, out);
-    optional(", \"actor_email\": ", fields.actor_email, out);
-    required(", \"actor_id\": \"", fields.actor_id, out);
+    required("{\"action\": \"", fields.action, out)?;
+    optional(", \"actor_email\": ", fields.actor_email, out)?;
+    required(", \"actor_id\": \"", fields.actor_id, out)?;
     if all {
-        optional(", \"actor_ip\": ", spelling.address.or(fields.actor_ip), out);
+        match spelling.address {
+            Some(address) => optional(", \"actor_ip\": ", Some(address), out)?,
+            None => optional(", \"actor_ip\": ", fields.actor_ip, out)?,
+        }
     }
-    required(", \"actor_type\": \"", fields.actor_type, out);
+    required(", \"actor_type\": \"", fields.actor_type, out)?;
     if all {
-        optional(", \"actor_user_agent\": ", fields.actor_user_agent, out);
+        optional(", \"actor_user_agent\": ", fields.actor_user_agent, out)?;
     }
-    required(", \"event_category\": \"", fields.event_category, out);
-    required(", \"event_id\": \"", fields.event_id, out);
-    required(", \"event_severity\": \"", fields.event_severity, out);
-    required(", \"event_type\": \"", fields.event_type, out);
+    required(", \"event_category\": \"", fields.event_category, out)?;
+    required(", \"event_id\": \"", fields.event_id, out)?;
+    required(", \"event_severity\": \"", fields.event_severity, out)?;
+    required(", \"event_type\": \"", fields.event_type, out)?;
     out.extend_from_slice(b", \"new_state\": ");
     state("new_state", fields.new_state, spelling.new_state, json, out)?;
-    required(", \"organization_id\": \"", fields.organization_id, out);
+    required(", \"organization_id\": \"", fields.organization_id, out)?;
     let mut link_at = 0;
     if all {
-        required(", \"previous_hash\": \"", previous_hash, out);
+        required(", \"previous_hash\": \"", previous_hash, out)?;
         link_at = out.len() - 1;
     }
     out.extend_from_slice(b", \"previous_state\": ");
     state("previous_state", fields.previous_state, spelling.previous_state, json, out)?;
-    optional(", \"project_id\": ", fields.project_id, out);
-    required(", \"request_id\": \"", fields.request_id, out);
-    required(", \"resource_id\": \"", fields.resource_id, out);
-    optional(", \"resource_name\": ", fields.resource_name, out);
-    required(", \"resource_type\": \"", fields.resource_type, out);
-    optional(", \"session_id\": ", fields.session_id, out);
+    optional(", \"project_id\": ", fields.project_id, out)?;
+    required(", \"request_id\": \"", fields.request_id, out)?;
+    required(", \"resource_id\": \"", fields.resource_id, out)?;
+    optional(", \"resource_name\": ", fields.resource_name, out)?;
+    required(", \"resource_type\": \"", fields.resource_type, out)?;
+    optional(", \"session_id\": ", fields.session_id, out)?;
     out.extend_from_slice(b", \"timestamp\": \"");
     match spelling.time {
         Some(time) => text::push_escaped(time, out),
@@ -208,23 +263,51 @@ pub(super) fn append_text(
 }
 
 /// A column that is never NULL; the key has the opening quote.
-fn required(key: &str, value: &str, out: &mut Vec<u8>) {
+#[expect(clippy::inline_always, reason = "with the length of the key known, it is copied without a call")]
+#[inline(always)]
+fn required<T: AsRef<[u8]> + ?Sized>(
+    key: &'static str,
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), ColumnError> {
     out.extend_from_slice(key.as_bytes());
-    text::push_escaped(value, out);
+    push_value(key, value.as_ref(), out)?;
     out.push(b'"');
+    Ok(())
 }
 
-fn optional(key: &str, value: Option<&str>, out: &mut Vec<u8>) {
+#[expect(clippy::inline_always, reason = "with the length of the key known, it is copied without a call")]
+#[inline(always)]
+fn optional<T: AsRef<[u8]> + ?Sized>(
+    key: &'static str,
+    value: Option<&T>,
+    out: &mut Vec<u8>,
+) -> Result<(), ColumnError> {
     out.extend_from_slice(key.as_bytes());
-    match value {
-        Some(value) => text::push_quoted(value, out),
-        None => out.extend_from_slice(b"null"),
-    }
+    let Some(value) = value else {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    };
+    out.push(b'"');
+    push_value(key, value.as_ref(), out)?;
+    out.push(b'"');
+    Ok(())
 }
 
-fn state(
+/// Appends a value without quotes. Most are plain ASCII, so only what follows the first other byte is looked at as UTF-8.
+fn push_value(key: &'static str, value: &[u8], out: &mut Vec<u8>) -> Result<(), ColumnError> {
+    let (plain, rest) = value.split_at(text::plain_run(value));
+    out.extend_from_slice(plain);
+    if !rest.is_empty() {
+        let column = key.trim_matches(|c: char| !c.is_ascii_alphabetic());
+        text::push_escaped(utf8(column, rest)?, out);
+    }
+    Ok(())
+}
+
+fn state<T: AsRef<[u8]> + ?Sized>(
     column: &'static str,
-    stored: Option<&str>,
+    stored: Option<&T>,
     spelled: Option<&[u8]>,
     json: &mut Canonicaliser,
     out: &mut Vec<u8>,
@@ -232,7 +315,7 @@ fn state(
     match (spelled, stored) {
         (Some(spelled), _) => out.extend_from_slice(spelled),
         (None, Some(stored)) => json
-            .append(stored.as_bytes(), out)
+            .append(stored.as_ref(), out)
             .map_err(|e: JsonError| ColumnError { column, reason: e.to_string() })?,
         (None, None) => out.extend_from_slice(b"null"),
     }

@@ -101,6 +101,19 @@ impl Reader {
 }
 
 impl Sink for Reader {
+    fn settles(&mut self, row: &Row<'_, [u8]>) -> bool {
+        if !self.judge.fits_as_it_came(row) {
+            return false;
+        }
+        self.count();
+        let Row { fields, hash, previous_hash } = *row;
+        let readings = &mut self.readings;
+        readings.before += u64::from(fields.timestamp < self.since);
+        readings.links.add(fields.timestamp.as_micros(), fields.event_id, hash, previous_hash);
+        readings.content.verified += 1;
+        true
+    }
+
     fn row(&mut self, row: &Scanned<'_>) {
         self.count();
         let readings = &mut self.readings;

@@ -1,8 +1,8 @@
 //! Columns of a binary COPY as the parts of an event, borrowed.
 
 use super::super::row::from_postgres;
-use crate::chain::{Fields, Inet};
-use crate::domain::Timestamp;
+use crate::chain::{Columns, Fields, Inet, Row, utf8};
+use crate::domain::{ColumnError, Timestamp};
 
 /// `hash`, then the 21 columns it may cover, in the order of their names.
 pub(super) const COLUMNS: [&str; 22] = [
@@ -77,66 +77,82 @@ pub struct Scanned<'a> {
 /// A value that is not what its type says; the text names the column.
 pub(super) type Bad = String;
 
-/// Reads the 22 columns. `address` is the buffer in which the address is spelled.
+impl<'a> Scanned<'a> {
+    /// A row of which all texts are such.
+    ///
+    /// # Errors
+    /// Names the first column that is not UTF-8.
+    pub(super) fn of(row: Row<'a, [u8]>) -> Result<Self, Bad> {
+        let text = |column, value| utf8(column, value).map_err(|e| not(&e));
+        let fields = row.fields.texts().map_err(|e| not(&e))?;
+        Ok(Self {
+            timestamp: fields.timestamp,
+            event_id: fields.event_id,
+            hash: text("hash", row.hash)?,
+            previous_hash: text("previous_hash", row.previous_hash)?,
+            fields: Some(fields),
+        })
+    }
+}
+
+fn not(error: &ColumnError) -> Bad {
+    format!("{} is {}", error.column, error.reason)
+}
+
+/// Reads the 22 columns, without asking yet whether the texts are such. `address` is the buffer in which the address is
+/// spelled.
 pub(super) fn whole<'a>(
     forms: &[Form; 22],
     columns: &[Option<&'a [u8]>; 22],
     address: &'a mut String,
-) -> Result<Scanned<'a>, Bad> {
-    let optional = |at: usize| -> Result<Option<&'a str>, Bad> {
-        let Some(bytes) = columns.get(at).copied().flatten() else { return Ok(None) };
-        let bytes = match forms.get(at) {
-            // Version 1 is the only one there is: the text follows.
-            Some(Form::Jsonb) => {
-                bytes.strip_prefix(&[1]).ok_or_else(|| bad(at, "an unknown version of jsonb"))?
-            }
-            _ => bytes,
-        };
-        std::str::from_utf8(bytes).map(Some).map_err(|_| bad(at, "not UTF-8"))
+) -> Result<Row<'a, [u8]>, Bad> {
+    let required = |at: usize| columns[at].ok_or_else(|| bad(at, "NULL"));
+    let state = |at: usize| match (columns[at], forms[at]) {
+        // Version 1 is the only one there is: the text follows.
+        (Some(bytes), Form::Jsonb) => {
+            bytes.strip_prefix(&[1]).map(Some).ok_or_else(|| bad(at, "an unknown version of jsonb"))
+        }
+        (other, _) => Ok(other),
     };
-    let required = |at: usize| optional(at)?.ok_or_else(|| bad(at, "NULL"));
     let actor_ip = match (columns[4], forms[4]) {
         (Some(bytes), Form::Inet) => {
             let inet = Inet::from_binary(bytes).ok_or_else(|| bad(4, "not an address"))?;
             address.clear();
             inet.append_text(address);
-            Some(address.as_str())
+            Some(address.as_bytes())
         }
-        _ => optional(4)?,
+        (other, _) => other,
     };
-    let timestamp = instant(columns[21]).ok_or_else(|| bad(21, "not an instant"))?;
-    let (event_id, hash, previous_hash) = (required(8)?, required(0)?, required(13)?);
-    let fields = Fields {
+    let fields = Columns {
         action: required(1)?,
-        actor_email: optional(2)?,
+        actor_email: columns[2],
         actor_id: required(3)?,
         actor_ip,
         actor_type: required(5)?,
-        actor_user_agent: optional(6)?,
+        actor_user_agent: columns[6],
         event_category: required(7)?,
-        event_id,
+        event_id: required(8)?,
         event_severity: required(9)?,
         event_type: required(10)?,
-        new_state: optional(11)?,
+        new_state: state(11)?,
         organization_id: required(12)?,
-        previous_state: optional(14)?,
-        project_id: optional(15)?,
+        previous_state: state(14)?,
+        project_id: columns[15],
         request_id: required(16)?,
         resource_id: required(17)?,
-        resource_name: optional(18)?,
+        resource_name: columns[18],
         resource_type: required(19)?,
-        session_id: optional(20)?,
-        timestamp,
+        session_id: columns[20],
+        timestamp: instant(columns[21]).ok_or_else(|| bad(21, "not an instant"))?,
     };
-    Ok(Scanned { timestamp, event_id, hash, previous_hash, fields: Some(fields) })
+    Ok(Row { fields, hash: required(0)?, previous_hash: required(13)? })
 }
 
 /// Reads the four columns of links.
 pub(super) fn link<'a>(columns: &[Option<&'a [u8]>; 4]) -> Result<Scanned<'a>, Bad> {
     let [event_id, hash, previous_hash, timestamp] = *columns;
-    let text = |name: &str, bytes: Option<&'a [u8]>| {
-        let bytes = bytes.ok_or_else(|| format!("{name} is NULL"))?;
-        std::str::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8"))
+    let text = |column: &'static str, bytes: Option<&'a [u8]>| {
+        utf8(column, bytes.ok_or_else(|| format!("{column} is NULL"))?).map_err(|e| not(&e))
     };
     Ok(Scanned {
         timestamp: instant(timestamp).ok_or("timestamp is not an instant")?,
@@ -181,7 +197,7 @@ mod tests {
     #[test]
     fn columns_find_their_fields() {
         let mut address = String::new();
-        let row = whole(&FORMS, &good(), &mut address).unwrap();
+        let row = Scanned::of(whole(&FORMS, &good(), &mut address).unwrap()).unwrap();
         let fields = row.fields.unwrap();
         assert_eq!(fields.actor_ip, Some("10.0.0.1"));
         assert_eq!(fields.new_state, Some("{\"a\": 1}"));
@@ -202,7 +218,8 @@ mod tests {
         for (at, value, message) in cases {
             let mut columns = good();
             columns[at] = value;
-            assert_eq!(whole(&FORMS, &columns, &mut String::new()).unwrap_err(), message);
+            let mut address = String::new();
+            assert_eq!(whole(&FORMS, &columns, &mut address).and_then(Scanned::of).unwrap_err(), message);
         }
     }
 
@@ -213,7 +230,7 @@ mod tests {
             for (to, from) in columns.iter_mut().zip(&values) {
                 *to = from.as_deref();
             }
-            let _ = whole(&FORMS, &columns, &mut String::new());
+            let _ = whole(&FORMS, &columns, &mut String::new()).and_then(Scanned::of);
             let _ = link(&[columns[0], columns[1], columns[2], columns[3]]);
         }
     }

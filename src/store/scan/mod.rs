@@ -19,6 +19,7 @@ pub use ranges::{Earlier, Extent, Range};
 pub(super) use read::{is_about_a_row, reason};
 
 use super::{ReadDb, StoreError};
+use crate::chain::Row;
 use crate::domain::{OrgScope, TimeRange, Timestamp};
 use plan::Table;
 use read::{Turns, copy_out};
@@ -45,6 +46,11 @@ pub struct Request {
 
 /// Takes the rows of one reader.
 pub trait Sink: Send + 'static {
+    /// A row as it came, of which it is not yet known whether its texts are such. True when that is all there is to be
+    /// known of it: it is not given once more as a [`Self::row`].
+    fn settles(&mut self, _row: &Row<'_, [u8]>) -> bool {
+        false
+    }
     /// A row.
     fn row(&mut self, row: &Scanned<'_>);
     /// A row that cannot be read.
@@ -255,7 +261,7 @@ impl Snapshot<'_> {
         let forms = self.table.forms;
         let turns = Turns { pace: &Pace::default(), stop: self.cancel };
         let copied = copy_out(self.c, &sql, turns, |columns| {
-            if let Ok(row) = decode::whole(&forms, columns, &mut address) {
+            if let Ok(row) = decode::whole(&forms, columns, &mut address).and_then(Scanned::of) {
                 sink.row(&row);
             }
             None

@@ -5,7 +5,9 @@ use super::copy::Frames;
 use super::pace::Pace;
 use super::plan::{self, Table, Tid, Unit};
 use super::ranges::{Earlier, Piece};
-use super::{AFTER_UNIT, BEFORE_UNIT, Link, Outline, Sink, Snapshot, Stop, Unreadable, in_transaction};
+use super::{
+    AFTER_UNIT, BEFORE_UNIT, Link, Outline, Scanned, Sink, Snapshot, Stop, Unreadable, in_transaction,
+};
 use super::{decode, lookup};
 use futures_util::StreamExt as _;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -161,7 +163,11 @@ impl Work {
         }
         let mut address = String::new();
         copy_out(c, &sql, turns, |columns| {
-            decode::whole(&table.forms, columns, &mut address).map(|row| sink.row(&row)).err()
+            let row = match decode::whole(&table.forms, columns, &mut address) {
+                Ok(row) if sink.settles(&row) => return None,
+                row => row,
+            };
+            row.and_then(Scanned::of).map(|row| sink.row(&row)).err()
         })
         .await
     }
