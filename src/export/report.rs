@@ -12,11 +12,11 @@ const WIDTH: usize = 120;
 /// Width of the bars there.
 const BAR: usize = 60;
 
-/// Writes how a page is found.
+/// Writes how a page is found, in plain words: first what is asked for.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_explanation(
+pub fn write_findings(
     out: &mut impl Write,
     query: &Query,
     explanation: &Explanation,
@@ -25,19 +25,7 @@ pub fn write_explanation(
     let (width, longest) = (width.unwrap_or(WIDTH), width.unwrap_or(usize::MAX));
     let filter = query.filter.canonical();
     let filter = if filter.is_empty() { "(every event)" } else { &filter };
-    writeln!(out, "filter  {}", Safe::from_untrusted(filter))?;
-    for statement in &explanation.statements {
-        writeln!(out, "\nsql")?;
-        for line in wrapped(&statement.sql, width.saturating_sub(2)) {
-            writeln!(out, "  {}", Safe::from_untrusted(line))?;
-        }
-        writeln!(out, "\nplan")?;
-        write_node(out, &statement.plan, 1, width)?;
-        if let (Some(planning), Some(execution)) = (statement.planning_ms, statement.execution_ms) {
-            writeln!(out, "  planned in {planning:.1} ms, run in {execution:.1} ms")?;
-        }
-    }
-    writeln!(out)?;
+    writeln!(out, "filter  {}\n", Safe::from_untrusted(filter))?;
     for finding in &explanation.findings {
         let mark = match finding.weight {
             Weight::Good => "good",
@@ -48,6 +36,33 @@ pub fn write_explanation(
         if let Some(sql) = &finding.sql {
             // In one piece where it may be as long as it is.
             write_hanging(out, "      ", sql, longest)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the statements of a page, with the server's plans.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_statements(
+    out: &mut impl Write,
+    explanation: &Explanation,
+    width: Option<usize>,
+) -> io::Result<()> {
+    let width = width.unwrap_or(WIDTH);
+    for (n, statement) in explanation.statements.iter().enumerate() {
+        if n > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "sql")?;
+        for line in wrapped(&statement.sql, width.saturating_sub(2)) {
+            writeln!(out, "  {}", Safe::from_untrusted(line))?;
+        }
+        writeln!(out, "\nplan")?;
+        write_node(out, &statement.plan, 1, width)?;
+        if let (Some(planning), Some(execution)) = (statement.planning_ms, statement.execution_ms) {
+            writeln!(out, "  planned in {planning:.1} ms, run in {execution:.1} ms")?;
         }
     }
     Ok(())
@@ -130,7 +145,8 @@ pub fn write_histogram(out: &mut impl Write, histogram: &Histogram, width: Optio
     for bucket in &histogram.buckets {
         let length = (bucket.events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
         let bar = "█".repeat(length);
-        writeln!(out, "{}  {:>digits$}  {bar}", minute(bucket.start), bucket.events)?;
+        let gap = if bar.is_empty() { "" } else { "  " };
+        writeln!(out, "{}  {:>digits$}{gap}{bar}", minute(bucket.start), bucket.events)?;
     }
     Ok(())
 }

@@ -106,6 +106,7 @@ fn said(error: &sqlx::Error) -> String {
             Some(code) => format!("{} (SQLSTATE {code})", e.message()),
             None => e.message().to_owned(),
         },
+        sqlx::Error::Io(e) => e.to_string(),
         other => other.to_string(),
     }
 }

@@ -174,8 +174,11 @@ fn about_order(capabilities: &Capabilities, way: Way, meant: &[String], nodes: &
     }
     for node in nodes.iter().filter(|node| node.operation == "Sort" && node.sort_key.len() > 1) {
         if matches!(way, Way::Index | Way::Walk) {
+            let rows =
+                node.children.iter().map(|below| below.rows_estimated.max(below.rows_real.unwrap_or(0.0)));
+            let weight = if rows.sum::<f64>() > SMALL { Weight::Slow } else { Weight::Note };
             let text = format!("all matching rows are read and sorted by {}", node.sort_key.join(", "));
-            findings.push(Finding { weight: Weight::Slow, text, sql: None });
+            findings.push(Finding { weight, text, sql: None });
         }
     }
     findings
