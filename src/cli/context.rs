@@ -156,7 +156,13 @@ impl Context {
         let choice = self.choice()?;
         let target = self.target(&choice).await?;
         let (primary, replica) = (target.options.clone(), target.replica.clone());
-        let db = ReadDb::connect_near(primary, replica, self.read_settings()?).await?;
+        let db = match ReadDb::connect_near(primary, replica, self.read_settings()?).await {
+            Err(e @ StoreError::Connection(_)) => {
+                let place = config::called(&target.options);
+                return Err(Error::from(e).hint(format!("that was {place} ({})", choice.label)));
+            }
+            db => db?,
+        };
         if let Some(trouble) = db.replica_trouble() {
             let trouble = Safe::from_untrusted(trouble);
             self.out.remark(format_args!("the replica is away ({trouble}): reading from the primary"));
@@ -182,14 +188,12 @@ impl Context {
             Place::Private { database } => self.private_target(database).await?,
             Place::Remote { writer_url, .. } => remote_target(&choice, writer_url, None)?,
         };
-        let options = &target.options;
         let production = if target.production { ", PRODUCTION" } else { "" };
+        let place = config::called(&target.options);
         self.out.remark(format_args!(
-            "writing to database '{}' on {} as '{}' ({}{production})",
-            Safe::from_untrusted(options.get_database().unwrap_or_else(|| options.get_username())),
-            Safe::from_untrusted(&config::listens_at(options)),
-            Safe::from_untrusted(options.get_username()),
-            choice.label,
+            "writing to {} ({}{production})",
+            Safe::from_untrusted(&place),
+            choice.label
         ));
         Ok((WriteDb::connect(target.options.clone()).await?, target))
     }
@@ -248,7 +252,8 @@ fn remote_target(choice: &Choice, url: &Secret, replica_url: Option<&Secret>) ->
     let ssl_mode = std::env::var("PGSSLMODE").ok();
     let connect_options = |url: &Secret, what: &str| {
         config::connect_options(url, ssl_mode.as_deref()).map_err(|e| {
-            Error::usage(format!("{}: this is no PostgreSQL URL{what}: {e}", choice.label))
+            let why = e.to_string().replace("error with configuration: ", "");
+            Error::usage(format!("{}: this is no PostgreSQL URL{what}: {why}", choice.label))
                 .hint("the form is postgres://USER@HOST:PORT/DATABASE; other characters in a part as %XX")
         })
     };
@@ -299,6 +304,9 @@ impl From<StoreError> for Error {
             StoreError::Certificate(_) => error
                 .hint("name the authority that signed it: sslrootcert=FILE in the URL, or PGSSLROOTCERT")
                 .hint("the host in the URL has to be one of the names in the certificate"),
+            e if e.is_of_a_value_too_large() => error
+                .hint("a state of an event is more than the server can print, such as numbers with huge exponents")
+                .hint("agenttrace verify names the event; events, and show of that one, do without its states"),
             StoreError::TimedOut { .. } => {
                 error.hint("narrow the time with since: and until:, or give it longer with --timeout 2m")
             }

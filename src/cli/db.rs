@@ -7,7 +7,9 @@ use super::{Context, Out};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
 use crate::store::StoreError;
-use crate::store::schema::{self, Access, Layout, Origin, Protection, Status, Step, partitions};
+use crate::store::schema::{
+    self, Access, Layout, LayoutChange, Origin, Protection, Status, Step, partitions,
+};
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
@@ -322,6 +324,20 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
     if let Some(access) = &status.access {
         line(to, "roles", &roles(access))?;
         line(to, "row security", &row_security(access))?;
+    }
+    match status.layout_change {
+        Some(LayoutChange::Begun) => line(
+            to,
+            "layout",
+            &"a change is under way or was interrupted: agenttrace db migrate --layout NAME goes on; \
+              DROP TABLE audit_events_new gives it up",
+        )?,
+        Some(LayoutChange::Done) => line(
+            to,
+            "layout",
+            &"the table from before the change is kept: DROP TABLE audit_events_plain frees its space",
+        )?,
+        None => {}
     }
     if let Some(chains) = status.chains {
         line(to, "chains", &chains)?;

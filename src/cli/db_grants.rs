@@ -28,6 +28,7 @@ pub(super) async fn change(context: &Context, args: &GrantArgs, grant: bool) -> 
     } else {
         grants::revoke(&db, &args.role, &organization).await
     };
+    let unknown = grant && changed.is_ok() && !grants::has_events(&db, &organization).await?;
     db.close().await;
     let (role, organization) =
         (Safe::from_untrusted(&args.role), Safe::from_untrusted(organization.as_str()));
@@ -39,6 +40,9 @@ pub(super) async fn change(context: &Context, args: &GrantArgs, grant: bool) -> 
         }
         (false, false) => format!("'{role}' had not been granted {organization}"),
     });
+    if unknown {
+        context.out.remark(format_args!("{organization} has no events yet; is that its name?"));
+    }
     Ok(())
 }
 

@@ -2,10 +2,11 @@
 
 use super::context::no_such_organization;
 use super::filter::{FilterArgs, freeze};
+use super::lines::Lines;
 use super::{Context, Format, Out};
-use crate::domain::{self, EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
+use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::export::{self, Record, csv, json, table};
+use crate::export::{Record, json};
 use crate::filter::Filter;
 use crate::store::cursor::{Cursor, Order};
 use crate::store::search::Engine;
@@ -144,60 +145,44 @@ pub(super) async fn list(
         announce(&Looked { events: looked.events + events, found: looked.found + found, ..looked.clone() });
     };
     let pace = Pace { patience: Some(PATIENCE), progress: Some(&progress) };
+    let mut lines = Lines::new(context, first.order, args.states);
     let engine = if is_search { Some(Engine::of(&*db.capabilities(&cancel).await?)) } else { None };
     if args.states {
         let read = async |seek: &Seek, limit| {
             timeline::page_with_states(db, &query, seek, limit, pace, &cancel).await
         };
-        let tell = teller(context, first.order, |e| Record::from(e));
-        let page = gather(&first.seek, limit, read, tell, &before).await?;
+        let tell = |part: &[_]| lines.write(part, |e| Record::from(e));
+        let page = gather(&first.seek, first.order, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
         let listing = listing(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
-        write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
+        write(context, db, &listing, lines, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
         let read = async |seek: &Seek, limit| timeline::page_at(db, &query, seek, limit, pace, &cancel).await;
-        let tell = teller(context, first.order, |e| Record::from(e));
-        let page = gather(&first.seek, limit, read, tell, &before).await?;
+        let tell = |part: &[_]| lines.write(part, |e| Record::from(e));
+        let page = gather(&first.seek, first.order, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
         let listing = listing(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
-        write(context, db, &listing, |e| Record::from(e), args.cursor.is_some(), &cancel).await
-    }
-}
-
-/// Writes the events of each part as soon as it has been read, where the format has an event a line.
-fn teller<T>(
-    context: &Context,
-    order: Order,
-    record: fn(&T) -> Record<'_>,
-) -> impl FnMut(&[T]) -> Result<()> {
-    let streams = context.global.format == Some(Format::Ndjson);
-    let out = context.out;
-    move |part| {
-        if !streams || part.is_empty() {
-            return Ok(());
-        }
-        let mut results = out.results();
-        let mut write = |event| json::write_line(&mut results, &record(event));
-        match order {
-            Order::Asc => part.iter().rev().try_for_each(&mut write)?,
-            Order::Desc => part.iter().try_for_each(&mut write)?,
-        }
-        Ok(results.flush()?)
+        write(context, db, &listing, lines, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
 }
 
 /// A page, read part by part until it is full, the window ends, or the user stops it: what was found is kept. Each part
-/// is told.
+/// is told when it has been read; all together at the end where the order asked for is not that of reading.
 async fn gather<T>(
     seek: &Seek,
+    order: Order,
     limit: usize,
     read: impl AsyncFn(&Seek, usize) -> std::result::Result<Page<T>, StoreError>,
     mut tell: impl FnMut(&[T]) -> Result<()>,
     before: &Mutex<Looked>,
 ) -> Result<(Page<T>, bool)> {
     let mut page = read(seek, limit).await?;
-    tell(&page.rows)?;
     let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
+    let at_once = ascending == (order == Order::Asc);
+    if at_once {
+        tell(&page.rows)?;
+    }
+    let mut interrupted = false;
     while let Some(resume) = page.looked.as_ref().and_then(|looked| looked.resume.clone())
         && page.rows.len() < limit
     {
@@ -208,10 +193,15 @@ async fn gather<T>(
         let on = if ascending { Seek::NewerThan(resume) } else { Seek::OlderThan(resume) };
         let next = match read(&on, limit - page.rows.len()).await {
             Ok(next) => next,
-            Err(StoreError::Cancelled) if !page.rows.is_empty() => return Ok((page, true)),
+            Err(StoreError::Cancelled) if !page.rows.is_empty() => {
+                interrupted = true;
+                break;
+            }
             Err(e) => return Err(e.into()),
         };
-        tell(&next.rows)?;
+        if at_once {
+            tell(&next.rows)?;
+        }
         if ascending {
             page.has_newer = next.has_newer;
             page.rows.splice(0..0, next.rows);
@@ -221,7 +211,10 @@ async fn gather<T>(
         }
         page.looked = next.looked;
     }
-    Ok((page, false))
+    if !at_once {
+        tell(&page.rows)?;
+    }
+    Ok((page, interrupted))
 }
 
 impl From<OrderArg> for Order {
@@ -285,31 +278,19 @@ async fn write<T>(
     context: &Context,
     db: &ReadDb,
     listing: &Listing<T>,
+    lines: Lines,
     record: fn(&T) -> Record<'_>,
     is_continued: bool,
     cancel: &CancellationToken,
 ) -> Result<()> {
     let out = context.out;
     let format = context.global.format.unwrap_or(Format::Table);
-    let records = || listing.events.iter().map(record);
-    let mut results = out.results();
-    match format {
-        Format::Table | Format::Source(_) | Format::Patch(_) if listing.events.is_empty() => {}
-        Format::Table | Format::Source(_) | Format::Patch(_) => {
-            table::write_list(&mut results, records().map(Record::row), out.style())?;
-        }
-        Format::Json => json::write_line(&mut results, &document(listing, records()))?,
-        // Written as it was found.
-        Format::Ndjson => {}
-        Format::Csv => {
-            let has_states = listing.events.first().map(record).is_some_and(Record::has_states);
-            let columns =
-                domain::COLUMNS.into_iter().filter(|c| has_states || !export::STATE_COLUMNS.contains(c));
-            csv::write(&mut results, &columns.collect::<Vec<_>>(), records())?;
-        }
+    if format == Format::Json {
+        let mut results = out.results();
+        json::write_line(&mut results, &document(listing, listing.events.iter().map(record)))?;
+        results.flush()?;
     }
-    results.flush()?;
-    drop(results);
+    lines.finish()?;
     if let (Some(searched), false) = (&listing.searched, format == Format::Json) {
         remark_on_search(out, searched);
     }
@@ -462,7 +443,12 @@ mod tests {
 
     #[tokio::test]
     async fn each_part_of_a_page_is_told_when_it_has_been_read() {
-        for seek in [Seek::Newest, Seek::Oldest] {
+        for (seek, order, parts) in [
+            (Seek::Newest, Order::Desc, 2),
+            (Seek::Oldest, Order::Asc, 2),
+            // The page before: read towards the present, written towards the past.
+            (Seek::Oldest, Order::Desc, 1),
+        ] {
             let read = async |seek: &Seek, limit: usize| {
                 let (rows, resume) = match seek {
                     Seek::Newest => (vec![9, 8], Some(8)),
@@ -482,9 +468,9 @@ mod tests {
                 Ok(())
             };
             let (gathered, interrupted) =
-                gather(&seek, 4, read, tell, &Mutex::new(Looked::default())).await.unwrap();
+                gather(&seek, order, 4, read, tell, &Mutex::new(Looked::default())).await.unwrap();
             assert_eq!((gathered.rows, interrupted), (vec![9, 8, 7, 6], false));
-            assert_eq!(told.into_inner().unwrap().len(), 2);
+            assert_eq!(told.into_inner().unwrap().len(), parts);
         }
     }
 }

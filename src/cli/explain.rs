@@ -40,7 +40,11 @@ pub(super) async fn run(context: &Context, args: ExplainArgs) -> Result<()> {
     if json {
         json::write_line(&mut out, &document(&query, &explanation))?;
     } else {
-        report::write_explanation(&mut out, &query, &explanation, context.out.style().width)?;
+        // On a terminal the end is what stays to be seen.
+        let width = context.out.style().width;
+        report::write_statements(&mut out, &explanation, width)?;
+        writeln!(out)?;
+        report::write_findings(&mut out, &query, &explanation, width)?;
     }
     Ok(out.flush()?)
 }

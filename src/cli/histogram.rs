@@ -49,8 +49,22 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
         json::write_line(&mut out, &document(&query, &histogram, counted_at))?;
     } else {
         report::write_histogram(&mut out, &histogram, context.out.style().width)?;
+        out.flush()?;
+        let events: u64 = histogram.buckets.iter().map(|b| b.events).sum();
+        context.out.remark(format_args!("{events} events; a line is {}", length(histogram.seconds)));
     }
     Ok(out.flush()?)
+}
+
+/// A length of time in its largest unit.
+fn length(seconds: i64) -> String {
+    let units = [(604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| seconds % unit == 0 && seconds >= *unit).unwrap_or((1, "second"));
+    match seconds / unit {
+        1 => format!("1 {name}"),
+        n => format!("{n} {name}s"),
+    }
 }
 
 fn document(query: &Query, histogram: &Histogram, counted_at: Option<Timestamp>) -> impl serde::Serialize {

@@ -19,6 +19,7 @@ mod filters;
 mod ghosts;
 mod histogram;
 mod ingest;
+mod lines;
 mod out;
 mod resource;
 mod search;

@@ -6,8 +6,8 @@ use crate::domain::{self, Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, Record, csv, json, table};
 use crate::filter::Filter;
-use crate::store::ReadDb;
 use crate::store::timeline::{self, Query, Seek};
+use crate::store::{ReadDb, StoreError};
 use crate::verify::{self, EventReport, Neighbour, Predecessor};
 use std::io::{self, Write};
 use tokio_util::sync::CancellationToken;
@@ -34,22 +34,35 @@ struct Around {
     older: Vec<EventRow>,
 }
 
+/// The same in a document.
+#[derive(serde::Serialize)]
+struct Surroundings<'a> {
+    newer: Vec<Record<'a>>,
+    older: Vec<Record<'a>>,
+}
+
+impl<'a> From<&'a Around> for Surroundings<'a> {
+    fn from(around: &'a Around) -> Self {
+        let records = |rows: &'a [EventRow]| rows.iter().map(Record::from).collect();
+        Self { newer: records(&around.newer), older: records(&around.older) }
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
-/// Exit 4 when the organisation has no such event, exit 3 when the database cannot be read.
+/// Exit 4 when the organisation has no such event, exit 3 when the database cannot be read, or
+/// cannot send the states of the event.
 pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
     let db = &reader.db;
-    let Some(event) = timeline::event(db, &scope, &args.event_id, None, &cancel).await? else {
-        let message = format!(
-            "organisation '{}' has no event '{}'",
-            scope.organization(),
-            args.event_id.escape_debug()
-        );
-        return Err(Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation"));
+    let event = match timeline::event(db, &scope, &args.event_id, None, &cancel).await {
+        Err(error) if error.is_of_a_value_too_large() && !args.preimage => {
+            return without_states(context, db, &scope, &args, error, &cancel).await;
+        }
+        event => event?.ok_or_else(|| no_such_event(&scope, &args.event_id))?,
     };
     let mut results = context.out.results();
     if args.preimage {
@@ -80,6 +93,69 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         }
     }
     Ok(results.flush()?)
+}
+
+fn no_such_event(scope: &OrgScope, id: &str) -> Error {
+    let message = format!("organisation '{}' has no event '{}'", scope.organization(), id.escape_debug());
+    Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
+}
+
+/// An event whose states the server cannot send: its other fields, and why.
+async fn without_states(
+    context: &Context,
+    db: &ReadDb,
+    scope: &OrgScope,
+    args: &ShowArgs,
+    why: StoreError,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    #[derive(serde::Serialize)]
+    struct Document<'a> {
+        schema_version: u32,
+        organization_id: &'a str,
+        event: Record<'a>,
+        verification: Verified<'a>,
+        context: Surroundings<'a>,
+    }
+    #[derive(serde::Serialize)]
+    struct Verified<'a> {
+        content: &'static str,
+        detail: &'a str,
+        stored_hash: &'a str,
+    }
+    let row = timeline::event_row(db, scope, &args.event_id, cancel).await?;
+    let row = row.ok_or_else(|| no_such_event(scope, &args.event_id))?;
+    let around = around(db, scope, row.key(), args.context as usize, cancel).await?;
+    let rows = || around.newer.iter().chain([&row]).chain(&around.older);
+    let detail = format!("the server cannot send the states of this event: {why}");
+    let mut results = context.out.results();
+    match context.global.format.unwrap_or(Format::Table) {
+        Format::Table | Format::Source(_) | Format::Patch(_) => {
+            table::write_event(&mut results, Record::from(&row), context.out.style())?;
+            writeln!(results, "\ncontent           unreadable: {}", Safe::from_untrusted(&detail))?;
+            if args.context > 0 {
+                writeln!(results)?;
+                table::write_list(&mut results, rows(), context.out.style())?;
+            }
+        }
+        Format::Json => {
+            let document = Document {
+                schema_version: json::SCHEMA_VERSION,
+                organization_id: scope.organization().as_str(),
+                event: Record::from(&row),
+                verification: Verified { content: "unreadable", detail: &detail, stored_hash: &row.hash },
+                context: Surroundings::from(&around),
+            };
+            json::write_line(&mut results, &document)?;
+        }
+        Format::Ndjson => rows().try_for_each(|row| json::write_line(&mut results, &Record::from(row)))?,
+        Format::Csv => {
+            let columns = domain::COLUMNS.into_iter().filter(|c| !export::STATE_COLUMNS.contains(c));
+            csv::write(&mut results, &columns.collect::<Vec<_>>(), rows().map(Record::from))?;
+        }
+    }
+    results.flush()?;
+    Err(why.into())
 }
 
 /// The event among its neighbours, newest first.
@@ -171,11 +247,6 @@ fn document<'a>(
         predecessor: Option<&'a Neighbour>,
         successors: &'a [Neighbour],
     }
-    #[derive(serde::Serialize)]
-    struct Surroundings<'a> {
-        newer: Vec<Record<'a>>,
-        older: Vec<Record<'a>>,
-    }
     let predecessor = match &verification.predecessor {
         Predecessor::Found { events } => events.first(),
         Predecessor::Genesis | Predecessor::Missing | Predecessor::Unknown => None,
@@ -195,9 +266,6 @@ fn document<'a>(
             predecessor,
             successors: &verification.successors,
         },
-        context: Surroundings {
-            newer: around.newer.iter().map(Record::from).collect(),
-            older: around.older.iter().map(Record::from).collect(),
-        },
+        context: Surroundings::from(around),
     }
 }

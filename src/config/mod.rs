@@ -11,7 +11,7 @@ mod target;
 pub use connect::connect_options;
 pub use diff::DiffWords;
 pub use duration::Span;
-pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, choose, listens_at};
+pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, called, choose, listens_at};
 
 use crate::domain::OrgId;
 use crate::error::{Error, Result};

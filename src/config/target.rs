@@ -37,6 +37,13 @@ pub fn listens_at(options: &PgConnectOptions) -> String {
     }
 }
 
+/// `database 'audit' on db.example.com:5432 as 'ann'`; never with a password.
+pub fn called(options: &PgConnectOptions) -> String {
+    let user = options.get_username();
+    let database = options.get_database().unwrap_or(user);
+    format!("database '{database}' on {} as '{user}'", listens_at(options))
+}
+
 impl fmt::Debug for Target {
     /// Without the options: their own form shows the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

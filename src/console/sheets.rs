@@ -42,7 +42,9 @@ pub(super) async fn work_out(
     let written = match subject {
         Subject::Plan => {
             let explanation = explain::page(db, query, &Seek::Newest, 100, true, cancel).await?;
-            report::write_explanation(&mut text, query, &explanation, Some(width))
+            report::write_findings(&mut text, query, &explanation, Some(width))
+                .and_then(|()| writeln!(text))
+                .and_then(|()| report::write_statements(&mut text, &explanation, Some(width)))
         }
         Subject::Histogram => {
             let histogram = answers::histogram(db, query, STRETCHES, wanted, &|_| {}, cancel).await?;

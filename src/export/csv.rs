@@ -14,12 +14,27 @@ pub fn write<'a>(
     columns: &[&str],
     events: impl IntoIterator<Item = Record<'a>>,
 ) -> io::Result<()> {
-    let mut csv = ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+    let mut csv = writer(&mut *out);
     csv.write_record(columns)?;
+    csv.flush()?;
+    drop(csv);
+    write_more(out, events)
+}
+
+/// Writes events behind others.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_more<'a>(out: &mut impl Write, events: impl IntoIterator<Item = Record<'a>>) -> io::Result<()> {
+    let mut csv = writer(out);
     for event in events {
         csv.write_record(event.values().map(|(_, value)| cell(&value)))?;
     }
     csv.flush()
+}
+
+fn writer<W: Write>(out: W) -> ::csv::Writer<W> {
+    ::csv::WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out)
 }
 
 /// The text of a cell. Whatever a spreadsheet could evaluate gets an apostrophe in front.

@@ -12,45 +12,64 @@ const WIDTH: usize = 120;
 /// Width of the bars there.
 const BAR: usize = 60;
 
-/// Writes how a page is found.
+/// Writes how a page is found, in plain words: first what is asked for.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_explanation(
+pub fn write_findings(
     out: &mut impl Write,
     query: &Query,
     explanation: &Explanation,
     width: Option<usize>,
 ) -> io::Result<()> {
-    let width = width.unwrap_or(WIDTH);
+    let (width, longest) = (width.unwrap_or(WIDTH), width.unwrap_or(usize::MAX));
     let filter = query.filter.canonical();
     let filter = if filter.is_empty() { "(every event)" } else { &filter };
-    writeln!(out, "filter  {}", Safe::from_untrusted(filter))?;
-    for statement in &explanation.statements {
-        writeln!(out, "\nsql")?;
-        for line in wrapped(&statement.sql, width.saturating_sub(2)) {
-            writeln!(out, "  {}", Safe::from_untrusted(line))?;
-        }
-        writeln!(out, "\nplan")?;
-        write_node(out, &statement.plan, 1)?;
-        if let (Some(planning), Some(execution)) = (statement.planning_ms, statement.execution_ms) {
-            writeln!(out, "  planned in {planning:.1} ms, run in {execution:.1} ms")?;
-        }
-    }
-    writeln!(out)?;
+    writeln!(out, "filter  {}\n", Safe::from_untrusted(filter))?;
     for finding in &explanation.findings {
         let mark = match finding.weight {
             Weight::Good => "good",
             Weight::Note => "note",
             Weight::Slow => "SLOW",
         };
-        writeln!(out, "{mark}  {}", Safe::from_untrusted(&finding.text))?;
+        write_hanging(out, &format!("{mark}  "), &finding.text, width)?;
+        if let Some(sql) = &finding.sql {
+            // In one piece where it may be as long as it is.
+            write_hanging(out, "      ", sql, longest)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the statements of a page, with the server's plans.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_statements(
+    out: &mut impl Write,
+    explanation: &Explanation,
+    width: Option<usize>,
+) -> io::Result<()> {
+    let width = width.unwrap_or(WIDTH);
+    for (n, statement) in explanation.statements.iter().enumerate() {
+        if n > 0 {
+            writeln!(out)?;
+        }
+        writeln!(out, "sql")?;
+        for line in wrapped(&statement.sql, width.saturating_sub(2)) {
+            writeln!(out, "  {}", Safe::from_untrusted(line))?;
+        }
+        writeln!(out, "\nplan")?;
+        write_node(out, &statement.plan, 1, width)?;
+        if let (Some(planning), Some(execution)) = (statement.planning_ms, statement.execution_ms) {
+            writeln!(out, "  planned in {planning:.1} ms, run in {execution:.1} ms")?;
+        }
     }
     Ok(())
 }
 
 /// A node and what it takes its rows from, one step to the right.
-fn write_node(out: &mut impl Write, node: &Node, depth: usize) -> io::Result<()> {
+fn write_node(out: &mut impl Write, node: &Node, depth: usize, width: usize) -> io::Result<()> {
     let indent = "  ".repeat(depth);
     let mut line = node.operation.clone();
     for (word, name) in [("using", &node.index), ("on", &node.relation)] {
@@ -67,17 +86,31 @@ fn write_node(out: &mut impl Write, node: &Node, depth: usize) -> io::Result<()>
     if let Some(blocks) = node.blocks() {
         line.push_str(&format!(", {blocks} blocks"));
     }
-    writeln!(out, "{indent}{}", Safe::from_untrusted(&line))?;
+    write_hanging(out, &indent, &line, width)?;
     let sort = (!node.sort_key.is_empty()).then(|| node.sort_key.join(", "));
     for (what, text) in [("index", &node.index_condition), ("filter", &node.filter), ("order", &sort)] {
         if let Some(text) = text {
-            writeln!(out, "{indent}    {what}: {}", Safe::from_untrusted(text))?;
+            write_hanging(out, &format!("{indent}    {what}: "), text, width)?;
         }
     }
     if let Some(dropped) = node.rows_dropped.filter(|rows| *rows > 0.0) {
         writeln!(out, "{indent}    {dropped} rows did not pass the filter")?;
     }
-    node.children.iter().try_for_each(|child| write_node(out, child, depth + 1))
+    node.children.iter().try_for_each(|child| write_node(out, child, depth + 1, width))
+}
+
+/// A text behind `lead`, which is not from outside; further lines stand below its beginning.
+fn write_hanging(out: &mut impl Write, lead: &str, text: &str, width: usize) -> io::Result<()> {
+    let text = Safe::from_untrusted(text).to_string();
+    let indent = lead.chars().count();
+    for (n, line) in wrapped(&text, width.saturating_sub(indent)).into_iter().enumerate() {
+        if n == 0 {
+            writeln!(out, "{lead}{line}")?;
+        } else {
+            writeln!(out, "{:indent$}{line}", "")?;
+        }
+    }
+    Ok(())
 }
 
 /// Lines of at most `width` characters, broken at blanks where there are any.
@@ -112,7 +145,8 @@ pub fn write_histogram(out: &mut impl Write, histogram: &Histogram, width: Optio
     for bucket in &histogram.buckets {
         let length = (bucket.events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
         let bar = "█".repeat(length);
-        writeln!(out, "{}  {:>digits$}  {bar}", minute(bucket.start), bucket.events)?;
+        let gap = if bar.is_empty() { "" } else { "  " };
+        writeln!(out, "{}  {:>digits$}{gap}{bar}", minute(bucket.start), bucket.events)?;
     }
     Ok(())
 }

@@ -90,24 +90,51 @@ pub fn write_list<'a>(
     events: impl IntoIterator<Item = &'a EventRow>,
     style: Style,
 ) -> io::Result<()> {
-    let rows: Vec<(&EventRow, [Safe; COLUMNS.len()])> =
-        events.into_iter().map(|e| (e, COLUMNS.each_ref().map(|c| (c.text)(e)))).collect();
-    let natural = std::array::from_fn(|at| {
-        let widest = rows.iter().filter_map(|(_, cells)| cells.get(at)).map(Safe::width).max();
-        COLUMNS.get(at).map_or(0, |c| c.title.len()).max(widest.unwrap_or(0))
-    });
-    let widths = fit(natural, style.width);
-    let header = COLUMNS.each_ref().map(|c| Safe::literal(c.title));
-    write_line(out, &header, &widths, if style.color { BOLD } else { "" }, "")?;
-    for (event, cells) in &rows {
-        let severity = match event.event_severity.as_str() {
-            "critical" if style.color => REVERSE_BOLD,
-            "warning" if style.color => BOLD,
-            _ => "",
-        };
-        write_line(out, cells, &widths, "", severity)?;
+    List::default().write(out, events, style)
+}
+
+/// A table that is written part by part, as events are found.
+#[derive(Debug, Default)]
+pub struct List {
+    /// The widest cell of each column so far.
+    natural: [usize; COLUMNS.len()],
+    /// The widths in force, once there is a header.
+    widths: Option<[Option<usize>; COLUMNS.len()]>,
+}
+
+impl List {
+    /// Writes a line for each event, behind a header. Columns never become narrower; where these events need wider ones
+    /// than those before, there is another header.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn write<'a>(
+        &mut self,
+        out: &mut impl Write,
+        events: impl IntoIterator<Item = &'a EventRow>,
+        style: Style,
+    ) -> io::Result<()> {
+        let rows: Vec<(&EventRow, [Safe; COLUMNS.len()])> =
+            events.into_iter().map(|e| (e, COLUMNS.each_ref().map(|c| (c.text)(e)))).collect();
+        for (at, (natural, column)) in self.natural.iter_mut().zip(&COLUMNS).enumerate() {
+            let widest = rows.iter().filter_map(|(_, cells)| cells.get(at)).map(Safe::width).max();
+            *natural = (*natural).max(column.title.len()).max(widest.unwrap_or(0));
+        }
+        let widths = fit(self.natural, style.width);
+        if self.widths.replace(widths) != Some(widths) {
+            let header = COLUMNS.each_ref().map(|c| Safe::literal(c.title));
+            write_line(out, &header, &widths, if style.color { BOLD } else { "" }, "")?;
+        }
+        for (event, cells) in &rows {
+            let severity = match event.event_severity.as_str() {
+                "critical" if style.color => REVERSE_BOLD,
+                "warning" if style.color => BOLD,
+                _ => "",
+            };
+            write_line(out, cells, &widths, "", severity)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// One line; `line` styles all of it, `severity` that column.
@@ -222,6 +249,23 @@ mod tests {
                 ..row()
             },
         ]
+    }
+
+    #[test]
+    fn a_table_in_parts_has_another_header_where_a_part_needs_wider_columns() {
+        let style = Style { width: None, color: false };
+        let rows = rows();
+        let part = |table: &mut List, row| {
+            let mut out = Vec::new();
+            table.write(&mut out, [row], style).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let mut table = List::default();
+        let lines: Vec<usize> =
+            [&rows[0], &rows[0], &rows[1], &rows[0]].map(|row| part(&mut table, row).lines().count()).into();
+        assert_eq!(lines, [2, 1, 2, 1]);
+        let whole = list(&rows, style);
+        assert!(whole.ends_with(&part(&mut table, &rows[1])), "the widths of the whole");
     }
 
     #[test]

@@ -259,6 +259,36 @@ fn fixed(filter: &Filter) -> Vec<Fixed> {
     conditions.filter_map(|(condition, expr)| fix(condition, expr)).collect()
 }
 
+/// The columns between organisation and time of an index that would serve more of a filter than those there are do:
+/// those of its first condition on single values, unless one of its conditions has an index already, or the table admits
+/// only a few words there.
+pub(super) fn wanted(capabilities: &Capabilities, filter: &Filter) -> Option<Vec<&'static str>> {
+    let mut candidates = fixed(filter);
+    if !capabilities.row_security
+        && let Some(ByAddress { ids, addresses, .. }) = actor_by_address(filter)
+    {
+        candidates.splice(0..0, [addresses, ids]);
+    }
+    candidates.retain(|fixed| {
+        let is_of_few_words = |column: &&str| {
+            capabilities.domains.iter().any(|(name, words)| name == column && words.len() <= MAX_WORDS)
+        };
+        !fixed.columns.iter().all(|column| is_of_few_words(&column))
+    });
+    let is_served = |fixed: &Fixed| {
+        capabilities.indexes.iter().any(|index| {
+            let prefix = prefix_before_time(index).filter(|prefix| !prefix.is_empty());
+            prefix.is_some_and(|prefix| {
+                branches(capabilities, index, &prefix, std::slice::from_ref(fixed)).is_some()
+            })
+        })
+    };
+    let (served, wanted): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_served);
+    // An address is looked for by two indexes, of which one may be there.
+    let wanted = wanted.into_iter().find(|w| served.iter().all(|s| s.condition == w.condition))?;
+    Some(wanted.columns)
+}
+
 /// A condition on actors that names addresses: events of these ids, and those of these addresses but not these ids.
 struct ByAddress {
     ids: Fixed,

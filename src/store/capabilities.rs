@@ -212,8 +212,9 @@ const TABLE: &str = "
     CROSS JOIN LATERAL (
         SELECT count(*)::int4 AS tables,
             coalesce(max(pg_relation_size(t.oid)) / current_setting('block_size')::int8, 0)::int8 AS blocks,
-            CASE WHEN bool_and(t.reltuples >= 0) THEN sum(t.reltuples::float8)::int8 END AS rows,
-            CASE WHEN bool_and(a.at IS NOT NULL) THEN extract(epoch FROM now() - min(a.at))::float8 / 86400 END AS age
+            CASE WHEN bool_or(t.reltuples >= 0) AND bool_and(t.reltuples >= 0 OR pg_relation_size(t.oid) = 0)
+                THEN sum(greatest(t.reltuples, 0)::float8)::int8 END AS rows,
+            CASE WHEN bool_and(a.at IS NOT NULL OR pg_relation_size(t.oid) = 0) THEN extract(epoch FROM now() - min(a.at))::float8 / 86400 END AS age
         FROM pg_catalog.pg_class t LEFT JOIN LATERAL (
             SELECT greatest(s.last_analyze, s.last_autoanalyze) AS at
             FROM pg_catalog.pg_stat_user_tables s WHERE s.relid = t.oid) a ON true

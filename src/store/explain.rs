@@ -1,13 +1,16 @@
 //! How a page is found: the statement, the server's plan, and what that means in plain words.
 
+mod findings;
+
 use super::access::Access;
-use super::capabilities::{Capabilities, Ties};
 use super::filter_sql::Vector;
 use super::page_sql::{Bound, Statements};
 use super::row::ROW_COLUMNS;
 use super::search::{Engine, windows};
 use super::timeline::{self, Query, Seek};
 use super::{ReadDb, StoreError, walk};
+use findings::Page;
+pub use findings::{Finding, Weight};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Postgres, QueryBuilder};
 use std::collections::BTreeSet;
@@ -15,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Below this many rows an estimate that is off does no harm.
 const SMALL: f64 = 1_000.0;
-/// An estimate is called wrong when it is off by this factor.
-const FAR_OFF: f64 = 10.0;
 
 /// The account of one page.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -114,27 +115,6 @@ pub struct Node {
     /// What it takes its rows from.
     #[serde(alias = "Plans", default)]
     pub children: Vec<Node>,
-}
-
-/// How a finding is to be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weight {
-    /// As it must be.
-    Good,
-    /// To be known.
-    Note,
-    /// Costs time.
-    Slow,
-}
-
-/// Something to be said about a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How it is to be taken.
-    pub weight: Weight,
-    /// In plain words.
-    pub text: String,
 }
 
 impl Node {
@@ -243,11 +223,13 @@ pub async fn page(
             statements.push(explain(db, &shape, &Bound::Open, missing as usize, cancel).await?);
         }
     }
-    let mut findings = findings(&capabilities, way, &meant, &statements);
+    let asked =
+        Page { capabilities: &capabilities, filter: &query.filter, pieces: walk::pieces(db, &capabilities) };
+    let mut findings = findings::of(asked, way, &meant, &statements);
     if !query.filter.words().is_empty() {
         let engine = Engine::of(&capabilities);
         let text = format!("words are answered by {}; not seen: {}", engine.name(), engine.blind_to());
-        findings.push(Finding { weight: Weight::Note, text });
+        findings.push(Finding { weight: Weight::Note, text, sql: None });
     }
     Ok(Explanation { way, meant, statements, findings, partitions: capabilities.partitions })
 }
@@ -317,119 +299,4 @@ fn way(access: &Access) -> Way {
         Access::Scan => Way::Scan,
         Access::Opaque => Way::Unknown,
     }
-}
-
-fn findings(
-    capabilities: &Capabilities,
-    way: Way,
-    meant: &[String],
-    statements: &[Explained],
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut say = |weight, text: String| findings.push(Finding { weight, text });
-    let list = meant.join(", ");
-    match way {
-        Way::Index => say(Weight::Good, format!("the index {list} gives the page in order")),
-        Way::MergedIndexes => {
-            say(
-                Weight::Good,
-                format!("several ranges of {list} are merged; each is read no further than the page"),
-            );
-        }
-        Way::Lookup => say(Weight::Good, format!("{list} finds the few rows; they are sorted afterwards")),
-        Way::Walk => say(
-            Weight::Slow,
-            format!(
-                "no index serves the whole filter: events are looked at one by one along {list}, newest first, in \
-                 pieces; the fewer match, the longer a page takes"
-            ),
-        ),
-        Way::Stretches => say(
-            Weight::Good,
-            format!(
-                "the newest events are looked at one by one; behind them {list} find those with the words, stretch \
-                 after stretch of time"
-            ),
-        ),
-        Way::Scan => say(
-            Weight::Slow,
-            "there is no index on (organization_id, timestamp): every page reads the whole table; \
-             `agenttrace db sql indexes` prints the statements that make it"
-                .to_owned(),
-        ),
-        Way::Unknown => {
-            say(
-                Weight::Note,
-                "audit_events is a view or a foreign table: the server chooses the way".to_owned(),
-            );
-        }
-    }
-    let nodes: Vec<&Node> = statements.iter().flat_map(|s| s.plan.all()).filter(|node| node.ran()).collect();
-    let used: BTreeSet<&str> = nodes.iter().filter_map(|node| node.index.as_deref()).collect();
-    // The index of a partition has a name of its own.
-    if !used.is_empty() && capabilities.partitions <= 1 {
-        for index in meant {
-            if !used.contains(index.as_str()) {
-                let used: Vec<&str> = used.iter().copied().collect();
-                say(Weight::Note, format!("the planner prefers {} to {index}", used.join(", ")));
-            }
-        }
-    }
-    if nodes.iter().any(|node| node.reads_whole_table()) {
-        say(Weight::Slow, "the planner reads a whole table (Seq Scan); has it been analysed?".to_owned());
-    }
-    for node in &nodes {
-        match node.operation.as_str() {
-            "Incremental Sort" => say(
-                Weight::Note,
-                "the index does not order events of one instant: they are sorted, which costs time only where many \
-                 share an instant"
-                    .to_owned(),
-            ),
-            "Sort" if way == Way::Index || way == Way::Walk => {
-                say(Weight::Slow, format!("all matching rows are read and sorted by {}", node.sort_key.join(", ")));
-            }
-            _ => {}
-        }
-        if let (true, Some(real)) = (node.is_scan(), node.rows_real) {
-            let (more, less) = (real.max(node.rows_estimated), real.min(node.rows_estimated).max(1.0));
-            // A page ends its scans early: fewer rows than expected mean nothing.
-            if real > node.rows_estimated && more > SMALL && more / less > FAR_OFF {
-                say(
-                    Weight::Note,
-                    format!(
-                        "the planner expected {} rows and met {real}: ANALYZE audit_events",
-                        node.rows_estimated
-                    ),
-                );
-            }
-        }
-    }
-    if capabilities.partitions > 1 {
-        let touched: BTreeSet<&str> = nodes.iter().filter_map(|node| node.relation.as_deref()).collect();
-        say(Weight::Note, format!("{} of {} partitions touched", touched.len(), capabilities.partitions));
-    }
-    if capabilities.ties() == Ties::Mirrored {
-        say(
-            Weight::Note,
-            "events of one instant are listed by ascending id, as the index on time orders them".to_owned(),
-        );
-    }
-    if capabilities.estimated_rows.is_none() {
-        say(
-            Weight::Slow,
-            "the table has never been analysed, estimates are guesses: ANALYZE audit_events".to_owned(),
-        );
-    }
-    let blocks: Option<u64> = statements.iter().map(|s| s.plan.blocks()).sum();
-    if let Some(blocks) = blocks {
-        let weight = if blocks <= 300 || matches!(way, Way::Walk | Way::Stretches | Way::Scan) {
-            Weight::Note
-        } else {
-            Weight::Slow
-        };
-        say(weight, format!("{blocks} blocks of 8 kB were touched"));
-    }
-    findings.dedup();
-    findings
 }

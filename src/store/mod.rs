@@ -42,7 +42,7 @@ pub use facts::{Lag, ServerFacts, Standing};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No connection could be made, or it broke.
-    #[error("cannot reach the database: {0}")]
+    #[error("cannot reach the database: {}", said(.0))]
     Connection(#[source] sqlx::Error),
     /// The server does not speak TLS, and plain text was not allowed.
     #[error("the server does not offer an encrypted connection")]
@@ -51,7 +51,7 @@ pub enum StoreError {
     #[error("the server's certificate is not accepted: {0}")]
     Certificate(String),
     /// The server answered with an error.
-    #[error("the database refused: {0}")]
+    #[error("the database refused: {}", said(.0))]
     Database(#[source] sqlx::Error),
     /// A regular expression of the filter is none in PostgreSQL's notation.
     #[error("{0}")]
@@ -92,5 +92,24 @@ impl StoreError {
     /// Whether the connection is lost (as opposed to: the server answers, but not as hoped).
     pub fn is_connection_loss(&self) -> bool {
         matches!(self, Self::Connection(_))
+    }
+
+    /// Whether the server ran out of room for a value that it was to print, such as a state with numbers of huge
+    /// exponents: 75 kB of `1e131071` are more than a gigabyte of text.
+    pub fn is_of_a_value_too_large(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(e)) = self else { return false };
+        matches!(e.code().as_deref(), Some("53200" | "54000"))
+    }
+}
+
+/// An error of the driver: of one that the server reports, what the server says.
+fn said(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(e) => match e.code() {
+            Some(code) => format!("{} (SQLSTATE {code})", e.message()),
+            None => e.message().to_owned(),
+        },
+        sqlx::Error::Io(e) => e.to_string(),
+        other => other.to_string(),
     }
 }

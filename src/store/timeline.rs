@@ -226,15 +226,40 @@ pub async fn event(
     timestamp: Option<Timestamp>,
     cancel: &CancellationToken,
 ) -> Result<Option<Event>, StoreError> {
+    let found = by_id(db, EVENT_COLUMNS, scope, event_id, timestamp, cancel).await?;
+    found.as_ref().map(row::event).transpose()
+}
+
+/// As [`event`], without its states, which the server may be unable to send.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn event_row(
+    db: &ReadDb,
+    scope: &OrgScope,
+    event_id: &str,
+    cancel: &CancellationToken,
+) -> Result<Option<EventRow>, StoreError> {
+    let found = by_id(db, ROW_COLUMNS, scope, event_id, None, cancel).await?;
+    found.as_ref().map(row::event_row).transpose()
+}
+
+async fn by_id(
+    db: &ReadDb,
+    columns: &'static str,
+    scope: &OrgScope,
+    event_id: &str,
+    timestamp: Option<Timestamp>,
+    cancel: &CancellationToken,
+) -> Result<Option<PgRow>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(EVENT_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
+    sql.push(columns).push(" FROM audit_events WHERE organization_id = ");
     sql.push_bind(scope.organization().as_str()).push(" AND event_id = ").push_bind(event_id);
     if let Some(timestamp) = timestamp {
         sql.push(" AND timestamp = ").push_bind(SqlTime(timestamp));
     }
     sql.push(" LIMIT 1");
-    let found = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await?;
-    found.as_ref().map(row::event).transpose()
+    db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await
 }
 
 /// The planner's estimate of a query, from EXPLAIN: good for times and single columns, far off for columns that depend

@@ -142,6 +142,11 @@ pub(super) fn first_of(step: u32) -> usize {
     (step / FIRST).max(1) as usize
 }
 
+/// Statements that read the whole table, a number of blocks each.
+pub(super) fn pieces(db: &ReadDb, capabilities: &Capabilities) -> u32 {
+    capabilities.blocks.div_ceil(blocks_of(db.settings().walk)).max(1)
+}
+
 fn blocks_of(step: u32) -> u32 {
     (step / EVENTS_PER_BLOCK).max(1)
 }

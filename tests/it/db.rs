@@ -142,7 +142,7 @@ async fn no_state_makes_an_insert_fail() {
     let states = [
         (
             "many words",
-            "jsonb_build_array((SELECT string_agg('word' || n, ' ') FROM generate_series(1, 200000) n))",
+            "jsonb_build_array((SELECT string_agg('word' || n, ' ') FROM generate_series(1, 500000) n))",
         ),
         ("one long word", "to_jsonb(repeat('x', 3000000))"),
         ("hyphens", "to_jsonb(repeat('abc-', 300000))"),
@@ -170,6 +170,15 @@ async fn no_state_makes_an_insert_fail() {
             .await
             .unwrap();
     assert_eq!(found, states.len() as i64);
+    // 5 MB of words: by one of the first, and not by one of the last, as a search says.
+    let home = support::Home::new();
+    let search = |word| crate::verify::run(&home, &database, &["search", word, "--format", "ndjson"]);
+    let (code, stdout, stderr) = search("word77");
+    assert_eq!((code, stdout.lines().count()), (0, 1), "{stderr}");
+    assert!(stdout.contains("\"event_id\":\"many words\""), "{stdout}");
+    let (code, stdout, stderr) = search("word499999");
+    assert_eq!((code, stdout.as_str()), (0, ""));
+    assert!(stderr.contains("not seen:") && stderr.contains("32 768 characters"), "{stderr}");
     database.drop_now().await;
 }
 

@@ -5,7 +5,7 @@ use crate::timeline::{self as fixture, Ids, never};
 use crate::writer::{chain, event};
 
 use agenttrace::domain::{NewEvent, Timestamp};
-use agenttrace::store::schema::{self, Layout, Step, partitions};
+use agenttrace::store::schema::{self, Layout, LayoutChange, Step, partitions};
 use agenttrace::store::writer::{BulkWriter, Fate, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, WriteDb};
 use sqlx::Connection as _;
@@ -118,6 +118,13 @@ async fn a_bulk_load_fills_months() {
     test.drop_now().await;
 }
 
+async fn layout_change(test: &TestDatabase) -> Option<LayoutChange> {
+    let reader = fixture::reader(&test.options).await;
+    let status = schema::status(&reader, &never()).await.unwrap();
+    reader.close().await;
+    status.layout_change
+}
+
 #[test]
 fn a_table_with_events_changes_its_layout_while_it_is_written() {
     let runtime = Runtime::new().unwrap();
@@ -149,6 +156,7 @@ fn a_table_with_events_changes_its_layout_while_it_is_written() {
                 done = first => done.unwrap(),
             }
             assert!(matches!(seen.lock().unwrap()[..], [Step::Copied { .. }, ..]));
+            assert_eq!(layout_change(&test).await, Some(LayoutChange::Begun));
             // Written after some of it was copied, also into the past.
             writer.append(events("a", 40..80)).await.unwrap();
             let steps = Mutex::new(Vec::new());
@@ -157,6 +165,11 @@ fn a_table_with_events_changes_its_layout_while_it_is_written() {
                 .unwrap();
             let steps = steps.into_inner().unwrap();
             assert_eq!(steps.last(), Some(&Step::Exchanged { kept: Some("audit_events_plain") }));
+            assert_eq!(layout_change(&test).await, Some(LayoutChange::Done));
+            let reader = fixture::reader(&test.options).await;
+            let table = schema::status(&reader, &never()).await.unwrap().table.unwrap();
+            assert!(table.estimated_rows >= Some(2000), "months to come, without events, need no ANALYZE");
+            reader.close().await;
             writer.append(events("a", 80..120)).await.unwrap();
 
             assert_eq!(chain(&mut c, "a").await.len(), 120);
@@ -182,6 +195,7 @@ fn a_table_with_events_changes_its_layout_while_it_is_written() {
             let reader = fixture::reader(&test.options).await;
             assert_eq!(problems(&reader).await, [""; 0]);
             reader.close().await;
+            assert_eq!(layout_change(&test).await, None);
             test
         });
         fixture::agree_with_the_oracle(&runtime, &test.options, 12, 300, Ids::Fall);

@@ -10,6 +10,7 @@
 mod support;
 
 mod answers;
+mod bombs;
 mod cancel;
 mod cli_read;
 mod collation;

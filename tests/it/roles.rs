@@ -472,7 +472,10 @@ async fn organisations_are_granted_and_revoked_by_command() {
         || run(&database, Some(&login), &["events", "--org", "acme", "--format", "ndjson"]).1.lines().count();
     assert_eq!(sees(), 0);
     let (code, _, said) = run(&database, None, &["db", "grant", &login.name, "acme"]);
-    assert!(code == 0 && said.contains("sees acme now"), "{said}");
+    assert!(code == 0 && said.contains("sees acme now") && !said.contains("no events"), "{said}");
+    let (_, _, said) = run(&database, None, &["db", "grant", &login.name, "amce"]);
+    assert!(said.contains("sees amce now") && said.contains("amce has no events yet"), "{said}");
+    assert_eq!(run(&database, None, &["db", "revoke", &login.name, "amce"]).0, 0);
     assert!(run(&database, None, &["db", "grant", &login.name, "acme"]).2.contains("saw acme already"));
     assert_eq!(sees(), 3);
     let (_, listed, _) = run(&database, None, &["db", "grants", "--format", "json"]);

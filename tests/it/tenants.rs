@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 40] = [
+const READING: [&str; 41] = [
     "answers.rs count",
     "answers.rs groups",
     "answers.rs histogram",
@@ -55,6 +55,7 @@ const READING: [&str; 40] = [
     "timeline.rs count",
     "timeline.rs estimate",
     "timeline.rs event",
+    "timeline.rs event_row",
     "timeline.rs newest",
     "timeline.rs page",
     "timeline.rs page_at",
@@ -240,6 +241,8 @@ async fn single_events(db: &ReadDb, shape: Shape) {
             let found = timeline::event(db, &own_scope, &key.event_id, time, &never()).await.unwrap();
             assert_eq!(found, None, "{shape:?}");
         }
+        let found = timeline::event_row(db, &own_scope, &key.event_id, &never()).await.unwrap();
+        assert_eq!(found, None, "{shape:?}");
         assert_eq!(history::observe(db, &own_scope, &key, 9, &never()).await.unwrap(), None);
         own("with_hash", &links::with_hash(db, &own_scope, &row.hash, &never()).await.unwrap());
         own("behind_hash", &links::behind_hash(db, &own_scope, &row.hash, &never()).await.unwrap());

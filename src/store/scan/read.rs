@@ -1,6 +1,6 @@
 //! Readers: each takes pieces from a common queue, and reads them round what the server cannot send.
 
-use super::super::{ReadDb, StoreError};
+use super::super::{ReadDb, StoreError, said};
 use super::copy::Frames;
 use super::pace::Pace;
 use super::plan::{self, Table, Tid, Unit};
@@ -250,9 +250,7 @@ pub(crate) fn is_about_a_row(error: &sqlx::Error) -> bool {
 /// What the server said, for people.
 pub(crate) fn reason(error: &StoreError) -> String {
     match error {
-        StoreError::Database(sqlx::Error::Database(e)) => {
-            format!("{} (SQLSTATE {})", e.message(), e.code().unwrap_or_default())
-        }
+        StoreError::Database(error) => said(error),
         other => other.to_string(),
     }
 }

@@ -55,6 +55,15 @@ pub async fn grant(db: &WriteDb, role: &str, organization: &OrgId) -> Result<boo
     Ok(granted.rows_affected() > 0)
 }
 
+/// Whether the organisation has events, so that there is something to see.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn has_events(db: &WriteDb, organization: &OrgId) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT EXISTS (SELECT FROM audit_events WHERE organization_id = $1)";
+    Ok(sqlx::query_scalar(SQL).bind(organization.as_str()).fetch_one(db.pool()).await?)
+}
+
 /// Takes that back. Whether it had been granted. A role that is a member of others may see the organisation by those.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ pub use indexes::ensure_indexes;
 pub(super) use indexes::{build_indexes, drop_indexes, lock_indexes, settle};
 pub use layout::{Step, change_layout};
 pub use roles::{Access, Protection, protect};
-pub use status::{Guard, Index, Layout, Origin, Status, Table, status};
+pub use status::{Guard, Index, Layout, LayoutChange, Origin, Status, Table, status};
 
 use super::{StoreError, WriteDb};
 use sqlx::PgConnection;

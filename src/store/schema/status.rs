@@ -32,6 +32,8 @@ pub struct Status {
     pub guard: Vec<Guard>,
     /// Who may do what; `None` without our schema.
     pub access: Option<roles::Access>,
+    /// What a change of layout has left behind; `None` without one.
+    pub layout_change: Option<LayoutChange>,
     /// Organisations whose chain our writer has written to; `None` without our schema.
     pub chains: Option<u64>,
     /// What is not as it must be, in words; empty when all is well.
@@ -62,6 +64,16 @@ pub enum Layout {
     Hash,
     /// Partitions by list, a view, a foreign table.
     Other,
+}
+
+/// What there is of a change of layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayoutChange {
+    /// The table `audit_events_new` is being filled, or was when the change was interrupted.
+    Begun,
+    /// The table that was is kept as `audit_events_plain`.
+    Done,
 }
 
 /// The table `audit_events`, partitions included.
@@ -119,7 +131,9 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
         "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, current_database()::text AS database, \
                 current_user::text AS role, to_regclass('audit_events') IS NOT NULL AS there, \
                 to_regclass('_sqlx_migrations') IS NOT NULL AS migrated, \
-                to_regclass('audit_chain_heads') IS NOT NULL AS heads",
+                to_regclass('audit_chain_heads') IS NOT NULL AS heads, \
+                to_regclass('audit_events_new') IS NOT NULL AS layout_begun, \
+                to_regclass('audit_events_plain') IS NOT NULL AS layout_done",
     )
     .fetch_one(&mut *c)
     .await?;
@@ -158,6 +172,11 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
         indexes: if there { look_at_indexes(c, ours).await? } else { Vec::new() },
         guard: if ours { guard(c).await? } else { Vec::new() },
         access,
+        layout_change: match (ours, row.try_get("layout_begun")?, row.try_get("layout_done")?) {
+            (true, true, _) => Some(LayoutChange::Begun),
+            (true, false, true) => Some(LayoutChange::Done),
+            _ => None,
+        },
         chains,
         problems: if in_force { roles::contradictions(c).await? } else { Vec::new() },
     })
@@ -167,7 +186,8 @@ async fn table(c: &mut PgConnection) -> Result<Table, sqlx::Error> {
     // The tree of a table without partitions is empty.
     let row = sqlx::query(
         "SELECT CASE WHEN r.relkind = 'r' THEN 'plain' ELSE p.partstrat::text END AS layout, \
-                CASE WHEN bool_and(l.reltuples >= 0) THEN sum(l.reltuples::float8)::bigint END AS rows, \
+                CASE WHEN bool_or(l.reltuples >= 0) AND bool_and(l.reltuples >= 0 OR pg_relation_size(l.oid) = 0) \
+                     THEN sum(greatest(l.reltuples, 0)::float8)::bigint END AS rows, \
                 coalesce(sum(pg_table_size(l.oid)), 0)::bigint AS table_bytes, \
                 coalesce(sum(pg_indexes_size(l.oid)), 0)::bigint AS index_bytes \
          FROM pg_class r LEFT JOIN pg_partitioned_table p ON p.partrelid = r.oid \

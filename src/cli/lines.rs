@@ -1,0 +1,73 @@
+//! Events as lines, written as soon as they have been found.
+
+use super::{Context, Format, Out};
+use crate::domain;
+use crate::error::Result;
+use crate::export::{self, Record, csv, json, table};
+use crate::store::cursor::Order;
+use std::io::Write as _;
+
+/// Writes events part by part, in the form and order asked for. A JSON document is one piece, and nothing here.
+pub(super) struct Lines {
+    out: Out,
+    format: Format,
+    order: Order,
+    /// Of CSV.
+    columns: Vec<&'static str>,
+    table: table::List,
+    begun: bool,
+}
+
+impl Lines {
+    /// Nothing written yet; `states`: the events have theirs.
+    pub(super) fn new(context: &Context, order: Order, states: bool) -> Self {
+        let columns = domain::COLUMNS.into_iter().filter(|c| states || !export::STATE_COLUMNS.contains(c));
+        Self {
+            out: context.out,
+            format: context.global.format.unwrap_or(Format::Table),
+            order,
+            columns: columns.collect(),
+            table: table::List::default(),
+            begun: false,
+        }
+    }
+
+    /// Writes a part of the events, which is newest first, behind the parts before.
+    ///
+    /// # Errors
+    /// When nobody reads them any more.
+    pub(super) fn write<T>(&mut self, part: &[T], record: fn(&T) -> Record<'_>) -> Result<()> {
+        if part.is_empty() {
+            return Ok(());
+        }
+        let mut records: Vec<Record<'_>> = part.iter().map(record).collect();
+        if self.order == Order::Asc {
+            records.reverse();
+        }
+        let mut results = self.out.results();
+        match self.format {
+            Format::Table | Format::Source(_) | Format::Patch(_) => {
+                self.table.write(&mut results, records.into_iter().map(Record::row), self.out.style())?;
+            }
+            Format::Json => {}
+            Format::Ndjson => {
+                records.iter().try_for_each(|record| json::write_line(&mut results, record))?;
+            }
+            Format::Csv if self.begun => csv::write_more(&mut results, records)?,
+            Format::Csv => csv::write(&mut results, &self.columns, records)?,
+        }
+        self.begun = true;
+        Ok(results.flush()?)
+    }
+
+    /// No more parts: of CSV, the header is there also without events.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(super) fn finish(self) -> Result<()> {
+        if self.format == Format::Csv && !self.begun {
+            csv::write(&mut self.out.results(), &self.columns, [])?;
+        }
+        Ok(())
+    }
+}
