@@ -455,7 +455,9 @@ fn values<'a>(state: Option<&'a Value>, path: &Path) -> Vec<&'a Value> {
                 let mut members: Vec<_> =
                     members.iter().filter(|(_, v)| v.is_object() || v.is_array()).collect();
                 members.sort_by_key(|(k, _)| (k.len(), k.as_bytes()));
-                members.into_iter().for_each(|(_, inner)| anywhere(inner, steps, out));
+                for (_, inner) in members {
+                    anywhere(inner, steps, out);
+                }
             }
             _ => {}
         }
