@@ -92,6 +92,8 @@ struct Searched {
     back_to: Option<Timestamp>,
     /// The whole window has been looked at.
     complete: bool,
+    /// The first of the words as it is typed to find longer ones, too.
+    longer: Option<String>,
 }
 
 /// Runs it.
@@ -244,7 +246,9 @@ async fn listing<T>(
         let resume = looked.and_then(|looked| looked.resume).map(|key| key.timestamp);
         let last = resume.or_else(|| events.last().map(|e| row(e).timestamp));
         let back_to = if order == Order::Desc && ahead { last } else { range.since };
-        Searched { engine, back_to, complete: !ahead }
+        let words = query.filter.words();
+        let longer = words.iter().find(|words| !words.prefix).map(|words| words.longer());
+        Searched { engine, back_to, complete: !ahead, longer }
     });
     let handle = |seek: fn(EventKey) -> Seek, event: Option<&T>, there: bool| {
         let seek = seek(row(event.filter(|_| there)?).key());
@@ -294,8 +298,12 @@ async fn write<T>(
     if let (Some(searched), false) = (&listing.searched, format == Format::Json) {
         remark_on_search(out, searched);
     }
-    if listing.events.is_empty() && listing.searched.is_some() {
-        out.remark("whole words are searched for: wor* also finds longer ones");
+    let longer = listing.searched.as_ref().and_then(|searched| searched.longer.as_ref());
+    if let (Some(longer), true) = (longer, listing.events.is_empty()) {
+        out.remark(format_args!(
+            "whole words are searched for: {} also finds longer ones",
+            Safe::from_untrusted(longer)
+        ));
     }
     if listing.events.is_empty() && !is_continued {
         return remark_on_nothing(out, db, listing, cancel).await;
@@ -313,7 +321,7 @@ async fn write<T>(
 }
 
 fn remark_on_search(out: Out, searched: &Searched) {
-    let Searched { engine, back_to, complete } = searched;
+    let Searched { engine, back_to, complete, .. } = searched;
     let back_to = back_to.map_or_else(|| "the oldest event".to_owned(), |t| format!("{t}"));
     let complete = if *complete { "" } else { ", not further" };
     out.remark(format_args!(

@@ -14,7 +14,6 @@ use super::slots::Slot;
 use super::theme::Role;
 use super::zone::{Zone, relative};
 use crate::domain::{Safe, TimeRange, Timestamp};
-use crate::filter::Words;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -185,14 +184,8 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         None => line("No event matches.", Role::Notice),
     }];
     if let Some(words) = place.filter.words().into_iter().find(|words| !words.prefix) {
-        let is_plain = words.text.chars().all(char::is_alphanumeric);
-        let longer = if is_plain {
-            format!("{}*", words.text)
-        } else {
-            Words { prefix: true, ..words.clone() }.to_string()
-        };
         lines.push(line(
-            &format!("Whole words are searched for: {longer} also finds longer ones."),
+            &format!("Whole words are searched for: {} also finds longer ones.", words.longer()),
             Role::Text,
         ));
     }

@@ -215,6 +215,18 @@ pub struct Words {
     pub prefix: bool,
 }
 
+impl Words {
+    /// As it is typed to find longer words, too.
+    pub fn longer(&self) -> String {
+        let longer = Self { prefix: true, ..self.clone() };
+        if self.text.chars().all(char::is_alphanumeric) {
+            format!("{}*", self.text)
+        } else {
+            longer.to_string()
+        }
+    }
+}
+
 /// `/pattern/`, in PostgreSQL's notation for regular expressions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Regex {
