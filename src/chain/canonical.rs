@@ -127,21 +127,40 @@ impl Canonicaliser {
         self.append_spelled(json, out)
     }
 
-    /// As [`Self::append`] for texts of which nothing has to be changed but the order of keys: most of what `jsonb` gives
-    /// back. False when that is not so; `out` is then as before.
+    /// As [`Self::append`] for texts of which nothing has to be changed but the order of keys and characters beyond ASCII:
+    /// most of what `jsonb` gives back. False when that is not so; `out` is then as before.
     fn append_verbatim(&mut self, json: &[u8], out: &mut Vec<u8>) -> bool {
-        if json.len() > self.limits.bytes || self.limits.digits < verbatim::DIGITS {
+        // A character beyond ASCII takes up to three times its bytes.
+        let ascii = json.is_ascii();
+        let most = if ascii { json.len() } else { json.len().saturating_mul(3) };
+        if most > self.limits.bytes || self.limits.digits < verbatim::DIGITS {
             return false;
         }
         if !verbatim::scan(json, self) {
             return false;
         }
+        if ascii {
+            self.append_in_order(json, out);
+            return true;
+        }
+        let mut draft = std::mem::take(&mut self.draft);
+        draft.clear();
+        self.append_in_order(json, &mut draft);
+        let text = std::str::from_utf8(&draft);
+        if let Ok(text) = text {
+            text::push_as_ascii(text, out);
+        }
+        let is_text = text.is_ok();
+        self.draft = draft;
+        is_text
+    }
+
+    fn append_in_order(&mut self, json: &[u8], out: &mut Vec<u8>) {
         if self.unsorted.is_empty() {
             out.extend_from_slice(json);
         } else {
             self.rearrange(json, out);
         }
-        true
     }
 
     /// [`Self::append`] for all other texts.

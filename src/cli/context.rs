@@ -278,7 +278,7 @@ pub(super) fn server_error(e: ServerError) -> Error {
 impl From<StoreError> for Error {
     fn from(e: StoreError) -> Self {
         let kind = match e {
-            StoreError::Cursor(_) => Kind::Usage,
+            StoreError::Cursor(_) | StoreError::Regex(_) => Kind::Usage,
             StoreError::Cancelled => Kind::Interrupted,
             StoreError::ReplicaBehind(_) => Kind::Incomplete,
             _ => Kind::CouldNotRun,
@@ -297,6 +297,7 @@ impl From<StoreError> for Error {
             StoreError::NothingGranted => {
                 error.hint("an administrator grants organisations: agenttrace db grant ROLE ORGANISATION")
             }
+            StoreError::Regex(_) => error.hint("it is PostgreSQL's notation: \\( is a parenthesis itself"),
             StoreError::NotEncrypted => error
                 .hint("switch TLS on there (ssl = on)")
                 .hint("or, where the network on the way is trusted, add ?sslmode=disable to the URL"),

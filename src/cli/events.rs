@@ -354,16 +354,17 @@ async fn remark_on_nothing<T>(
 }
 
 /// The planner's estimate. A small one may be far off, even below what is shown, and to count is cheap there: that is
-/// tried for a moment.
+/// tried for a moment. So it is where the planner has nothing to guess by; then there is no estimate.
 async fn estimated(db: &ReadDb, query: &Query, shown: u64, cancel: &CancellationToken) -> Result<Count> {
     const SMALL: u64 = 10_000;
     const MOMENT: Duration = Duration::from_millis(200);
-    let mut count = timeline::estimate(db, query, cancel).await?;
-    if matches!(count, Count::Estimate(n) if n <= shown.max(SMALL)) {
+    let has_no_guess = query.filter.is_beyond_statistics();
+    let mut count = if has_no_guess { Count::Unknown } else { timeline::estimate(db, query, cancel).await? };
+    if has_no_guess || matches!(count, Count::Estimate(n) if n <= shown.max(SMALL)) {
         count = timeline::count(db, query, MOMENT, cancel).await?;
     }
     Ok(match count {
-        Count::Estimate(n) if n <= shown => Count::AtLeast(shown + 1),
+        Count::Estimate(n) if has_no_guess || n <= shown => Count::AtLeast(shown + 1),
         count => count,
     })
 }

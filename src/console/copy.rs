@@ -17,9 +17,15 @@ const TOO_LONG: &str = "too long for the clipboard of a terminal";
 /// The text for an action, or why there is none.
 pub(super) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
     if action == Action::CopyListing {
-        return listing(model, "events")
-            .filter(|text| text.len() <= MAX_BYTES)
-            .ok_or("there is no view to list");
+        let listing = listing(model, "events").ok_or("there is no view to list")?;
+        let is_here_only = model.history.current().is_some_and(|place| place.filter.asks_this_machine());
+        return match listing {
+            _ if is_here_only => {
+                Err("only the console knows what this filter asks: no command lists the same")
+            }
+            text if text.len() > MAX_BYTES => Err(TOO_LONG),
+            text => Ok(text),
+        };
     }
     let row = &model.timeline.row().ok_or("no event is selected")?.event;
     let text = match action {
@@ -56,9 +62,27 @@ fn state(model: &Model) -> Result<String, &'static str> {
 /// The command that says the same of the view as the console does.
 pub(super) fn listing(model: &Model, command: &str) -> Option<String> {
     let place = model.history.current()?;
-    let text = place.text.trim();
+    Some(of_filter(model, command, place.organization.as_str(), &place.text))
+}
+
+/// The command that lists what the line says: the filter being edited, as far as it means something, else the one in
+/// force. `None` without a filter, and where only the console knows what it asks.
+pub(super) fn listing_shown(model: &Model) -> Option<Safe> {
+    let organization = model.organization()?.as_str();
+    let (text, filter) = match model.filter.text() {
+        Some(text) => (text, model.filter.meaning()?),
+        None => model.history.current().map(|place| (place.text.as_str(), &place.filter))?,
+    };
+    if text.trim().is_empty() || filter.asks_this_machine() {
+        return None;
+    }
+    Some(Safe::from_untrusted(&of_filter(model, "events", organization, text)))
+}
+
+fn of_filter(model: &Model, command: &str, organization: &str, text: &str) -> String {
+    let text = text.trim();
     let about = if text.is_empty() { Vec::new() } else { vec![text] };
-    Some(in_shell(command, &model.setup.flags, place.organization.as_str(), &[], &about))
+    in_shell(command, &model.setup.flags, organization, &[], &about)
 }
 
 /// The command that shows the state of the resource after the event.
@@ -87,11 +111,11 @@ fn in_shell(command: &str, flags: &[String], organization: &str, options: &[&str
     words.extend(flags.iter().map(String::as_str));
     words.extend(["--org", organization]);
     words.extend(options);
-    if !about.is_empty() {
+    if about.iter().any(|word| word.starts_with('-')) {
         // What begins with - is no option.
         words.push("--");
-        words.extend(about);
     }
+    words.extend(about);
     let words: Vec<String> = words.into_iter().map(quoted).collect();
     Safe::from_untrusted(&words.join(" ")).to_string()
 }
@@ -135,12 +159,14 @@ mod tests {
     #[test]
     fn commands_are_quoted_for_a_shell() {
         let mut row = event_row("evt-1", 0);
-        assert_eq!(command(&[], &row), "agenttrace show --org acme -- evt-1");
+        assert_eq!(command(&[], &row), "agenttrace show --org acme evt-1");
+        row.event_id = "-evt".to_owned();
+        assert_eq!(command(&[], &row), "agenttrace show --org acme -- -evt");
         row.event_id = "it's; rm -rf \u{1b}[31m".to_owned();
         let flags = ["--profile", "my demo"].map(ToOwned::to_owned);
         assert_eq!(
             command(&flags, &row),
-            r"agenttrace show --profile 'my demo' --org acme -- 'it'\''s; rm -rf \x1B[31m'"
+            r"agenttrace show --profile 'my demo' --org acme 'it'\''s; rm -rf \x1B[31m'"
         );
         let filter = r#"-ua~"it's" since:-7d"#;
         let listing = in_shell("events", &[], "acme", &[], &[filter]);

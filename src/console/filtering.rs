@@ -1,6 +1,5 @@
 //! Finding events: the filter line with its advice, saved filters, searches within a view, values to include or exclude.
 
-use super::facts::Known;
 use super::history::Place;
 use super::keymap::Action;
 use super::keys::lines_of;
@@ -168,7 +167,7 @@ pub(super) fn ask_about_line(model: &mut Model, effects: &mut Effects) {
     look_for_values(model, false, effects);
     let meant = model.filter.meaning().filter(|filter| **filter != Filter::default()).cloned();
     if let (Some(mut filter), Some(organization)) = (meant, model.organization().cloned()) {
-        filter.supply(&Known(model.trails.report(&organization)));
+        filter.supply(&model.trails.known(&organization));
         let ask = Ask {
             scope: OrgScope::enter(organization),
             filter,

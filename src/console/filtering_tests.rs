@@ -53,6 +53,18 @@ fn what_is_typed_is_priced_when_typing_rests_and_what_is_superseded_is_cancelled
 }
 
 #[test]
+fn what_the_database_refuses_is_said_while_it_is_typed() {
+    let mut desk = Desk::with_events(3);
+    desk.keys("f").keys("/a(/ since:-1d").wait(400);
+    let (ticket, _) = desk.begun(Slot::Price);
+    desk.fail(ticket, "invalid regular expression", false);
+    let trouble = |desk: &mut Desk| desk.model.filter.advice().and_then(|a| a.trouble.clone());
+    assert_eq!(trouble(&mut desk), Some(Safe::literal("invalid regular expression")));
+    desk.keys(" ");
+    assert_eq!(trouble(&mut desk), None, "of another text nothing is known yet");
+}
+
+#[test]
 fn values_come_from_the_database_when_there_are_none_on_the_screen() {
     let mut desk = Desk::with_events(3);
     desk.keys("f").keys("actor:zoe");

@@ -40,7 +40,7 @@ impl Focus {
 /// What the layout depends on besides the size of the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wish {
-    /// Lines of the filter; more than one while it is edited.
+    /// Lines of the filter; more than one while it is edited, or its command is shown.
     pub(crate) filter_height: u16,
     /// The pane that has the keys.
     pub(crate) focus: Focus,

@@ -16,7 +16,6 @@ mod changing;
 mod copy;
 mod editor;
 mod executor;
-mod facts;
 mod filtering;
 #[cfg(test)]
 mod fixtures;

@@ -1,6 +1,7 @@
 //! Everything the console knows. Changed by `update` only, drawn by `render`.
 
 use super::accept::Accepting;
+use super::copy;
 use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
@@ -241,7 +242,7 @@ impl Model {
     /// Where everything is on the screen.
     pub(crate) fn areas(&self) -> Areas {
         let wish = Wish {
-            filter_height: self.filter.height(),
+            filter_height: self.filter.height(copy::listing_shown(self).is_some(), self.size),
             focus: self.focus,
             detail: self.detail,
             zoomed: self.zoomed,

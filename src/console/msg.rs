@@ -135,6 +135,7 @@ impl From<StoreError> for Failure {
             StoreError::ReplicaConflict => " · R tries again",
             StoreError::NothingGranted => " · an administrator grants organisations to roles",
             StoreError::NotEncrypted => " · switch TLS on there, or add ?sslmode=disable to the URL",
+            StoreError::Regex(_) => " · it is PostgreSQL's notation: \\( is a parenthesis itself",
             StoreError::TimedOut { .. } => " · narrow the filter, or raise --timeout",
             _ => "",
         };

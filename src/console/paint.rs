@@ -56,9 +56,9 @@ impl<'a> Painter<'a> {
         x
     }
 
-    /// Writes text over as many lines as it needs; returns the line behind it.
+    /// Writes prose over as many lines as it needs; returns the line behind it.
     pub(crate) fn put_wrapped(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
-        let lines = wrap(text, self.width().saturating_sub(x + 1));
+        let lines = wrap_words(text, self.width().saturating_sub(x + 1));
         for (i, line) in lines.iter().enumerate() {
             self.put(x, y + i, line, role);
         }

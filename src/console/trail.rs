@@ -6,7 +6,7 @@ use super::marks::Mark;
 use super::zone::Zone;
 use crate::case::accepted::Record;
 use crate::domain::{EventKey, OrgId, Safe, Timestamp, grouped};
-use crate::verify::{self, Finding, Progress, RangeState, Report, Verdict};
+use crate::verify::{self, Finding, Known, Progress, RangeState, Report, Verdict};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -135,6 +135,11 @@ impl Trails {
     /// The last report of an organisation.
     pub(crate) fn report(&self, organization: &OrgId) -> Option<&Verified> {
         self.reports.get(organization)
+    }
+
+    /// What it says of the events that a filter is about.
+    pub(crate) fn known(&self, organization: &OrgId) -> Known<'_> {
+        Known(self.report(organization).map(|verified| verified.report.as_ref()))
     }
 
     /// The same, to step through its findings.

@@ -4,7 +4,6 @@ use super::browsing;
 use super::change::CAP;
 use super::changing;
 use super::copy;
-use super::facts::Known;
 use super::filtering::{ask_about_line, complete, follow_line, submit};
 use super::history::{History, Place};
 use super::hunting;
@@ -243,16 +242,16 @@ fn failed(model: &mut Model, slot: Slot, failure: Failure, effects: &mut Effects
         Slot::Integrity => model.integrity.fail(failure.text),
         Slot::Accept => model.notify(failure.text),
         Slot::Scan => model.trails.fail(failure.text),
+        // What would be said of the view.
+        Slot::Price => {
+            if let Some(advice) = model.filter.advice() {
+                advice.trouble = Some(failure.text);
+            }
+        }
         // Connection and pulse were dealt with above; without a count, the title says that it is not known.
-        // Without the versions each state is fetched by itself, and says what fails then. Advice that is not there is
+        // Without the versions each state is fetched by itself, and says what fails then. Values that are not there are
         // not missed.
-        Slot::Count
-        | Slot::Cost
-        | Slot::Chronicle
-        | Slot::Connection
-        | Slot::Pulse
-        | Slot::Price
-        | Slot::Values => {}
+        Slot::Count | Slot::Cost | Slot::Chronicle | Slot::Connection | Slot::Pulse | Slot::Values => {}
     }
 }
 
@@ -498,7 +497,7 @@ pub(super) fn open(model: &mut Model, effects: &mut Effects) {
 
 pub(super) fn open_at(model: &mut Model, land: Land, effects: &mut Effects) {
     let Some(place) = model.history.current_mut() else { return };
-    place.filter.supply(&Known(model.trails.report(&place.organization)));
+    place.filter.supply(&model.trails.known(&place.organization));
     let ask = Ask {
         scope: OrgScope::enter(place.organization.clone()),
         filter: place.filter.clone(),

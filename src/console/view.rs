@@ -96,6 +96,7 @@ fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
         default_window: current.is_some_and(|p| !p.filter.has_window()).then_some(model.setup.window),
         window: model.setup.window,
         newest: model.timeline.newest,
+        command: super::copy::listing_shown(model),
     };
     model.filter.paint(painter, &shown)
 }
@@ -187,7 +188,12 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         None => line("No event matches.", Role::Notice),
     }];
     if let Some(words) = place.filter.words().into_iter().find(|words| !words.prefix) {
-        let longer = Words { prefix: true, ..words.clone() };
+        let is_plain = words.text.chars().all(char::is_alphanumeric);
+        let longer = if is_plain {
+            format!("{}*", words.text)
+        } else {
+            Words { prefix: true, ..words.clone() }.to_string()
+        };
         lines.push(line(
             &format!("Whole words are searched for: {longer} also finds longer ones."),
             Role::Text,

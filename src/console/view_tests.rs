@@ -334,6 +334,32 @@ fn a_filter_is_explained_and_completed_while_it_is_typed() {
 }
 
 #[test]
+fn the_command_that_lists_the_same_is_below_the_filter() {
+    let line = |desk: &Desk, n: usize| screen(desk).lines().nth(n).unwrap_or_default().trim_end().to_owned();
+    let wanted =
+        |filter: &str| format!(" shell  agenttrace events --org acme '{}'", filter.replace('\'', r"'\''"));
+    let mut desk = desk(120, 40, trail(), true);
+    assert!(!line(&desk, 2).contains("shell"), "without a filter there is nothing to say");
+    desk.keys("f").keys("sev:critical ua~it's");
+    assert_eq!(line(&desk, 4), wanted("sev:critical ua~it's"));
+    desk.keys(" actr:x");
+    assert_eq!(line(&desk, 4), "", "what means nothing has no command");
+    desk.key(KeyCode::Esc);
+    desk.keys("f").keys("type:\u{202e}").key(KeyCode::Enter);
+    assert_eq!(line(&desk, 2), wanted(r"type:\u{202E}"), "escaped as everything else");
+    // Where lines are few it is told while the filter is edited only.
+    desk.say(What::Resize(80, 24));
+    assert!(!screen(&desk).contains("shell"));
+    desk.keys("f").keys(" since:-7d role:viewer->admin");
+    assert!(line(&desk, 4).starts_with(" shell  agenttrace events") && line(&desk, 4).ends_with('…'));
+    // Nobody else knows what V has found.
+    desk.key(KeyCode::Esc);
+    desk.say(What::Resize(120, 40));
+    desk.keys("f").keys(" is:noted");
+    assert!(!screen(&desk).contains("shell"));
+}
+
+#[test]
 fn production_is_a_word() {
     let mut desk = desk(80, 24, trail(), false);
     desk.model.setup.production = true;

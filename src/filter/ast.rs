@@ -337,7 +337,7 @@ impl Filter {
     }
 
     /// Whether a part of it is about what a server keeps no statistics of, so that its guess of how many events match is
-    /// none: what states hold or how they differ, regular expressions, times of day.
+    /// none: what states hold or how they differ, regular expressions, times of day, what only this machine knows.
     pub fn is_beyond_statistics(&self) -> bool {
         let unknown = |expr: &Expr| {
             matches!(
@@ -349,9 +349,15 @@ impl Filter {
                     | Expr::Regex(_)
                     | Expr::Hours(_)
                     | Expr::Weekdays(_)
+                    | Expr::Local(_)
             )
         };
         self.all_of.iter().any(|condition| condition.any(&unknown))
+    }
+
+    /// Whether a part of it asks what only this machine knows: it means something else elsewhere.
+    pub fn asks_this_machine(&self) -> bool {
+        self.all_of.iter().any(|condition| condition.any(&|expr| matches!(expr, Expr::Local(_))))
     }
 
     /// The words that events are searched for; not those that they must not have.

@@ -56,7 +56,7 @@ pub enum RangeError {
 fn remedy(field: &str) -> &'static str {
     match field {
         "integrity" => {
-            "in the console V verifies the whole trail; integrity:broken and integrity:unknown are answered then"
+            "in the console V verifies the whole trail, and answers it then; on the command line agenttrace verify lists what is broken"
         }
         _ => "this version keeps no bookmarks, notes and tags",
     }

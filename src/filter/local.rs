@@ -26,9 +26,9 @@ pub enum Question {
 /// The marks of the timeline's first column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Integrity {
-    /// Its content has its hash.
+    /// Its content has its hash, and its row has stood as it is since that was found.
     Verified,
-    /// It was not looked at.
+    /// It was not looked at, or was written or altered since.
     Unverified,
     /// It was looked at, and cannot be judged.
     Unknown,
@@ -45,13 +45,29 @@ pub enum Noted {
     Noted,
 }
 
-/// A set of events, by id.
+/// A set of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// These.
+    /// Those with these ids.
     Only(Vec<String>),
     /// All others.
     AllBut(Vec<String>),
+    /// Those whose rows have stood as they are since before this transaction (a full number, of 64 bits), but for those
+    /// with these ids. A row that is too old to tell is not among them.
+    Before {
+        /// The transaction.
+        transaction: i64,
+        /// Ids.
+        but: Vec<String>,
+    },
+    /// Those whose rows were written or altered by this transaction or a later one: the opposite of
+    /// [`Self::Before`] without ids.
+    Since {
+        /// The transaction.
+        transaction: i64,
+    },
+    /// Those of any of these sets.
+    AnyOf(Vec<Selection>),
 }
 
 /// What this machine knows about the events of an organisation.

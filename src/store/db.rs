@@ -456,6 +456,7 @@ impl From<sqlx::Error> for StoreError {
                 Some("57P01" | "57P02" | "57P03" | "57P05" | "53300") => Self::Connection(error),
                 // Rows that a query on a replica still sees are being cleaned up on the primary.
                 Some("40001") if e.message().contains("conflict with recovery") => Self::ReplicaConflict,
+                Some("2201B") => Self::Regex(e.message().to_owned()),
                 Some("42P01") if e.message().contains("audit_events") => Self::NoTable,
                 _ => Self::Database(error),
             },

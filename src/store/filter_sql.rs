@@ -4,7 +4,7 @@ mod states;
 mod text;
 
 use super::timeline::Query;
-use crate::filter::{Expr, Field, Hours, Kind, Local, Match, Matcher, Selection, Weekdays};
+use crate::filter::{Expr, Field, Hours, Kind, Match, Matcher, Selection, Weekdays};
 use sqlx::{Postgres, QueryBuilder};
 pub(super) use text::{SEARCHED, Vector, push_types_met, push_vector};
 
@@ -55,7 +55,11 @@ fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting<'_>
             push_joined(sql, any_of, " OR ", |sql, hours| push_hours(sql, *hours, setting.zone));
         }
         Expr::Weekdays(days) => push_weekdays(sql, *days, setting.zone),
-        Expr::Local(local) => push_local(sql, local),
+        Expr::Local(local) => match &local.answer {
+            Some(answer) => push_selection(sql, answer),
+            // Nobody knows. `Filter::range` has refused such a filter.
+            None => drop(sql.push("(NULL::boolean)")),
+        },
     }
 }
 
@@ -93,13 +97,32 @@ fn push_weekdays(sql: &mut QueryBuilder<Postgres>, days: Weekdays, zone: &'stati
     sql.push_bind(days).push("))");
 }
 
-fn push_local(sql: &mut QueryBuilder<Postgres>, local: &Local) {
-    match &local.answer {
-        Some(Selection::Only(ids)) => sql.push("(event_id = ANY(").push_bind(ids.clone()).push("))"),
-        Some(Selection::AllBut(ids)) => sql.push("(event_id <> ALL(").push_bind(ids.clone()).push("))"),
-        // Nobody knows. `Filter::range` has refused such a filter.
-        None => sql.push("(NULL::boolean)"),
-    };
+fn push_selection(sql: &mut QueryBuilder<Postgres>, selection: &Selection) {
+    match selection {
+        Selection::Only(ids) => drop(sql.push("(event_id = ANY(").push_bind(ids.clone()).push("))")),
+        Selection::AllBut(ids) => drop(sql.push("(event_id <> ALL(").push_bind(ids.clone()).push("))")),
+        Selection::Before { transaction, but } => {
+            sql.push('(');
+            push_before(sql, *transaction);
+            sql.push(" AND event_id <> ALL(").push_bind(but.clone()).push("))");
+        }
+        Selection::Since { transaction } => {
+            sql.push("(NOT ");
+            push_before(sql, *transaction);
+            sql.push(')');
+        }
+        Selection::AnyOf(sets) => push_joined(sql, sets, " OR ", push_selection),
+    }
+}
+
+/// Whether a row has stood as it is since before a transaction. Rows name transactions modulo 2^32: of two, the one up to
+/// 2^31 behind is the earlier one. That holds as long as the server itself is no further on, which is looked at once.
+fn push_before(sql: &mut QueryBuilder<Postgres>, transaction: i64) {
+    sql.push("(((")
+        .push_bind(transaction)
+        .push(" - xmin::text::int8) & 4294967295) BETWEEN 1 AND 2147483647");
+    sql.push(" AND (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8) - ").push_bind(transaction);
+    sql.push(" BETWEEN 0 AND 2147483647)");
 }
 
 /// What a text is compared with: a column, or an expression over it. Never user input.

@@ -53,6 +53,9 @@ pub enum StoreError {
     /// The server answered with an error.
     #[error("the database refused: {}", said(.0))]
     Database(#[source] sqlx::Error),
+    /// A regular expression of the filter is none in PostgreSQL's notation.
+    #[error("{0}")]
+    Regex(String),
     /// The statement ran into its time-out.
     #[error("the query took longer than its limit of {limit_s} s and was stopped")]
     TimedOut {

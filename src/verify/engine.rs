@@ -257,6 +257,7 @@ fn report(
         scheme: used,
         snapshot_at: snapshot.view.at.to_rfc3339(),
         database_identity: snapshot.view.identity.clone(),
+        before_transaction: snapshot.view.before_transaction,
         scope: Scope {
             since: request.range.since.map(Timestamp::to_rfc3339),
             until: request.range.until.map(Timestamp::to_rfc3339),

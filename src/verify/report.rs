@@ -48,6 +48,9 @@ pub struct Report {
     pub scheme: SchemeUsed,
     pub snapshot_at: String,
     pub database_identity: String,
+    /// Every transaction before this one had ended when the snapshot was taken.
+    #[serde(skip)]
+    pub before_transaction: i64,
     pub scope: Scope,
     pub events: u64,
     pub content: Content,
@@ -400,6 +403,7 @@ pub(crate) mod tests {
             verdict: Verdict::Intact,
             scheme: SchemeUsed { name: "agenttrace-v1", guessed: false, confidence: 1.0 },
             snapshot_at: String::new(),
+            before_transaction: 1_000,
             database_identity: String::new(),
             scope: Scope { since: None, until: None, links_only: false },
             events: 1_204_331,

@@ -180,6 +180,11 @@ async fn a_filter_that_cannot_be_read_is_shown_with_its_place() {
             "         did you mean 'actor'?"
         ]
     );
+    // What PostgreSQL alone can read is a mistake in the filter all the same.
+    fill(&test.options, 20, 1).await;
+    let refused = run(&test, &["events", "--org", "o-1", "/a(/ since:2020-01-01"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.starts_with("error: invalid regular expression: parentheses () not balanced"));
     // An option is an option, wherever it stands.
     let refused = run(&test, &["events", "sev:critical", "-action:read", "--limt", "3"]);
     assert_eq!(refused.code, 2);

@@ -23,6 +23,7 @@ mod diff;
 mod filter_oracle;
 mod ghosts;
 mod ingest;
+mod integrity_filter;
 mod layers;
 mod layouts;
 mod oracle;

@@ -1,5 +1,5 @@
-//! Texts in the spelling of `jsonb` of which canonical text differs at most in the order of keys: they are looked through
-//! without being written, and then copied in pieces as large as can be.
+//! Texts in the spelling of `jsonb` of which canonical text differs at most in the order of keys and in characters beyond
+//! ASCII: they are looked through without being written, and then copied in pieces as large as can be.
 
 use super::{Canonicaliser, Frame, Key, text};
 
@@ -110,10 +110,10 @@ impl Scan<'_> {
         Some(())
     }
 
-    /// A string without anything that is escaped.
+    /// A string without escapes.
     fn string(&mut self) -> Option<()> {
         let inside = self.input.get(self.at + 1..)?;
-        let length = text::plain_run(inside);
+        let length = text::unescaped_run(inside);
         self.at += length + 2;
         (inside.get(length) == Some(&b'"')).then_some(())
     }
@@ -197,7 +197,7 @@ mod tests {
         leaf.prop_recursive(5, 40, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                prop::collection::btree_map("[a-z_]{0,12}", inner, 0..6)
+                prop::collection::btree_map("[a-z_]{0,12}|[a-zé語]{0,6}", inner, 0..6)
                     .prop_map(|members| Value::Object(members.into_iter().collect())),
             ]
         })
@@ -239,7 +239,8 @@ mod tests {
             ("[1, ]", false),
             (r#"{"a":1}"#, false),
             (r#"{"a": "\n"}"#, false),
-            (r#"{"a": "é"}"#, false),
+            (r#"{"é": "é😀", "b": 1}"#, true),
+            ("{\"a\": \"\u{7f}\"}", false),
             (r#"{"a": "x"#, false),
             ("", false),
             ("{", false),
@@ -249,6 +250,11 @@ mod tests {
         }
         let deep = Limits { depth: 2, ..Limits::READ };
         assert!(both_ways_agree(b"[[1]]", deep) && !both_ways_agree(b"[[[1]]]", deep));
+        assert!(!both_ways_agree(b"{\"a\": \"\xff\"}", Limits::READ));
+        let short = Limits { bytes: 20, ..Limits::READ };
+        assert!(
+            both_ways_agree("\"éé\"".as_bytes(), short) && !both_ways_agree("\"éééé\"".as_bytes(), short)
+        );
     }
 
     proptest! {
@@ -260,7 +266,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_like_json_is_refused_or_written_alike(text in r#"[{}\[\]", :a-c0-9.e\\-]{0,24}"#) {
+        fn any_text_like_json_is_refused_or_written_alike(text in r#"[{}\[\]", :a-c0-9.e\\é-]{0,24}"#) {
             both_ways_agree(text.as_bytes(), Limits::READ);
         }
     }

@@ -15,8 +15,10 @@ const FILTER: &str = "new.agenttrace_bench:nothing ua~agenttrace-bench-nothing";
 /// Stops for each pair that is asked for.
 const STOPS: u32 = 4;
 /// The first stop comes after so many milliseconds, each further one somewhat later: within the first piece and after.
+/// After some of them from the start again, before the walk is over.
 const FIRST: u64 = 20;
 const LATER: u64 = 37;
+const ROUND: u32 = 16;
 
 /// Measures it.
 pub(super) async fn measure(
@@ -34,7 +36,7 @@ pub(super) async fn measure(
     let (mut idle, mut back) = (Vec::new(), Vec::new());
     let mut too_soon = 0_u32;
     for stop in 0..args.pairs * STOPS {
-        let after = Duration::from_millis(FIRST + LATER * u64::from(stop));
+        let after = Duration::from_millis(FIRST + LATER * u64::from(stop % ROUND));
         match stop_after(db, &watcher.db, &query, after, &cancel).await? {
             Some((server, client)) => {
                 idle.push(server);

@@ -21,6 +21,8 @@ pub(crate) struct Advice {
     due: Option<Duration>,
     /// What the text will cost.
     pub(crate) price: Option<Safe>,
+    /// Why it cannot be run.
+    pub(crate) trouble: Option<Safe>,
     /// The last answer about values: the field, what they go on from, they.
     values: Option<(Field, String, Vec<String>)>,
     /// A completion waits for values.
@@ -37,6 +39,7 @@ impl Advice {
         self.text = Some(text.to_owned());
         self.due = Some(clock + PAUSE);
         self.price = None;
+        self.trouble = None;
         self.awaited = false;
         true
     }

@@ -4,7 +4,7 @@ use super::advice::Advice;
 use crate::case::saved::Saved;
 use crate::config::Span;
 use crate::console::editor::Editor;
-use crate::console::paint::Painter;
+use crate::console::paint::{Painter, wrap_words};
 use crate::console::theme::Role;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Completion, Field, Filter, FilterError, TokenKind, complete, tokens, value_at};
@@ -15,6 +15,13 @@ use std::time::Duration;
 
 /// Greatest number of earlier filters that are remembered.
 const REMEMBERED: usize = 200;
+
+/// Lines while it is edited: the text, two for what it means or lacks, the command, the cost.
+const EDITED: u16 = 5;
+
+/// From this size on, the command has a line of its own.
+const WIDE: u16 = 110;
+const HIGH: u16 = 20;
 
 /// The content of a list that a filter names, or why it cannot be read.
 pub(crate) type List = Result<String, String>;
@@ -259,9 +266,14 @@ impl FilterLine {
         editing.parse();
     }
 
-    /// Lines it takes.
-    pub(crate) fn height(&self) -> u16 {
-        if self.is_editing() { 4 } else { 1 }
+    /// Lines it takes on a screen of some columns and lines. Where there is room, the command that lists the same has
+    /// one of them.
+    pub(crate) fn height(&self, has_command: bool, (columns, lines): (u16, u16)) -> u16 {
+        match self.is_editing() {
+            true => EDITED,
+            false if has_command && columns >= WIDE && lines >= HIGH => 2,
+            false => 1,
+        }
     }
 
     /// Draws it; returns the place of the cursor while editing.
@@ -269,6 +281,7 @@ impl FilterLine {
         let x = painter.say(1, 0, "filter ", Role::Label);
         let Some(editing) = &self.editing else {
             shown.paint(painter, x);
+            shown.paint_command(painter, x, 1);
             return None;
         };
         let error = editing.parsed.as_ref().err();
@@ -295,7 +308,7 @@ impl FilterLine {
                 if mark + 2 + text.width() <= painter.width() {
                     painter.put(mark + 2, 1, &text, Role::Error);
                 } else {
-                    painter.put(1, 2, &text.cut_end(room), Role::Error);
+                    paint_prose(painter, 2, &text, Role::Error);
                 }
             }
             (_, Ok(_)) if editing.editor.text().trim().is_empty() => {
@@ -313,14 +326,31 @@ impl FilterLine {
                 if words.width() <= room {
                     painter.put(x, 1, &words, Role::Muted);
                 } else {
-                    painter.put_wrapped(1, 1, &words, Role::Muted);
+                    paint_prose(painter, 1, &words, Role::Muted);
                 }
             }
         }
+        if let Some(trouble) = &editing.advice.trouble {
+            paint_prose(painter, 3, trouble, Role::Error);
+            return Some((cursor, 0));
+        }
+        shown.paint_command(painter, x, 3);
         if let Some(price) = &editing.advice.price {
-            painter.put(1, 3, &price.cut_end(room), Role::Label);
+            painter.put(1, 4, &price.cut_end(room), Role::Label);
         }
         Some((cursor, 0))
+    }
+}
+
+/// Two lines of prose, which say where they are cut.
+fn paint_prose(painter: &mut Painter<'_>, y: usize, text: &Safe, role: Role) {
+    let room = painter.width().saturating_sub(2);
+    let lines = wrap_words(text, room);
+    for (n, line) in lines.iter().take(2).enumerate() {
+        let is_cut = n == 1 && lines.len() > 2;
+        let line =
+            if is_cut { Safe::from_untrusted(&format!("{line} …")).cut_end(room) } else { line.clone() };
+        painter.put(1, y + n, &line, role);
     }
 }
 
@@ -364,9 +394,20 @@ pub(crate) struct Shown<'a> {
     pub(crate) window: Span,
     /// The end of the trail: the newest event's time.
     pub(crate) newest: Option<Timestamp>,
+    /// The command that lists the same.
+    pub(crate) command: Option<Safe>,
 }
 
 impl Shown<'_> {
+    /// The command as it is typed into a shell, below the text of the filter.
+    fn paint_command(&self, painter: &mut Painter<'_>, x: usize, y: usize) {
+        if let Some(command) = &self.command {
+            painter.say(1, y, "shell", Role::Label);
+            let room = painter.width().saturating_sub(x + 1);
+            painter.put(x, y, &command.cut_end(room), Role::Muted);
+        }
+    }
+
     fn paint(&self, painter: &mut Painter<'_>, x: usize) {
         let filter = if self.text.is_empty() {
             (Safe::literal("none"), Role::Muted)

@@ -15,7 +15,6 @@ mod redis;
 use super::timeline::Query;
 use super::{ReadDb, StoreError};
 use crate::domain::Timestamp;
-use crate::filter::Expr;
 use chrono::Utc;
 use futures_util::future::BoxFuture;
 use memory::Memory;
@@ -239,7 +238,7 @@ impl Memo {
 
     /// The question in full; `None` when its answer depends on more than the database.
     fn question(&self, what: &str, query: &Query) -> Option<String> {
-        if query.filter.conditions().iter().any(is_local) {
+        if query.filter.asks_this_machine() {
             return None;
         }
         let bound = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
@@ -253,16 +252,6 @@ impl Memo {
             bound(query.range.until),
         );
         serde_json::to_string(&whole).ok()
-    }
-}
-
-/// Whether the expression asks what only this machine knows, such as bookmarks.
-fn is_local(expr: &Expr) -> bool {
-    match expr {
-        Expr::And(parts) | Expr::Or(parts) => parts.iter().any(is_local),
-        Expr::Not(inner) => is_local(inner),
-        Expr::Local(_) => true,
-        _ => false,
     }
 }
 
