@@ -4,7 +4,9 @@ use super::change::{self, CAP, States};
 use super::hunt;
 use super::life;
 use super::marks;
-use super::msg::{Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Steer, Told, What, Work};
+use super::msg::{
+    Ask, Detail, Effect, Failure, Land, Opened, Outcome, Output, Reading, Steer, Told, What, Work,
+};
 use super::pricing::Pricing;
 use super::scan;
 use super::sheets;
@@ -19,7 +21,7 @@ use crate::diff::rows::{View, size};
 use crate::diff::{Options, outline};
 use crate::domain::{EventKey, EventRow, OrgScope};
 use crate::export::pretty::{Limits, pretty};
-use crate::store::timeline::{self, Pace, Page, Query, Seek};
+use crate::store::timeline::{self, Looked, Pace, Page, Query, Seek};
 use crate::store::{
     ReadDb, ReadSettings, StoreError, answers, bounds, cost, explain, history, links, organizations, values,
 };
@@ -212,7 +214,9 @@ async fn perform(
         Work::Open(ask, land) => {
             let begun = Instant::now();
             let filter = ask.filter.clone();
-            let opened = open(db, *ask, land, cancel).await?;
+            let watch = |looked: &Looked| tell_reading(looked, &tell);
+            let pace = Pace { progress: Some(&watch), ..UNHURRIED };
+            let opened = open(db, *ask, land, pace, cancel).await?;
             if opened.land == Land::Newest && opened.looked.as_ref().is_none_or(|l| l.resume.is_none()) {
                 pricing.learn(&filter, begun.elapsed());
             }
@@ -220,7 +224,8 @@ async fn perform(
         }
         Work::More(query, seek) => {
             let older = !matches!(seek, Seek::NewerThan(_));
-            let pace = if older { UNHURRIED } else { Pace::default() };
+            let watch = |looked: &Looked| tell_reading(looked, &tell);
+            let pace = Pace { progress: Some(&watch), ..if older { UNHURRIED } else { Pace::default() } };
             let begun = Instant::now();
             let page = timeline::page_at(db, &query, &seek, PAGE, pace, cancel).await?;
             let more = if older { page.has_older } else { page.has_newer };
@@ -358,10 +363,18 @@ async fn perform(
     })
 }
 
+/// Tells how much of a table without an index on time has been read.
+fn tell_reading(looked: &Looked, tell: &impl Fn(Told)) {
+    if let Some(percent) = looked.percent {
+        tell(Told::Reading(Reading { percent, found: looked.found }));
+    }
+}
+
 async fn open(
     db: &ReadDb,
     ask: Ask,
     land: Land,
+    pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> std::result::Result<Opened, Failure> {
     let (range, mut newest_event) = if let Some(range) = ask.range {
@@ -373,9 +386,10 @@ async fn open(
     let query = Query { scope: ask.scope.clone(), filter: ask.filter.clone(), range };
     let begun = Instant::now();
     let (Page { rows, has_older, has_newer, looked }, selected) = match &land {
-        Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, UNHURRIED, cancel).await?, 0),
+        Land::Newest => (timeline::page_at(db, &query, &Seek::Newest, PAGE, pace, cancel).await?, 0),
         Land::Oldest => {
-            let page = timeline::page(db, &query, &Seek::Oldest, PAGE, cancel).await?;
+            let pace = Pace { patience: None, ..pace };
+            let page = timeline::page_at(db, &query, &Seek::Oldest, PAGE, pace, cancel).await?;
             let last = page.rows.len().saturating_sub(1);
             (page, last)
         }

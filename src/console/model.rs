@@ -6,7 +6,7 @@ use super::history::History;
 use super::keymap::{Context, Keymap};
 use super::layout::{Areas, Focus, Wish, areas, below_title};
 use super::marks::Marks;
-use super::msg::Moment;
+use super::msg::{Moment, Reading};
 use super::panes::change::ChangePane;
 use super::panes::choices::Choices;
 use super::panes::event::{EventPane, Setting};
@@ -22,7 +22,7 @@ use super::panes::sheet::Sheet;
 use super::panes::time::TimeLine;
 use super::panes::timeline::Timeline;
 use super::panes::tree::TreePane;
-use super::slots::{Slot, Slots};
+use super::slots::{PAGES, Slot, Slots};
 use super::theme::Theme;
 use super::trail::{self, Trails, Verified};
 use super::zone::Zone;
@@ -374,6 +374,12 @@ impl Model {
         let (since, text) = self.visible_work().find(|(since, _)| self.at.clock >= *since + PATIENCE)?;
         let turn = (self.at.clock.saturating_sub(since).as_millis() / SPIN.as_millis()) as usize;
         Some((PICTURES[turn % PICTURES.len()], text))
+    }
+
+    /// How far a page has come that takes reading the whole table.
+    pub(crate) fn reading(&self) -> Option<Safe> {
+        let is_fetched = PAGES.iter().any(|slot| self.slots.running(*slot).is_some());
+        self.timeline.reading.filter(|_| is_fetched).map(Reading::describe)
     }
 
     fn visible_work(&self) -> impl Iterator<Item = (Duration, &'static str)> {

@@ -73,6 +73,27 @@ pub(crate) enum Told {
     Verifying(Progress),
     /// What a search for ghost changes has found so far.
     Ghosts(Box<SoFar>),
+    /// How far a page that takes reading the whole table has come.
+    Reading(Reading),
+}
+
+/// A page of a table without an index on time, on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// How much of the table has been read.
+    pub(crate) percent: u8,
+    /// Matching rows among it, at most those of a page.
+    pub(crate) found: usize,
+}
+
+impl Reading {
+    /// `no index on time: reading the whole table, 45 %, found 3`.
+    pub(crate) fn describe(self) -> Safe {
+        let Self { percent, found } = self;
+        Safe::from_untrusted(&format!(
+            "no index on time: reading the whole table, {percent} %, found {found}"
+        ))
+    }
 }
 
 /// How a task ended.

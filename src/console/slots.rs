@@ -114,6 +114,9 @@ impl Slot {
     }
 }
 
+/// The work that brings pages of the timeline.
+pub(crate) const PAGES: [Slot; 3] = [Slot::View, Slot::Older, Slot::Newer];
+
 /// The right to deliver a result. Minted by [`Slots::begin`] only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket {

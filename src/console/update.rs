@@ -15,7 +15,7 @@ use super::msg::{Ask, Effect, Effects, Failure, Land, Msg, Outcome, Output, Told
 use super::panes::advice;
 use super::panes::timeline::Wanted;
 use super::shelf::Shelving;
-use super::slots::{Slot, Ticket};
+use super::slots::{PAGES, Slot, Ticket};
 use super::verifying::{look_at_rows, verify_event};
 use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::store::cache::Freshness;
@@ -71,6 +71,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
             match (told, &mut model.trails.scan, &mut model.ghosts) {
                 (Told::Verifying(progress), Some(scan), _) => scan.progress = Some(progress),
                 (Told::Ghosts(so_far), _, Some(list)) => list.tell(*so_far),
+                (Told::Reading(reading), ..) => model.timeline.reading = Some(reading),
                 _ => {}
             }
         }
@@ -126,6 +127,9 @@ fn follow(model: &mut Model, effects: &mut Effects) {
 
 pub(super) fn begin(model: &mut Model, slot: Slot, work: Work, effects: &mut Effects) {
     let ticket = model.slots.begin(slot, model.at.clock);
+    if PAGES.contains(&slot) {
+        model.timeline.reading = None;
+    }
     effects.push(Effect::Start(ticket, work));
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::console::change::States;
 use crate::console::fixtures::{Desk, event_row, facts, glances, moment, organization};
 use crate::console::marks::{Glances, Look, Mark};
-use crate::console::msg::{Detail, Opened};
+use crate::console::msg::{Detail, Opened, Reading};
 use crate::console::panes::sheet::Subject;
 use crate::console::zone::Zone;
 use crate::diff::{Options, unhurried};
@@ -638,6 +638,22 @@ fn a_tree_is_built_searched_gone_through_and_left() {
     desk.keys("J3");
     assert!(desk.model.page.is_none());
     assert_eq!(desk.model.focus, Focus::Change);
+}
+
+#[test]
+fn reading_a_whole_table_for_a_page_says_how_far_it_has_come() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("R");
+    let (ticket, _) = desk.begun(Slot::View);
+    assert_eq!(desk.model.reading(), None);
+    desk.say(What::Progress(ticket, Told::Reading(Reading { percent: 45, found: 3 })));
+    let said = desk.model.reading().unwrap();
+    assert_eq!(said.as_str(), "no index on time: reading the whole table, 45 %, found 3");
+    desk.end(ticket, Outcome::Cancelled);
+    assert_eq!(desk.model.reading(), None, "it is not read any more");
+    desk.keys("R");
+    desk.begun(Slot::View);
+    assert_eq!(desk.model.reading(), None, "that was another reading");
 }
 
 #[test]

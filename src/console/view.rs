@@ -149,7 +149,10 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     let (Some(_), Some(place)) = (&model.timeline.query, model.history.current()) else {
         return match (&model.connection, model.history.current()) {
             (Connection::Connecting, _) => vec![line("connecting…", Role::Muted)],
-            (_, Some(_)) => vec![line("loading…", Role::Muted)],
+            (_, Some(_)) => match model.reading() {
+                Some(reading) => vec![(reading, Role::Text), line("Esc stops.", Role::Muted)],
+                None => vec![line("loading…", Role::Muted)],
+            },
             (_, None) => Vec::new(),
         };
     };
@@ -237,6 +240,7 @@ fn status(painter: &mut Painter<'_>, model: &Model) {
     } else if let Some(notice) = &model.notice {
         painter.put_right(right, 0, &notice.text, Role::Notice)
     } else if let Some((picture, text)) = model.activity() {
+        let text = model.reading().unwrap_or(Safe::literal(text));
         painter.put_right(right, 0, &Safe::from_untrusted(&format!("{picture} {text}")), Role::Muted)
     } else {
         right

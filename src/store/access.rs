@@ -273,7 +273,7 @@ pub(super) fn wanted(capabilities: &Capabilities, filter: &Filter) -> Option<Vec
         let is_of_few_words = |column: &&str| {
             capabilities.domains.iter().any(|(name, words)| name == column && words.len() <= MAX_WORDS)
         };
-        !fixed.columns.iter().all(|column| is_of_few_words(&column))
+        !fixed.columns.iter().all(is_of_few_words)
     });
     let is_served = |fixed: &Fixed| {
         capabilities.indexes.iter().any(|index| {

@@ -1,7 +1,7 @@
 //! The list of events: a cursor and a view port on a [`Window`].
 
 use crate::console::marks::Marks;
-use crate::console::msg::{Land, Opened};
+use crate::console::msg::{Land, Opened, Reading};
 use crate::console::paint::Painter;
 use crate::console::row::{Columns, Row};
 use crate::console::theme::Role;
@@ -47,6 +47,8 @@ pub(crate) struct Timeline {
     pub(crate) newest: Option<Timestamp>,
     /// How far a walk past events that do not match has come; it goes on while the screen is not full.
     pub(crate) looked: Option<Looked>,
+    /// How far a page that takes reading the whole table has come, while it is being fetched.
+    pub(crate) reading: Option<Reading>,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
 }

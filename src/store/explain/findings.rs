@@ -154,10 +154,7 @@ fn about_order(capabilities: &Capabilities, way: Way, meant: &[String], nodes: &
     if !of_instants.is_empty() {
         let read = of_instants.iter().flat_map(|sort| &sort.children).filter_map(|below| below.rows_real);
         let read: f64 = read.sum();
-        let lacking = capabilities
-            .indexes
-            .iter()
-            .filter(|i| i.ties().is_none() && meant.iter().any(|name| *name == i.name));
+        let lacking = capabilities.indexes.iter().filter(|i| i.ties().is_none() && meant.contains(&i.name));
         let weight = if read > SMALL { Weight::Slow } else { Weight::Note };
         for index in lacking {
             let here = if read > 0.0 { format!(" ({read} for this page)") } else { String::new() };
