@@ -152,7 +152,12 @@ impl Judge {
 
     /// As [`Self::new`], with a thousandth of the budget: for what is looked at in passing.
     pub fn in_passing(scheme: Scheme) -> Self {
-        Self { budget: RUN_BUDGET >> 10, ..Self::new(scheme) }
+        Self::within(scheme, RUN_BUDGET >> 10)
+    }
+
+    /// As [`Self::new`], hashing at most about so many bytes in search of other spellings.
+    pub fn within(scheme: Scheme, budget: u64) -> Self {
+        Self { budget, ..Self::new(scheme) }
     }
 
     /// The scheme.
@@ -300,6 +305,9 @@ impl Judge {
             .chain(addresses.iter().map(|address| Recipe { address: *address, ..PLAIN }))
             .chain(zones.iter().map(|zone| Recipe { zone: *zone, ..PLAIN }));
         for recipe in single {
+            if self.budget == 0 {
+                return Search::OutOfBudget;
+            }
             if self.attempt(row, stored, parts, recipe) {
                 return Search::Found(recipe);
             }

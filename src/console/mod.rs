@@ -16,6 +16,7 @@ mod changing;
 mod copy;
 mod editor;
 mod executor;
+mod failing;
 mod filtering;
 #[cfg(test)]
 mod fixtures;

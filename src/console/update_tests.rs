@@ -15,6 +15,7 @@ use crate::store::cache::Answer;
 use crate::store::history::Excerpt;
 use crate::store::timeline::Looked;
 use crossterm::event::KeyCode;
+use std::time::Duration;
 
 #[test]
 fn one_organisation_is_entered_several_are_asked_for() {

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 const SAMPLE: u32 = 100;
 /// Most bytes that the states of such a row take in the table: compressed, so that it may be a hundred times as much.
 const SAMPLE_BYTES: u32 = 32 << 10;
+/// Bytes hashed in search of other spellings, for each scheme: some tenths of a second.
+const BUDGET: u64 = 256 << 20;
 /// Rows of the sample where states are so large that there are fewer than [`FOREIGN`] others.
 const LARGE_SAMPLE: u32 = 10;
 /// Rows of it for which other spellings are tried.
@@ -113,7 +115,7 @@ impl Sink for Sampler {
 
 /// The scheme that fits most rows of a sample; the first one, as a guess, when none fits any.
 pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<Detected, StoreError> {
-    let candidates = Scheme::ALL.iter().map(|scheme| (Judge::new(*scheme), 0)).collect();
+    let candidates = Scheme::ALL.iter().map(|scheme| (Judge::within(*scheme, BUDGET), 0)).collect();
     let mut sampler = Sampler { candidates, rows: 0, close_looks: 0 };
     snapshot.sample(SAMPLE, SAMPLE_BYTES, &mut sampler).await?;
     if sampler.rows < FOREIGN {

@@ -319,7 +319,7 @@ async fn whole_trails(db: &ReadDb) {
             let rows: Vec<_> = told.iter().flat_map(|told| &told.0).collect();
             assert_eq!(rows.len(), 40);
             own("scan", &rows);
-            let parsed: Vec<_> = hashes.iter().filter_map(|hash| parse_hash(hash)).collect();
+            let parsed: Vec<_> = hashes.iter().filter_map(parse_hash).collect();
             own("nodes", &snapshot.nodes(&parsed).await?);
             own("genesis", &snapshot.first_genesis().await?);
             own("duplicates", &snapshot.duplicate_ids(99).await?);
