@@ -62,9 +62,18 @@ $$;
 
 -- Named grants. A writer adds events and moves the heads of chains; nobody may UPDATE or TRUNCATE events, and DELETE, for
 -- retention, passes the guard only under the logged setting agenttrace.maintenance.
-REVOKE ALL ON audit_events, audit_chain_heads, audit_archive_segments, _sqlx_migrations FROM PUBLIC;
-GRANT SELECT ON audit_events, audit_chain_heads, audit_archive_segments, _sqlx_migrations
+REVOKE ALL ON audit_events, audit_chain_heads, audit_archive_segments FROM PUBLIC;
+GRANT SELECT ON audit_events, audit_chain_heads, audit_archive_segments
     TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+DO $$
+BEGIN
+    -- Made by `db migrate`, not by the printed schema.
+    IF to_regclass('_sqlx_migrations') IS NOT NULL THEN
+        REVOKE ALL ON _sqlx_migrations FROM PUBLIC;
+        GRANT SELECT ON _sqlx_migrations TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+    END IF;
+END
+$$;
 GRANT INSERT ON audit_events TO agenttrace_writer;
 GRANT INSERT, UPDATE ON audit_chain_heads TO agenttrace_writer;
 GRANT DELETE ON audit_events TO agenttrace_maintainer;

@@ -44,6 +44,12 @@ pub enum StoreError {
     /// No connection could be made, or it broke.
     #[error("cannot reach the database: {}", said(.0))]
     Connection(#[source] sqlx::Error),
+    /// A table `audit_events` of another origin, where our schema was to be made.
+    #[error(
+        "this database already has a table audit_events that agenttrace did not make; it can be read and verified as it \
+         is, but not migrated: choose another database for the schema of agenttrace"
+    )]
+    ForeignTable,
     /// The server does not speak TLS, and plain text was not allowed.
     #[error("the server does not offer an encrypted connection")]
     NotEncrypted,

@@ -340,4 +340,34 @@ async fn fresh_asks_before_it_drops_what_the_demo_did_not_make() {
     let (code, said) = run(&[]);
     assert!(code == 5 && said.contains("'acme' that the demo did not make"), "{said}");
     c.close().await.unwrap();
+    somebody_elses_table_is_read_as_it_is(&server, folder.path()).await;
+}
+
+/// Such as one that was restored into the private server to be looked at.
+async fn somebody_elses_table_is_read_as_it_is(server: &PrivateServer, folder: &Path) {
+    let mut c = PgConnection::connect_with(&server.connect_options("postgres")).await.unwrap();
+    sqlx::raw_sql("CREATE DATABASE restored").execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let mut c = PgConnection::connect_with(&server.connect_options("restored")).await.unwrap();
+    let table = format!(
+        "CREATE TABLE audit_events ({});
+         INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category, event_type,
+             event_severity, resource_type, resource_id, action, request_id, hash)
+         VALUES ('evt-1', '2026-01-01Z', 'theirs', 'user', 'u-1', 'auth', 'login', 'info', 'session', 's-1', 'create',
+             'r-1', '')",
+        crate::shapes::COLUMNS.replace("{key}", "PRIMARY KEY")
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(table)).execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let run = |args: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("agenttrace").unwrap();
+        command.env("AGENTTRACE_DATA_DIR", folder).args(["--database", "restored"]).args(args);
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, found, said) = run(&["events", "all-time", "--format", "csv"]);
+    assert!(code == 0 && found.contains("evt-1"), "{said}");
+    let (code, _, said) = run(&["db", "migrate"]);
+    assert!(code == 3 && said.contains("agenttrace did not make"), "{said}");
 }

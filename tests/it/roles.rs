@@ -300,6 +300,28 @@ async fn the_printed_statements_protect_as_well() {
     drop_all(database, Vec::new()).await;
 }
 
+/// An administrator may let nothing but psql make the schema.
+#[tokio::test]
+async fn the_printed_schema_is_protected_by_the_printed_statements() {
+    let database = support::bare_database().await;
+    let mut c = superuser(&database).await;
+    for topic in ["schema", "roles", "rls"] {
+        let output = support::agenttrace().args(["db", "sql", topic]).output().unwrap();
+        execute(&mut c, &String::from_utf8(output.stdout).unwrap()).await.expect(topic);
+    }
+    let may: (bool, bool, bool) = sqlx::query_as(
+        "SELECT has_table_privilege('agenttrace_reader', 'audit_events', 'SELECT'), \
+                has_table_privilege('agenttrace_reader', 'audit_events', 'INSERT'), \
+                relrowsecurity FROM pg_class WHERE oid = 'audit_events'::regclass",
+    )
+    .fetch_one(&mut c)
+    .await
+    .unwrap();
+    assert_eq!(may, (true, false, true));
+    drop(c);
+    drop_all(database, Vec::new()).await;
+}
+
 #[tokio::test]
 async fn privileges_beyond_the_roles_are_reported() {
     let database = protected(Protection::RowSecurity).await;

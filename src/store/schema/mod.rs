@@ -95,11 +95,7 @@ async fn refuse_unfit(connection: &mut PgConnection) -> Result<(), StoreError> {
     .fetch_one(&mut *connection)
     .await?;
     if foreign {
-        return Err(StoreError::Other(
-            "this database already has a table audit_events that agenttrace did not make; it can be read and verified \
-             as it is, but not migrated: choose another database for the schema of agenttrace"
-                .to_owned(),
-        ));
+        return Err(StoreError::ForeignTable);
     }
     if version < 150_000 {
         return Err(StoreError::Other(format!(
