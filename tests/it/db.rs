@@ -75,7 +75,7 @@ async fn somebody_elses_table_is_left_alone() {
     .await
     .unwrap();
     let error = schema::migrate(&write_db(&database.options).await).await.unwrap_err();
-    assert!(matches!(error, StoreError::Other(_)), "{error:?}");
+    assert!(matches!(error, StoreError::ForeignTable), "{error:?}");
     assert!(error.to_string().contains("agenttrace did not make"), "{error}");
     let status = status(&database.options).await;
     assert_eq!((status.schema, status.chains), (Origin::Foreign, None));
