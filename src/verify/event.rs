@@ -4,11 +4,14 @@ use super::detect::{Detected, detect};
 use super::finding::Class;
 use super::report::{SchemeUsed, Verdict};
 use crate::chain::links::parse_hash;
-use crate::chain::{Judge, Judgement, Row};
+use crate::chain::{Judge, Judgement, Row, Scheme};
 use crate::domain::{Event, EventRow, OrgScope};
 use crate::store::{ReadDb, StoreError, links, timeline};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+
+/// Bytes hashed in search of other spellings of an event that is looked at: a second or two.
+const BUDGET: u64 = 3 << 29;
 
 /// What is known of one event. Serialised, it is the output of `verify --event ID --format json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,12 +86,13 @@ pub async fn verify_event(
     cancel: &CancellationToken,
 ) -> Result<Option<EventReport>, StoreError> {
     match timeline::event(db, scope, event_id, None, cancel).await? {
-        Some(event) => Ok(Some(verify_read(db, scope, &event, true, cancel).await?)),
+        Some(event) => Ok(Some(look(db, scope, &event, true, Judge::new, cancel).await?)),
         None => Ok(None),
     }
 }
 
-/// Verifies an event that was read with its states. Without `neighbours`, which are looked up by hash, its place in the
+/// Verifies an event that was read with its states; of very large ones not all other spellings are tried, as
+/// [`verify_event`] does. Without `neighbours`, which are looked up by hash, its place in the
 /// chain remains unknown: on a large table without indexes on the hashes, that would take a scan for each.
 ///
 /// # Errors
@@ -100,24 +104,40 @@ pub async fn verify_read(
     neighbours: bool,
     cancel: &CancellationToken,
 ) -> Result<EventReport, StoreError> {
+    look(db, scope, event, neighbours, |scheme| Judge::within(scheme, BUDGET), cancel).await
+}
+
+async fn look(
+    db: &ReadDb,
+    scope: &OrgScope,
+    event: &Event,
+    neighbours: bool,
+    judge: fn(Scheme) -> Judge,
+    cancel: &CancellationToken,
+) -> Result<EventReport, StoreError> {
     let row = &event.row;
     let detected = detect(db, scope, cancel).await?;
+    let mut judge = judge(detected.scheme);
     if !neighbours {
-        return Ok(report(event, detected, None));
+        return Ok(report(event, detected, &mut judge, None));
     }
     let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
     let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
-    Ok(report(event, detected, Some((&predecessors, &successors))))
+    Ok(report(event, detected, &mut judge, Some((&predecessors, &successors))))
 }
 
-fn report(event: &Event, detected: Detected, neighbours: Option<(&[EventRow], &[EventRow])>) -> EventReport {
+fn report(
+    event: &Event,
+    detected: Detected,
+    judge: &mut Judge,
+    neighbours: Option<(&[EventRow], &[EventRow])>,
+) -> EventReport {
     let (predecessors, successors) = neighbours.unwrap_or_default();
     let row = &event.row;
-    let mut judge = Judge::new(detected.scheme);
     let stored = Row::from(event);
     let canonical_text = judge.preimage(&stored).ok();
     let computed_hash = judge.hash(&stored).ok().map(|hash| crate::chain::to_hex(&hash));
-    let (content, detail, consistent_with) = match detected.judge(&mut judge, event) {
+    let (content, detail, consistent_with) = match detected.judge(judge, event) {
         Judgement::Verified => ("verified", None, Vec::new()),
         Judgement::VerifiedAlternative(reading) => ("verified_alternative", Some(reading), Vec::new()),
         Judgement::Undecided(why) => ("undecided", Some(why), Vec::new()),
