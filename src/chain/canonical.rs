@@ -116,15 +116,19 @@ impl Canonicaliser {
     /// # Errors
     /// When the text is not JSON, `jsonb` would refuse it, or a limit is exceeded; `out` is then as before.
     pub fn append(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
+        if self.append_verbatim(json, out) {
+            return Ok(());
+        }
+        self.append_spelled(json, out)
+    }
+
+    /// Forgets what was noted of another text, or by another way.
+    fn begin(&mut self) {
         self.frames.clear();
         self.open.clear();
         self.sorted.clear();
         self.unsorted.clear();
         self.keys.clear();
-        if self.append_verbatim(json, out) {
-            return Ok(());
-        }
-        self.append_spelled(json, out)
     }
 
     /// As [`Self::append`] for texts of which nothing has to be changed but the order of keys and characters beyond ASCII:
@@ -136,6 +140,7 @@ impl Canonicaliser {
         if most > self.limits.bytes || self.limits.digits < verbatim::DIGITS {
             return false;
         }
+        self.begin();
         if !verbatim::scan(json, self) {
             return false;
         }
@@ -165,10 +170,7 @@ impl Canonicaliser {
 
     /// [`Self::append`] for all other texts.
     fn append_spelled(&mut self, json: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
-        self.frames.clear();
-        self.open.clear();
-        self.sorted.clear();
-        self.unsorted.clear();
+        self.begin();
         let base = out.len();
         let mut pass = Pass { input: json, at: 0, base, out, work: self };
         let result = pass.document();

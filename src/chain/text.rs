@@ -96,23 +96,21 @@ fn push_unit(unit: u16, out: &mut Vec<u8>) {
 
 /// Appends a text without quotes.
 pub(super) fn push_escaped(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text;
-    loop {
-        // The byte that ends a run is ASCII or begins a character, so the cut is at a character boundary.
-        let (run, tail) = rest.split_at(plain_run(rest.as_bytes()));
-        out.extend_from_slice(run.as_bytes());
-        let mut chars = tail.chars();
-        let Some(c) = chars.next() else { return };
-        push_char(c, out);
-        rest = chars.as_str();
-    }
+    push_runs(text, plain_run, out);
 }
 
 /// Appends JSON text without escapes, with every character beyond ASCII escaped.
 pub(super) fn push_as_ascii(text: &str, out: &mut Vec<u8>) {
+    push_runs(text, ascii_run, out);
+}
+
+/// Appends a text: what `run` finds is copied, the character that ends it is escaped.
+#[inline]
+fn push_runs(text: &str, run: impl Fn(&[u8]) -> usize, out: &mut Vec<u8>) {
     let mut rest = text;
     loop {
-        let (run, tail) = rest.split_at(ascii_run(rest.as_bytes()));
+        // The byte that ends a run is ASCII or begins a character, so the cut is at a character boundary.
+        let (run, tail) = rest.split_at(run(rest.as_bytes()));
         out.extend_from_slice(run.as_bytes());
         let mut chars = tail.chars();
         let Some(c) = chars.next() else { return };

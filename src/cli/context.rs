@@ -256,8 +256,7 @@ fn remote_target(choice: &Choice, url: &Secret, replica_url: Option<&Secret>) ->
     let ssl_mode = std::env::var("PGSSLMODE").ok();
     let connect_options = |url: &Secret, what: &str| {
         config::connect_options(url, ssl_mode.as_deref()).map_err(|e| {
-            let why = e.replace("error with configuration: ", "");
-            Error::usage(format!("{}: this is no PostgreSQL URL{what}: {why}", choice.label))
+            Error::usage(format!("{}: this is no PostgreSQL URL{what}: {e}", choice.label))
                 .hint("the form is postgres://USER@HOST:PORT/DATABASE; other characters in a part as %XX")
         })
     };

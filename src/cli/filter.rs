@@ -47,8 +47,7 @@ impl FilterArgs {
     /// # Errors
     /// Exit 2 with the place, when it cannot be read.
     pub fn read(&self, global: &Global) -> Result<Filter> {
-        let words: Vec<&str> = self.filter.iter().map(|word| word.trim()).collect();
-        let typed = words.join(" ");
+        let typed = joined(&self.filter);
         let text = match &self.saved {
             Some(name) => narrowed(&saved::named(&case::folder()?.join(saved::FILE), name)?.filter, &typed),
             None => typed,
@@ -83,6 +82,11 @@ impl FilterArgs {
         let range = freeze(context, reader, &scope, &filter, cancel).await?;
         Ok(Query { scope, filter, range })
     }
+}
+
+/// The words of a filter as one text.
+pub(super) fn joined(words: &[String]) -> String {
+    words.iter().map(|word| word.trim()).collect::<Vec<_>>().join(" ")
 }
 
 /// A filter, and another one that must hold too.

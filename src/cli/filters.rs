@@ -1,8 +1,9 @@
 //! `agenttrace filters`: filters under a name, on this machine.
 
+use super::filter::joined;
 use super::{Context, Format};
+use crate::case;
 use crate::case::saved::{self, Saved};
-use crate::case::{self};
 use crate::domain::Safe;
 use crate::error::{Error, Result};
 use crate::export::json;
@@ -72,8 +73,7 @@ pub(super) fn run(context: &Context, args: FiltersArgs) -> Result<()> {
     match args.what {
         FiltersCommand::List => list(context, &saved::load(&path)?),
         FiltersCommand::Save { name, filter } => {
-            let filter: Vec<&str> = filter.iter().map(|word| word.trim()).collect();
-            let saved = Saved::new(&name, &filter.join(" ")).map_err(usage)?;
+            let saved = Saved::new(&name, &joined(&filter)).map_err(usage)?;
             saved::put(&path, std::slice::from_ref(&saved))?;
             context.out.remark(format_args!("saved: {}", Safe::from_untrusted(&saved.to_string())));
             Ok(())
@@ -129,8 +129,7 @@ fn list(context: &Context, all: &[Saved]) -> Result<()> {
         Some(Format::Json) => {
             let filters = all.iter().map(|s| Named { name: &s.name, filter: &s.filter }).collect();
             let document = Document { schema_version: json::SCHEMA_VERSION, filters };
-            serde_json::to_writer(&mut out, &document).map_err(std::io::Error::from)?;
-            writeln!(out)?;
+            json::write_line(&mut out, &document)?;
         }
         Some(_) => return Err(Error::usage("filters list writes --format table or json")),
     }

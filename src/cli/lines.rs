@@ -1,9 +1,8 @@
 //! Events as lines, written as soon as they have been found.
 
 use super::{Context, Format, Out};
-use crate::domain;
 use crate::error::Result;
-use crate::export::{self, Record, csv, json, table};
+use crate::export::{Record, csv, json, table};
 use crate::store::cursor::Order;
 use std::io::Write as _;
 
@@ -21,12 +20,11 @@ pub(super) struct Lines {
 impl Lines {
     /// Nothing written yet; `states`: the events have theirs.
     pub(super) fn new(context: &Context, order: Order, states: bool) -> Self {
-        let columns = domain::COLUMNS.into_iter().filter(|c| states || !export::STATE_COLUMNS.contains(c));
         Self {
             out: context.out,
             format: context.global.format.unwrap_or(Format::Table),
             order,
-            columns: columns.collect(),
+            columns: csv::columns(states),
             table: table::List::default(),
             begun: false,
         }

@@ -2,9 +2,9 @@
 
 use super::{Context, Format};
 use crate::chain::{Judge, Row};
-use crate::domain::{self, Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
+use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
-use crate::export::{self, Record, csv, json, table};
+use crate::export::{Record, csv, json, table};
 use crate::filter::Filter;
 use crate::store::timeline::{self, Query, Seek};
 use crate::store::{ReadDb, StoreError};
@@ -34,7 +34,17 @@ struct Around {
     older: Vec<EventRow>,
 }
 
-/// The same in a document.
+/// The document of `--format json`; `V` is what is known of the event's integrity.
+#[derive(serde::Serialize)]
+struct Document<'a, V> {
+    schema_version: u32,
+    organization_id: &'a str,
+    event: Record<'a>,
+    verification: V,
+    context: Surroundings<'a>,
+}
+
+/// The surroundings in a document.
 #[derive(serde::Serialize)]
 struct Surroundings<'a> {
     newer: Vec<Record<'a>>,
@@ -84,12 +94,11 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
             }
         }
         Format::Csv if args.context == 0 => {
-            csv::write(&mut results, &domain::COLUMNS, [Record::from(&event)])?;
+            csv::write(&mut results, &csv::columns(true), [Record::from(&event)])?;
         }
         Format::Csv => {
-            let columns = domain::COLUMNS.into_iter().filter(|c| !export::STATE_COLUMNS.contains(c));
             let rows = around.newer.iter().chain([&event.row]).chain(&around.older);
-            csv::write(&mut results, &columns.collect::<Vec<_>>(), rows.map(Record::from))?;
+            csv::write(&mut results, &csv::columns(false), rows.map(Record::from))?;
         }
     }
     Ok(results.flush()?)
@@ -109,14 +118,6 @@ async fn without_states(
     why: StoreError,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    #[derive(serde::Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        organization_id: &'a str,
-        event: Record<'a>,
-        verification: Verified<'a>,
-        context: Surroundings<'a>,
-    }
     #[derive(serde::Serialize)]
     struct Verified<'a> {
         content: &'static str,
@@ -150,8 +151,7 @@ async fn without_states(
         }
         Format::Ndjson => rows().try_for_each(|row| json::write_line(&mut results, &Record::from(row)))?,
         Format::Csv => {
-            let columns = domain::COLUMNS.into_iter().filter(|c| !export::STATE_COLUMNS.contains(c));
-            csv::write(&mut results, &columns.collect::<Vec<_>>(), rows().map(Record::from))?;
+            csv::write(&mut results, &csv::columns(false), rows().map(Record::from))?;
         }
     }
     results.flush()?;
@@ -227,14 +227,6 @@ fn document<'a>(
     verification: &'a EventReport,
     around: &'a Around,
 ) -> impl serde::Serialize + 'a {
-    #[derive(serde::Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        organization_id: &'a str,
-        event: Record<'a>,
-        verification: Verified<'a>,
-        context: Surroundings<'a>,
-    }
     #[derive(serde::Serialize)]
     struct Verified<'a> {
         content: &'static str,

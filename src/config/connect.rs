@@ -51,8 +51,11 @@ pub fn connect_options(
             tracing::warn!(name, "a parameter of the database's URL is not known and has no effect");
         }
     }
-    let options = PgConnectOptions::from_str(&format!("{base}?{}", known.join("&")))
-        .map_err(|e| without_values(&e.to_string()))?;
+    let options =
+        PgConnectOptions::from_str(&format!("{base}?{}", known.join("&"))).map_err(|e| match e {
+            sqlx::Error::Configuration(why) => without_values(&why.to_string()),
+            other => without_values(&other.to_string()),
+        })?;
     Ok(if says_ssl_mode || is_local(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) })
 }
 

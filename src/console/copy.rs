@@ -65,18 +65,21 @@ pub(super) fn listing(model: &Model, command: &str) -> Option<String> {
     Some(of_filter(model, command, place.organization.as_str(), &place.text))
 }
 
-/// The command that lists what the line says: the filter being edited, as far as it means something, else the one in
-/// force. `None` without a filter, and where only the console knows what it asks.
+/// The command that lists what the line says, where there is one.
 pub(super) fn listing_shown(model: &Model) -> Option<Safe> {
+    let (organization, text) = listed(model)?;
+    Some(Safe::from_untrusted(&of_filter(model, "events", organization, text)))
+}
+
+/// The organisation and the filter that a command can list: the filter being edited, as far as it means something, else
+/// the one in force. `None` without a filter, and where only the console knows what it asks.
+pub(super) fn listed(model: &Model) -> Option<(&str, &str)> {
     let organization = model.organization()?.as_str();
     let (text, filter) = match model.filter.text() {
         Some(text) => (text, model.filter.meaning()?),
         None => model.history.current().map(|place| (place.text.as_str(), &place.filter))?,
     };
-    if text.trim().is_empty() || filter.asks_this_machine() {
-        return None;
-    }
-    Some(Safe::from_untrusted(&of_filter(model, "events", organization, text)))
+    (!text.trim().is_empty() && !filter.asks_this_machine()).then_some((organization, text))
 }
 
 fn of_filter(model: &Model, command: &str, organization: &str, text: &str) -> String {

@@ -242,7 +242,7 @@ impl Model {
     /// Where everything is on the screen.
     pub(crate) fn areas(&self) -> Areas {
         let wish = Wish {
-            filter_height: self.filter.height(copy::listing_shown(self).is_some(), self.size),
+            filter_height: self.filter.height(copy::listed(self).is_some(), self.size),
             focus: self.focus,
             detail: self.detail,
             zoomed: self.zoomed,

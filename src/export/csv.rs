@@ -1,9 +1,14 @@
 //! CSV (RFC 4180) for spreadsheets: one line per event, control and other hidden characters as visible escapes, and no
 //! cell that a spreadsheet would take for a formula.
 
-use super::record::{Record, Value};
-use crate::domain::Safe;
+use super::record::{Record, STATE_COLUMNS, Value};
+use crate::domain::{COLUMNS, Safe};
 use std::io::{self, Write};
+
+/// The columns of events with their states, or without.
+pub fn columns(states: bool) -> Vec<&'static str> {
+    COLUMNS.into_iter().filter(|column| states || !STATE_COLUMNS.contains(column)).collect()
+}
 
 /// Writes a header and the events. All records must have states, or none.
 ///

@@ -8,4 +8,4 @@ mod record;
 pub mod report;
 pub mod table;
 
-pub use record::{Record, STATE_COLUMNS, Value};
+pub use record::{Record, Value};

@@ -4,7 +4,7 @@ use crate::domain::{COLUMNS, Event, EventRow, Json};
 use std::borrow::Cow;
 
 /// Those of them that a [`Record`] may be without.
-pub const STATE_COLUMNS: [&str; 2] = ["previous_state", "new_state"];
+pub(super) const STATE_COLUMNS: [&str; 2] = ["previous_state", "new_state"];
 
 /// A value of a column. Untrusted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -93,6 +93,13 @@ impl Reader {
         }
     }
 
+    /// Counts a row that can be read, and takes its place in the chain.
+    fn link<T: AsRef<[u8]> + ?Sized>(&mut self, time: Timestamp, event_id: &T, hash: &T, previous_hash: &T) {
+        self.count();
+        self.readings.before += u64::from(time < self.since);
+        self.readings.links.add(time.as_micros(), event_id, hash, previous_hash);
+    }
+
     /// What was read.
     pub(super) fn end(self) -> Readings {
         self.gauge.add(self.untold);
@@ -105,21 +112,16 @@ impl Sink for Reader {
         if !self.judge.fits_as_it_came(row) {
             return false;
         }
-        self.count();
         let Row { fields, hash, previous_hash } = *row;
-        let readings = &mut self.readings;
-        readings.before += u64::from(fields.timestamp < self.since);
-        readings.links.add(fields.timestamp.as_micros(), fields.event_id, hash, previous_hash);
-        readings.content.verified += 1;
+        self.link(fields.timestamp, fields.event_id, hash, previous_hash);
+        self.readings.content.verified += 1;
         true
     }
 
     fn row(&mut self, row: &Scanned<'_>) {
-        self.count();
-        let readings = &mut self.readings;
-        readings.before += u64::from(row.timestamp < self.since);
-        readings.links.add(row.timestamp.as_micros(), row.event_id, row.hash, row.previous_hash);
+        self.link(row.timestamp, row.event_id, row.hash, row.previous_hash);
         let Some(fields) = row.fields else { return self.count_known() };
+        let readings = &mut self.readings;
         let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
         let state = match self.judge.judge(&stored) {
             Judgement::Verified => {

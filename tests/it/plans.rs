@@ -56,6 +56,17 @@ async fn filled(shape: Shape, events: i64) -> TestDatabase {
     test
 }
 
+/// Where pages begin, `deep` in the trail and `inside` the run of one instant too.
+fn places(deep: &EventKey, inside: &EventKey) -> [(&'static str, Seek); 5] {
+    [
+        ("newest", Seek::Newest),
+        ("oldest", Seek::Oldest),
+        ("deep", Seek::OlderThan(deep.clone())),
+        ("in the run, older", Seek::OlderThan(inside.clone())),
+        ("in the run, newer", Seek::NewerThan(inside.clone())),
+    ]
+}
+
 async fn explained(db: &ReadDb, filter: &str, seek: &Seek) -> Explanation {
     explain::page(db, &query("big", filter), seek, 100, true, &never()).await.unwrap()
 }
@@ -100,13 +111,7 @@ async fn pages_touch_few_blocks(events: i64) {
             if shape != Shape::Ours && !by_seed {
                 continue;
             }
-            for (place, seek) in [
-                ("newest", Seek::Newest),
-                ("oldest", Seek::Oldest),
-                ("deep", Seek::OlderThan(deep.clone())),
-                ("in the run, older", Seek::OlderThan(inside.clone())),
-                ("in the run, newer", Seek::NewerThan(inside.clone())),
-            ] {
+            for (place, seek) in places(&deep, &inside) {
                 let explanation = explained(&db, filter, &seek).await;
                 let blocks = explanation.blocks().unwrap();
                 println!("{shape:?} {filter:32} {place:18} {blocks:6} {:?}", explanation.way);
@@ -210,13 +215,7 @@ async fn a_table_without_indexes_is_read_by_pieces(events: i64, each: usize) {
     let instant = Timestamp::from_micros((1_767_225_600 + events / 4) * 1_000_000);
     let inside = EventKey { timestamp: instant, event_id: "evt-05".to_owned() };
     for filter in INDEXED.iter().map(|(filter, _)| *filter).chain(UNINDEXED).step_by(each) {
-        for (place, seek) in [
-            ("newest", Seek::Newest),
-            ("oldest", Seek::Oldest),
-            ("deep", Seek::OlderThan(deep.clone())),
-            ("in the run, older", Seek::OlderThan(inside.clone())),
-            ("in the run, newer", Seek::NewerThan(inside.clone())),
-        ] {
+        for (place, seek) in places(&deep, &inside) {
             let db = reader().await;
             let explanation = explained(&db, filter, &seek).await;
             db.close().await;

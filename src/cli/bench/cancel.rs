@@ -1,7 +1,7 @@
 //! The profile `cancel`: how long the server works on after the user has stopped a filter that no index serves.
 
 use super::super::Context;
-use super::{BenchArgs, Measure, Measured};
+use super::{BenchArgs, Measure, Measured, milliseconds};
 use crate::domain::{OrgScope, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Filter;
@@ -84,13 +84,13 @@ pub(super) async fn stop_after(
     tokio::time::sleep(after).await;
     let stopped = activity::at_work(watcher, cancel).await?;
     let begun = Instant::now();
-    let milliseconds = || begun.elapsed().as_secs_f64() * 1e3;
+    let elapsed = || milliseconds(begun.elapsed());
     stop.cancel();
     let watching = async {
         while activity::at_work(watcher, cancel).await?.iter().any(|pid| stopped.contains(pid)) {}
-        Ok::<_, StoreError>(milliseconds())
+        Ok::<_, StoreError>(elapsed())
     };
-    let (idle, ended) = tokio::join!(watching, async { (walking.await, milliseconds()) });
+    let (idle, ended) = tokio::join!(watching, async { (walking.await, elapsed()) });
     match ended {
         (Ok(Err(StoreError::Cancelled)), back) if !cancel.is_cancelled() && !stopped.is_empty() => {
             Ok(Some((idle?, back)))

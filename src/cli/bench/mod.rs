@@ -14,6 +14,7 @@ use clap::builder::TypedValueParser as _;
 use serde::Serialize;
 use std::fmt;
 use std::io::Write;
+use std::time::Duration;
 
 const HELP: &str = "\
 Only reads. A trail to measure with: agenttrace demo --database bench --events 1000000 --no-console, \
@@ -206,6 +207,11 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
     } else {
         Err(Error::new(Kind::Finding, format!("over the bar: {}", missed.join(", "))))
     }
+}
+
+/// A time in milliseconds.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::super::Context;
 use super::cancel::stop_after;
-use super::{BenchArgs, Measure, Measured};
+use super::{BenchArgs, Measure, Measured, milliseconds};
 use crate::domain::{OrgScope, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Filter;
@@ -188,8 +188,4 @@ pub(super) async fn measure(
 /// The word as a term of a filter.
 fn phrase(word: &str) -> String {
     format!("\"{word}\"")
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

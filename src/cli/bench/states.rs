@@ -1,7 +1,7 @@
 //! The profiles `diff` and `ui`: large states compared, blamed, gone through and drawn. Their states are made here, the
 //! same in every run; no database is needed.
 
-use super::{Measure, Measured};
+use super::{Measure, Measured, milliseconds};
 use crate::console::measure::{self, Steps};
 use crate::diff::chronicle::{Chronicle, Recorder};
 use crate::diff::history::{Version, blame};
@@ -10,7 +10,7 @@ use crate::diff::{Options, compare, unhurried};
 use crate::domain::{EventRow, Timestamp};
 use crate::error::{Error, Kind, Result};
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Versions of the resource, and members of each of its states.
 const VERSIONS: usize = 5_000;
@@ -20,11 +20,6 @@ const MEMBERS: usize = 300;
 const ELEMENTS: usize = 160_000;
 
 const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 100_000 };
-
-/// Milliseconds.
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
 
 /// A state of 300 members, of which each version has changed three.
 fn state(version: usize) -> String {
@@ -138,7 +133,7 @@ pub(super) fn diff(pairs: u32) -> Result<Measured> {
         let lines = found.map_err(|e| Error::new(Kind::CouldNotRun, e.to_string()))?.lines.len();
         let begun = Instant::now();
         let changes = compare(Some(&old), Some(&new), &Options::default(), &unhurried).changes().len();
-        compared.push(millis(begun.elapsed()));
+        compared.push(milliseconds(begun.elapsed()));
         if lines != MEMBERS || changes < ELEMENTS / 100 {
             return Err(Error::new(Kind::Finding, "a comparison of the benchmark went wrong"));
         }
@@ -149,7 +144,7 @@ pub(super) fn diff(pairs: u32) -> Result<Measured> {
         for (n, version) in versions.iter().enumerate().step_by(61) {
             let begun = Instant::now();
             let states = chronicle.states(n)?;
-            taken.push(millis(begun.elapsed()));
+            taken.push(milliseconds(begun.elapsed()));
             if states[1].text() != version.new {
                 return Err(Error::new(Kind::Finding, "a state came back otherwise than it was kept"));
             }
@@ -188,7 +183,7 @@ pub(super) fn ui(pairs: u32) -> Result<Measured> {
             name if name.ends_with("whole") => 16.0,
             _ => 4.0,
         };
-        Measure::median(steps.name, "ms", steps.times.into_iter().map(millis).collect()).at_most(bar)
+        Measure::median(steps.name, "ms", steps.times.into_iter().map(milliseconds).collect()).at_most(bar)
     };
     Ok(measured("ui", pairs, all.into_iter().map(measure).collect()))
 }

@@ -1,7 +1,7 @@
 //! The profile `verify`: how much of the speed of reading is left when everything that is read is verified.
 
 use super::super::Context;
-use super::{BenchArgs, Measure, Measured};
+use super::{BenchArgs, Measure, Measured, milliseconds};
 use crate::domain::{OrgScope, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Filter;
@@ -86,7 +86,7 @@ impl Bench<'_> {
                 }
                 page = timeline::page(self.db, &query, &Seek::Newest, PAGE, &self.cancel) => {
                     page?;
-                    times.push(begun.elapsed().as_secs_f64() * 1e3);
+                    times.push(milliseconds(begun.elapsed()));
                 }
             }
             tokio::select! {
@@ -120,7 +120,7 @@ impl Bench<'_> {
         let stopped = begun.elapsed();
         // The connection answers the next question.
         self.db.facts().await?;
-        Ok(stopped.as_secs_f64() * 1e3)
+        Ok(milliseconds(stopped))
     }
 }
 
