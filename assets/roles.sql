@@ -1,6 +1,6 @@
 -- Who owns the objects of agenttrace, and what each of its roles may do. Run by `db migrate --with-roles` in one
 -- transaction, after the migrations; may be run again at any time. {schema} is the schema of audit_events, quoted.
-SET LOCAL search_path = {schema}, pg_catalog, pg_temp;
+SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL lock_timeout = '5s';
 SET LOCAL client_min_messages = warning;
 
@@ -32,18 +32,21 @@ $$;
 GRANT USAGE, CREATE ON SCHEMA {schema} TO agenttrace_owner;
 GRANT USAGE ON SCHEMA {schema} TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
 
--- Everything belongs to a role under which nobody logs in: no service can take the guard away.
+-- Everything belongs to a role under which nobody logs in: no service can take the guard away. What a third role has put
+-- beside it under a name like ours stays that role's: a function of it would get the owner's rights.
 DO $$
 DECLARE
     object record;
+    ours oid[] := ARRAY(SELECT oid FROM pg_roles WHERE rolsuper OR rolname = current_user
+                        UNION SELECT relowner FROM pg_class WHERE oid = '{schema}.audit_events'::regclass);
 BEGIN
     FOR object IN
         SELECT c.oid::regclass AS name, CASE c.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'v' THEN 'VIEW'
                                         ELSE 'TABLE' END AS kind
         FROM pg_class c
         WHERE c.relkind IN ('r', 'p', 'm', 'v') AND c.relowner <> 'agenttrace_owner'::regrole
-          AND (c.oid IN (SELECT relid FROM pg_partition_tree('audit_events'))
-               OR c.relnamespace = '{schema}'::regnamespace
+          AND (c.oid IN (SELECT relid FROM pg_partition_tree('{schema}.audit_events'))
+               OR c.relowner = ANY (ours) AND c.relnamespace = '{schema}'::regnamespace
                   AND (c.relname ~ '^(audit|agenttrace)_' OR c.relname = '_sqlx_migrations'))
         ORDER BY c.oid
     LOOP
@@ -52,7 +55,7 @@ BEGIN
     FOR object IN
         SELECT p.oid::regprocedure AS name FROM pg_proc p
         WHERE p.pronamespace = '{schema}'::regnamespace AND p.proname ~ '^agenttrace_'
-          AND p.proowner <> 'agenttrace_owner'::regrole
+          AND p.proowner <> 'agenttrace_owner'::regrole AND p.proowner = ANY (ours)
         ORDER BY p.oid
     LOOP
         EXECUTE format('ALTER ROUTINE %s OWNER TO agenttrace_owner', object.name);
@@ -62,29 +65,29 @@ $$;
 
 -- Named grants. A writer adds events and moves the heads of chains; nobody may UPDATE or TRUNCATE events, and DELETE, for
 -- retention, passes the guard only under the logged setting agenttrace.maintenance.
-REVOKE ALL ON audit_events, audit_chain_heads, audit_archive_segments FROM PUBLIC;
-GRANT SELECT ON audit_events, audit_chain_heads, audit_archive_segments
+REVOKE ALL ON {schema}.audit_events, {schema}.audit_chain_heads, {schema}.audit_archive_segments FROM PUBLIC;
+GRANT SELECT ON {schema}.audit_events, {schema}.audit_chain_heads, {schema}.audit_archive_segments
     TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
 DO $$
 BEGIN
     -- Made by `db migrate`, not by the printed schema.
-    IF to_regclass('_sqlx_migrations') IS NOT NULL THEN
-        REVOKE ALL ON _sqlx_migrations FROM PUBLIC;
-        GRANT SELECT ON _sqlx_migrations TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+    IF to_regclass('{schema}._sqlx_migrations') IS NOT NULL THEN
+        REVOKE ALL ON {schema}._sqlx_migrations FROM PUBLIC;
+        GRANT SELECT ON {schema}._sqlx_migrations TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
     END IF;
 END
 $$;
-GRANT INSERT ON audit_events TO agenttrace_writer;
-GRANT INSERT, UPDATE ON audit_chain_heads TO agenttrace_writer;
-GRANT DELETE ON audit_events TO agenttrace_maintainer;
-GRANT INSERT ON audit_archive_segments TO agenttrace_maintainer;
+GRANT INSERT ON {schema}.audit_events TO agenttrace_writer;
+GRANT INSERT, UPDATE ON {schema}.audit_chain_heads TO agenttrace_writer;
+GRANT DELETE ON {schema}.audit_events TO agenttrace_maintainer;
+GRANT INSERT ON {schema}.audit_archive_segments TO agenttrace_maintainer;
 
 -- A change of layout makes the view anew, after the table.
 DO $$
 BEGIN
-    IF to_regclass('audit_daily_summary') IS NOT NULL THEN
-        REVOKE ALL ON audit_daily_summary FROM PUBLIC;
-        GRANT SELECT ON audit_daily_summary TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
+    IF to_regclass('{schema}.audit_daily_summary') IS NOT NULL THEN
+        REVOKE ALL ON {schema}.audit_daily_summary FROM PUBLIC;
+        GRANT SELECT ON {schema}.audit_daily_summary TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer;
     END IF;
 END
 $$;
@@ -94,18 +97,13 @@ DO $$
 DECLARE
     part regclass;
 BEGIN
-    FOR part IN SELECT relid FROM pg_partition_tree('audit_events') WHERE relid <> 'audit_events'::regclass LOOP
+    FOR part IN SELECT relid FROM pg_partition_tree('{schema}.audit_events') WHERE relid <> '{schema}.audit_events'::regclass LOOP
         EXECUTE format('GRANT SELECT ON %s TO agenttrace_reader, agenttrace_writer, agenttrace_maintainer', part);
     END LOOP;
 END
 $$;
 
 -- What runs with the rights of the owner is for those only who need it.
-DO $$
-BEGIN
-    IF to_regproc('agenttrace_ensure_partition') IS NOT NULL THEN
-        REVOKE ALL ON ROUTINE agenttrace_ensure_partition FROM PUBLIC;
-        GRANT EXECUTE ON ROUTINE agenttrace_ensure_partition TO agenttrace_writer, agenttrace_maintainer;
-    END IF;
-END
-$$;
+REVOKE ALL ON ROUTINE {schema}.agenttrace_ensure_partition(TIMESTAMP WITH TIME ZONE) FROM PUBLIC;
+GRANT EXECUTE ON ROUTINE {schema}.agenttrace_ensure_partition(TIMESTAMP WITH TIME ZONE)
+    TO agenttrace_writer, agenttrace_maintainer;

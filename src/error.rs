@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What an error means for whoever called the program; each kind is one exit code (`docs/exit-codes.md`).
+/// What an error means for whoever called the program; each kind is one exit code (`docs/reference/exit-codes.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Something was found that should not be: exit 1.

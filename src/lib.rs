@@ -1,24 +1,13 @@
 //! AgentTrace: the console in which security analysts investigate a hash-chained audit trail in PostgreSQL.
-//!
-//! # The layering rule
-//! Imports point downwards only; `tests/it/layers.rs` holds this table to the `use` lines.
-//!
-//! | layer | modules | may use |
-//! |---|---|---|
-//! | shell | `cli`, `console` | everything below (not each other; `cli` starts the console) |
-//! | work | `ingest`, `verify`, `export`, `case`, `demo` | store, chain, filter, diff, domain |
-//! | database | `store` | chain, filter, domain, sqlx, tokio |
-//! | process | `server` | std, libc, sqlx options; nothing of ours but `error` |
-//! | pure | `filter`, `diff`, `chain` | domain; no IO, no clock, no async |
-//! | nouns | `domain` | std, chrono, unicode tables |
-//!
-//! `config` and `error` stand beside them: `config` is read by the shells, `error` is what the shells print.
+#![doc = include_str!("../docs/internals/architecture.md")]
 
 pub mod case;
 pub mod chain;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "console")]
 pub mod console;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod diff;
 pub mod domain;
@@ -26,6 +15,7 @@ pub mod error;
 pub mod export;
 pub mod filter;
 pub mod ingest;
+pub mod investigation;
 pub mod server;
 pub mod store;
 pub mod verify;

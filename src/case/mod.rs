@@ -1,11 +1,13 @@
 //! What an analyst keeps on the own machine: files that nobody else can read, under the data folder.
 
 pub mod accepted;
+pub mod heads;
+pub mod interrupted;
 pub mod lists;
-mod ndjson;
 pub mod recent;
+pub mod record;
 pub mod saved;
-pub mod verified;
+pub mod verifications;
 
 use crate::error::{Error, Result};
 use std::fs::{DirBuilder, OpenOptions, Permissions};
@@ -13,9 +15,14 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Who works here, by the name of the login, for the record.
+/// Who works here, for the record: `$USER`, else the login name of the user id, else the id.
 pub fn user() -> String {
-    std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned())
+    user_or(std::env::var("USER").ok())
+}
+
+fn user_or(variable: Option<String>) -> String {
+    let named = variable.filter(|name| !name.is_empty()).or_else(|| whoami::username().ok());
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
 }
 
 /// The folder: `$AGENTTRACE_DATA_DIR`, else the user's data folder.
@@ -56,4 +63,22 @@ fn replace(path: &Path, content: &[u8]) -> Result<()> {
         let _ = std::fs::remove_file(&draft);
         Error::could_not_run(format!("cannot write '{}'", path.display())).because(e)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_works_here_is_known_without_a_variable_that_says_so() {
+        assert_eq!(user_or(Some("eve".to_owned())), "eve");
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let uid = rustix::process::geteuid().as_raw().to_string();
+        let login = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid));
+        let login = login.and_then(|line| line.split(':').next());
+        for unset in [None, Some(String::new())] {
+            let name = user_or(unset);
+            assert!(login.is_none_or(|login| login == name) && !name.is_empty(), "{name}, {login:?}");
+        }
+    }
 }

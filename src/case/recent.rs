@@ -1,6 +1,6 @@
 //! Filters that were run, by organisation, so that the next session can go back to them.
 
-use super::ndjson;
+use super::record;
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -20,12 +20,9 @@ struct Record {
     filter: String,
 }
 
-/// The filters of an organisation, each once, the newest last.
-///
-/// # Errors
-/// When the file cannot be read, or a line is none of ours; the error names it.
-pub fn load(path: &Path, organization: &str) -> Result<Vec<String>> {
-    Ok(of(&ndjson::load(path, "filter")?, organization))
+/// The filters of an organisation, each once, the newest last. Damaged lines are passed over: nothing depends on them.
+pub fn load(path: &Path, organization: &str) -> Vec<String> {
+    of(&record::load_plain(path).records, organization)
 }
 
 fn of(records: &[Record], organization: &str) -> Vec<String> {
@@ -42,12 +39,12 @@ fn of(records: &[Record], organization: &str) -> Vec<String> {
 /// Appends a filter that was run. The file is made for its owner only, and does not grow without end.
 ///
 /// # Errors
-/// As [`load`], and when the file cannot be written.
+/// When the file cannot be written.
 pub fn append(path: &Path, organization: &str, filter: &str) -> Result<()> {
     let record =
         |filter: &str| Record { organization_id: organization.to_owned(), filter: filter.to_owned() };
-    ndjson::append(path, &record(filter))?;
-    let records: Vec<Record> = ndjson::load(path, "filter")?;
+    record::append_plain(path, &record(filter))?;
+    let records: Vec<Record> = record::load_plain(path).records;
     if records.len() <= MOST_LINES {
         return Ok(());
     }
@@ -73,15 +70,19 @@ mod tests {
     fn each_filter_of_an_organisation_is_remembered_once_and_the_file_stays_small() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        assert_eq!(load(&path, "a").unwrap(), [""; 0]);
+        assert_eq!(load(&path, "a"), [""; 0]);
         for (organization, filter) in [("a", "x"), ("b", "other"), ("a", "y"), ("a", "x")] {
             append(&path, organization, filter).unwrap();
         }
-        assert_eq!(load(&path, "a").unwrap(), ["y", "x"]);
+        assert_eq!(load(&path, "a"), ["y", "x"]);
+        // A torn line costs no other one.
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "{\"organ").unwrap();
+        append(&path, "a", "z").unwrap();
+        assert_eq!(load(&path, "a"), ["y", "x", "z"]);
         let line = "{\"organization_id\":\"a\",\"filter\":\"again\"}\n";
         std::fs::write(&path, line.repeat(MOST_LINES)).unwrap();
         append(&path, "b", "other").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
-        assert_eq!(load(&path, "b").unwrap(), ["other"]);
+        assert_eq!(load(&path, "b"), ["other"]);
     }
 }

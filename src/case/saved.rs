@@ -1,5 +1,6 @@
-//! Filters under a name: a text file of one line each, `name = filter`, which can be handed on line by line.
+//! Saved filters: a text file of one line each, `name = filter`, which can be shared line by line.
 
+use crate::domain::nearest;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Filter, FilterError};
 use std::fmt;
@@ -148,13 +149,11 @@ pub fn named(path: &Path, name: &str) -> Result<Saved> {
 }
 
 fn unknown(all: &[Saved], name: &str) -> Error {
-    let likeness = |saved: &&Saved| (strsim::jaro_winkler(name, &saved.name) * 1e6) as u32;
     let error = Error::new(Kind::Usage, format!("no filter is saved as '{name}'"));
-    match all.iter().max_by_key(likeness) {
-        Some(nearest) => {
-            error.hint(format!("did you mean '{}'? agenttrace filters list names all", nearest.name))
-        }
-        None => error.hint("agenttrace filters save NAME FILTER saves one"),
+    match nearest(name, all.iter().map(|saved| saved.name.as_str())) {
+        Some(nearest) => error.hint(format!("did you mean '{nearest}'? agenttrace filters list names all")),
+        None if all.is_empty() => error.hint("agenttrace filters save NAME FILTER saves one"),
+        None => error.hint("agenttrace filters list names all"),
     }
 }
 

@@ -14,11 +14,11 @@ use members::{Key, Member, Task, Unsorted};
 /// How much is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Greatest number of open arrays and objects.
+    /// Maximum number of open arrays and objects.
     pub depth: usize,
-    /// Greatest number of digits of one number, written out.
+    /// Maximum number of digits of one number, written out.
     pub digits: usize,
-    /// Greatest number of bytes of the canonical text.
+    /// Maximum number of bytes of the canonical text.
     pub bytes: usize,
 }
 

@@ -5,12 +5,14 @@
 //! hash is proof, because all of them are equal values. Only when none fits: what the row is consistent with (`triage`).
 
 use super::ambiguity::{self, Number, Zone};
+use super::judgement::{Judgement, Mismatch, Row};
 use super::links::{Hash, parse_hash};
 use super::scheme::{Spelling, append_text};
-use super::{Canonicaliser, Columns, Limits, Scheme, to_hex, triage};
-use crate::domain::{ColumnError, Event};
+use super::{Canonicaliser, Limits, Scheme, to_hex, triage};
+use crate::domain::ColumnError;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::sync::Arc;
 
 /// Ambiguous numbers of one event of which all combinations are tried.
 const ALL_COMBINATIONS: usize = 8;
@@ -23,54 +25,6 @@ const EVENT_BUDGET: u64 = 128 << 20;
 /// Bytes hashed by one [`Judge`] in search of other spellings and explanations: some ten seconds.
 const RUN_BUDGET: u64 = 8 << 30;
 
-/// A row as stored: what is hashed, and the two hashes.
-#[derive(Debug)]
-pub struct Row<'a, T: ?Sized = str> {
-    /// The 20 columns that are no hashes.
-    pub fields: Columns<'a, T>,
-    /// Column `hash`.
-    pub hash: &'a T,
-    /// Column `previous_hash`.
-    pub previous_hash: &'a T,
-}
-
-impl<T: ?Sized> Copy for Row<'_, T> {}
-impl<T: ?Sized> Clone for Row<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<'a> From<&'a Event> for Row<'a> {
-    fn from(event: &'a Event) -> Self {
-        Self { fields: event.into(), hash: &event.row.hash, previous_hash: &event.row.previous_hash }
-    }
-}
-
-/// What is known of a row's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judgement {
-    /// The hash is that of the row.
-    Verified,
-    /// The hash is that of the row in another spelling, which is named.
-    VerifiedAlternative(String),
-    /// There were more spellings than could be tried; the reason in words.
-    Undecided(String),
-    /// The hash is not that of the row.
-    Mismatch(Mismatch),
-}
-
-/// A hash that is not that of its row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The hash that the row has now, as hexadecimal digits; `None` when the scheme cannot write the row at all.
-    pub computed: Option<String>,
-    /// What is, in words.
-    pub detail: String,
-    /// Explanations that fit, the most exact one first.
-    pub consistent_with: Vec<String>,
-}
-
 /// Judges rows under one scheme; keeps buffers, budget, and the spellings that helped before.
 #[derive(Debug)]
 pub struct Judge {
@@ -80,6 +34,17 @@ pub struct Judge {
     helped: Vec<Recipe>,
     helpful_classes: Vec<u64>,
     budget: u64,
+    stop: Stop,
+}
+
+/// Asked before each attempt.
+#[derive(Clone, Default)]
+struct Stop(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Stop({})", self.0.is_some())
+    }
 }
 
 /// Which spelling of each part.
@@ -147,7 +112,16 @@ impl Judge {
             helped: Vec::new(),
             helpful_classes: Vec::new(),
             budget: RUN_BUDGET,
+            stop: Stop::default(),
         }
+    }
+
+    /// As it is, but once `stop` says so it tries no more: the rows then are undecided. Explaining one row may take
+    /// seconds.
+    #[must_use]
+    pub fn until(mut self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.stop = Stop(Some(Arc::new(stop)));
+        self
     }
 
     /// As [`Self::new`], with a thousandth of the budget: for what is looked at in passing.
@@ -242,6 +216,10 @@ impl Judge {
         spelling: &Spelling<'_>,
         stored: &Hash,
     ) -> bool {
+        if self.stop.0.as_ref().is_some_and(|stop| stop()) {
+            self.budget = 0;
+            return false;
+        }
         self.text.clear();
         let written =
             append_text(scheme, &row.fields, row.previous_hash, spelling, &mut self.json, &mut self.text);
@@ -327,6 +305,9 @@ impl Judge {
             .chain(zones.iter().flat_map(|zone| states().map(|s| Recipe { zone: *zone, ..*s })));
         let floor = self.budget.saturating_sub(EVENT_BUDGET);
         for recipe in numbers.iter().copied().chain(with_helped).chain(pairs) {
+            if self.budget == 0 {
+                return Search::OutOfBudget;
+            }
             if self.budget <= floor {
                 return Search::GaveUp;
             }
@@ -443,21 +424,26 @@ impl fmt::Display for Scheme {
 /// Which of the 21 columns besides `hash` a scheme protects: each is changed in a sample event, and it is seen whether
 /// the hash notices. The first list is protected, the second is not.
 pub fn protected_columns(scheme: Scheme) -> (Vec<&'static str>, Vec<&'static str>) {
-    let mut judge = Judge::new(scheme);
     let sample = Row { fields: triage::sample(), hash: "", previous_hash: "" };
-    let before = judge.hash(&sample).ok();
     let (mut protected, mut unprotected) = (Vec::new(), Vec::new());
-    for (column, row) in triage::each_column_changed(&sample) {
-        let noticed = judge.hash(&row).ok() != before;
+    for (column, noticed) in changes_noticed(&mut Judge::new(scheme), &sample) {
         if noticed { &mut protected } else { &mut unprotected }.push(column);
     }
     (protected, unprotected)
+}
+
+/// Each of the 21 columns besides `hash`, changed in this row, and whether the hash notices.
+pub fn changes_noticed(judge: &mut Judge, row: &Row<'_>) -> Vec<(&'static str, bool)> {
+    let before = judge.hash(row).ok();
+    let changed = triage::each_column_changed(row).into_iter();
+    changed.map(|(column, row)| (column, judge.hash(&row).ok() != before)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Fields;
     use super::*;
+    use crate::chain::{Columns, Content};
     use crate::domain::Timestamp;
     use proptest::prelude::*;
 
@@ -484,6 +470,13 @@ mod tests {
         match judgement {
             Judgement::VerifiedAlternative(reading) => reading,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_content_is_written_as_it_is_named() {
+        for content in Content::ALL {
+            assert_eq!(serde_json::to_value(content).unwrap(), content.name());
         }
     }
 
@@ -554,6 +547,25 @@ mod tests {
         assert!(matches!(judge.judge(&elsewhere), Judgement::Undecided(_)));
         let hash = written(&elsewhere, &[]);
         assert_eq!(judge.judge(&row(&triage::sample(), &hash)), Judgement::Verified);
+    }
+
+    #[test]
+    fn nothing_is_tried_any_more_once_it_is_to_stop() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let asked = |stop_after: usize| {
+            let count = Arc::new(AtomicUsize::new(0));
+            let counted = count.clone();
+            let stop = move || counted.fetch_add(1, Ordering::Relaxed) >= stop_after;
+            let mut judge = Judge::new(Scheme::V1).until(stop);
+            let judgement = judge.judge(&row(&triage::sample(), &"0".repeat(64)));
+            (count.load(Ordering::Relaxed), judgement)
+        };
+        let (all, judgement) = asked(usize::MAX);
+        assert!(matches!(judgement, Judgement::Mismatch(_)) && all > 300, "{all} {judgement:?}");
+        let (few, judgement) = asked(3);
+        assert!(matches!(judgement, Judgement::Undecided(_)) && few == 4, "{few} {judgement:?}");
+        // While the mismatch is explained.
+        assert_eq!(asked(all - 5).0, all - 4);
     }
 
     #[test]

@@ -12,9 +12,12 @@ pub type Hash = [u8; 32];
 
 /// Entries a [`Links`] holds before it gives up following (about 300 MB).
 pub const MAX_PENDING: usize = 4_000_000;
-/// Events earlier than their predecessor, genesis events and malformed hashes that are remembered one by one; beyond
-/// that they are only counted.
+/// Events earlier than their predecessor, and rows without a hash, that are remembered one by one; beyond that they are
+/// only counted.
 pub const MAX_NOTED: usize = 100_000;
+/// Genesis events, malformed hashes and other findings of a kind that are listed one by one; beyond that they are only
+/// counted. Each takes a kilobyte, and of 400 000 malformed events nobody reads the last ones.
+pub const MAX_LISTED: usize = 20_000;
 
 /// Reads 64 lower-case hexadecimal digits; anything else is no hash.
 pub fn parse_hash<T: AsRef<[u8]> + ?Sized>(text: &T) -> Option<Hash> {
@@ -50,6 +53,13 @@ const fn four_bytes(digits: [u8; 8]) -> Option<[u8; 4]> {
     Some(((pairs | pairs >> 16) as u32).to_be_bytes())
 }
 
+/// Keeps as many as are listed.
+fn keep_first<T: Ord>(listed: &mut BTreeSet<T>) {
+    while listed.len() > MAX_LISTED {
+        listed.pop_last();
+    }
+}
+
 /// Which of an event's two hashes is no hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Malformed {
@@ -77,6 +87,43 @@ pub struct Listed {
     pub event_id: String,
 }
 
+/// Rows whose `hash` is empty: how many, the first and the last, and a sum over the hashes that their contents have, which
+/// an edit of one of them changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unhashed {
+    /// How many there are.
+    pub count: u64,
+    /// The one of the earliest time.
+    pub first: Option<Listed>,
+    /// The one of the latest time.
+    pub last: Option<Listed>,
+    /// Sum in four lanes of 64 bits.
+    pub sum: Hash,
+}
+
+impl Unhashed {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        let firsts = self.first.take().into_iter().chain(other.first.clone());
+        self.first = firsts.min();
+        let lasts = self.last.take().into_iter().chain(other.last.clone());
+        self.last = lasts.max();
+        let lanes = self.sum.as_chunks_mut::<8>().0.iter_mut().zip(other.sum.as_chunks::<8>().0);
+        for (lane, more) in lanes {
+            *lane = u64::from_be_bytes(*lane).wrapping_add(u64::from_be_bytes(*more)).to_be_bytes();
+        }
+    }
+
+    fn one(listed: &Listed, content: Option<Hash>) -> Self {
+        Self {
+            count: 1,
+            first: Some(listed.clone()),
+            last: Some(listed.clone()),
+            sum: content.unwrap_or_default(),
+        }
+    }
+}
+
 /// The link map of the events seen so far.
 #[derive(Debug, Clone, Default)]
 pub struct Links {
@@ -91,6 +138,12 @@ pub struct Links {
     /// Hashes of events that have a successor with an earlier time.
     backwards: BTreeSet<Hash>,
     backwards_count: u64,
+    /// Time of the earliest event that has a hash of its own.
+    first_hashed: Option<i64>,
+    unhashed: Unhashed,
+    /// The same one by one, at most [`MAX_NOTED`], each with the hash that its content has.
+    unhashed_rows: BTreeMap<Listed, Option<Hash>>,
+    hashed: bool,
     overflowed: bool,
 }
 
@@ -103,9 +156,12 @@ impl Links {
     /// Adds one event: its time in microseconds, id and both hashes as stored.
     pub fn add<T: AsRef<[u8]> + ?Sized>(&mut self, time: i64, event_id: &T, hash: &T, previous_hash: &T) {
         let listed = || Listed { time, event_id: String::from_utf8_lossy(event_id.as_ref()).into_owned() };
-        if previous_hash.as_ref().is_empty() {
+        let is_hashed = !hash.as_ref().is_empty();
+        if previous_hash.as_ref().is_empty() && !is_hashed {
+            // In no chain at all.
+        } else if previous_hash.as_ref().is_empty() {
             self.genesis_count += 1;
-            if self.genesis.len() < MAX_NOTED {
+            if self.genesis.len() < MAX_LISTED {
                 self.genesis.insert(listed());
             }
         } else if let Some(previous) = parse_hash(previous_hash) {
@@ -115,19 +171,68 @@ impl Links {
             }
         } else {
             self.malformed_count += 1;
-            if self.malformed.len() < MAX_NOTED {
+            if self.malformed.len() < MAX_LISTED {
                 self.malformed.insert((listed(), Malformed::Previous));
             }
         }
+        if is_hashed {
+            self.hashed_at(time);
+        }
         if let Some(own) = parse_hash(hash) {
             self.settle();
+            self.hashed = true;
             self.last = Some((own, time));
-        } else {
+        } else if is_hashed {
             self.malformed_count += 1;
-            if self.malformed.len() < MAX_NOTED {
+            if self.malformed.len() < MAX_LISTED {
                 self.malformed.insert((listed(), Malformed::Own));
             }
         }
+    }
+
+    /// Notes that an event of this time has a hash, in scope or not.
+    pub fn hashed_at(&mut self, time: i64) {
+        self.first_hashed = Some(self.first_hashed.map_or(time, |first| first.min(time)));
+    }
+
+    /// Notes a row without a hash, with the hash that its content has where that is known.
+    pub fn unhashed(&mut self, time: i64, event_id: &str, content: Option<Hash>) {
+        let listed = Listed { time, event_id: event_id.to_owned() };
+        self.unhashed.add(&Unhashed::one(&listed, content));
+        if self.unhashed_rows.len() < MAX_NOTED {
+            self.unhashed_rows.insert(listed, content);
+        }
+    }
+
+    /// Whether a row without a hash was seen.
+    pub fn has_unhashed(&self) -> bool {
+        self.unhashed.count > 0
+    }
+
+    /// Tells the rows from before hashing from those that lost their hash: a row that is not before the first hashed
+    /// event, or that a hashed event names as its predecessor. Returns the former, and adds the latter to the malformed.
+    fn tell_unhashed_apart(&mut self) -> Unhashed {
+        let is_lost = |listed: &Listed, content: &Option<Hash>| {
+            let wanted = content.as_ref().and_then(|hash| self.pending.get(hash)).is_some_and(|e| e.net < 0);
+            wanted || self.first_hashed.is_some_and(|first| first <= listed.time)
+        };
+        let rows = std::mem::take(&mut self.unhashed_rows);
+        let (lost, before): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(listed, content)| is_lost(listed, content));
+        let all = std::mem::take(&mut self.unhashed);
+        let all_are_before =
+            self.first_hashed.is_none_or(|first| all.last.as_ref().is_none_or(|last| last.time < first));
+        if lost.is_empty() && all_are_before {
+            return all;
+        }
+        let mut told = Unhashed::default();
+        for (listed, content) in &before {
+            told.add(&Unhashed::one(listed, *content));
+        }
+        self.malformed_count += all.count - told.count;
+        self.malformed.extend(lost.into_iter().map(|(listed, _)| (listed, Malformed::Own)));
+        keep_first(&mut self.malformed);
+        told
     }
 
     /// Puts the hash produced last into the map.
@@ -141,12 +246,18 @@ impl Links {
     pub fn merge(&mut self, mut other: Self) {
         other.settle();
         self.overflowed |= other.overflowed;
+        self.hashed |= other.hashed;
         self.genesis_count += other.genesis_count;
         self.malformed_count += other.malformed_count;
         self.backwards_count += other.backwards_count;
         self.genesis.extend(other.genesis);
         self.malformed.extend(other.malformed);
+        keep_first(&mut self.genesis);
+        keep_first(&mut self.malformed);
         self.backwards.extend(other.backwards);
+        other.first_hashed.into_iter().for_each(|time| self.hashed_at(time));
+        self.unhashed.add(&other.unhashed);
+        self.unhashed_rows.extend(other.unhashed_rows);
         for (hash, entry) in other.pending {
             self.count(hash, entry.net, entry.time);
         }
@@ -206,15 +317,22 @@ impl Links {
     /// Ends the counting: what must be looked up, and what is known already.
     pub fn close(mut self) -> Open {
         self.settle();
-        let mut look_up: BTreeSet<Hash> = self.pending.into_keys().collect();
-        look_up.extend(&self.backwards);
+        let unhashed_count = self.unhashed.count;
+        let unhashed = self.tell_unhashed_apart();
+        let mut balance: BTreeMap<Hash, i32> = self.backwards.into_iter().map(|hash| (hash, 0)).collect();
+        balance.extend(self.pending.into_iter().map(|(hash, entry)| (hash, entry.net)));
+        let (look_up, balance) = balance.into_iter().unzip();
         Open {
-            look_up: look_up.into_iter().collect(),
+            look_up,
+            balance,
             genesis: self.genesis.into_iter().collect(),
             genesis_count: self.genesis_count,
             malformed: self.malformed.into_iter().collect(),
             malformed_count: self.malformed_count,
             backwards_count: self.backwards_count,
+            lost_hashes: unhashed_count - unhashed.count,
+            unhashed,
+            hashed: self.hashed,
             overflowed: self.overflowed,
         }
     }
@@ -226,16 +344,24 @@ pub struct Open {
     /// Hashes whose events must be found: all rows of the organisation that have one of these as `hash` or as
     /// `previous_hash`, inside the scope or not.
     pub look_up: Vec<Hash>,
-    /// Events without predecessor, by time and id, at most [`MAX_NOTED`].
+    /// Of each of these, how many more events in scope were read that have it than that name it as their predecessor's.
+    pub balance: Vec<i32>,
+    /// Events without predecessor, by time and id, at most [`MAX_LISTED`].
     pub genesis: Vec<Listed>,
     /// How many there are.
     pub genesis_count: u64,
-    /// Events with a malformed hash, at most [`MAX_NOTED`].
+    /// Events with a malformed hash, at most [`MAX_LISTED`].
     pub malformed: Vec<(Listed, Malformed)>,
     /// How many there are.
     pub malformed_count: u64,
     /// How many events were seen to be earlier than their predecessor; at most [`MAX_NOTED`] of them can be named.
     pub backwards_count: u64,
+    /// Rows from before hashing.
+    pub unhashed: Unhashed,
+    /// How many rows with an empty hash are none of these; they are among the malformed.
+    pub lost_hashes: u64,
+    /// An event has a well-formed hash of its own, so that the trail has a head.
+    pub hashed: bool,
     /// Too many left-overs: `look_up` is empty and says nothing.
     pub overflowed: bool,
 }
@@ -253,6 +379,32 @@ pub struct Node {
     pub previous_hash: String,
     /// Whether it lies in the scope that is being verified.
     pub in_scope: bool,
+}
+
+/// The rows that were found for [`Open::look_up`]; one row may be on both sides, for different hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Rows with one of them as their hash.
+    pub producing: Vec<Node>,
+    /// Rows with one of them as their predecessor's.
+    pub wanting: Vec<Node>,
+}
+
+/// The hashes that were looked up, and for which not the rows were found that had been read. A trail in which all of
+/// them are found and that has a hashed event ends somewhere, in a head.
+pub fn not_found_again(open: &Open, found: &Found) -> Vec<Hash> {
+    let mut balance: HashMap<&str, i64> = HashMap::new();
+    for node in found.producing.iter().filter(|node| node.in_scope) {
+        *balance.entry(&node.hash).or_default() += 1;
+    }
+    for node in found.wanting.iter().filter(|node| node.in_scope) {
+        *balance.entry(&node.previous_hash).or_default() -= 1;
+    }
+    let same = |hash: &Hash, net: i32| {
+        balance.get(super::to_hex(hash).as_str()).is_some_and(|now| *now == i64::from(net))
+    };
+    let both = open.look_up.iter().zip(&open.balance);
+    both.filter(|(hash, net)| !same(hash, **net)).map(|(hash, _)| *hash).collect()
 }
 
 /// An event whose predecessor is not in its organisation.
@@ -357,6 +509,73 @@ mod tests {
             links.add(e.time, &format!("e{}", e.n), &hex(e.n), &e.previous.map(hex).unwrap_or_default());
         }
         links
+    }
+
+    #[test]
+    fn rows_from_before_hashing_are_told_from_rows_that_lost_their_hash() {
+        let add =
+            |links: &mut Links, id: &str, time: i64, hash: &str, previous: &str, content: Option<Hash>| {
+                links.add(time, id, hash, previous);
+                if hash.is_empty() {
+                    links.unhashed(time, id, content);
+                }
+            };
+        let (one, two, three) = (hex(1), hex(2), hex(3));
+        // Two readers, in any order.
+        let (mut links, mut other) = (Links::new(), Links::new());
+        add(&mut links, "b", 20, "", "", Some([7; 32]));
+        add(&mut links, "d", 40, &two, &one, None);
+        add(&mut other, "c", 30, &one, "", None);
+        add(&mut other, "a", 10, "", "", Some([9; 32]));
+        links.merge(other);
+        let open = links.clone().close();
+        assert_eq!((open.unhashed.count, open.lost_hashes, open.malformed.len()), (2, 0, 0));
+        assert_eq!(open.unhashed.sum, [16; 32]);
+        assert_eq!(open.unhashed.first.map(|l| l.event_id), Some("a".to_owned()));
+        assert_eq!(open.unhashed.last.map(|l| l.event_id), Some("b".to_owned()));
+        assert_eq!((open.genesis_count, open.genesis[0].event_id.as_str()), (1, "c"));
+
+        // One within the chain, and one at its end that a hashed event names.
+        add(&mut links, "e", 50, "", &two, Some([3; 32]));
+        add(&mut links, "f", 60, &hex(4), &three, None);
+        let open = links.clone().close();
+        assert_eq!((open.unhashed.count, open.lost_hashes, open.malformed_count), (2, 1, 1));
+        assert_eq!(open.malformed[0].0.event_id, "e");
+
+        // One whose time was moved before the beginning, but whose successor still names it.
+        add(&mut links, "g", 5, "", &two, Some([3; 32]));
+        let open = links.close();
+        assert_eq!((open.unhashed.count, open.lost_hashes), (2, 2));
+        assert_eq!(open.malformed.iter().map(|(l, _)| l.event_id.as_str()).collect::<Vec<_>>(), ["g", "e"]);
+    }
+
+    #[test]
+    fn what_was_read_is_found_again_or_named() {
+        let mut events = chain(6);
+        events.push(Ev { n: 9, previous: Some(2), time: 1 });
+        let node = |e: &Ev| Node {
+            time: e.time,
+            event_id: format!("e{}", e.n),
+            hash: hex(e.n),
+            previous_hash: e.previous.map(hex).unwrap_or_default(),
+            in_scope: true,
+        };
+        let open = links(&events).close();
+        assert!(open.hashed);
+        let texts: Vec<String> = open.look_up.iter().map(crate::chain::to_hex).collect();
+        let all: Vec<Node> = events.iter().map(node).collect();
+        let found = Found {
+            producing: all.iter().filter(|n| texts.contains(&n.hash)).cloned().collect(),
+            wanting: all.iter().filter(|n| texts.contains(&n.previous_hash)).cloned().collect(),
+        };
+        assert!(not_found_again(&open, &found).is_empty());
+        let without = |keep: fn(&Node) -> bool| Found {
+            producing: found.producing.iter().filter(|n| keep(n)).cloned().collect(),
+            wanting: found.wanting.iter().filter(|n| keep(n)).cloned().collect(),
+        };
+        assert_eq!(not_found_again(&open, &without(|n| n.event_id != "e6")), [[6; 32]]);
+        assert_eq!(not_found_again(&open, &without(|n| n.event_id != "e9")), [[2; 32], [9; 32]]);
+        assert_eq!(not_found_again(&open, &Found::default()), [[2; 32], [6; 32], [9; 32]]);
     }
 
     /// Looks up as the database does.

@@ -153,13 +153,13 @@ impl<'a> From<&'a Event> for Fields<'a> {
 
 /// The canonical text of an event without its predecessor: equal texts are equal events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
+pub struct EventText {
     text: Vec<u8>,
     /// Where the previous hash goes.
     link_at: usize,
 }
 
-impl Content {
+impl EventText {
     /// Writes the canonical text.
     ///
     /// # Errors
@@ -399,8 +399,8 @@ mod tests {
         }
     }
 
-    fn content(fields: &Fields<'_>) -> Content {
-        Content::of(fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap()
+    fn content(fields: &Fields<'_>) -> EventText {
+        EventText::of(fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap()
     }
 
     #[test]
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn a_refused_state_is_named() {
         let fields = Fields { previous_state: Some("{\"a\":\"\\u0000\"}"), ..event() };
-        let error = Content::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
+        let error = EventText::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
         assert_eq!(error.to_string(), "previous_state: \\u0000 cannot be stored in jsonb (at byte 6)");
     }
 
@@ -437,7 +437,7 @@ mod tests {
     fn times_that_python_cannot_hold_are_refused() {
         for micros in [FIRST - 1, END, i64::MIN, i64::MAX] {
             let fields = Fields { timestamp: Timestamp::from_micros(micros), ..event() };
-            let error = Content::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
+            let error = EventText::of(&fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap_err();
             assert_eq!(error.column, "timestamp");
         }
         assert!(push_time(Timestamp::from_micros(END - 1), &mut Vec::new()).is_some());

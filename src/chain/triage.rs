@@ -1,7 +1,8 @@
 //! What a row whose hash does not fit is consistent with. An exact explanation says: the row, changed in the way named,
 //! has the stored hash. Where none is found, the general ones are listed. None of them says who did it, or why.
 
-use super::judge::{Judge, Row};
+use super::judge::Judge;
+use super::judgement::Row;
 use super::links::Hash;
 use super::scheme::Spelling;
 use super::{Fields, Scheme};
@@ -9,7 +10,7 @@ use crate::domain::{Action, ActorType, Category, Severity, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// Greatest number of members of a state that are left out one by one.
+/// Maximum number of members of a state that are left out one by one.
 const MEMBERS: usize = 64;
 
 /// Explanations that fit, an exact one alone.
@@ -178,35 +179,40 @@ pub(super) const fn sample() -> Fields<'static> {
 pub(super) fn each_column_changed<'a>(row: &Row<'a>) -> Vec<(&'static str, Row<'a>)> {
     let f = row.fields;
     let other_time = Timestamp::from_micros(f.timestamp.as_micros() + 7_000_001);
+    // Something else than what is there.
+    let other = |value: &str| if value == "?" { "!" } else { "?" };
+    let some = |value: Option<&str>| Some(other(value.unwrap_or_default()));
+    let state = |value: Option<&str>| Some(if value == Some("{}") { "[]" } else { "{}" });
+    let address = if f.actor_ip == Some("198.51.100.9") { "198.51.100.8" } else { "198.51.100.9" };
     let columns = [
-        ("action", Fields { action: "?", ..f }),
-        ("actor_email", Fields { actor_email: Some("?"), ..f }),
-        ("actor_id", Fields { actor_id: "?", ..f }),
-        ("actor_ip", Fields { actor_ip: Some("198.51.100.9"), ..f }),
-        ("actor_type", Fields { actor_type: "?", ..f }),
-        ("actor_user_agent", Fields { actor_user_agent: Some("?"), ..f }),
-        ("event_category", Fields { event_category: "?", ..f }),
-        ("event_id", Fields { event_id: "?", ..f }),
-        ("event_severity", Fields { event_severity: "?", ..f }),
-        ("event_type", Fields { event_type: "?", ..f }),
-        ("new_state", Fields { new_state: Some("{}"), ..f }),
-        ("organization_id", Fields { organization_id: "?", ..f }),
-        ("previous_state", Fields { previous_state: Some("{}"), ..f }),
-        ("project_id", Fields { project_id: Some("?"), ..f }),
-        ("request_id", Fields { request_id: "?", ..f }),
-        ("resource_id", Fields { resource_id: "?", ..f }),
-        ("resource_name", Fields { resource_name: Some("?"), ..f }),
-        ("resource_type", Fields { resource_type: "?", ..f }),
-        ("session_id", Fields { session_id: Some("?"), ..f }),
+        ("action", Fields { action: other(f.action), ..f }),
+        ("actor_email", Fields { actor_email: some(f.actor_email), ..f }),
+        ("actor_id", Fields { actor_id: other(f.actor_id), ..f }),
+        ("actor_ip", Fields { actor_ip: Some(address), ..f }),
+        ("actor_type", Fields { actor_type: other(f.actor_type), ..f }),
+        ("actor_user_agent", Fields { actor_user_agent: some(f.actor_user_agent), ..f }),
+        ("event_category", Fields { event_category: other(f.event_category), ..f }),
+        ("event_id", Fields { event_id: other(f.event_id), ..f }),
+        ("event_severity", Fields { event_severity: other(f.event_severity), ..f }),
+        ("event_type", Fields { event_type: other(f.event_type), ..f }),
+        ("new_state", Fields { new_state: state(f.new_state), ..f }),
+        ("organization_id", Fields { organization_id: other(f.organization_id), ..f }),
+        ("previous_state", Fields { previous_state: state(f.previous_state), ..f }),
+        ("project_id", Fields { project_id: some(f.project_id), ..f }),
+        ("request_id", Fields { request_id: other(f.request_id), ..f }),
+        ("resource_id", Fields { resource_id: other(f.resource_id), ..f }),
+        ("resource_name", Fields { resource_name: some(f.resource_name), ..f }),
+        ("resource_type", Fields { resource_type: other(f.resource_type), ..f }),
+        ("session_id", Fields { session_id: some(f.session_id), ..f }),
         ("timestamp", Fields { timestamp: other_time, ..f }),
     ];
     let rows = columns.into_iter().map(|(column, fields)| (column, Row { fields, ..*row }));
-    rows.chain([("previous_hash", Row { previous_hash: "?", ..*row })]).collect()
+    rows.chain([("previous_hash", Row { previous_hash: other(row.previous_hash), ..*row })]).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::{Judgement, Mismatch};
+    use super::super::judgement::{Judgement, Mismatch};
     use super::super::{Judge, to_hex};
     use super::*;
     use sha2::{Digest as _, Sha256};

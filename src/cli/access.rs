@@ -72,9 +72,7 @@ pub(super) fn write(out: &mut impl Write, access: &[Access]) -> io::Result<()> {
 }
 
 #[derive(serde::Serialize)]
-struct Document<'a> {
-    schema_version: u32,
-    organization_id: &'a str,
+struct Body<'a> {
     resource_type: &'a str,
     resource_id: &'a str,
     actors: Vec<Visitor<'a>>,
@@ -90,12 +88,9 @@ pub(super) fn write_json(
     resource: &Resource,
     access: &[Access],
 ) -> io::Result<()> {
-    let document = Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: scope.organization().as_str(),
-        resource_type: &resource.kind,
-        resource_id: &resource.id,
-        actors: visitors(access),
-    };
+    let document = json::document(
+        scope.organization().as_str(),
+        Body { resource_type: &resource.kind, resource_id: &resource.id, actors: visitors(access) },
+    );
     json::write_line(out, &document)
 }

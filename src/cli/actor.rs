@@ -6,6 +6,7 @@ use super::{Context, summary as summary_command};
 use crate::domain::{EventRow, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, json, report, table};
+use crate::filter::quoted;
 use crate::store::summary::{self, By, Summary};
 use crate::store::timeline::{self, Query, Seek};
 use serde_json::{Map, Value};
@@ -70,10 +71,9 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
-    let value = args.actor.replace('\\', "\\\\").replace('"', "\\\"");
     let asked = FilterArgs {
         saved: None,
-        filter: vec![format!("actor:\"{value}\"")],
+        filter: vec![format!("actor:{}", quoted(&args.actor))],
         since: args.since,
         until: args.until,
     };
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
             let message = format!(
                 "organisation '{}' has no event of the actor '{}' in this window",
                 query.scope.organization(),
-                args.actor.escape_debug()
+                Safe::from_untrusted(&args.actor)
             );
             return Err(Error::new(Kind::Incomplete, message)
                 .hint("--all-time looks at everything; agenttrace summary --by actor lists actors"));
@@ -107,7 +107,7 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
     }
     for (by, part) in &profile.parts {
         writeln!(out)?;
-        report::write_summary(&mut out, &[*by], part, false)?;
+        report::write(&mut out, &report::totals(&[*by], part, false))?;
         let shown = part.groups.len() as u64;
         if shown < part.all_groups {
             writeln!(out, "… {} more", part.all_groups - shown)?;
@@ -122,9 +122,7 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
 
 fn document<'a>(actor: &'a str, profile: &'a Profile) -> impl serde::Serialize + 'a {
     #[derive(serde::Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        organization_id: &'a str,
+    struct Body<'a> {
         actor: &'a str,
         window: Window,
         events: u64,
@@ -139,15 +137,16 @@ fn document<'a>(actor: &'a str, profile: &'a Profile) -> impl serde::Serialize +
         (by.name().to_owned(), Value::Array(groups.collect()))
     };
     let times = profile.times();
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: profile.query.scope.organization().as_str(),
-        actor,
-        window: profile.query.range.into(),
-        events: profile.events(),
-        first: times.map(|t| t.0.to_rfc3339()),
-        last: times.map(|t| t.1.to_rfc3339()),
-        by: profile.parts.iter().map(part).collect(),
-        newest: profile.newest.iter().map(Record::from).collect(),
-    }
+    json::document(
+        profile.query.scope.organization().as_str(),
+        Body {
+            actor,
+            window: profile.query.range.into(),
+            events: profile.events(),
+            first: times.map(|t| t.0.to_rfc3339()),
+            last: times.map(|t| t.1.to_rfc3339()),
+            by: profile.parts.iter().map(part).collect(),
+            newest: profile.newest.iter().map(Record::from).collect(),
+        },
+    )
 }

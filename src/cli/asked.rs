@@ -1,13 +1,10 @@
 //! What the commands have in common that look at a part of the timeline as a whole.
 
-use super::{Context, Format, Reader};
+use super::{Context, Format};
 use crate::domain::{Safe, TimeRange, Timestamp};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::store::cache::{Answer, Freshness};
-use crate::store::summary::MAX_EVENTS;
-use crate::store::timeline::{self, Count, Query};
 use chrono::Utc;
-use tokio_util::sync::CancellationToken;
 
 /// The bounds of a query in a document.
 #[derive(Debug, serde::Serialize)]
@@ -47,26 +44,5 @@ pub(super) fn remark_on_age<T>(context: &Context, answer: &Answer<T>) {
     }
     if let Some(trouble) = &answer.trouble {
         context.out.remark(format_args!("the shared cache is not used: {}", Safe::from_untrusted(trouble)));
-    }
-}
-
-/// Refuses to go through very many events unless that is insisted on.
-///
-/// # Errors
-/// Exit 5 when the planner expects too many.
-pub(super) async fn refuse_the_immense(
-    reader: &Reader,
-    query: &Query,
-    force: bool,
-    cancel: &CancellationToken,
-) -> Result<()> {
-    match timeline::estimate(&reader.db, query, cancel).await? {
-        Count::Estimate(events) if events > MAX_EVENTS && !force => Err(Error::new(
-            Kind::Refused,
-            format!("about {events} events would have to be gone through, more than {MAX_EVENTS}"),
-        )
-        .hint("narrow the time with since: and until:, or add a field that has an index, such as actor:")
-        .hint("--force does it all the same; --timeout 10m gives each statement longer")),
-        _ => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! `agenttrace config`
 
 use super::Context;
-use crate::config::{Config, default_path};
+use crate::config::{Config, Place, default_path};
+use crate::domain::Safe;
 use crate::error::{Error, Result};
 use clap::Subcommand;
 use std::io::Write as _;
@@ -23,6 +24,22 @@ enum ConfigCommand {
     Check,
 }
 
+/// What names the database, and which, passwords as dots; `None` where nothing does.
+fn target(context: &Context) -> Result<Option<String>> {
+    let choice = match context.choice() {
+        Ok(choice) => choice,
+        Err(_) if context.global.database_url.is_none() && context.global.profile.is_none() => {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    let named = if choice.is_profile { format!("the profile {}", choice.label) } else { choice.label };
+    Ok(Some(match choice.place {
+        Place::Private { database } => format!("'{database}' on the private server, by {named}"),
+        Place::Remote { url, .. } => format!("{url}, by {named}"),
+    }))
+}
+
 /// Runs it.
 pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
     let explicit = context.global.config.as_deref();
@@ -30,15 +47,24 @@ pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
     let mut out = context.out.results();
     match args.command {
         ConfigCommand::Path => match &path {
-            Some(path) => writeln!(out, "{}", path.display())?,
+            Some(path) => writeln!(out, "{}", Safe::from_untrusted(&path.display().to_string()))?,
             None => return Err(Error::could_not_run("there is no home folder to keep a configuration in")),
         },
-        ConfigCommand::Print => write!(out, "{}", Config::load(explicit)?.to_toml())?,
+        ConfigCommand::Print => {
+            let config = Config::load(explicit)?;
+            if let Some(target) = target(context)? {
+                writeln!(out, "# the database in force: {}", Safe::composed(&target))?;
+            }
+            for line in config.to_toml().lines() {
+                writeln!(out, "{}", Safe::composed(line))?;
+            }
+        }
         ConfigCommand::Check => {
             let config = Config::load(explicit)?;
             match path.filter(|p| p.exists()) {
                 Some(path) => {
-                    writeln!(out, "{}: correct, {} profiles", path.display(), config.profiles.len())?;
+                    let path = Safe::from_untrusted(&path.display().to_string());
+                    writeln!(out, "{path}: correct, {} profiles", config.profiles.len())?;
                 }
                 None => writeln!(out, "no configuration file; the built-in values are in force")?,
             }

@@ -1,7 +1,7 @@
 //! `agenttrace` without a command: the console.
 
 use super::{Color, Context};
-use crate::config::{DEMO_PROFILE, Span, Target};
+use crate::config::{Choice, DEMO_PROFILE, Target};
 use crate::console::{self, ColorChoice, Start};
 use crate::domain::OrgId;
 use crate::error::Result;
@@ -11,7 +11,7 @@ pub(super) async fn run(context: &Context) -> Result<()> {
     let choice = context.choice()?;
     let organization = context.named_organization(&choice)?;
     let target = context.target(&choice).await?;
-    open(context, target, organization, choice.window).await
+    open(context, target, organization, &choice).await
 }
 
 /// Opens the console on a target that has been reached.
@@ -19,7 +19,7 @@ pub(super) async fn open(
     context: &Context,
     target: Target,
     organization: Option<OrgId>,
-    window: Span,
+    choice: &Choice,
 ) -> Result<()> {
     let color = match context.global.color {
         Color::Auto => ColorChoice::Auto,
@@ -27,8 +27,9 @@ pub(super) async fn open(
         Color::Never => ColorChoice::Never,
     };
     let filter = context.global.all_time.then(|| "all-time".to_owned());
-    let (settings, rules) = (context.read_settings()?, context.rules()?);
+    let (settings, rules) = (context.read_settings(choice)?, context.rules()?);
     let flags = flags(context, target.server.is_some());
+    let window = choice.window;
     let start = Start { target, flags, settings, rules, organization, window, filter, color, theme: None };
     console::run(start).await
 }
@@ -45,6 +46,9 @@ fn flags(context: &Context, is_private: bool) -> Vec<String> {
         ("--profile", global.profile.clone().or(demo)),
         ("--database-url", global.database_url.clone()),
         ("--database", global.database.clone()),
+        ("--schema", global.schema.clone()),
     ];
-    options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten().collect()
+    let as_superuser = global.as_superuser.then(|| "--as-superuser".to_owned());
+    let named = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten();
+    named.chain(as_superuser).collect()
 }

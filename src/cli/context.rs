@@ -1,21 +1,22 @@
 //! What every command starts from: configuration, target, organisation.
 
-use super::{Global, Out};
+use super::{Global, Out, remote};
 use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span, Target};
 use crate::diff::Rules;
 use crate::domain::{OrgId, OrgScope, Safe};
 use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
 use crate::store::cache::Cache;
-use crate::store::organizations::{self, Organization};
-use crate::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, databases, schema};
+use crate::store::organizations;
+use crate::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, WriteSettings, databases, schema};
+use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Options, configuration and output of one run.
 #[derive(Debug)]
 pub struct Context {
-    /// Options of every command.
+    /// Global options.
     pub global: Global,
     /// Where results and remarks go.
     pub out: Out,
@@ -40,6 +41,8 @@ impl Context {
             replica_url: self.global.replica_url.clone(),
             profile: self.global.profile.clone(),
             database: self.global.database.clone(),
+            schema: self.global.schema.clone(),
+            as_superuser: self.global.as_superuser,
         };
         config::choose(&self.config()?, &flags, |name| std::env::var(name).ok())
     }
@@ -77,11 +80,11 @@ impl Context {
         Ok(rules)
     }
 
-    /// Limits of readers: `--timeout`, else the configuration's.
+    /// Limits of readers of a target: `--timeout`, else the configuration's; and the schema of its table.
     ///
     /// # Errors
     /// When `--timeout` is no length of time.
-    pub fn read_settings(&self) -> Result<ReadSettings> {
+    pub fn read_settings(&self, choice: &Choice) -> Result<ReadSettings> {
         let timeout = match &self.global.timeout {
             Some(text) => text.parse::<Span>().map_err(|e| Error::usage(format!("--timeout: {e}")))?,
             None => self.config()?.timeout,
@@ -89,6 +92,10 @@ impl Context {
         Ok(ReadSettings {
             statement_timeout: timeout.as_duration(),
             cache: self.cache()?,
+            schema: choice.schema.clone(),
+            naming: choice.naming.clone(),
+            // Nobody else has anything on the private server.
+            as_superuser: choice.as_superuser || matches!(choice.place, Place::Private { .. }),
             ..ReadSettings::default()
         })
     }
@@ -125,8 +132,22 @@ impl Context {
     pub async fn target(&self, choice: &Choice) -> Result<Target> {
         match &choice.place {
             Place::Private { database } => self.private_target(database).await,
-            Place::Remote { url, replica_url, .. } => remote_target(choice, url, replica_url.as_ref()),
+            Place::Remote { url, replica_url, .. } => {
+                remote::target(self, choice, url, replica_url.as_ref()).await
+            }
         }
+    }
+
+    /// Says that a password is about to be sent in plain text to what listens there; returns the words.
+    pub(super) fn warn_of_plain_password(&self, options: &PgConnectOptions) -> String {
+        let warning = format!(
+            "what listens at {} has no TLS and asks for the password in plain text; it gets it. Is it PostgreSQL? Let it ask \
+             for scram-sha-256, or refuse with sslmode=verify-full in the URL",
+            Safe::from_untrusted(&config::listens_at(options))
+        );
+        // Also with --quiet: a warning that nobody can take back later.
+        Out { quiet: false, ..self.out }.remark(format_args!("warning: {warning}"));
+        warning
     }
 
     /// The database `name` on the private server, made and migrated on demand. Reads no environment variable that
@@ -140,7 +161,7 @@ impl Context {
         let server = blocking(move || PrivateServer::attach(&options)).await?.map_err(server_error)?;
         databases::ensure(&server.connect_options("postgres"), name).await?;
         let options = server.connect_options(name);
-        let db = WriteDb::connect(options.clone()).await?;
+        let db = WriteDb::connect_with(options.clone(), WriteSettings::of_private_server()).await?;
         let migrated = schema::migrate(&db).await;
         db.close().await;
         match migrated {
@@ -149,7 +170,16 @@ impl Context {
             Err(e) => return Err(e.into()),
         }
         let label = if name == config::PRIVATE_DATABASE { "demo".to_owned() } else { format!("demo/{name}") };
-        Ok(Target { options, replica: None, label, production: false, server: Some(Arc::new(server)) })
+        Ok(Target {
+            place: format!("profile {label}"),
+            options,
+            replica: None,
+            connect_timeout: None,
+            label,
+            production: false,
+            warnings: Vec::new(),
+            server: Some(Arc::new(server)),
+        })
     }
 
     /// A reader on the target.
@@ -160,7 +190,9 @@ impl Context {
         let choice = self.choice()?;
         let target = self.target(&choice).await?;
         let (primary, replica) = (target.options.clone(), target.replica.clone());
-        let db = match ReadDb::connect_near(primary, replica, self.read_settings()?).await {
+        let mut settings = self.read_settings(&choice)?;
+        settings.connect_timeout = target.connect_timeout.unwrap_or(settings.connect_timeout);
+        let db = match ReadDb::connect_near(primary, replica, settings).await {
             Err(e @ StoreError::Connection(_)) => {
                 let place = config::called(&target.options);
                 return Err(Error::from(e).hint(format!("that was {place} ({})", choice.label)));
@@ -179,7 +211,12 @@ impl Context {
                 ));
             }
         }
-        Ok(Reader { db, choice, _target: target })
+        if target.server.is_none() {
+            for remark in db.remarks(&CancellationToken::new()).await? {
+                self.out.remark(Safe::from_untrusted(&remark));
+            }
+        }
+        Ok(Reader { db, choice, place: target.place.clone(), _target: target })
     }
 
     /// A writer on the target (`writer_url` where the profile has one), which is named on stderr first.
@@ -190,7 +227,7 @@ impl Context {
         let choice = self.choice()?;
         let target = match &choice.place {
             Place::Private { database } => self.private_target(database).await?,
-            Place::Remote { writer_url, .. } => remote_target(&choice, writer_url, None)?,
+            Place::Remote { writer_url, .. } => remote::target(self, &choice, writer_url, None).await?,
         };
         let production = if target.production { ", PRODUCTION" } else { "" };
         let place = config::called(&target.options);
@@ -199,7 +236,18 @@ impl Context {
             Safe::from_untrusted(&place),
             choice.label
         ));
-        Ok((WriteDb::connect(target.options.clone()).await?, target))
+        let settings = WriteSettings {
+            schema: choice.schema.clone(),
+            // Nobody else has anything on the private server.
+            as_superuser: choice.as_superuser || target.server.is_some(),
+        };
+        let db = WriteDb::connect_with(target.options.clone(), settings).await?;
+        if target.server.is_none() {
+            for remark in db.remarks() {
+                self.out.remark(Safe::from_untrusted(&remark));
+            }
+        }
+        Ok((db, target))
     }
 
     /// The organisation: `--org`, else the profile's, else the only one there is.
@@ -210,14 +258,26 @@ impl Context {
         if let Some(id) = self.named_organization(&reader.choice)? {
             return Ok(OrgScope::enter(id));
         }
-        let mut found = organizations::list(&reader.db, &CancellationToken::new()).await?;
-        match found.len() {
-            0 => Err(Error::new(Kind::Incomplete, "this database holds no events yet")
-                .hint("agenttrace ingest FILE loads some; agenttrace demo makes a trail to look at")),
-            1 => Ok(OrgScope::enter(found.remove(0).id)),
-            n => Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
-                .hint(in_a_hint(&found))),
-        }
+        let cancel = CancellationToken::new();
+        let found = organizations::list(&reader.db, &cancel).await?;
+        only(&reader.db, found.into_iter().map(|organization| organization.id).collect(), &cancel).await
+    }
+}
+
+/// The only one of these organisations.
+///
+/// # Errors
+/// Exit 2 with the list when there are several, exit 4 when there is none; events that belong to none are not denied.
+pub(super) async fn only(db: &ReadDb, mut found: Vec<OrgId>, cancel: &CancellationToken) -> Result<OrgScope> {
+    match found.len() {
+        0 => Err(match organizations::unnamed(db, cancel).await? {
+            0 => Error::new(Kind::Incomplete, "this database holds no events yet")
+                .hint("agenttrace ingest FILE loads some; agenttrace demo makes a trail to look at"),
+            unnamed => Error::new(Kind::Incomplete, organizations::unnamed_in_words(unnamed)),
+        }),
+        1 => Ok(OrgScope::enter(found.remove(0))),
+        n => Err(Error::usage(format!("there are {n} organisations; say which one with --org ID"))
+            .hint(in_a_hint(&found))),
     }
 }
 
@@ -228,15 +288,16 @@ pub(super) async fn no_such_organization(
     cancel: &CancellationToken,
 ) -> Result<Error> {
     let found = organizations::list(db, cancel).await?;
+    let found: Vec<OrgId> = found.into_iter().map(|organization| organization.id).collect();
     let organization = Safe::from_untrusted(scope.organization().as_str());
     let error = Error::new(Kind::Incomplete, format!("this database has no events of '{organization}'"));
     Ok(if found.is_empty() { error } else { error.hint(in_a_hint(&found)) })
 }
 
-fn in_a_hint(organizations: &[Organization]) -> String {
+fn in_a_hint(organizations: &[OrgId]) -> String {
     const SHOWN: usize = 20;
     let shown: Vec<String> =
-        organizations.iter().take(SHOWN).map(|o| Safe::from_untrusted(o.id.as_str()).to_string()).collect();
+        organizations.iter().take(SHOWN).map(|o| Safe::from_untrusted(o.as_str()).to_string()).collect();
     let more = organizations.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("organisations: {}{more}", shown.join(", "))
@@ -249,24 +310,13 @@ pub struct Reader {
     pub db: ReadDb,
     /// How the target was chosen: default window, profile.
     pub choice: Choice,
+    /// How the database was named, as verified heads are remembered.
+    pub place: String,
     _target: Target,
 }
 
-fn remote_target(choice: &Choice, url: &Secret, replica_url: Option<&Secret>) -> Result<Target> {
-    let ssl_mode = std::env::var("PGSSLMODE").ok();
-    let connect_options = |url: &Secret, what: &str| {
-        config::connect_options(url, ssl_mode.as_deref()).map_err(|e| {
-            Error::usage(format!("{}: this is no PostgreSQL URL{what}: {e}", choice.label))
-                .hint("the form is postgres://USER@HOST:PORT/DATABASE; other characters in a part as %XX")
-        })
-    };
-    let options = connect_options(url, "")?;
-    let replica = replica_url.map(|url| connect_options(url, " of a replica")).transpose()?;
-    let label = if choice.is_profile { choice.label.clone() } else { config::listens_at(&options) };
-    Ok(Target { options, replica, label, production: choice.production, server: None })
-}
-
 /// Runs blocking work away from the runtime's own threads.
+#[expect(clippy::disallowed_methods, reason = "the one place of the command line")]
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
@@ -276,44 +326,4 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 pub(super) fn server_error(e: ServerError) -> Error {
     let hints = e.hints.clone();
     hints.into_iter().fold(Error::could_not_run(e.to_string()), Error::hint)
-}
-
-impl From<StoreError> for Error {
-    fn from(e: StoreError) -> Self {
-        let kind = match e {
-            StoreError::Cursor(_) | StoreError::Regex(_) => Kind::Usage,
-            StoreError::Cancelled => Kind::Interrupted,
-            StoreError::ReplicaBehind(_) => Kind::Incomplete,
-            _ => Kind::CouldNotRun,
-        };
-        let error = Self::new(kind, e.to_string());
-        match e {
-            StoreError::NoTable => error
-                .hint("agenttrace db migrate makes it, in a database of ours")
-                .hint("is this the right database? The table must be in the search_path of the role"),
-            StoreError::ReplicaConflict => error.hint("try again, or ask the primary").hint(
-                "on the replica, max_standby_streaming_delay or hot_standby_feedback give queries longer",
-            ),
-            StoreError::ReplicaBehind(_) => {
-                error.hint("ask the primary: without --replica-url, or without replica_url in the profile")
-            }
-            StoreError::NothingGranted => {
-                error.hint("an administrator grants organisations: agenttrace db grant ROLE ORGANISATION")
-            }
-            StoreError::Regex(_) => error.hint("it is PostgreSQL's notation: \\( is a parenthesis itself"),
-            StoreError::NotEncrypted => error
-                .hint("switch TLS on there (ssl = on)")
-                .hint("or, where the network on the way is trusted, add ?sslmode=disable to the URL"),
-            StoreError::Certificate(_) => error
-                .hint("name the authority that signed it: sslrootcert=FILE in the URL, or PGSSLROOTCERT")
-                .hint("the host in the URL has to be one of the names in the certificate"),
-            e if e.is_of_a_value_too_large() => error
-                .hint("a state of an event is more than the server can print, such as numbers with huge exponents")
-                .hint("agenttrace verify names the event; events, and show of that one, do without its states"),
-            StoreError::TimedOut { .. } => {
-                error.hint("narrow the time with since: and until:, or give it longer with --timeout 2m")
-            }
-            _ => error,
-        }
-    }
 }

@@ -6,10 +6,13 @@ use super::db_sql::{self, Topic};
 use super::{Context, Out};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
+use crate::export::json;
+use crate::investigation::{self, SchemeOf};
 use crate::store::StoreError;
 use crate::store::schema::{
     self, Access, Layout, LayoutChange, Origin, Protection, Status, Step, partitions,
 };
+use serde::Serialize;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
@@ -101,7 +104,7 @@ impl From<NewLayout> for Layout {
 
 /// Runs it.
 pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
-    let json = wants_json(context, "db")?;
+    let as_json = wants_json(context, "db")?;
     match args.command {
         DbCommand::Migrate { layout, with_roles, rls } => {
             let protection = match (with_roles, rls) {
@@ -109,17 +112,17 @@ pub(super) async fn run(context: &Context, args: DbArgs) -> Result<()> {
                 (true, false) => Some(Protection::Roles),
                 (false, false) => None,
             };
-            migrate(context, layout.map(Layout::from), protection, json).await
+            migrate(context, layout.map(Layout::from), protection, as_json).await
         }
-        DbCommand::Status => status(context, json).await,
+        DbCommand::Status => status(context, as_json).await,
         DbCommand::Partitions { command: PartitionsCommand::Ensure { ahead } } => {
-            ensure(context, ahead, json).await
+            ensure(context, ahead, as_json).await
         }
-        DbCommand::Partitions { command: PartitionsCommand::List } => list(context, json).await,
+        DbCommand::Partitions { command: PartitionsCommand::List } => list(context, as_json).await,
         DbCommand::Summary { command: SummaryCommand::Refresh } => refresh(context).await,
         DbCommand::Grant(args) => db_grants::change(context, &args, true).await,
         DbCommand::Revoke(args) => db_grants::change(context, &args, false).await,
-        DbCommand::Grants => db_grants::list(context, json).await,
+        DbCommand::Grants => db_grants::list(context, as_json).await,
         DbCommand::Sql { topic } => {
             let mut to = context.out.results();
             to.write_all(db_sql::text(topic).as_bytes())?;
@@ -132,7 +135,7 @@ async fn migrate(
     context: &Context,
     layout: Option<Layout>,
     protection: Option<Protection>,
-    json: bool,
+    as_json: bool,
 ) -> Result<()> {
     let (db, _target) = context.writer().await?;
     let out = context.out;
@@ -160,8 +163,12 @@ async fn migrate(
         ));
     }
     let mut to = context.out.results();
-    if json {
-        writeln!(to, "{}", serde_json::json!({"schema_version": 1, "applied": done}))?;
+    if as_json {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            applied: &'a [String],
+        }
+        json::write_line(&mut to, &json::general_document(Body { applied: &done }))?;
     } else if done.is_empty() {
         writeln!(to, "The schema is up to date.")?;
     } else {
@@ -186,7 +193,13 @@ fn say(out: Out, step: &Step) {
     }
 }
 
-async fn ensure(context: &Context, ahead: u32, json: bool) -> Result<()> {
+/// What a document says of partitions: their names, or all that is known of them.
+#[derive(serde::Serialize)]
+struct Partitions<'a, T> {
+    partitions: &'a [T],
+}
+
+async fn ensure(context: &Context, ahead: u32, as_json: bool) -> Result<()> {
     let (db, _target) = context.writer().await?;
     let there = partitions::ensure(&db, ahead).await;
     db.close().await;
@@ -196,8 +209,8 @@ async fn ensure(context: &Context, ahead: u32, json: bool) -> Result<()> {
             .hint("agenttrace db migrate --layout monthly brings it into that layout"));
     }
     let mut to = context.out.results();
-    if json {
-        writeln!(to, "{}", serde_json::json!({"schema_version": 1, "partitions": there}))?;
+    if as_json {
+        json::write_line(&mut to, &json::general_document(Partitions { partitions: &there }))?;
     } else {
         for name in &there {
             writeln!(to, "{}", Safe::from_untrusted(name))?;
@@ -206,15 +219,14 @@ async fn ensure(context: &Context, ahead: u32, json: bool) -> Result<()> {
     Ok(to.flush()?)
 }
 
-async fn list(context: &Context, json: bool) -> Result<()> {
+async fn list(context: &Context, as_json: bool) -> Result<()> {
     let reader = context.reader().await?;
     let found = partitions::list(&reader.db, &CancellationToken::new()).await;
     reader.db.close().await;
     let found = found?;
     let mut to = context.out.results();
-    if json {
-        let document = serde_json::json!({"schema_version": 1, "partitions": found});
-        writeln!(to, "{document}")?;
+    if as_json {
+        json::write_line(&mut to, &json::general_document(Partitions { partitions: &found }))?;
         return Ok(to.flush()?);
     }
     for partition in &found {
@@ -247,36 +259,58 @@ async fn refresh(context: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn status(context: &Context, json: bool) -> Result<()> {
+async fn status(context: &Context, as_json: bool) -> Result<()> {
     let reader = context.reader().await?;
-    let status = schema::status(&reader.db, &CancellationToken::new()).await;
+    let cancel = CancellationToken::new();
+    let status = schema::status(&reader.db, &cancel).await;
+    // What keeps the rows from being read is not what is asked here.
+    let (schemes, organizations) = investigation::schemes(&reader.db, &cancel).await.unwrap_or_default();
     reader.db.close().await;
     let status = status?;
     let mut to = context.out.results();
-    if json {
-        let mut document = serde_json::json!({"schema_version": 1});
-        if let (Some(to), serde_json::Value::Object(from)) =
-            (document.as_object_mut(), serde_json::to_value(&status).map_err(unprintable)?)
-        {
-            to.extend(from);
+    if as_json {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(flatten)]
+            status: &'a Status,
+            schemes: &'a [SchemeOf],
         }
-        writeln!(to, "{document}")?;
+        json::write_line(&mut to, &json::general_document(&Body { status: &status, schemes: &schemes }))?;
     } else {
         print(&mut to, &status)?;
+        print_schemes(&mut to, &schemes, organizations)?;
     }
     to.flush()?;
     match status.problems.len() {
         0 => Ok(()),
         n => {
             let things = if n == 1 { "thing is" } else { "things are" };
-            Err(Error::new(Kind::Finding, format!("{n} {things} not as they must be"))
-                .hint("agenttrace db migrate makes what is missing"))
+            let error = Error::new(Kind::Finding, format!("{n} {things} not as they must be"));
+            Err(error.hint(match status.schema {
+                Origin::Agenttrace | Origin::Absent => "agenttrace db migrate makes what is missing",
+                Origin::Foreign => {
+                    "agenttrace db sql indexes prints the indexes that help; its owner can make them"
+                }
+            }))
         }
     }
 }
 
-fn unprintable(e: serde_json::Error) -> Error {
-    Error::could_not_run("the status cannot be printed").because(e)
+fn print_schemes(to: &mut impl Write, schemes: &[SchemeOf], organizations: usize) -> Result<()> {
+    for scheme in schemes {
+        let name = Safe::from_untrusted(&scheme.organization_id);
+        let percent = scheme.confidence * 100.0;
+        let guessed = if scheme.guessed { ", GUESSED: no event fits any known scheme" } else { "" };
+        writeln!(
+            to,
+            "hashes of {name}: {} ({percent:.0} % of a sample of {}){guessed}",
+            scheme.name, scheme.sample
+        )?;
+    }
+    match organizations.saturating_sub(schemes.len()) {
+        0 => Ok(()),
+        more => Ok(writeln!(to, "hashes of {more} more organisations: not looked at")?),
+    }
 }
 
 fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
@@ -288,6 +322,9 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
     let standing = status.standing.to_string();
     if !standing.is_empty() {
         line(to, "replication", &standing)?;
+    }
+    if status.pooled {
+        line(to, "connection", &"through a pooler: statements are prepared for one transaction only")?;
     }
     let origin = match status.schema {
         Origin::Agenttrace => "made by agenttrace",
@@ -311,6 +348,8 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
             Some(n) => format!("~{n} rows"),
             None => "rows not counted yet (ANALYZE)".to_owned(),
         };
+        let name = format!("{}.audit_events, owner {}, oid {}", table.schema, table.owner, table.oid);
+        line(to, "relation", &safe(&name))?;
         line(
             to,
             "table",
@@ -339,27 +378,51 @@ fn print(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
         )?,
         None => {}
     }
+    if status.table.is_some() && status.unnamed_events.is_none() {
+        line(to, "unnamed", &"not known how many events belong to no organisation that can be named")?;
+    }
     if let Some(chains) = status.chains {
         line(to, "chains", &chains)?;
     }
+    print_indexes_and_guards(to, status)?;
+    for words in &status.reading {
+        line(to, "reading", &safe(words))?;
+    }
+    for problem in &status.problems {
+        line(to, "problem", &safe(problem))?;
+    }
+    Ok(())
+}
+
+/// The indexes, and the triggers that keep the table append-only.
+fn print_indexes_and_guards(to: &mut impl Write, status: &Status) -> std::io::Result<()> {
+    let safe = Safe::from_untrusted;
+    let line =
+        |to: &mut dyn Write, name: &str, value: &dyn std::fmt::Display| writeln!(to, "{name:<14}{value}");
+    let widest = status.indexes.iter().map(|index| safe(&index.name).width()).max().unwrap_or_default();
+    let column = (widest + 2).max(32);
     for (i, index) in status.indexes.iter().enumerate() {
         let state = match (index.present, index.valid) {
             (false, _) => "MISSING".to_owned(),
             (true, false) => "INVALID".to_owned(),
             (true, true) => bytes(index.bytes),
         };
-        line(to, if i == 0 { "indexes" } else { "" }, &format_args!("{:<32}{state}", safe(&index.name)))?;
+        line(
+            to,
+            if i == 0 { "indexes" } else { "" },
+            &format_args!("{:<column$}{state}", safe(&index.name)),
+        )?;
     }
     for (i, guard) in status.guard.iter().enumerate() {
-        let state = match (guard.present, guard.always) {
-            (false, _) => "MISSING",
-            (true, false) => "not in every session",
-            (true, true) => "always on",
+        let state = match (guard.present, guard.always, guard.unaltered) {
+            (false, ..) => "MISSING",
+            (true, false, _) if guard.disabled => "DISABLED: it fires in no session",
+            (true, false, _) => "not in every session",
+            (true, true, false) => "ALTERED",
+            (true, true, true) => "always on",
         };
-        line(to, if i == 0 { "guard" } else { "" }, &format_args!("{:<32}{state}", guard.trigger))?;
-    }
-    for problem in &status.problems {
-        line(to, "problem", &safe(problem))?;
+        let place = guard.relation.as_deref().map(|name| format!(" on {}", safe(name))).unwrap_or_default();
+        line(to, if i == 0 { "guard" } else { "" }, &format_args!("{:<32}{state}{place}", guard.trigger))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
+use crate::export::json;
 use crate::store::schema::grants::{self, Grant};
 use std::io::Write;
 
@@ -50,14 +51,18 @@ pub(super) async fn change(context: &Context, args: &GrantArgs, grant: bool) -> 
 ///
 /// # Errors
 /// As [`change`].
-pub(super) async fn list(context: &Context, json: bool) -> Result<()> {
+pub(super) async fn list(context: &Context, as_json: bool) -> Result<()> {
     let (db, _target) = context.writer().await?;
     let found = grants::list(&db).await;
     db.close().await;
     let found = found?;
     let mut to = context.out.results();
-    if json {
-        writeln!(to, "{}", serde_json::json!({"schema_version": 1, "grants": found}))?;
+    if as_json {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            grants: &'a [Grant],
+        }
+        json::write_line(&mut to, &json::general_document(Body { grants: &found }))?;
         return Ok(to.flush()?);
     }
     for Grant { role, organization_id, granted_by, granted_at, role_exists } in &found {

@@ -21,12 +21,13 @@ pub(super) enum Topic {
     Maintenance,
 }
 
-const SCHEMA: [&str; 5] = [
+const SCHEMA: [&str; 6] = [
     include_str!("../../assets/migrations/0001_audit_events.sql"),
     include_str!("../../assets/migrations/0002_indexes.sql"),
     include_str!("../../assets/migrations/0003_daily_summary.sql"),
     include_str!("../../assets/migrations/0004_partitions.sql"),
     include_str!("../../assets/migrations/0005_email_index.sql"),
+    include_str!("../../assets/migrations/0006_partition_path.sql"),
 ];
 
 const PARTITIONS: &str = "\
@@ -100,12 +101,15 @@ pub(super) fn text(topic: Topic) -> String {
 
 /// For the schema in which tables are made unless told otherwise.
 fn in_one_transaction(script: &str) -> String {
-    format!("BEGIN;\nSET LOCAL search_path = public;\n{}COMMIT;\n", script.replace("{schema}", "public"))
+    format!(
+        "BEGIN;\nSET LOCAL search_path = pg_catalog, pg_temp;\n{}COMMIT;\n",
+        script.replace("{schema}", "public")
+    )
 }
 
 /// Our indexes under names of their own, without the one on the search vector, which other tables do not have.
 fn indexes() -> String {
-    let [_, ours, _, _, address] = SCHEMA;
+    let [_, ours, _, _, address, _] = SCHEMA;
     let statements = [ours, address].concat();
     let statements =
         statements.split_inclusive(";\n").filter(|statement| !statement.contains("search_vector"));
@@ -113,7 +117,9 @@ fn indexes() -> String {
         statement
             .replace("CREATE INDEX idx_audit_", "CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_agenttrace_")
     });
-    INDEXES_HEAD.to_owned() + &concurrently.collect::<String>()
+    let all: String = concurrently.collect();
+    // The migration's own remarks are about the schema of agenttrace.
+    INDEXES_HEAD.to_owned() + all.trim_start_matches(|c| c != '\n').trim_start()
 }
 
 #[cfg(test)]
@@ -125,5 +131,6 @@ mod tests {
         let text = indexes();
         assert!(!text.contains("search_vector") && !text.contains("CREATE INDEX idx_"), "{text}");
         assert_eq!(text.matches("CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_agenttrace_").count(), 11);
+        assert!(!text.contains("seed"), "{text}");
     }
 }

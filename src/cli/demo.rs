@@ -1,15 +1,16 @@
 //! `agenttrace demo`
 
-use super::Context;
-use super::context::{blocking, server_error};
+use super::context::blocking;
+use super::{Context, binaries};
+use crate::case::{self, heads};
 use crate::config::{self, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Target};
 use crate::demo::{self, Settings, Trail};
-use crate::domain::{NewEvent, OrgId, Safe, Timestamp};
+use crate::domain::{NewEvent, OrgId, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::server;
 use crate::store::demo_trail::{self, Begun, Turn};
+use crate::store::tamper::{self, Attack, Tamper};
 use crate::store::writer::{BulkWriter, Fate, WriteError};
-use crate::store::{ReadDb, WriteDb, organizations};
+use crate::store::{ReadDb, WriteDb, WriteSettings, organizations};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -37,6 +38,9 @@ pub struct DemoArgs {
     /// End of the trail, RFC 3339 [default: now]
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Then tamper with the trail, to rehearse what verify says of it [organisation: --org, else acme]
+    #[arg(long, value_name = "KIND", long_help = tampering())]
+    pub tamper: Option<Tamper>,
     /// Drop what is there and build it anew
     #[arg(long)]
     pub fresh: bool,
@@ -46,9 +50,12 @@ pub struct DemoArgs {
     /// Prepare and print how to connect, without opening the console
     #[arg(long)]
     pub no_console: bool,
-    /// Download pinned PostgreSQL binaries when none are installed
-    #[arg(long)]
+    /// Fetch pinned PostgreSQL binaries without asking when none are installed
+    #[arg(long, conflicts_with = "no_fetch")]
     pub fetch_postgres: bool,
+    /// Never fetch PostgreSQL binaries
+    #[arg(long, env = "AGENTTRACE_NO_FETCH", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_fetch: bool,
 }
 
 /// Runs it.
@@ -63,13 +70,15 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     let asked = Asked { events: args.events, seed: args.seed, until };
     // Wrong settings are told before anything is started.
     asked.settings()?;
-    if args.fetch_postgres {
-        let folder = server::default_folder().map_err(server_error)?;
-        context.out.remark("looking for PostgreSQL");
-        blocking(move || server::fetch_binaries(&folder)).await?.map_err(server_error)?;
-    }
+    // Held until the target holds it.
+    let server = if args.no_fetch {
+        None
+    } else {
+        Some(binaries::private_server(context, args.fetch_postgres || args.yes).await?)
+    };
     let database = global.database.as_deref().unwrap_or(PRIVATE_DATABASE);
     let target = prepare(context, &args, asked, database).await?;
+    drop(server);
     let terminal = context.out.stdout_is_terminal && io::stdin().is_terminal();
     if args.no_console || !terminal {
         return print_how_to_connect(context, &target, database);
@@ -78,15 +87,14 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     let flags = Flags {
         profile: Some(DEMO_PROFILE.to_owned()),
         database: global.database.clone(),
-        database_url: None,
-        replica_url: None,
+        ..Flags::default()
     };
     let choice = config::choose(&context.config()?, &flags, |_| None)?;
     let organization = match context.named_organization(&choice)? {
         Some(organization) => Some(organization),
         None => Some(OrgId::new(demo::PLANTED_IN).map_err(|e| Error::could_not_run(e.to_string()))?),
     };
-    super::console::open(context, target, organization, choice.window).await
+    super::console::open(context, target, organization, &choice).await
 }
 
 /// What `--no-console` ends with.
@@ -142,16 +150,54 @@ async fn prepare(context: &Context, args: &DemoArgs, asked: Asked, database: &st
     let target = if args.fresh {
         confirm(context, args, &target, database).await?;
         turn.drop_database().await?;
+        let now = Timestamp::from(chrono::Utc::now());
+        let forgotten =
+            case::folder().and_then(|folder| heads::forget(&folder, &target.place, now, "demo --fresh"));
+        if let Err(error) = forgotten {
+            context.out.remark(format_args!(
+                "verified heads of the demo that was dropped are still compared: {error}"
+            ));
+        }
         // The first target still holds the server.
         context.private_target(database).await?
     } else {
         target
     };
-    let db = WriteDb::connect(target.options.clone()).await?;
-    let done = fill(context, &db, &target, asked).await;
+    let db = WriteDb::connect_with(target.options.clone(), WriteSettings::of_private_server()).await?;
+    let done = match (fill(context, &db, &target, asked).await, args.tamper) {
+        (Ok(()), Some(how)) => tamper_with(context, &db, how).await,
+        (done, _) => done,
+    };
     db.close().await;
     turn.end().await?;
     done.map(|()| target)
+}
+
+/// Every kind of tampering, for the help.
+fn tampering() -> String {
+    let mut text = "Then tamper with the trail, to rehearse what verify says of it, in the organisation that --org names, \
+                    else in acme; private server only. KIND is one of:\n"
+        .to_owned();
+    for attack in Attack::ALL {
+        text.push_str(&format!("  {:<20} {}\n", attack.name(), attack.words()));
+    }
+    text.push_str("With +heads behind it, audit_chain_heads is made to agree.");
+    text
+}
+
+async fn tamper_with(context: &Context, db: &WriteDb, how: Tamper) -> Result<()> {
+    let organization = context.global.org.as_deref().unwrap_or(demo::PLANTED_IN);
+    let id = OrgId::new(organization).map_err(|e| Error::usage(format!("--org: {e}")))?;
+    tamper::tamper(db, &OrgScope::enter(id), how).await.map_err(|error| {
+        Error::from(error)
+            .hint("demo --fresh builds the trail anew, and --tamper beside it tampers with that one")
+    })?;
+    // Not where: to find that out is the rehearsal.
+    let name = Safe::from_untrusted(organization);
+    context
+        .out
+        .remark(format_args!("demo: the trail of {name} was tampered with ({how}: {})", how.attack.words()));
+    Ok(())
 }
 
 /// Loads what is missing: all, the rest, or nothing.
@@ -225,6 +271,7 @@ async fn load(context: &Context, db: &WriteDb, settings: Settings) -> Result<()>
     loaded
 }
 
+#[expect(clippy::disallowed_methods, reason = "joined after the writer")]
 async fn load_with(db: &WriteDb, settings: Settings, bar: &ProgressBar) -> Result<()> {
     let trail = Trail::new(settings).map_err(|e| Error::could_not_run(e.to_string()))?;
     let (to_writer, mut batches) = mpsc::channel(WAITING);
@@ -247,8 +294,8 @@ async fn load_with(db: &WriteDb, settings: Settings, bar: &ProgressBar) -> Resul
         let fates = writer.append(batch).await.map_err(write_error)?;
         for (id, fate) in ids.iter().zip(&fates) {
             match fate {
-                Fate::Stored | Fate::Duplicate => {}
-                Fate::Conflict => {
+                Fate::Stored | Fate::Duplicate | Fate::MappedDifferently => {}
+                Fate::Conflict(_) => {
                     return Err(Error::could_not_run(format!("another event has the id {id} of the demo"))
                         .hint("demo --fresh builds the demo anew"));
                 }
@@ -291,7 +338,7 @@ fn progress(context: &Context, events: u64) -> ProgressBar {
 
 /// Asks before organisations are dropped that the demo did not make.
 async fn confirm(context: &Context, args: &DemoArgs, target: &Target, database: &str) -> Result<()> {
-    let db = WriteDb::connect(target.options.clone()).await?;
+    let db = WriteDb::connect_with(target.options.clone(), WriteSettings::of_private_server()).await?;
     let begun = demo_trail::begun(&db).await;
     db.close().await;
     let made_here = begun?.is_some();
@@ -322,7 +369,7 @@ async fn confirm(context: &Context, args: &DemoArgs, target: &Target, database: 
 }
 
 /// Asks on stderr, because stdout is for results.
-fn ask(question: &str) -> Result<String> {
+pub(super) fn ask(question: &str) -> Result<String> {
     let mut to = io::stderr();
     to.write_all(question.as_bytes())?;
     to.flush()?;

@@ -3,7 +3,7 @@
 use super::sides::{BUDGET, Operands, Sides};
 use super::{Context, Format};
 use crate::diff::rows::{self, Role, Row, View};
-use crate::diff::{self, Change, Comparison, Detail, Options, Rules, patch, tree};
+use crate::diff::{self, Change, Comparison, Detail, InnerChange, Options, Rules, patch, tree};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
 use crate::export::{json, table};
@@ -99,8 +99,8 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
         Format::Ndjson => {
             compared.changes().iter().try_for_each(|c| json::write_line(&mut out, &ChangeJson::from(c)))?;
         }
-        Format::Patch(form) => writeln!(out, "{}", patched(&compared, form)?)?,
-        Format::Table | Format::Csv | Format::Source(_) => {
+        Format::Patch(form) => writeln!(out, "{}", json::visible(&patched(&compared, form)?))?,
+        Format::Table | Format::Csv | Format::File(_) => {
             write_layout(&mut out, &compared, &args, options.rules, context.out.style())?;
         }
     }
@@ -110,16 +110,17 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
 }
 
 #[derive(serde::Serialize)]
-struct Document<'a> {
-    schema_version: u32,
+struct Body<'a> {
     /// Null for files.
     organization_id: Option<&'a str>,
     events: &'a [String],
-    /// `structural`, or less where the states are too large or no JSON of ours: `lines`, `hashes`; or
-    /// `nothing_recorded`.
+    /// `structural`, or less where the states are too large or not valid JSON: `lines`, `hashes`; or
+    /// `nothing_recorded`, or `call` where the event records a call and holds no states (`reason`: of which source).
     comparison: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// How states are written (as `ghosts` says it); those that are stored in part were completed.
+    states: &'static str,
     differs: bool,
     changes: Vec<ChangeJson<'a>>,
     /// Paths that changed without an event, so that their value at the time asked for is not known.
@@ -144,6 +145,32 @@ struct ChangeJson<'a> {
     from: Option<&'a str>,
     significance: &'static str,
     secret: bool,
+    /// What differs inside, where both values are strings that hold JSON; paths are places in that document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<Vec<InnerJson<'a>>>,
+}
+
+#[derive(serde::Serialize)]
+struct InnerJson<'a> {
+    path: &'a str,
+    kind: &'static str,
+    old: Option<json::Stored<'a>>,
+    new: Option<json::Stored<'a>>,
+    significance: &'static str,
+    secret: bool,
+}
+
+impl<'a> From<&'a InnerChange> for InnerJson<'a> {
+    fn from(change: &'a InnerChange) -> Self {
+        Self {
+            path: &change.path,
+            kind: change.kind.as_str(),
+            old: change.old.as_deref().map(json::Stored),
+            new: change.new.as_deref().map(json::Stored),
+            significance: change.rank.as_str(),
+            secret: change.secret,
+        }
+    }
 }
 
 impl<'a> From<&'a Change<'_>> for ChangeJson<'a> {
@@ -156,34 +183,41 @@ impl<'a> From<&'a Change<'_>> for ChangeJson<'a> {
             from: change.from.as_deref(),
             significance: change.rank.as_str(),
             secret: change.secret,
+            inside: change.inside.as_ref().map(|inside| inside.iter().map(InnerJson::from).collect()),
         }
     }
 }
 
-fn document<'a>(sides: &'a Sides, compared: &'a Comparison<'_>) -> Document<'a> {
+fn document<'a>(sides: &'a Sides, compared: &'a Comparison<'_>) -> impl serde::Serialize + 'a {
     let (comparison, reason) = match &compared.detail {
         Detail::NothingRecorded => ("nothing_recorded", None),
+        Detail::Call(record) => ("call", Some(record.title)),
         Detail::Structural { .. } => ("structural", None),
         Detail::Lines { why, .. } => ("lines", Some(why.as_str())),
         Detail::Hashes { why, .. } => ("hashes", Some(why.as_str())),
     };
     let [old, new] = &sides.unknown;
-    Document {
-        schema_version: json::SCHEMA_VERSION,
+    json::general_document(Body {
         organization_id: sides.organization.as_deref(),
         events: &sides.events,
         comparison,
         reason,
+        states: sides.writing.as_str(),
         differs: compared.differs(),
         changes: compared.changes().iter().map(ChangeJson::from).collect(),
         unknown: (!old.is_empty() || !new.is_empty()).then_some(UnknownJson { old, new }),
-    }
+    })
 }
 
 fn patched(compared: &Comparison<'_>, form: Patch) -> Result<String> {
     let structure = match (&compared.detail, compared.old, compared.new) {
         (Detail::NothingRecorded, ..) => {
             return Err(Error::new(Kind::Incomplete, "no state was recorded, so there is no patch"));
+        }
+        (Detail::Call(record), ..) => {
+            let message =
+                format!("the event records a call ({}), not states, so there is no patch", record.title);
+            return Err(Error::new(Kind::Incomplete, message));
         }
         (Detail::Structural { .. }, None, new) | (Detail::Structural { .. }, Some(_), new @ None)
             if form == Patch::JsonPatch =>
@@ -222,9 +256,12 @@ fn write_layout(
         ..View::default()
     };
     if args.layout == Layout::Raw && style.width.is_none() {
-        // Into a file: the bytes as they are.
+        // Into a file: uncut, and JSON stays what it is when what is hidden in it is written as an escape.
         for (name, text) in [("previous_state", compared.old), ("new_state", compared.new)] {
-            writeln!(out, "{name}\n{}", text.unwrap_or("(not recorded)"))?;
+            writeln!(out, "{name}")?;
+            text.unwrap_or("(not recorded)")
+                .lines()
+                .try_for_each(|line| writeln!(out, "{}", json::visible(line)))?;
         }
         return Ok(());
     }
@@ -248,7 +285,7 @@ fn write_columns(out: &mut impl Write, pairs: &[(Option<Row>, Option<Row>)], wid
     for (left, right) in pairs {
         // The text of a row is escaped already, and escaping it once more changes nothing.
         let side = |row: &Option<Row>| {
-            Safe::from_untrusted(&row.as_ref().map(Row::text).unwrap_or_default()).cut_end(column)
+            Safe::composed(&row.as_ref().map(Row::text).unwrap_or_default()).cut_end(column)
         };
         let (left, right) = (side(left), side(right));
         let blanks = column - left.width().min(column);

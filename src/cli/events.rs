@@ -8,10 +8,12 @@ use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, json};
 use crate::filter::Filter;
+use crate::investigation::listing;
+use crate::store::ReadDb;
 use crate::store::cursor::{Cursor, Order};
 use crate::store::search::Engine;
 use crate::store::timeline::{self, Count, Looked, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, StoreError};
+use crate::verify::writing::Memory;
 use clap::ValueEnum;
 use std::io::Write as _;
 use std::sync::Mutex;
@@ -31,7 +33,7 @@ pub struct EventsArgs {
     /// What to list
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Greatest number of events
+    /// Maximum number of events
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
     /// Go on where an earlier page ended: its next_cursor or previous_cursor, with the same filter
@@ -136,7 +138,8 @@ pub(super) async fn list(
         let range = freeze(context, &reader, &scope, &filter, &cancel).await?;
         Cursor { seek, range, order }
     };
-    let query = Query { scope, filter, range: first.range };
+    let mut query = Query { scope, filter, range: first.range };
+    Memory::default().tell(&reader.db, &query.scope, &mut query.filter, &cancel).await?;
     let limit = args.limit as usize;
     let db = &reader.db;
     let announce = super::walk_announcer(context.out);
@@ -154,69 +157,18 @@ pub(super) async fn list(
             timeline::page_with_states(db, &query, seek, limit, pace, &cancel).await
         };
         let tell = |part: &[_]| lines.write(part, |e| Record::from(e));
-        let page = gather(&first.seek, first.order, limit, read, tell, &before).await?;
+        let page = listing::gather(&first.seek, first.order, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
-        let listing = listing(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
+        let listing = describe(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
         write(context, db, &listing, lines, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
         let read = async |seek: &Seek, limit| timeline::page_at(db, &query, seek, limit, pace, &cancel).await;
         let tell = |part: &[_]| lines.write(part, |e| Record::from(e));
-        let page = gather(&first.seek, first.order, limit, read, tell, &before).await?;
+        let page = listing::gather(&first.seek, first.order, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
-        let listing = listing(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
+        let listing = describe(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
         write(context, db, &listing, lines, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
-}
-
-/// A page, read part by part until it is full, the window ends, or the user stops it: what was found is kept. Each part
-/// is told when it has been read; all together at the end where the order asked for is not that of reading.
-async fn gather<T>(
-    seek: &Seek,
-    order: Order,
-    limit: usize,
-    read: impl AsyncFn(&Seek, usize) -> std::result::Result<Page<T>, StoreError>,
-    mut tell: impl FnMut(&[T]) -> Result<()>,
-    before: &Mutex<Looked>,
-) -> Result<(Page<T>, bool)> {
-    let mut page = read(seek, limit).await?;
-    let ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
-    let at_once = ascending == (order == Order::Asc);
-    if at_once {
-        tell(&page.rows)?;
-    }
-    let mut interrupted = false;
-    while let Some(resume) = page.looked.as_ref().and_then(|looked| looked.resume.clone())
-        && page.rows.len() < limit
-    {
-        if let (Ok(mut before), Some(looked)) = (before.lock(), &page.looked) {
-            before.events += looked.events;
-            before.found = page.rows.len();
-        }
-        let on = if ascending { Seek::NewerThan(resume) } else { Seek::OlderThan(resume) };
-        let next = match read(&on, limit - page.rows.len()).await {
-            Ok(next) => next,
-            Err(StoreError::Cancelled) if !page.rows.is_empty() => {
-                interrupted = true;
-                break;
-            }
-            Err(e) => return Err(e.into()),
-        };
-        if at_once {
-            tell(&next.rows)?;
-        }
-        if ascending {
-            page.has_newer = next.has_newer;
-            page.rows.splice(0..0, next.rows);
-        } else {
-            page.has_older = next.has_older;
-            page.rows.extend(next.rows);
-        }
-        page.looked = next.looked;
-    }
-    if !at_once {
-        tell(&page.rows)?;
-    }
-    Ok((page, interrupted))
 }
 
 impl From<OrderArg> for Order {
@@ -229,7 +181,7 @@ impl From<OrderArg> for Order {
 }
 
 #[expect(clippy::too_many_arguments, reason = "one for each thing that is said about a page")]
-async fn listing<T>(
+async fn describe<T>(
     db: &ReadDb,
     args: &EventsArgs,
     query: &Query,
@@ -261,7 +213,7 @@ async fn listing<T>(
     } else if has_older || has_newer {
         match args.count {
             CountArg::None => Count::Unknown,
-            CountArg::Estimate => estimated(db, query, events.len() as u64, cancel).await?,
+            CountArg::Estimate => listing::count_beside(db, query, events.len() as u64, cancel).await?,
             CountArg::Exact => timeline::count(db, query, db.settings().statement_timeout, cancel).await?,
         }
     } else {
@@ -338,15 +290,17 @@ async fn remark_on_nothing<T>(
     listing: &Listing<T>,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    if timeline::newest(db, &listing.scope, None, cancel).await?.is_none() {
+    let range = listing.range;
+    let absence = listing::absence(db, &listing.scope, None, range.since, cancel).await?;
+    if absence.newest.is_none() {
         return Err(no_such_organization(db, &listing.scope, cancel).await?);
     }
     let organization = Safe::from_untrusted(listing.scope.organization().as_str());
-    let Some(since) = listing.range.since else {
+    let Some(since) = range.since else {
         out.remark(format_args!("no event of organisation '{organization}' matches"));
         return Ok(());
     };
-    match timeline::newest(db, &listing.scope, Some(since), cancel).await? {
+    match absence.nearest_older {
         Some(older) => out.remark(format_args!(
             "no event of organisation '{organization}' since {since} matches; the nearest older event is {} at {}: \
              since:{} or all-time reach it",
@@ -359,22 +313,6 @@ async fn remark_on_nothing<T>(
         )),
     }
     Ok(())
-}
-
-/// The planner's estimate. A small one may be far off, even below what is shown, and to count is cheap there: that is
-/// tried for a moment. So it is where the planner has nothing to guess by; then there is no estimate.
-async fn estimated(db: &ReadDb, query: &Query, shown: u64, cancel: &CancellationToken) -> Result<Count> {
-    const SMALL: u64 = 10_000;
-    const MOMENT: Duration = Duration::from_millis(200);
-    let has_no_guess = query.filter.is_beyond_statistics();
-    let mut count = if has_no_guess { Count::Unknown } else { timeline::estimate(db, query, cancel).await? };
-    if has_no_guess || matches!(count, Count::Estimate(n) if n <= shown.max(SMALL)) {
-        count = timeline::count(db, query, MOMENT, cancel).await?;
-    }
-    Ok(match count {
-        Count::Estimate(n) if has_no_guess || n <= shown => Count::AtLeast(shown + 1),
-        count => count,
-    })
 }
 
 fn in_words(count: Count) -> String {
@@ -392,9 +330,7 @@ fn document<'a, T>(
     records: impl Iterator<Item = Record<'a>>,
 ) -> impl serde::Serialize + 'a {
     #[derive(serde::Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        organization_id: &'a str,
+    struct Body<'a> {
         events: Vec<Record<'a>>,
         next_cursor: Option<&'a str>,
         previous_cursor: Option<&'a str>,
@@ -421,64 +357,27 @@ fn document<'a, T>(
         since: Option<String>,
         until: Option<String>,
     }
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: listing.scope.organization().as_str(),
-        events: records.collect(),
-        next_cursor: listing.next_cursor.as_deref(),
-        previous_cursor: listing.previous_cursor.as_deref(),
-        count: Number { kind: listing.count.kind(), value: listing.count.value() },
-        window: Window {
-            since: listing.range.since.map(Timestamp::to_rfc3339),
-            until: listing.range.until.map(Timestamp::to_rfc3339),
+    json::document(
+        listing.scope.organization().as_str(),
+        Body {
+            events: records.collect(),
+            next_cursor: listing.next_cursor.as_deref(),
+            previous_cursor: listing.previous_cursor.as_deref(),
+            count: Number { kind: listing.count.kind(), value: listing.count.value() },
+            window: Window {
+                since: listing.range.since.map(Timestamp::to_rfc3339),
+                until: listing.range.until.map(Timestamp::to_rfc3339),
+            },
+            order: match listing.order {
+                Order::Desc => "desc",
+                Order::Asc => "asc",
+            },
+            searched: listing.searched.as_ref().map(|searched| Engined {
+                engine: searched.engine.name(),
+                searched_back_to: searched.back_to.map(Timestamp::to_rfc3339),
+                complete: searched.complete,
+                not_seen: searched.engine.blind_to(),
+            }),
         },
-        order: match listing.order {
-            Order::Desc => "desc",
-            Order::Asc => "asc",
-        },
-        searched: listing.searched.as_ref().map(|searched| Engined {
-            engine: searched.engine.name(),
-            searched_back_to: searched.back_to.map(Timestamp::to_rfc3339),
-            complete: searched.complete,
-            not_seen: searched.engine.blind_to(),
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn each_part_of_a_page_is_told_when_it_has_been_read() {
-        for (seek, order, parts) in [
-            (Seek::Newest, Order::Desc, 2),
-            (Seek::Oldest, Order::Asc, 2),
-            // The page before: read towards the present, written towards the past.
-            (Seek::Oldest, Order::Desc, 1),
-        ] {
-            let read = async |seek: &Seek, limit: usize| {
-                let (rows, resume) = match seek {
-                    Seek::Newest => (vec![9, 8], Some(8)),
-                    Seek::OlderThan(_) => (vec![7, 6], None),
-                    Seek::Oldest => (vec![7, 6], Some(7)),
-                    _ => (vec![9, 8], None),
-                };
-                assert!(rows.len() <= limit);
-                let resume = resume
-                    .map(|at| EventKey { timestamp: Timestamp::from_micros(at), event_id: String::new() });
-                let looked = Some(Looked { events: 10, found: 2, resume, ..Looked::default() });
-                Ok(Page { rows, has_older: true, has_newer: true, looked })
-            };
-            let told = Mutex::new(Vec::new());
-            let tell = |part: &[i32]| {
-                told.lock().unwrap().push(part.to_vec());
-                Ok(())
-            };
-            let (gathered, interrupted) =
-                gather(&seek, order, 4, read, tell, &Mutex::new(Looked::default())).await.unwrap();
-            assert_eq!((gathered.rows, interrupted), (vec![9, 8, 7, 6], false));
-            assert_eq!(told.into_inner().unwrap().len(), parts);
-        }
-    }
+    )
 }

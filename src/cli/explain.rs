@@ -42,28 +42,23 @@ pub(super) async fn run(context: &Context, args: ExplainArgs) -> Result<()> {
     } else {
         // On a terminal the end is what stays to be seen.
         let width = context.out.style().width;
-        report::write_statements(&mut out, &explanation, width)?;
+        report::write(&mut out, &report::statements(&explanation, width))?;
         writeln!(out)?;
-        report::write_findings(&mut out, &query, &explanation, width)?;
+        report::write(&mut out, &report::findings(&query, &explanation, width))?;
     }
     Ok(out.flush()?)
 }
 
 fn document<'a>(query: &'a Query, explanation: &'a Explanation) -> impl serde::Serialize + 'a {
     #[derive(serde::Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
-        organization_id: &'a str,
+    struct Body<'a> {
         filter: String,
         window: Window,
         #[serde(flatten)]
         explanation: &'a Explanation,
     }
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: query.scope.organization().as_str(),
-        filter: query.filter.canonical(),
-        window: query.range.into(),
-        explanation,
-    }
+    json::document(
+        query.scope.organization().as_str(),
+        Body { filter: query.filter.canonical(), window: query.range.into(), explanation },
+    )
 }

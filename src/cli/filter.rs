@@ -3,10 +3,11 @@
 use super::{Context, Global, Reader};
 use crate::case::{self, lists, saved};
 use crate::domain::{OrgScope, TimeRange, Timestamp};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::filter::{Expr, Filter, FilterError};
-use crate::store::bounds::{self, BoundsError};
+use crate::store::bounds;
 use crate::store::timeline::Query;
+use crate::verify::writing::Memory;
 use std::ffi::OsString;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ Fields: actor (id or e-mail), actor_id, actor_type, email, ip (address or networ
 Times: since: until: at: around:EVENT span:5m tod:22:00..06:00 dow:sat,sun zone:Europe/Berlin all-time, with
   2026-01-15, 2026-01-15T09:58:01Z, -7d, -24h@h, now, today, yesterday, monday.
   Without since: or all-time the last 90 days (or the configured window) before the newest event are looked at.
-docs/filter.md has the whole language.";
+docs/reference/filter.md has the whole language.";
 
 /// A filter on the command line.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -78,7 +79,8 @@ impl FilterArgs {
         scope: OrgScope,
         cancel: &CancellationToken,
     ) -> Result<Query> {
-        let filter = self.read(&context.global)?;
+        let mut filter = self.read(&context.global)?;
+        Memory::default().tell(&reader.db, &scope, &mut filter, cancel).await?;
         let range = freeze(context, reader, &scope, &filter, cancel).await?;
         Ok(Query { scope, filter, range })
     }
@@ -116,23 +118,15 @@ pub(super) async fn freeze(
 ) -> Result<TimeRange> {
     let now = Timestamp::from(chrono::Utc::now());
     let window = reader.choice.window;
-    let range = bounds::freeze(&reader.db, scope, filter, now, window.as_duration(), cancel).await?.range;
-    if let (Some(since), false) = (range.since, filter.has_window()) {
+    let bounds = bounds::freeze(&reader.db, scope, filter, now, window.as_duration(), cancel).await?;
+    let range = bounds.range;
+    // Without an event there is no newest one to count from.
+    if let (Some(since), Some(_), false) = (range.since, bounds.newest, filter.has_window()) {
         context.out.remark(format_args!(
             "window: events since {since}, {window} before the newest one; since: or all-time choose another"
         ));
     }
     Ok(range)
-}
-
-impl From<BoundsError> for Error {
-    fn from(e: BoundsError) -> Self {
-        match e {
-            BoundsError::Store(e) => e.into(),
-            BoundsError::Range(e) => Self::usage(e.to_string()),
-            BoundsError::NoEvent { .. } => Self::new(Kind::Usage, e.to_string()),
-        }
-    }
 }
 
 /// Puts a blank before a negated term such as `-action:read`, which would otherwise be read as a row of short options.

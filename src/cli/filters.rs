@@ -4,7 +4,7 @@ use super::filter::joined;
 use super::{Context, Format};
 use crate::case;
 use crate::case::saved::{self, Saved};
-use crate::domain::Safe;
+use crate::domain::{Safe, unescaped};
 use crate::error::{Error, Result};
 use crate::export::json;
 use clap::Subcommand;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 const AFTER_HELP: &str = "\
-A saved filter is one line of text, name = filter, and can be handed on as such:
+A saved filter is one line of text, name = filter, and can be shared as such:
   agenttrace filters save off-hours 'sev>=warning tod:22:00..06:00 zone:Europe/Berlin'
   agenttrace events --saved off-hours since:-7d
   agenttrace filters export off-hours | ssh colleague agenttrace filters import -
@@ -75,12 +75,12 @@ pub(super) fn run(context: &Context, args: FiltersArgs) -> Result<()> {
         FiltersCommand::Save { name, filter } => {
             let saved = Saved::new(&name, &joined(&filter)).map_err(usage)?;
             saved::put(&path, std::slice::from_ref(&saved))?;
-            context.out.remark(format_args!("saved: {}", Safe::from_untrusted(&saved.to_string())));
+            context.out.remark(format_args!("saved: {}", Safe::composed(&saved.to_string())));
             Ok(())
         }
         FiltersCommand::Delete { name } => {
             let gone = saved::remove(&path, &name)?;
-            context.out.remark(format_args!("forgotten: {}", Safe::from_untrusted(&gone.to_string())));
+            context.out.remark(format_args!("forgotten: {}", Safe::composed(&gone.to_string())));
             Ok(())
         }
         FiltersCommand::Export { names } => {
@@ -91,13 +91,8 @@ pub(super) fn run(context: &Context, args: FiltersArgs) -> Result<()> {
             };
             let mut out = context.out.results();
             for saved in &wanted {
-                // As it is: whoever reads it reads lines of text. A terminal gets it escaped.
-                let line = saved.to_string();
-                if context.out.stdout_is_terminal {
-                    writeln!(out, "{}", Safe::from_untrusted(&line))?;
-                } else {
-                    writeln!(out, "{line}")?;
-                }
+                // `import` reads it back.
+                writeln!(out, "{}", Safe::from_untrusted(&saved.to_string()))?;
             }
             Ok(out.flush()?)
         }
@@ -107,8 +102,7 @@ pub(super) fn run(context: &Context, args: FiltersArgs) -> Result<()> {
 
 fn list(context: &Context, all: &[Saved]) -> Result<()> {
     #[derive(serde::Serialize)]
-    struct Document<'a> {
-        schema_version: u32,
+    struct Body<'a> {
         filters: Vec<Named<'a>>,
     }
     #[derive(serde::Serialize)]
@@ -119,16 +113,16 @@ fn list(context: &Context, all: &[Saved]) -> Result<()> {
     let mut out = context.out.results();
     match context.global.format {
         None | Some(Format::Table) => {
-            let width = all.iter().map(|saved| Safe::from_untrusted(&saved.name).width()).max().unwrap_or(0);
+            let width = all.iter().map(|saved| Safe::composed(&saved.name).width()).max().unwrap_or(0);
             for saved in all {
-                let name = Safe::from_untrusted(&saved.name);
+                let name = Safe::composed(&saved.name);
                 let gap = width - name.width();
-                writeln!(out, "{name}{:gap$}  {}", "", Safe::from_untrusted(&saved.filter))?;
+                writeln!(out, "{name}{:gap$}  {}", "", Safe::composed(&saved.filter))?;
             }
         }
         Some(Format::Json) => {
             let filters = all.iter().map(|s| Named { name: &s.name, filter: &s.filter }).collect();
-            let document = Document { schema_version: json::SCHEMA_VERSION, filters };
+            let document = json::general_document(Body { filters });
             json::write_line(&mut out, &document)?;
         }
         Some(_) => return Err(Error::usage("filters list writes --format table or json")),
@@ -153,7 +147,7 @@ fn import(context: &Context, path: &std::path::Path, file: &std::path::Path, rep
     if text.len() as u64 > LONGEST {
         return Err(Error::could_not_run(format!("{name} is longer than {LONGEST} bytes")));
     }
-    let new = saved::parse(&text, &name)?;
+    let new = saved::parse(&unescaped(&text), &name)?;
     let there = saved::load(path)?;
     let conflict = new.iter().find_map(|saved| {
         let other = there.iter().find(|other| other.name == saved.name && other.filter != saved.filter)?;

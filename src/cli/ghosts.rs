@@ -3,7 +3,7 @@
 use super::asked::{Window, wants_json};
 use super::filter::FilterArgs;
 use super::{Context, Out};
-use crate::diff::ghost::{Ghost, TypeReport, Writing};
+use crate::diff::ghost::Ghost;
 use crate::domain::{Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
@@ -22,12 +22,13 @@ A ghost change: an event saw another previous state than the event before it lef
 without an audit row, or a row is missing; a gap of the chain in that time speaks for the latter. A filter picks the \
 resources; of these every event in the time is looked at. Where a writer stores only the members that an event touched, \
 only those are compared, and the report says so.
-Exit 0 without a finding, 1 with one, 4 when no two events could be compared. docs/diff.md says more.")]
+Events that record calls (as AWS CloudTrail does) hold no states and are not compared.
+Exit 0 without a finding, 1 with one, 4 when no two events could be compared. docs/guide/diff.md says more.")]
 pub struct GhostsArgs {
     /// Which resources: those of the events that match
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Greatest number of findings to list [default: 20 for people, all in JSON]
+    /// Maximum number of findings to list [default: 20 for people, all in JSON]
     #[arg(long, value_name = "N")]
     pub max_findings: Option<usize>,
 }
@@ -55,9 +56,10 @@ pub(super) async fn run(context: &Context, args: GhostsArgs) -> Result<()> {
     out.flush()?;
     if found.total() > 0 {
         Err(Error::silent(Kind::Finding))
-    } else if found.compared() == 0 {
-        Err(Error::new(Kind::Incomplete, "no two events of one resource could be compared")
-            .hint("--all-time looks at everything"))
+    } else if let Some(why) = found.incomparable() {
+        let error = Error::new(Kind::Incomplete, why);
+        // More of the same records would not help.
+        Err(if found.calls().is_some() { error } else { error.hint("--all-time looks at everything") })
     } else {
         Ok(())
     }
@@ -78,14 +80,6 @@ fn listed(found: &Ghosts) -> impl Iterator<Item = &Ghost> {
     found.types.iter().flat_map(|t| &t.ghosts)
 }
 
-fn writing(report: &TypeReport) -> &'static str {
-    match report.writing {
-        Writing::Full => "full",
-        Writing::Partial => "partial",
-        Writing::Undecided => "undecided",
-    }
-}
-
 fn print(out: &mut impl Write, query: &Query, found: &Ghosts, most: usize) -> io::Result<()> {
     let (total, compared) = (found.total(), found.compared());
     let changes = if total == 1 { "change" } else { "changes" };
@@ -95,9 +89,14 @@ fn print(out: &mut impl Write, query: &Query, found: &Ghosts, most: usize) -> io
         Safe::from_untrusted(query.scope.organization().as_str()),
         found.events
     )?;
-    for report in found.types.iter().filter(|t| t.writing == Writing::Partial) {
-        let kind = Safe::from_untrusted(&report.resource_type);
-        writeln!(out, "{kind}: states hold only what an event touched; only that was compared")?;
+    for report in &found.types {
+        if let Some(remark) = report.writing.remark().filter(|_| report.compared > 0) {
+            writeln!(out, "{}: {remark}", Safe::from_untrusted(&report.resource_type))?;
+        }
+    }
+    if let Some((n, record)) = found.calls().filter(|_| found.compared() > 0) {
+        let events = if n == 1 { "event records a call" } else { "events record calls" };
+        writeln!(out, "{n} {events} ({}), not states: not compared", record.title)?;
     }
     if found.left_out > 0 {
         let n = found.left_out;
@@ -129,9 +128,7 @@ fn print(out: &mut impl Write, query: &Query, found: &Ghosts, most: usize) -> io
 }
 
 #[derive(serde::Serialize)]
-struct Document<'a> {
-    schema_version: u32,
-    organization_id: &'a str,
+struct Body<'a> {
     window: Window,
     events: u64,
     left_out: u64,
@@ -146,8 +143,11 @@ struct Document<'a> {
 #[derive(serde::Serialize)]
 struct TypeJson<'a> {
     resource_type: &'a str,
-    /// `full`, `partial`, or `undecided` where there are too few events to tell.
+    /// `full`, `partial`, `changed_after` or `changed_before` where only that side holds only what changed, or
+    /// `undecided` where there are too few events to tell.
     states: &'static str,
+    /// Events that record calls and hold no states.
+    calls: u64,
     compared: u64,
     ghosts: u64,
 }
@@ -170,7 +170,7 @@ struct EventJson<'a> {
     timestamp: String,
 }
 
-fn document<'a>(query: &'a Query, found: &'a Ghosts, most: usize) -> Document<'a> {
+fn document<'a>(query: &'a Query, found: &'a Ghosts, most: usize) -> json::Document<'a, Body<'a>> {
     let event = |(event_id, timestamp): &'a (String, Timestamp)| EventJson {
         event_id,
         timestamp: timestamp.to_rfc3339(),
@@ -188,25 +188,27 @@ fn document<'a>(query: &'a Query, found: &'a Ghosts, most: usize) -> Document<'a
             .collect(),
     };
     let ghosts: Vec<GhostJson<'a>> = listed(found).take(most).map(ghost).collect();
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: query.scope.organization().as_str(),
-        window: query.range.into(),
-        events: found.events,
-        left_out: found.left_out,
-        compared: found.compared(),
-        total: found.total(),
-        resource_types: found
-            .types
-            .iter()
-            .map(|t| TypeJson {
-                resource_type: &t.resource_type,
-                states: writing(t),
-                compared: t.compared,
-                ghosts: t.total,
-            })
-            .collect(),
-        cut: found.total() - ghosts.len() as u64,
-        ghosts,
-    }
+    json::document(
+        query.scope.organization().as_str(),
+        Body {
+            window: query.range.into(),
+            events: found.events,
+            left_out: found.left_out,
+            compared: found.compared(),
+            total: found.total(),
+            resource_types: found
+                .types
+                .iter()
+                .map(|t| TypeJson {
+                    resource_type: &t.resource_type,
+                    states: t.writing.as_str(),
+                    calls: t.calls,
+                    compared: t.compared,
+                    ghosts: t.total,
+                })
+                .collect(),
+            cut: found.total() - ghosts.len() as u64,
+            ghosts,
+        },
+    )
 }

@@ -1,12 +1,12 @@
 //! `agenttrace histogram`
 
 use super::Context;
-use super::asked::{self, Window, refuse_the_immense, wants_json};
+use super::asked::{self, Window, wants_json};
 use super::filter::{FilterArgs, HELP};
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::export::{json, report};
-use crate::store::answers;
+use crate::investigation::aggregate;
 use crate::store::histogram::{self, Histogram};
 use crate::store::timeline::Query;
 use std::io::Write;
@@ -18,7 +18,7 @@ pub struct HistogramArgs {
     /// What is counted
     #[command(flatten)]
     pub asked: FilterArgs,
-    /// Greatest number of stretches
+    /// Maximum number of buckets
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub buckets: u32,
     /// Count also where very many events have to be gone through
@@ -39,16 +39,16 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
     let query = args.asked.query(context, &reader, scope, &cancel).await?;
-    refuse_the_immense(&reader, &query, args.force, &cancel).await?;
     let wanted = asked::freshness(args.fresh);
-    let answer = answers::histogram(&reader.db, &query, args.buckets, wanted, &|_| {}, &cancel).await?;
+    let answer =
+        aggregate::histogram(&reader.db, &query, args.buckets, (wanted, args.force), &cancel).await?;
     asked::remark_on_age(context, &answer);
     let (histogram, counted_at) = (answer.value, answer.since);
     let mut out = context.out.results();
     if json {
         json::write_line(&mut out, &document(&query, &histogram, counted_at))?;
     } else {
-        report::write_histogram(&mut out, &histogram, context.out.style().width)?;
+        report::write(&mut out, &report::histogram(&histogram, context.out.style().width))?;
         out.flush()?;
         let events: u64 = histogram.buckets.iter().map(|b| b.events).sum();
         context.out.remark(format_args!("{events} events; a line is {}", length(histogram.seconds)));
@@ -69,9 +69,7 @@ fn length(seconds: i64) -> String {
 
 fn document(query: &Query, histogram: &Histogram, counted_at: Option<Timestamp>) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
-    struct Document {
-        schema_version: u32,
-        organization_id: String,
+    struct Body {
         filter: String,
         window: Window,
         bucket_seconds: i64,
@@ -86,14 +84,15 @@ fn document(query: &Query, histogram: &Histogram, counted_at: Option<Timestamp>)
         events: u64,
     }
     let bucket = |b: &histogram::Bucket| Bucket { start: b.start.to_rfc3339(), events: b.events };
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: query.scope.organization().as_str().to_owned(),
-        filter: query.filter.canonical(),
-        window: query.range.into(),
-        bucket_seconds: histogram.seconds,
-        events: histogram.buckets.iter().map(|b| b.events).sum(),
-        counted_at,
-        buckets: histogram.buckets.iter().map(bucket).collect(),
-    }
+    json::document(
+        query.scope.organization().as_str(),
+        Body {
+            filter: query.filter.canonical(),
+            window: query.range.into(),
+            bucket_seconds: histogram.seconds,
+            events: histogram.buckets.iter().map(|b| b.events).sum(),
+            counted_at,
+            buckets: histogram.buckets.iter().map(bucket).collect(),
+        },
+    )
 }

@@ -1,17 +1,17 @@
 //! `agenttrace ingest`
 
-use super::{Context, Format, Out};
+use super::{Context, Format as OutputFormat, Out};
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Kind, Result};
+use crate::export::json;
 use crate::ingest::{
-    self, Halt, Input, Mapping, Observer, Outcome, RejectedRecord, RejectsFile, Report, Settings, Sink,
-    SourceFormat,
+    self, FORMATS, Format, Halt, Input, Mapping, Observer, Outcome, RejectedRecord, RejectsFile, Report,
+    Settings, Sink, SourceFormat,
 };
 use crate::store::writer::{Rehearsal, WriteError, Writer, WriterSettings};
-use clap::ValueEnum as _;
-use clap::builder::TypedValueParser as _;
+use chrono_tz::Tz;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,16 +25,15 @@ const SHOWN: u64 = 20;
 /// Arguments of `ingest`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct IngestArgs {
-    /// Files to load, also gzip or Zstandard; `-` is standard input
-    #[arg(value_name = "FILE")]
+    /// Files and folders to load, also gzip or Zstandard; `-` is standard input
+    #[arg(value_name = "FILE|FOLDER")]
     pub files: Vec<PathBuf>,
-    /// Format of the files [default: auto]
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub from: Option<Source>,
-    /// Form of the last line, or format of the files as with --from
-    // The same id as the global option, which it stands for in this command; so it must give the same type.
-    #[arg(long, value_parser = format_parser())]
-    pub format: Option<Format>,
+    /// Format of the files
+    #[arg(long, value_name = "FORMAT", default_value = AUTO, value_parser = source_parser())]
+    pub from: Source,
+    /// Time zone of times that name none, such as UTC or Europe/Berlin; without it they are refused
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    pub zone: Option<Tz>,
     /// Load hash, previous hash and organisation as the records give them, instead of chaining anew
     #[arg(long)]
     pub preserve_chain: bool,
@@ -52,45 +51,42 @@ pub struct IngestArgs {
     pub batch: u32,
 }
 
-/// Format of the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Source {
-    /// Found out from the first records of each file.
-    #[default]
-    Auto,
-    /// Events under the names of the 22 columns, one a line.
-    Agenttrace,
-    /// AWS CloudTrail records, one a line or as {"Records":[…]}.
-    Cloudtrail,
+/// The value of `--from` that finds the format out.
+const AUTO: &str = "auto";
+
+/// The format of the files; `None` finds it out from the first records of each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Source(pub Option<SourceFormat>);
+
+/// The values of `--from`: a row of the format table each.
+fn source_parser() -> impl TypedValueParser<Value = Source> {
+    let auto = PossibleValue::new(AUTO).help("Found out from the first records of each file");
+    let formats = FORMATS.iter().map(|format| PossibleValue::new(format.name).help(format.help));
+    PossibleValuesParser::new(std::iter::once(auto).chain(formats))
+        .map(|name: String| Source(Format::named(&name)))
 }
 
-/// `--format` of this command: the form of the last line, or the format of the files.
-fn format_parser() -> impl clap::builder::TypedValueParser<Value = Format> {
-    let outputs = [Format::Table, Format::Json].into_iter();
-    let all: Vec<Format> =
-        outputs.chain(Source::value_variants().iter().copied().map(Format::Source)).collect();
-    let words = all.iter().filter_map(|f| match f {
-        Format::Source(from) => from.to_possible_value(),
-        output => output.to_possible_value(),
-    });
-    clap::builder::PossibleValuesParser::new(words).try_map(|word: String| {
-        Format::from_str(&word, false).or_else(|_| Source::from_str(&word, false).map(Format::Source))
-    })
+/// A zone by its IANA name; abbreviations such as `CET` mean different things to different programs.
+fn zone(name: &str) -> std::result::Result<Tz, String> {
+    let found = if name.eq_ignore_ascii_case("utc") { Some(Tz::UTC) } else { name.parse().ok() };
+    found
+        .filter(|zone: &Tz| *zone == Tz::UTC || zone.name().contains('/'))
+        .ok_or_else(|| "not a time zone such as UTC or Europe/Berlin".to_owned())
 }
 
 /// Runs it.
 pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
-    let (json, source) = match args.format {
-        None | Some(Format::Table) => (false, args.from),
-        Some(Format::Json | Format::Ndjson) => (true, args.from),
-        Some(Format::Source(source)) if args.from.is_none_or(|from| from == source) => (false, Some(source)),
-        Some(Format::Source(_)) => {
-            return Err(Error::usage("--from and --format name two formats of the files"));
-        }
-        Some(Format::Csv | Format::Patch(_)) => {
+    let as_json = match context.global.format {
+        None | Some(OutputFormat::Table) => false,
+        Some(OutputFormat::Json | OutputFormat::Ndjson) => true,
+        Some(OutputFormat::Csv | OutputFormat::Patch(_) | OutputFormat::File(_)) => {
             return Err(Error::usage("ingest ends with a line for people or with --format json"));
         }
     };
+    let Source(format) = args.from;
+    if let Some(format) = format.filter(|format| args.preserve_chain && !format.has_chain) {
+        return Err(Error::usage(ingest::no_chain(format)));
+    }
     let organization = context
         .global
         .org
@@ -98,14 +94,6 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         .map(OrgId::new)
         .transpose()
         .map_err(|e| Error::usage(format!("--org: {e}")))?;
-    let format = match source.unwrap_or_default() {
-        Source::Auto => None,
-        Source::Agenttrace => Some(SourceFormat::AgentTrace),
-        Source::Cloudtrail if args.preserve_chain => {
-            return Err(Error::usage("CloudTrail records have no chain that --preserve-chain could keep"));
-        }
-        Source::Cloudtrail => Some(SourceFormat::CloudTrail),
-    };
     let inputs = open(&args.files)?;
     let mut rejects = rejects_file(&args)?;
     let (mut sink, _target) = if args.dry_run {
@@ -117,36 +105,47 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     };
     let settings = Settings {
         format,
-        mapping: Mapping { organization, preserve_chain: args.preserve_chain },
+        mapping: Mapping { organization, preserve_chain: args.preserve_chain, zone: args.zone },
         batch: args.batch as usize,
     };
     let mut watcher = Watcher::new(context.out, &inputs);
     let outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
     watcher.finish(&rejects);
+    let goes_on = !matches!(outcome.halt, Some(Halt::Write(WriteError::Store(_))));
     if let Sink::Database(writer) = &sink
+        && goes_on
         && let Err(error) = writer.analyze_after(outcome.report.stored).await
     {
         // What was stored is stored; only estimates are worse without it.
         tracing::warn!(%error, "the statistics were not renewed");
     }
-    if json {
-        print_json(context.out, &outcome.report, &sink).await?;
+    if as_json {
+        // A database that failed is not asked for heads.
+        let writer = if let Sink::Database(writer) = &sink { goes_on.then_some(&**writer) } else { None };
+        print_json(context.out, &outcome.report, args.dry_run, writer).await?;
     } else {
         print_summary(context.out, &outcome.report, args.dry_run, watcher.started)?;
     }
     conclude(outcome, args.dry_run)
 }
 
-/// Opens all files before anything is stored, so that a wrong name costs nothing.
+/// Finds all files before anything is stored, so that a wrong name costs nothing; each is opened at its turn.
 fn open(files: &[PathBuf]) -> Result<Vec<Input>> {
     if files.is_empty() && io::stdin().is_terminal() {
-        return Err(Error::usage("nothing to load").hint("name files, or - for standard input"));
+        return Err(Error::usage("nothing to load").hint("name files or folders, or - for standard input"));
     }
     if files.is_empty() {
         return Ok(vec![Input::stdin()]);
     }
-    let open = |path: &PathBuf| if path == Path::new("-") { Ok(Input::stdin()) } else { Input::file(path) };
-    files.iter().map(open).collect()
+    let mut inputs = Vec::new();
+    for path in files {
+        if path == Path::new("-") {
+            inputs.push(Input::stdin());
+        } else {
+            inputs.extend(Input::files(path)?);
+        }
+    }
+    Ok(inputs)
 }
 
 fn rejects_file(args: &IngestArgs) -> Result<RejectsFile> {
@@ -198,7 +197,7 @@ async fn load(
 
 /// The exit code, and what is to be done.
 fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
-    let Report { read, conflict, rejected, .. } = outcome.report;
+    let Report { read, conflict, rejected, ref empty, .. } = outcome.report;
     match outcome.halt {
         None => {}
         Some(Halt::Interrupted) => {
@@ -219,6 +218,9 @@ fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
     let mut complaints: Vec<String> =
         outcome.report.failures.iter().map(|f| format!("{}:{}: {}", f.source, f.line, f.reason)).collect();
     if read == 0 {
+        if complaints.is_empty() && !empty.is_empty() {
+            return Err(Error::new(Kind::Incomplete, "the input holds no records"));
+        }
         if complaints.is_empty() {
             complaints.push("there was nothing to read".to_owned());
         }
@@ -235,10 +237,14 @@ fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> 
     let Report { read, stored, duplicate, conflict, rejected, organizations, .. } = report;
     let seconds = started.elapsed().as_secs_f64();
     let mut to = out.results();
+    let remapped = match report.mapped_differently {
+        0 => String::new(),
+        n => format!(" (mapped differently: {n})"),
+    };
     let stored_as = if dry_run { "sound" } else { "stored" };
     write!(
         to,
-        "INGEST: {read} read, {stored} {stored_as}, {duplicate} duplicate, {conflict} conflict, {rejected} rejected"
+        "INGEST: {read} read, {stored} {stored_as}, {duplicate} duplicate{remapped}, {conflict} conflict, {rejected} rejected"
     )?;
     let ids: Vec<String> =
         organizations.iter().take(5).map(|id| Safe::from_untrusted(id.as_str()).to_string()).collect();
@@ -248,6 +254,13 @@ fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> 
         write!(to, ", organisation {}{more}", ids.join(", "))?;
     }
     writeln!(to, ", {seconds:.1} s ({:.0}/s)", *read as f64 / seconds.max(0.001))?;
+    for (what, n) in &report.empty {
+        writeln!(to, "{n} × {what}: holds no records.")?;
+    }
+    if report.leap_seconds > 0 {
+        let n = report.leap_seconds;
+        writeln!(to, "{n} × time in a leap second (:60): stored as the second after it.")?;
+    }
     if *read > 0 && duplicate == read {
         writeln!(to, "Nothing was added: all {read} events are there already.")?;
     } else if dry_run {
@@ -256,31 +269,50 @@ fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> 
     Ok(to.flush()?)
 }
 
-async fn print_json(out: Out, report: &Report, sink: &Sink) -> Result<()> {
-    let organizations: Vec<&str> = report.organizations.iter().map(OrgId::as_str).collect();
+async fn print_json(out: Out, report: &Report, dry_run: bool, writer: Option<&Writer>) -> Result<()> {
+    #[derive(serde::Serialize)]
+    struct Body<'a> {
+        dry_run: bool,
+        read: u64,
+        stored: u64,
+        duplicate: u64,
+        mapped_differently: u64,
+        conflict: u64,
+        rejected: u64,
+        leap_seconds: u64,
+        without_records: u64,
+        organizations: Vec<&'a str>,
+        heads: Vec<Head<'a>>,
+    }
+    #[derive(serde::Serialize)]
+    struct Head<'a> {
+        organization_id: &'a str,
+        event_id: String,
+        hash: String,
+    }
     let mut heads = Vec::new();
-    if let Sink::Database(writer) = sink {
+    if let Some(writer) = writer {
         for organization in &report.organizations {
             for (event_id, hash) in writer.heads(organization).await? {
-                heads.push(
-                    json!({ "organization_id": organization.as_str(), "event_id": event_id, "hash": hash }),
-                );
+                heads.push(Head { organization_id: organization.as_str(), event_id, hash });
             }
         }
     }
-    let line = json!({
-        "schema_version": 1,
-        "dry_run": matches!(sink, Sink::Nowhere(_)),
-        "read": report.read,
-        "stored": report.stored,
-        "duplicate": report.duplicate,
-        "conflict": report.conflict,
-        "rejected": report.rejected,
-        "organizations": organizations,
-        "heads": heads,
-    });
+    let body = Body {
+        dry_run,
+        read: report.read,
+        stored: report.stored,
+        duplicate: report.duplicate,
+        mapped_differently: report.mapped_differently,
+        conflict: report.conflict,
+        rejected: report.rejected,
+        leap_seconds: report.leap_seconds,
+        without_records: report.empty.values().sum::<u64>(),
+        organizations: report.organizations.iter().map(OrgId::as_str).collect(),
+        heads,
+    };
     let mut to = out.results();
-    writeln!(to, "{line}")?;
+    json::write_line(&mut to, &json::general_document(body))?;
     Ok(to.flush()?)
 }
 
@@ -329,7 +361,8 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn recognised(&mut self, source: &str, format: SourceFormat) {
-        self.remark(&format!("{}: recognised as {format}", Safe::from_untrusted(source)));
+        let more = if self.read.len() > 1 { " (and others)" } else { "" };
+        self.remark(&format!("{}{more}: recognised as {format}", Safe::from_untrusted(source)));
     }
 
     fn rejected(&mut self, record: &RejectedRecord<'_>) {

@@ -42,17 +42,17 @@ impl Lines {
         if self.order == Order::Asc {
             records.reverse();
         }
-        let mut results = self.out.results();
+        let (mut results, joiners) = (self.out.results(), self.out.joiners());
         match self.format {
-            Format::Table | Format::Source(_) | Format::Patch(_) => {
+            Format::Table | Format::Patch(_) | Format::File(_) => {
                 self.table.write(&mut results, records.into_iter().map(Record::row), self.out.style())?;
             }
             Format::Json => {}
             Format::Ndjson => {
-                records.iter().try_for_each(|record| json::write_line(&mut results, record))?;
+                records.iter().try_for_each(|record| json::write_event(&mut results, *record, joiners))?;
             }
-            Format::Csv if self.begun => csv::write_more(&mut results, records)?,
-            Format::Csv => csv::write(&mut results, &self.columns, records)?,
+            Format::Csv if self.begun => csv::write_more(&mut results, records, joiners)?,
+            Format::Csv => csv::write(&mut results, &self.columns, records, joiners)?,
         }
         self.begun = true;
         Ok(results.flush()?)
@@ -64,7 +64,7 @@ impl Lines {
     /// As [`Self::write`].
     pub(super) fn finish(self) -> Result<()> {
         if self.format == Format::Csv && !self.begun {
-            csv::write(&mut self.out.results(), &self.columns, [])?;
+            csv::write(&mut self.out.results(), &self.columns, [], self.out.joiners())?;
         }
         Ok(())
     }

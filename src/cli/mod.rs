@@ -3,17 +3,24 @@
 mod access;
 mod actor;
 mod asked;
+#[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "demo")]
+mod binaries;
 mod config;
+#[cfg(feature = "console")]
 mod console;
 mod context;
 mod db;
 mod db_grants;
 mod db_sql;
+mod defect;
+#[cfg(feature = "demo")]
 mod demo;
 mod diff;
 mod events;
 mod explain;
+mod export;
 mod filter;
 mod filters;
 mod ghosts;
@@ -21,11 +28,14 @@ mod histogram;
 mod ingest;
 mod lines;
 mod out;
+mod pin;
+mod remote;
 mod resource;
 mod search;
 mod show;
 mod sides;
 mod summary;
+mod time_limit;
 mod verify;
 mod verify_scan;
 
@@ -41,13 +51,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use time_limit::TimeLimit;
 use tokio_util::sync::CancellationToken;
 
 /// Browse, search and verify a hash-chained audit trail in PostgreSQL.
 #[derive(Debug, Parser)]
 #[command(name = "agenttrace", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// Options of every command.
+    /// Global options.
     #[command(flatten)]
     pub global: Global,
     /// Without a command: the console.
@@ -55,9 +66,9 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-/// Options of every command.
+/// Global options.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Options of every command")]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Database to connect to, without a password (use ~/.pgpass or the environment for that)
     #[arg(long, global = true, value_name = "URL")]
@@ -71,13 +82,19 @@ pub struct Global {
     /// Another database on the private server, made and migrated on demand
     #[arg(long, global = true, value_name = "NAME")]
     pub database: Option<String>,
+    /// Schema of the table audit_events, where the first one of the search_path is not meant
+    #[arg(long, global = true, value_name = "NAME")]
+    pub schema: Option<String>,
+    /// Read or write as a superuser although code of another role runs with that superuser's rights
+    #[arg(long, global = true)]
+    pub as_superuser: bool,
     /// Organisation to look at
     #[arg(long, global = true, value_name = "ID")]
     pub org: Option<String>,
     /// Lift the default time window
     #[arg(long, global = true)]
     pub all_time: bool,
-    /// Form of the output
+    /// Output format
     #[arg(long, global = true, value_enum)]
     pub format: Option<Format>,
     /// Colours
@@ -86,7 +103,7 @@ pub struct Global {
     /// Configuration file instead of the user's
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Longest time a statement may take, such as 5s or 2m
+    /// Longest time a command may take, such as 5s or 2m; of the console, a statement
     #[arg(long, global = true, value_name = "TIME")]
     pub timeout: Option<String>,
     /// No progress and no remarks, results only
@@ -94,7 +111,7 @@ pub struct Global {
     pub quiet: bool,
 }
 
-/// Form of an output.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people.
@@ -105,15 +122,15 @@ pub enum Format {
     Ndjson,
     /// For spreadsheets; formulas are neutralised.
     Csv,
-    /// `ingest` only: the format of the source, as its own `--format` also takes it.
-    #[value(skip)]
-    Source(ingest::Source),
     /// `diff` only: a standard form of a difference.
     #[value(skip)]
     Patch(diff::Patch),
+    /// `export` only: a form of a file of events.
+    #[value(skip)]
+    File(crate::export::FileFormat),
 }
 
-/// Whether to colour.
+/// When to colour the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
@@ -129,6 +146,7 @@ pub enum Color {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// A private PostgreSQL with a realistic trail and a planted incident; then the console
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// The timeline: events that match a filter, newest first
     Events(events::EventsArgs),
@@ -138,27 +156,32 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Verify hashes and links: of the trail, a time range, or one event
     Verify(verify::VerifyArgs),
+    /// Remembered heads: list, check, export, import, watch
+    Pin(pin::PinArgs),
     /// What an event changed, or what differs between two events
     Diff(diff::DiffArgs),
     /// The life of one resource: versions, state at a time, who set what
     Resource(resource::ResourceArgs),
     /// What an actor did: counts by action, type, resource and address, and the newest events
     Actor(actor::ActorArgs),
-    /// Events added up by category, actor, day and so on
+    /// Totals by category, actor, day and so on
     Summary(summary::SummaryArgs),
-    /// How many events fall into each stretch of time
+    /// Event counts per time bucket
     Histogram(histogram::HistogramArgs),
-    /// How the page of a filter is found: the statement, its plan, and what that means
+    /// Query plan of a filter: the statement, its plan, and what that means
     Explain(explain::ExplainArgs),
-    /// Filters under a name: list, save, delete, hand on
+    /// Saved filters: list, save, delete, export, import
     Filters(filters::FiltersArgs),
+    /// All events of a filter into a file, oldest first, with a manifest
+    Export(export::ExportArgs),
     /// Changes without an event: states that do not follow from one another
     Ghosts(ghosts::GhostsArgs),
     /// Load audit logs from files or standard input
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
-    /// Measure what is promised about speed
+    /// Run performance benchmarks
+    #[cfg(feature = "bench")]
     Bench(bench::BenchArgs),
     /// The configuration: print, path, check
     Config(config::ConfigArgs),
@@ -171,19 +194,21 @@ pub enum Command {
     Man,
 }
 
-/// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code.
-pub async fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(std::env::args_os().map(filter::mark_negation)) {
-        Ok(cli) => cli,
-        Err(e) => {
-            // Help and version are no errors; clap knows to which stream each belongs.
-            let code = if e.use_stderr() { Kind::Usage.exit_code() } else { 0 };
-            let _ = e.print();
-            return ExitCode::from(code);
+/// Parses the arguments, runs the command, prints an error if there is one, and returns the exit code. A defect of the
+/// program or of a library, also one that a malformed answer of a server brings about, is an error like others.
+pub fn start() -> ExitCode {
+    defect::note_panics();
+    let done = match Cli::try_parse_from(std::env::args_os().map(filter::mark_negation)) {
+        Ok(cli) => in_runtime(cli),
+        Err(e) if e.use_stderr() => {
+            // It quotes the command line.
+            print_lines("", "", &e.render().to_string());
+            return ExitCode::from(Kind::Usage.exit_code());
         }
+        // Help and version are no errors.
+        Err(e) => e.print().map_err(Error::from),
     };
-    let context = Context { out: Out::new(cli.global.quiet, cli.global.color), global: cli.global };
-    match run(&context, cli.command).await {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) if is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
@@ -195,14 +220,27 @@ pub async fn main() -> ExitCode {
     }
 }
 
+fn in_runtime(cli: Cli) -> Result<()> {
+    let limit = TimeLimit::of(&cli)?;
+    let context = Context { out: Out::new(cli.global.quiet, cli.global.color), global: cli.global };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let command = limit.keep(Box::pin(run(&context, cli.command)));
+    runtime.block_on(defect::caught(command))
+}
+
 async fn run(context: &Context, command: Option<Command>) -> Result<()> {
     match command {
+        #[cfg(feature = "console")]
         None => console::run(context).await,
+        #[cfg(not(feature = "console"))]
+        None => Err(Error::usage("this build has no console").hint("agenttrace --help lists the commands")),
+        #[cfg(feature = "demo")]
         Some(Command::Demo(args)) => demo::run(context, args).await,
         Some(Command::Events(args)) => events::run(context, args).await,
         Some(Command::Search(args)) => search::run(context, args).await,
         Some(Command::Show(args)) => show::run(context, args).await,
         Some(Command::Verify(args)) => verify::run(context, args).await,
+        Some(Command::Pin(args)) => pin::run(context, args).await,
         Some(Command::Diff(args)) => diff::run(context, args).await,
         Some(Command::Resource(args)) => resource::run(context, args).await,
         Some(Command::Actor(args)) => actor::run(context, args).await,
@@ -210,24 +248,40 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Histogram(args)) => histogram::run(context, args).await,
         Some(Command::Explain(args)) => explain::run(context, args).await,
         Some(Command::Filters(args)) => filters::run(context, args),
+        Some(Command::Export(args)) => Box::pin(export::run(context, args)).await,
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
+        #[cfg(feature = "bench")]
         Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
         Some(Command::Config(args)) => config::run(context, &args),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut context.out.results());
-            Ok(())
+            // Into memory first: it panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "agenttrace", &mut script);
+            Ok(print_whole(context.out, &script)?)
         }
-        Some(Command::Man) => Ok(clap_mangen::Man::new(Cli::command()).render(&mut context.out.results())?),
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            Ok(print_whole(context.out, &page)?)
+        }
     }
 }
 
-/// A token that the first Ctrl-C fires, so that the server is told to stop before the program ends. The second one
-/// ends the program at once, whatever it waits for.
+fn print_whole(out: Out, text: &[u8]) -> io::Result<()> {
+    let mut to = out.results();
+    to.write_all(text)?;
+    to.flush()
+}
+
+/// A token that the first Ctrl-C fires, and the end of the time that `--timeout` allows, so that the server is told to
+/// stop before the program ends. The second Ctrl-C ends the program at once, whatever it waits for.
+#[expect(clippy::disallowed_methods, reason = "waits for signals until the program ends")]
 fn cancel_on_interrupt() -> CancellationToken {
     let cancel = CancellationToken::new();
     let fire = cancel.clone();
+    time_limit::fire_when_over(cancel.clone());
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             fire.cancel();
@@ -285,14 +339,18 @@ fn is_broken_pipe(error: &Error) -> bool {
 
 /// The error on stderr: its text may quote the database or a file, so it is escaped line by line.
 fn report(error: &Error) {
-    let mut err = io::stderr().lock();
-    let text = error.to_string();
-    for (i, line) in text.lines().enumerate() {
-        let lead = if i == 0 { "error: " } else { "       " };
-        let _ = writeln!(err, "{lead}{}", Safe::from_untrusted(line));
-    }
+    print_lines("error: ", "       ", &error.to_string());
     for hint in error.hints() {
-        let _ = writeln!(err, "  hint: {}", Safe::from_untrusted(hint));
+        print_lines("  hint: ", "        ", hint);
+    }
+}
+
+/// Lines on stderr behind `first` and `others`, with what is hidden in them escaped. A closed stderr is no reason to fail.
+fn print_lines(first: &str, others: &str, text: &str) {
+    let mut err = io::stderr().lock();
+    for (i, line) in text.lines().enumerate() {
+        let lead = if i == 0 { first } else { others };
+        let _ = writeln!(err, "{lead}{}", Safe::composed(line));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Results to stdout; remarks and progress to stderr. The only place that prints.
 
+use crate::domain::{Joiners, Safe};
 use crate::export::table;
 use indicatif::ProgressState;
 use std::fmt;
@@ -27,15 +28,20 @@ impl Out {
 
     /// How tables are drawn on stdout: as wide as the terminal, uncut into files.
     pub fn style(self) -> table::Style {
-        let width = crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+        let width = terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
         table::Style { width: width.filter(|w| *w > 0 && self.stdout_is_terminal), color: self.color }
     }
 
-    /// A remark on stderr, unless `--quiet`.
+    /// What becomes of joiners in lines of events on stdout: files keep those that words need.
+    pub fn joiners(self) -> Joiners {
+        if self.stdout_is_terminal { Joiners::Escaped } else { Joiners::Kept }
+    }
+
+    /// A remark on stderr, unless `--quiet`; what is hidden in it is escaped.
     pub fn remark(self, text: impl std::fmt::Display) {
         if !self.quiet {
             // A closed stderr is no reason to fail.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", Safe::composed(&text.to_string()));
         }
     }
 }

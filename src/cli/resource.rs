@@ -1,12 +1,13 @@
 //! `agenttrace resource`
 
-use super::sides::{BUDGET, MOST_EVENTS, no_events};
+use super::sides::{BUDGET, MOST_EVENTS, life, no_events};
 use super::{Context, Format};
-use crate::diff::history::{self, At, Blame, BlameError, Known, Origin, Version};
+use crate::diff::history::{self, At, Blame, Known, Origin, Version};
 use crate::diff::json::Limits;
-use crate::diff::rows::{self, View};
+use crate::diff::rows::{self, Row, View};
+use crate::diff::writing::Writing;
 use crate::diff::{Count, Options, change_count, compare, tree, unhurried};
-use crate::domain::{OrgScope, Safe, Timestamp};
+use crate::domain::{CallRecord, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json::{self, Stored};
 use crate::store;
@@ -36,7 +37,7 @@ pub struct ResourceArgs {
     /// Show what looks like a secret
     #[arg(long)]
     pub show_secrets: bool,
-    /// Greatest number of events, newest first
+    /// Maximum number of events, newest first
     #[arg(long, value_name = "N", default_value_t = MOST_EVENTS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 }
@@ -74,9 +75,9 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         }
         return Ok(out.flush()?);
     }
-    let events = store::history::events(&reader.db, &scope, &resource, None, args.limit, &cancel).await?;
-    if events.is_empty() {
-        return Err(no_events(&scope, &resource));
+    let (events, writing) = life(&reader.db, &scope, &resource, args.limit, &cancel).await?;
+    if let Some(remark) = writing.remark() {
+        context.out.remark(remark);
     }
     if events.len() == args.limit as usize {
         context.out.remark(format_args!("only the newest {} events were read (--limit)", events.len()));
@@ -87,15 +88,16 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     let end = moment.map_or(versions.len(), |m| versions.partition_point(|v| v.timestamp <= m));
     let blame = if args.blame {
         let stop = || cancel.is_cancelled();
-        Some(history::blame(&versions[..end], LIMITS, &stop).map_err(|e| match e {
-            BlameError::Stopped => Error::new(Kind::Interrupted, "stopped"),
-            BlameError::State { .. } => Error::could_not_run(e.to_string()),
-        })?)
+        let blame = history::blame(&versions[..end], LIMITS, &stop);
+        Some(blame.map_err(|_| Error::new(Kind::Interrupted, "stopped"))?)
     } else {
         None
     };
     if format == Format::Json {
-        json::write_line(&mut out, &document(&scope, &args, &versions, at.as_ref(), blame.as_ref()))?;
+        json::write_line(
+            &mut out,
+            &document(&scope, &args, writing, &versions, at.as_ref(), blame.as_ref()),
+        )?;
     } else {
         let view = View {
             width: usize::MAX,
@@ -110,11 +112,11 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
 }
 
 #[derive(serde::Serialize)]
-struct Document<'a> {
-    schema_version: u32,
-    organization_id: &'a str,
+struct Body<'a> {
     resource_type: &'a str,
     resource_id: &'a str,
+    /// How states are written (as `ghosts` says it); those that are stored in part were completed.
+    states: &'static str,
     versions: Vec<VersionJson<'a>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     at: Option<AtJson<'a>>,
@@ -123,6 +125,9 @@ struct Document<'a> {
     /// The last events recorded no state: the blame may be out of date.
     #[serde(skip_serializing_if = "Option::is_none")]
     blame_stale: Option<bool>,
+    /// Why a state was blamed as one value, with an empty path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blame_unread: Option<String>,
 }
 
 #[derive(serde::Serialize)]
@@ -168,13 +173,20 @@ fn changes(version: &Version<'_>) -> Option<usize> {
     }
 }
 
+/// The kind of record where there is one, and no event records a state.
+fn only_calls(versions: &[Version<'_>]) -> Option<&'static CallRecord> {
+    let states = versions.iter().any(|v| v.call().is_none() && (v.previous.is_some() || v.new.is_some()));
+    versions.iter().find_map(Version::call).filter(|_| !states)
+}
+
 fn document<'a>(
     scope: &'a OrgScope,
     args: &'a ResourceArgs,
+    writing: Writing,
     versions: &[Version<'a>],
     at: Option<&'a (Timestamp, At<'a>)>,
     blame: Option<&'a Blame<'a>>,
-) -> Document<'a> {
+) -> json::Document<'a, Body<'a>> {
     let by_place = |place: usize| versions.get(place).copied();
     let at = at.map(|(moment, at)| {
         let (known, state) = match at.state {
@@ -216,16 +228,38 @@ fn document<'a>(
         action: v.action,
         changes: changes(v),
     };
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: scope.organization().as_str(),
-        resource_type: &args.resource_type,
-        resource_id: &args.resource_id,
-        versions: versions.iter().map(version).collect(),
-        at,
-        blame: lines,
-        blame_stale: blame.map(|b| b.stale),
-    }
+    json::document(
+        scope.organization().as_str(),
+        Body {
+            resource_type: &args.resource_type,
+            resource_id: &args.resource_id,
+            states: writing.as_str(),
+            versions: versions.iter().map(version).collect(),
+            at,
+            blame: lines,
+            blame_stale: blame.map(|b| b.stale),
+            blame_unread: blame.and_then(|b| b.why_unread(versions)),
+        },
+    )
+}
+
+/// The rows of a state as lines of JSON, with commas, without the gutter: nothing is marked in it.
+fn json_lines(rows: &[Row]) -> Vec<String> {
+    let texts: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let text = row.text();
+            text.strip_prefix("  ").unwrap_or(&text).to_owned()
+        })
+        .collect();
+    let opens = |text: &str| text.ends_with(['{', '[']);
+    let closes = |text: &str| text.trim_start().starts_with(['}', ']']);
+    let comma = |at: usize, text: &str| !opens(text) && texts.get(at + 1).is_some_and(|next| !closes(next));
+    texts
+        .iter()
+        .enumerate()
+        .map(|(at, text)| format!("{text}{}", if comma(at, text) { "," } else { "" }))
+        .collect()
 }
 
 fn write_table(
@@ -242,14 +276,16 @@ fn write_table(
         match at.state {
             Known::State(text) => {
                 let options = Options { budget: BUDGET, rules: view.rules.clone(), as_sets: false };
-                for row in tree::unified(&compare(Some(text), Some(text), &options, &unhurried), view) {
-                    let text = row.text();
-                    // Without the gutter: nothing is marked in it.
-                    writeln!(out, "{}", text.strip_prefix("  ").unwrap_or(&text))?;
-                }
+                let rows = tree::unified(&compare(Some(text), Some(text), &options, &unhurried), view);
+                json_lines(&rows).iter().try_for_each(|line| writeln!(out, "{line}"))?;
             }
             Known::Absent => writeln!(out, "the resource did not exist")?,
-            Known::Unknown => writeln!(out, "unknown: no event recorded the state")?,
+            Known::Unknown => match only_calls(versions) {
+                Some(record) => {
+                    writeln!(out, "unknown: the events record calls ({}), not states", record.title)?;
+                }
+                None => writeln!(out, "unknown: no event recorded the state")?,
+            },
         }
         for path in at.unknown.iter().filter(|p| !p.is_empty()) {
             writeln!(out, "unknown: {} changed without an event before the next one", safe(path))?;
@@ -262,8 +298,20 @@ fn write_table(
         if blame.stale {
             writeln!(out, "later events recorded no state, so that this may be out of date")?;
         }
-        if blame.lines.is_empty() {
-            writeln!(out, "the resource is gone")?;
+        if let Some(why) = blame.why_unread(versions) {
+            writeln!(out, "{}", safe(&why))?;
+        }
+        match (blame.lines.is_empty(), only_calls(versions)) {
+            (true, Some(record)) => {
+                writeln!(
+                    out,
+                    "the events record calls ({}), not states: nobody can be blamed",
+                    record.title
+                )?;
+            }
+            (true, None) if blame.version.is_none() => writeln!(out, "no event recorded a state")?,
+            (true, None) => writeln!(out, "the resource is gone")?,
+            (false, _) => {}
         }
         for line in &blame.lines {
             let by = match line.origin {
@@ -276,21 +324,25 @@ fn write_table(
                     Some(format!("unknown, between {} and {}", safe(&after), safe(id(until))))
                 }
             };
-            let hidden = view.mask && view.rules.hides(&line.path, line.value);
+            // What cannot be read may have secrets in it.
+            let hidden = view.mask && (blame.is_whole() || view.rules.hides(&line.path, line.value));
             let value = if hidden { rows::masked(line.value) } else { line.value.to_owned() };
-            let value = safe(&value).cut_end(40);
+            let value = Safe::composed(&value).cut_end(40);
             writeln!(out, "{:<32} {value:<40} {}", safe(&line.path), by.unwrap_or_default())?;
         }
     }
     if at.is_none() && blame.is_none() {
+        let widest = versions.iter().map(|v| safe(v.actor_id).width()).max().unwrap_or_default();
         for v in versions.iter().rev() {
             let changes = changes(v).map_or("-".to_owned(), |n| n.to_string());
             let time = v.timestamp.to_rfc3339();
+            let actor = safe(v.actor_id);
+            let gap = widest - actor.width();
             writeln!(
                 out,
-                "{time}  {:<8} Δ{changes:<4} {}  {}",
+                "{time}  {:<8} Δ{changes:<4} {actor}{:gap$}  {}",
                 safe(v.action),
-                safe(v.actor_id),
+                "",
                 safe(v.event_id)
             )?;
         }

@@ -1,7 +1,7 @@
 //! `agenttrace show`
 
 use super::{Context, Format};
-use crate::chain::{Judge, Row};
+use crate::chain::{Content, Judge, Row};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, csv, json, table};
@@ -36,12 +36,18 @@ struct Around {
 
 /// The document of `--format json`; `V` is what is known of the event's integrity.
 #[derive(serde::Serialize)]
-struct Document<'a, V> {
-    schema_version: u32,
-    organization_id: &'a str,
+struct Body<'a, V> {
     event: Record<'a>,
     verification: V,
     context: Surroundings<'a>,
+}
+
+/// What is said of an event that was not verified.
+#[derive(serde::Serialize)]
+struct Unverified<'a> {
+    content: Content,
+    detail: &'a str,
+    stored_hash: &'a str,
 }
 
 /// The surroundings in a document.
@@ -81,31 +87,47 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         writeln!(results, "{}", text.map_err(|e| Error::new(Kind::Incomplete, e.to_string()))?)?;
         return Ok(results.flush()?);
     }
-    let verification = verify::verify_read(db, &scope, &event, true, &cancel).await?;
     let around = around(db, &scope, event.row.key(), args.context as usize, &cancel).await?;
+    let verification = match db.relation(&cancel).await?.unverifiable() {
+        // The event is there all the same.
+        Some(why) => Err(why.to_owned()),
+        None => Ok(verify::verify_read(db, &scope, &event, true, &cancel).await?),
+    };
     match context.global.format.unwrap_or(Format::Table) {
-        Format::Table | Format::Source(_) | Format::Patch(_) => {
-            write_table(&mut results, &event, &verification, &around, context.out.style())?;
+        Format::Table | Format::Patch(_) | Format::File(_) => {
+            write_table(&mut results, &event, verification.as_ref(), &around, context.out.style())?;
         }
-        Format::Json => json::write_line(&mut results, &document(&scope, &event, &verification, &around))?,
+        Format::Json => match &verification {
+            Ok(verification) => {
+                json::write_line(&mut results, &document(&scope, &event, verification, &around))?;
+            }
+            Err(why) => {
+                let verification =
+                    Unverified { content: Content::Undecided, detail: why, stored_hash: &event.row.hash };
+                let body =
+                    Body { event: Record::from(&event), verification, context: Surroundings::from(&around) };
+                json::write_line(&mut results, &json::document(scope.organization().as_str(), body))?;
+            }
+        },
         Format::Ndjson => {
             for record in all(&event, &around) {
-                json::write_line(&mut results, &record)?;
+                json::write_event(&mut results, record, context.out.joiners())?;
             }
         }
         Format::Csv if args.context == 0 => {
-            csv::write(&mut results, &csv::columns(true), [Record::from(&event)])?;
+            csv::write(&mut results, &csv::columns(true), [Record::from(&event)], context.out.joiners())?;
         }
         Format::Csv => {
             let rows = around.newer.iter().chain([&event.row]).chain(&around.older);
-            csv::write(&mut results, &csv::columns(false), rows.map(Record::from))?;
+            csv::write(&mut results, &csv::columns(false), rows.map(Record::from), context.out.joiners())?;
         }
     }
     Ok(results.flush()?)
 }
 
 fn no_such_event(scope: &OrgScope, id: &str) -> Error {
-    let message = format!("organisation '{}' has no event '{}'", scope.organization(), id.escape_debug());
+    let message =
+        format!("organisation '{}' has no event '{}'", scope.organization(), Safe::from_untrusted(id));
     Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
 }
 
@@ -118,12 +140,6 @@ async fn without_states(
     why: StoreError,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    #[derive(serde::Serialize)]
-    struct Verified<'a> {
-        content: &'static str,
-        detail: &'a str,
-        stored_hash: &'a str,
-    }
     let row = timeline::event_row(db, scope, &args.event_id, cancel).await?;
     let row = row.ok_or_else(|| no_such_event(scope, &args.event_id))?;
     let around = around(db, scope, row.key(), args.context as usize, cancel).await?;
@@ -131,7 +147,7 @@ async fn without_states(
     let detail = format!("the server cannot send the states of this event: {why}");
     let mut results = context.out.results();
     match context.global.format.unwrap_or(Format::Table) {
-        Format::Table | Format::Source(_) | Format::Patch(_) => {
+        Format::Table | Format::Patch(_) | Format::File(_) => {
             table::write_event(&mut results, Record::from(&row), context.out.style())?;
             writeln!(results, "\ncontent           unreadable: {}", Safe::from_untrusted(&detail))?;
             if args.context > 0 {
@@ -140,18 +156,24 @@ async fn without_states(
             }
         }
         Format::Json => {
-            let document = Document {
-                schema_version: json::SCHEMA_VERSION,
-                organization_id: scope.organization().as_str(),
-                event: Record::from(&row),
-                verification: Verified { content: "unreadable", detail: &detail, stored_hash: &row.hash },
-                context: Surroundings::from(&around),
-            };
+            let document = json::document(
+                scope.organization().as_str(),
+                Body {
+                    event: Record::from(&row),
+                    verification: Unverified {
+                        content: Content::Unreadable,
+                        detail: &detail,
+                        stored_hash: &row.hash,
+                    },
+                    context: Surroundings::from(&around),
+                },
+            );
             json::write_line(&mut results, &document)?;
         }
-        Format::Ndjson => rows().try_for_each(|row| json::write_line(&mut results, &Record::from(row)))?,
+        Format::Ndjson => rows()
+            .try_for_each(|row| json::write_event(&mut results, Record::from(row), context.out.joiners()))?,
         Format::Csv => {
-            csv::write(&mut results, &csv::columns(false), rows().map(Record::from))?;
+            csv::write(&mut results, &csv::columns(false), rows().map(Record::from), context.out.joiners())?;
         }
     }
     results.flush()?;
@@ -183,11 +205,24 @@ async fn around(
 fn write_table(
     out: &mut impl Write,
     event: &Event,
-    verification: &EventReport,
+    verification: std::result::Result<&EventReport, &String>,
     around: &Around,
     style: table::Style,
 ) -> io::Result<()> {
     table::write_event(out, Record::from(event), style)?;
+    match verification {
+        Ok(verification) => write_verification(out, verification)?,
+        Err(why) => writeln!(out, "\ncontent           not verified: {}", Safe::from_untrusted(why))?,
+    }
+    if !(around.newer.is_empty() && around.older.is_empty()) {
+        writeln!(out)?;
+        let rows = around.newer.iter().chain([&event.row]).chain(&around.older);
+        table::write_list(out, rows, style)?;
+    }
+    Ok(())
+}
+
+fn write_verification(out: &mut impl Write, verification: &EventReport) -> io::Result<()> {
     let ids = |events: &[Neighbour], none: &str| {
         let ids: Vec<String> = events.iter().map(|e| Safe::from_untrusted(&e.event_id).to_string()).collect();
         if ids.is_empty() { none.to_owned() } else { ids.join(", ") }
@@ -211,13 +246,7 @@ fn write_table(
         Predecessor::Found { events } => ids(events, "-"),
     };
     writeln!(out, "predecessor       {predecessor}")?;
-    writeln!(out, "successors        {}", ids(&verification.successors, "none: the chain ends here"))?;
-    if !(around.newer.is_empty() && around.older.is_empty()) {
-        writeln!(out)?;
-        let rows = around.newer.iter().chain([&event.row]).chain(&around.older);
-        table::write_list(out, rows, style)?;
-    }
-    Ok(())
+    writeln!(out, "successors        {}", ids(&verification.successors, "none: the chain ends here"))
 }
 
 /// The document of `--format json`.
@@ -229,7 +258,7 @@ fn document<'a>(
 ) -> impl serde::Serialize + 'a {
     #[derive(serde::Serialize)]
     struct Verified<'a> {
-        content: &'static str,
+        content: Content,
         detail: Option<&'a str>,
         consistent_with: &'a [String],
         ruled_out: &'a [String],
@@ -243,21 +272,22 @@ fn document<'a>(
         Predecessor::Found { events } => events.first(),
         Predecessor::Genesis | Predecessor::Missing | Predecessor::Unknown => None,
     };
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: scope.organization().as_str(),
-        event: Record::from(event),
-        verification: Verified {
-            content: verification.content,
-            detail: verification.detail.as_deref(),
-            consistent_with: &verification.consistent_with,
-            ruled_out: &verification.ruled_out,
-            scheme: verification.scheme.name,
-            stored_hash: &verification.stored_hash,
-            computed_hash: verification.computed_hash.as_deref(),
-            predecessor,
-            successors: &verification.successors,
+    json::document(
+        scope.organization().as_str(),
+        Body {
+            event: Record::from(event),
+            verification: Verified {
+                content: verification.content,
+                detail: verification.detail.as_deref(),
+                consistent_with: &verification.consistent_with,
+                ruled_out: &verification.ruled_out,
+                scheme: verification.scheme.name,
+                stored_hash: &verification.stored_hash,
+                computed_hash: verification.computed_hash.as_deref(),
+                predecessor,
+                successors: &verification.successors,
+            },
+            context: Surroundings::from(around),
         },
-        context: Surroundings::from(around),
-    }
+    )
 }

@@ -4,9 +4,11 @@ use super::Context;
 use crate::diff::Budget;
 use crate::diff::history::{self, At, Known, Version};
 use crate::diff::json::Limits;
+use crate::diff::writing::Writing;
 use crate::domain::{Event, Json, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::store::{self, ReadDb, timeline};
+use crate::verify;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,8 @@ pub(super) struct Sides {
     pub(super) new: Option<String>,
     /// Paths (JSON Pointers) of each side whose value is unknown, because it changed without an event.
     pub(super) unknown: [Vec<String>; 2],
+    /// How the states of the resource type are written.
+    pub(super) writing: Writing,
 }
 
 impl Sides {
@@ -95,7 +99,8 @@ impl Sides {
                 )
             })
         };
-        ["older", "newer"].into_iter().zip(&self.unknown).filter_map(line).collect()
+        let writing = self.writing.remark().map(str::to_owned);
+        ["older", "newer"].into_iter().zip(&self.unknown).filter_map(line).chain(writing).collect()
     }
 }
 
@@ -106,12 +111,13 @@ fn read(path: &Path) -> Result<String> {
         return Err(failed(format!("{size} bytes, and at most {} are compared", BUDGET.bytes)));
     }
     let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-    Ok(text.trim().to_owned())
+    // A byte order mark is no part of the text.
+    Ok(text.trim_start_matches('\u{feff}').trim().to_owned())
 }
 
 /// Exit 4: the organisation knows nothing of the resource.
 pub(super) fn no_events(scope: &OrgScope, resource: &store::history::Resource) -> Error {
-    let (kind, id) = (resource.kind.escape_debug(), resource.id.escape_debug());
+    let (kind, id) = (Safe::from_untrusted(&resource.kind), Safe::from_untrusted(&resource.id));
     let message = format!("organisation '{}' has no event of {kind}/{id}", scope.organization());
     Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
 }
@@ -123,25 +129,54 @@ async fn of_events(
     other: Option<&str>,
     cancel: &CancellationToken,
 ) -> Result<Sides> {
-    let first = event(db, scope, id, cancel).await?;
+    let (first, writing) = event(db, scope, id, cancel).await?;
     let mut events = vec![id.to_owned()];
     let (old, new) = match other {
         Some(other) => {
             events.push(other.to_owned());
-            (first.new_state, event(db, scope, other, cancel).await?.new_state)
+            (first.new_state, event(db, scope, other, cancel).await?.0.new_state)
         }
         None => (first.previous_state, first.new_state),
     };
     let text = |state: Option<Json>| state.map(|state| state.as_str().to_owned());
     let organization = Some(scope.organization().as_str().to_owned());
-    Ok(Sides { organization, events, old: text(old), new: text(new), ..Sides::default() })
+    Ok(Sides { organization, events, old: text(old), new: text(new), writing, ..Sides::default() })
 }
 
-async fn event(db: &ReadDb, scope: &OrgScope, id: &str, cancel: &CancellationToken) -> Result<Event> {
-    timeline::event(db, scope, id, None, cancel).await?.ok_or_else(|| {
-        let message = format!("organisation '{}' has no event '{}'", scope.organization(), id.escape_debug());
+/// An event with its states as wholes, and how they are stored.
+async fn event(
+    db: &ReadDb,
+    scope: &OrgScope,
+    id: &str,
+    cancel: &CancellationToken,
+) -> Result<(Event, Writing)> {
+    let mut event = timeline::event(db, scope, id, None, cancel).await?.ok_or_else(|| {
+        let message =
+            format!("organisation '{}' has no event '{}'", scope.organization(), Safe::from_untrusted(id));
         Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
-    })
+    })?;
+    let kind = &event.row.resource_type;
+    let writing = verify::writing::writings(db, scope, Some(kind), cancel).await?.of(kind);
+    writing.complete_one(&mut event, LIMITS);
+    Ok((event, writing))
+}
+
+/// The newest events of a resource, oldest first, their states as wholes, and how they are stored.
+pub(super) async fn life(
+    db: &ReadDb,
+    scope: &OrgScope,
+    resource: &store::history::Resource,
+    limit: u32,
+    cancel: &CancellationToken,
+) -> Result<(Vec<Event>, Writing)> {
+    let mut events = store::history::events(db, scope, resource, None, limit, cancel).await?;
+    if events.is_empty() {
+        return Err(no_events(scope, resource));
+    }
+    let writing =
+        verify::writing::writings(db, scope, Some(&resource.kind), cancel).await?.of(&resource.kind);
+    writing.complete(&mut events, LIMITS);
+    Ok((events, writing))
 }
 
 /// A resource at two times.
@@ -171,10 +206,7 @@ impl Moments {
     }
 
     async fn sides(&self, db: &ReadDb, scope: &OrgScope, cancel: &CancellationToken) -> Result<Sides> {
-        let events = store::history::events(db, scope, &self.resource, None, MOST_EVENTS, cancel).await?;
-        if events.is_empty() {
-            return Err(no_events(scope, &self.resource));
-        }
+        let (events, writing) = life(db, scope, &self.resource, MOST_EVENTS, cancel).await?;
         let cut = events.len() == MOST_EVENTS as usize;
         let versions: Vec<Version<'_>> = events.iter().map(Version::from).collect();
         let at = |moment| history::state_at(&versions, moment, LIMITS);
@@ -188,6 +220,7 @@ impl Moments {
             old: self.known(&old, Some(self.since), cut)?,
             new: self.known(&new, self.until, cut)?,
             unknown: [old.unknown, new.unknown],
+            writing,
         })
     }
 
@@ -198,7 +231,8 @@ impl Moments {
             Known::Absent => Ok(None),
             Known::Unknown => {
                 let when = moment.map_or("now".to_owned(), |moment| format!("at {moment}"));
-                let (kind, id) = (self.resource.kind.escape_debug(), self.resource.id.escape_debug());
+                let (kind, id) =
+                    (Safe::from_untrusted(&self.resource.kind), Safe::from_untrusted(&self.resource.id));
                 let error = Error::new(
                     Kind::Incomplete,
                     format!("no event recorded the state of {kind}/{id} {when}"),

@@ -1,14 +1,15 @@
 //! `agenttrace summary`
 
 use super::Context;
-use super::asked::{self, Window, refuse_the_immense, wants_json};
+use super::asked::{self, Window, wants_json};
+use super::context::no_such_organization;
 use super::filter::{FilterArgs, HELP};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::export::{json, report};
-use crate::store::answers;
+use crate::investigation::aggregate;
 use crate::store::summary::{By, Group, Summary};
-use crate::store::timeline::Query;
+use crate::store::timeline::{self, Query};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value};
 use std::io::Write;
@@ -26,7 +27,7 @@ pub struct SummaryArgs {
     /// Count distinct actors too
     #[arg(long)]
     pub actors: bool,
-    /// Greatest number of lines
+    /// Maximum number of lines
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
     /// Add up also where very many events have to be gone through
@@ -45,7 +46,8 @@ fn by_parser() -> impl TypedValueParser<Value = By> {
 /// Runs it.
 ///
 /// # Errors
-/// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 5 for too many events.
+/// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 4 for an organisation without
+/// events, exit 5 for too many events.
 pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
     let json = wants_json(context, "summary")?;
     let by = args.by;
@@ -56,16 +58,17 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
     let query = args.asked.query(context, &reader, scope, &cancel).await?;
-    refuse_the_immense(&reader, &query, args.force, &cancel).await?;
     let wanted = asked::freshness(args.fresh);
-    let answer = answers::groups(&reader.db, &query, &by, args.actors, args.limit, wanted, &cancel).await?;
+    let answer =
+        aggregate::totals(&reader.db, &query, (&by, args.actors, args.limit), (wanted, args.force), &cancel)
+            .await?;
     asked::remark_on_age(context, &answer);
     let (summary, counted_at) = (answer.value, answer.since);
     let mut out = context.out.results();
     if json {
         json::write_line(&mut out, &document(&query, &by, &summary, counted_at))?;
     } else {
-        report::write_summary(&mut out, &by, &summary, args.actors)?;
+        report::write(&mut out, &report::totals(&by, &summary, args.actors))?;
         let shown = summary.groups.len() as u64;
         let more = if shown < summary.all_groups {
             format!(", {shown} of {} lines", summary.all_groups)
@@ -79,7 +82,12 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
             ));
         }
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    let scope = &query.scope;
+    if summary.events == 0 && timeline::newest(&reader.db, scope, None, &cancel).await?.is_none() {
+        return Err(no_such_organization(&reader.db, scope, &cancel).await?);
+    }
+    Ok(())
 }
 
 /// A group as an object: its keys under their names, then the numbers.
@@ -104,9 +112,7 @@ fn document(
     counted_at: Option<Timestamp>,
 ) -> impl serde::Serialize {
     #[derive(serde::Serialize)]
-    struct Document {
-        schema_version: u32,
-        organization_id: String,
+    struct Body {
         filter: String,
         window: Window,
         by: Vec<&'static str>,
@@ -117,16 +123,17 @@ fn document(
         counted_at: Option<Timestamp>,
         groups: Vec<Map<String, Value>>,
     }
-    Document {
-        schema_version: json::SCHEMA_VERSION,
-        organization_id: query.scope.organization().as_str().to_owned(),
-        filter: query.filter.canonical(),
-        window: query.range.into(),
-        by: by.iter().map(|by| by.name()).collect(),
-        events: summary.events,
-        all_groups: summary.all_groups,
-        from_daily_summary_until: summary.view_until.map(Timestamp::to_rfc3339),
-        counted_at,
-        groups: summary.groups.iter().map(|group| object(by, group)).collect(),
-    }
+    json::document(
+        query.scope.organization().as_str(),
+        Body {
+            filter: query.filter.canonical(),
+            window: query.range.into(),
+            by: by.iter().map(|by| by.name()).collect(),
+            events: summary.events,
+            all_groups: summary.all_groups,
+            from_daily_summary_until: summary.view_until.map(Timestamp::to_rfc3339),
+            counted_at,
+            groups: summary.groups.iter().map(|group| object(by, group)).collect(),
+        },
+    )
 }

@@ -1,5 +1,6 @@
 //! Lengths of time in configuration and flags, such as `90d` or `30s`.
 
+use crate::domain::Safe;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -36,9 +37,10 @@ impl FromStr for Span {
             Ok(d) if d.is_zero() => Err("a length of time must not be zero".to_owned()),
             Ok(d) if d > Self::LONGEST => Err("a length of time is at most 100 years".to_owned()),
             Ok(d) => Ok(Self(d)),
-            Err(e) => {
-                Err(format!("'{}' is no length of time such as 30s, 12h or 90d ({e})", text.escape_debug()))
-            }
+            Err(e) => Err(format!(
+                "'{}' is no length of time such as 30s, 12h or 90d ({e})",
+                Safe::from_untrusted(text)
+            )),
         }
     }
 }

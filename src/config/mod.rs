@@ -6,15 +6,20 @@
 mod connect;
 mod diff;
 mod duration;
+mod password_command;
 mod target;
 
-pub use connect::connect_options;
+pub use connect::{Connection, Environment, Refused, SessionKind, connection};
 pub use diff::DiffWords;
 pub use duration::Span;
-pub use target::{Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, called, choose, listens_at};
+pub use password_command::PasswordCommand;
+pub use target::{
+    Choice, DEMO_PROFILE, Flags, PRIVATE_DATABASE, Place, Target, called, choose, listens_at, place_of,
+};
 
-use crate::domain::OrgId;
+use crate::domain::{Naming, OrgId, Safe, nearest};
 use crate::error::{Error, Result};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +51,14 @@ pub struct Profile {
     pub writer_url: Option<Secret>,
     /// Where readers connect as long as it answers.
     pub replica_url: Option<Secret>,
+    /// Program that prints the password of each of them.
+    pub password_command: Option<PasswordCommand>,
+    /// The schema of the table, where the first one of the role's search_path is not meant.
+    pub schema: Option<String>,
+    /// How the table and its columns are called, where not as ours, and the zone of its times.
+    pub naming: Naming,
+    /// Read as a superuser although code of another role runs with that superuser's rights.
+    pub as_superuser: bool,
     /// Organisation to open without being asked.
     pub organization: Option<OrgId>,
     /// Default time window of this profile.
@@ -71,13 +84,13 @@ impl Secret {
     }
 
     /// The first password, if there is one.
-    pub fn password(&self) -> Option<&str> {
-        self.passwords().next()
+    pub fn password(&self) -> Option<String> {
+        self.passwords().into_iter().next()
     }
 
     /// The passwords in the user part and in parameters, also of what is no proper URL: then rather too much than too
     /// little.
-    fn passwords(&self) -> impl Iterator<Item = &str> {
+    fn passwords(&self) -> Vec<String> {
         let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
         let head = rest.split(['?', '#']).next().unwrap_or_default();
         let user = match head.rsplit_once('@') {
@@ -94,16 +107,21 @@ impl Secret {
         let in_user = user.and_then(|user| user.split_once(':')).map(|(_, password)| password);
         let in_parameters = rest.split(['?', '&', ' ']).filter_map(|parameter| {
             let (name, value) = parameter.split_once('=')?;
-            (name.contains('%') || name.to_ascii_lowercase().contains("pass")).then_some(value)
+            (name.contains('%') || connect::is_secret(name)).then_some(value)
         });
-        in_user.into_iter().chain(in_parameters).filter(|p| !p.is_empty())
+        let written = in_user.into_iter().chain(in_parameters).map(str::to_owned);
+        // With blanks and quotes in them.
+        written.chain(connect::passwords(&self.0)).filter(|p| !p.is_empty()).collect()
     }
 }
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The password may recur, as in the host: dots everywhere.
-        let masked = self.passwords().fold(self.0.clone(), |text, password| text.replace(password, "••••"));
+        let mut passwords = self.passwords();
+        // One may be a part of another.
+        passwords.sort_by_key(|password| std::cmp::Reverse(password.len()));
+        let masked = passwords.iter().fold(self.0.clone(), |text, password| text.replace(password, "••••"));
         f.write_str(&masked)
     }
 }
@@ -132,9 +150,17 @@ struct RawProfile {
     database_url: Option<Secret>,
     writer_url: Option<Secret>,
     replica_url: Option<Secret>,
+    password_command: Option<PasswordCommand>,
+    schema: Option<String>,
+    table: Option<String>,
+    zone: Option<String>,
+    as_superuser: bool,
     organization: Option<String>,
     window: Option<String>,
     production: bool,
+    // A table comes behind all values.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    columns: BTreeMap<String, String>,
 }
 
 impl Default for Config {
@@ -154,7 +180,7 @@ impl Config {
     /// Reads `explicit`, which must exist, or the user's file, which may be absent.
     ///
     /// # Errors
-    /// Exit 2, naming file, line and key, when the file is wrong; exit 3 when it cannot be read.
+    /// Exit 2, naming file, line and key, when the file is wrong, no text included; exit 3 when it cannot be read.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         let path = match explicit {
             Some(path) => path.to_owned(),
@@ -163,10 +189,26 @@ impl Config {
                 _ => return Ok(Self::default()),
             },
         };
-        let text = std::fs::read_to_string(&path).map_err(|e| {
+        let bytes = std::fs::read(&path).map_err(|e| {
             Error::could_not_run(format!("cannot read the configuration {}", path.display())).because(e)
         })?;
-        Self::parse(&text).map_err(|problem| problem.in_file(&path))
+        Self::read(bytes).map_err(|problem| problem.in_file(&path))
+    }
+
+    /// Reads the content of a configuration file.
+    fn read(bytes: Vec<u8>) -> Result<Self, Problem> {
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            Problem::new(format!(
+                "byte {} is not a part of UTF-8 text: this is a binary file, or one in another encoding",
+                at + 1
+            ))
+        })?;
+        // TOML in UTF-8 may still be none: a text has no zero byte.
+        if let Some(at) = text.find('\0') {
+            return Err(Problem::new(format!("byte {} is zero: this is a binary file", at + 1)));
+        }
+        Self::parse(&text)
     }
 
     /// Reads the text of a configuration file.
@@ -195,10 +237,31 @@ impl Config {
                 .transpose()
                 .map_err(|e| format!("{}: {e}", at("organization")))?;
             let window = span(&at("window"), p.window)?;
+            if p.password_command.as_ref().is_some_and(|command| !command.names_a_program()) {
+                return Err(format!("{}: the first element is the program to run", at("password_command")));
+            }
+            let zone = p.zone.map(|zone| {
+                let shown = Safe::from_untrusted(&zone);
+                let wrong =
+                    |_| format!("{}: '{shown}' is no time zone such as UTC or Europe/Berlin", at("zone"));
+                zone.parse::<Tz>().map_err(wrong)
+            });
+            let naming = Naming { table: p.table, columns: p.columns, zone: zone.transpose()? };
+            if let Some((unknown, nearest)) = naming.unknown() {
+                return Err(format!(
+                    "{}.{}: no column of events is called so; nearest is {nearest}",
+                    at("columns"),
+                    Safe::from_untrusted(unknown)
+                ));
+            }
             let profile = Profile {
                 database_url,
                 writer_url: p.writer_url,
                 replica_url: p.replica_url,
+                password_command: p.password_command,
+                schema: p.schema,
+                naming,
+                as_superuser: p.as_superuser,
                 organization,
                 window,
                 production: p.production,
@@ -214,7 +277,7 @@ impl Config {
         if let Some((list, word)) = raw.diff.useless() {
             return Err(format!(
                 "diff.{list}: '{}' matches nothing; words are in lower case",
-                word.escape_debug()
+                Safe::from_untrusted(word)
             ));
         }
         Ok(Self {
@@ -244,6 +307,12 @@ impl Config {
                         database_url: Some(shown(&p.database_url)),
                         writer_url: p.writer_url.as_ref().map(shown),
                         replica_url: p.replica_url.as_ref().map(shown),
+                        password_command: p.password_command.clone(),
+                        schema: p.schema.clone(),
+                        table: p.naming.table.clone(),
+                        zone: p.naming.zone.map(|zone| zone.name().to_owned()),
+                        columns: p.naming.columns.clone(),
+                        as_superuser: p.as_superuser,
                         organization: p.organization.as_ref().map(ToString::to_string),
                         window: p.window.map(|w| w.to_string()),
                         production: p.production,
@@ -280,9 +349,7 @@ impl Problem {
         let text = error.message().to_owned();
         let mut words = text.split('`').skip(1).step_by(2);
         let hint = text.starts_with("unknown field").then(|| words.next()).flatten().and_then(|unknown| {
-            let nearest = words.max_by(|a, b| {
-                strsim::jaro_winkler(unknown, a).total_cmp(&strsim::jaro_winkler(unknown, b))
-            })?;
+            let nearest = nearest(unknown, words)?;
             Some(format!("did you mean '{nearest}'?"))
         });
         Self { line, text, hint }
@@ -333,6 +400,11 @@ mod tests {
             "postgres://u@h/d?sslmode=require&PASSWORD=s3cret&sslpassword=s3cret2",
             "postgres://u@h/d?p%61ssword=s3cret",
             "host=h user=u password=s3cret",
+            "host=h user=u password = s3cret",
+            "host=h user=u password='a s3cret' dbname=d",
+            "host=h user=u password='a \\' s3cret' dbname=d",
+            "host=h user=u password='a s3cret",
+            "host=h user=u passwd=s3cret",
             // Characters that should have been escaped.
             "postgres://u:x/s3cret@h/d",
             "postgres://u:x?s3cret@h/d",
@@ -340,12 +412,14 @@ mod tests {
             "postgres://u:x@s3cret@h/d",
         ] {
             let secret = Secret::new(url);
-            assert!(secret.password().is_some_and(|p| p.contains("s3cret")), "{url}");
+            assert!(secret.passwords().iter().any(|p| p.contains("s3cret")), "{url}");
             assert!(!format!("{secret} {secret:?}").contains("s3cret"), "{secret}");
         }
-        for url in
-            ["postgres://u@h:5432/d?host=%2Ftmp", "postgres://u@[::1]:5432/d", "postgres://h:5432/d?user=u@x"]
-        {
+        for url in [
+            "postgres://u@h:5432/d?host=%2Ftmp",
+            "postgres://u@[::1]:5432/d",
+            "postgres://h:5432/d?passfile=x",
+        ] {
             assert_eq!(Secret::new(url).password(), None, "{url}");
             assert_eq!(Secret::new(url).to_string(), url);
         }
@@ -397,6 +471,14 @@ mod tests {
                     database_url: Some(Secret::new("")),
                     writer_url: Some(Secret::new("")),
                     replica_url: Some(Secret::new("")),
+                    password_command: Some(PasswordCommand::default()),
+                    schema: Some(String::new()),
+                    table: Some(String::new()),
+                    zone: Some(String::new()),
+                    columns: [("timestamp", "created_at"), ("actor_id", "user_name")]
+                        .map(|(ours, theirs)| (ours.to_owned(), theirs.to_owned()))
+                        .into(),
+                    as_superuser: true,
                     organization: Some(String::new()),
                     window: Some(String::new()),
                     production: true,

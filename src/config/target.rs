@@ -1,13 +1,16 @@
 //! Which database a run works on. Safety first: a flag outranks every environment variable, and the private server is
 //! never confused with anybody else's.
 
-use super::{Config, Secret, Span};
-use crate::domain::OrgId;
+use super::connect::NAMING_VARIABLES;
+use super::{Config, PasswordCommand, Secret, Span};
+use crate::domain::Safe;
+use crate::domain::{Naming, OrgId};
 use crate::error::{Error, Result};
 use crate::server::PrivateServer;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Name of the profile that means the private server.
 pub const DEMO_PROFILE: &str = "demo";
@@ -21,10 +24,16 @@ pub struct Target {
     pub options: PgConnectOptions,
     /// Where readers connect if it answers.
     pub replica: Option<PgConnectOptions>,
+    /// The longest time that connecting may take, where the connection string says so.
+    pub connect_timeout: Option<Duration>,
     /// What people call it, such as `demo`, `prod` or `db.example.com:5432`; no password in it.
     pub label: String,
+    /// How the database was named, as verified heads are remembered: the profile, or host, port and database.
+    pub place: String,
     /// Marked as production in the profile.
     pub production: bool,
+    /// What a person should know of the way there, such as that a password goes in plain text; it was said on stderr.
+    pub warnings: Vec<String>,
     /// The private server it lives on; holding it keeps the server running.
     pub server: Option<Arc<PrivateServer>>,
 }
@@ -33,8 +42,16 @@ pub struct Target {
 pub fn listens_at(options: &PgConnectOptions) -> String {
     match options.get_socket() {
         Some(folder) => folder.display().to_string(),
+        None if options.get_host().contains(':') => {
+            format!("[{}]:{}", options.get_host(), options.get_port())
+        }
         None => format!("{}:{}", options.get_host(), options.get_port()),
     }
+}
+
+/// `db.example.com:5432/audit`: the place of a database that no profile names.
+pub fn place_of(options: &PgConnectOptions) -> String {
+    format!("{}/{}", listens_at(options), options.get_database().unwrap_or_else(|| options.get_username()))
 }
 
 /// `database 'audit' on db.example.com:5432 as 'ann'`; never with a password.
@@ -65,6 +82,10 @@ pub struct Flags {
     pub profile: Option<String>,
     /// `--database`
     pub database: Option<String>,
+    /// `--schema`
+    pub schema: Option<String>,
+    /// `--as-superuser`
+    pub as_superuser: bool,
 }
 
 /// Where the database is.
@@ -95,8 +116,16 @@ pub struct Choice {
     pub label: String,
     /// It is a profile, whose name says more than that of a server.
     pub is_profile: bool,
+    /// The schema of the table, where it is named.
+    pub schema: Option<String>,
+    /// How the profile calls the table and its columns.
+    pub naming: Naming,
+    /// A superuser reads although code of another role runs with his rights.
+    pub as_superuser: bool,
     /// The profile's organisation.
     pub organization: Option<OrgId>,
+    /// The profile's program that prints passwords.
+    pub password_command: Option<PasswordCommand>,
     /// The default time window in force.
     pub window: Span,
     /// The profile says that it is production.
@@ -104,7 +133,8 @@ pub struct Choice {
 }
 
 /// Chooses the target: `--database-url` or `--profile`, then `AGENTTRACE_DATABASE_URL`, then `DATABASE_URL`, then the
-/// profile that the configuration names.
+/// profile that the configuration names, then `PGSERVICE`, `PGHOST`, `PGHOSTADDR` or `PGDATABASE`, which are often set
+/// for other programs.
 ///
 /// # Errors
 /// Exit 2 when flags contradict each other, a profile is unknown, a flag carries a password, or nothing names a target.
@@ -136,7 +166,10 @@ pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<Strin
         (None, Some(name)) => profile(config, flags, name)?,
         // Only the private server has databases that go by a name alone.
         (None, None) if flags.database.is_some() => profile(config, flags, DEMO_PROFILE)?,
-        (None, None) => return Err(nothing_configured()),
+        (None, None) => {
+            let named = NAMING_VARIABLES.into_iter().find(|name| env(name).is_some_and(|v| !v.is_empty()));
+            remote(config, Secret::new("postgres://"), named.ok_or_else(nothing_configured)?)
+        }
     };
     if flags.database.is_some() && !matches!(choice.place, Place::Private { .. }) {
         return Err(Error::usage(
@@ -150,6 +183,10 @@ pub fn choose(config: &Config, flags: &Flags, env: impl Fn(&str) -> Option<Strin
         };
         *replica_url = Some(Secret::new(url));
     }
+    if flags.schema.is_some() {
+        choice.schema.clone_from(&flags.schema);
+    }
+    choice.as_superuser |= flags.as_superuser;
     Ok(choice)
 }
 
@@ -158,7 +195,11 @@ fn remote(config: &Config, url: Secret, label: &str) -> Choice {
         place: Place::Remote { writer_url: url.clone(), url, replica_url: None },
         label: label.to_owned(),
         is_profile: false,
+        schema: None,
+        naming: Naming::default(),
+        as_superuser: false,
         organization: None,
+        password_command: None,
         window: config.window,
         production: false,
     }
@@ -171,7 +212,11 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
             place: Place::Private { database },
             label: name.to_owned(),
             is_profile: true,
+            schema: None,
+            naming: Naming::default(),
+            as_superuser: false,
             organization: None,
+            password_command: None,
             window: config.window,
             production: false,
         });
@@ -179,7 +224,7 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
     let Some(p) = config.profiles.get(name) else {
         let names: Vec<&str> =
             config.profiles.keys().map(String::as_str).chain(std::iter::once(DEMO_PROFILE)).collect();
-        return Err(Error::usage(format!("there is no profile '{}'", name.escape_debug()))
+        return Err(Error::usage(format!("there is no profile '{}'", Safe::from_untrusted(name)))
             .hint(format!("profiles: {}", names.join(", "))));
     };
     Ok(Choice {
@@ -190,7 +235,11 @@ fn profile(config: &Config, flags: &Flags, name: &str) -> Result<Choice> {
         },
         label: name.to_owned(),
         is_profile: true,
+        schema: p.schema.clone(),
+        naming: p.naming.clone(),
+        as_superuser: p.as_superuser,
         organization: p.organization.clone(),
+        password_command: p.password_command.clone(),
         window: p.window.unwrap_or(config.window),
         production: p.production,
     })
@@ -202,7 +251,8 @@ fn nothing_configured() -> Error {
             "agenttrace demo                        a private PostgreSQL with a realistic trail: look around",
         )
         .hint(
-            "agenttrace --database-url URL          your own, such as postgres://analyst@db.example.com/audit",
+            "agenttrace --database-url URL          your own, such as postgres://analyst@db.example.com/audit; \
+             PGSERVICE and PGHOST work, too",
         )
         .hint(
             "agenttrace --database NAME ingest FILE load a log file into the private server, then look at it",
@@ -248,6 +298,19 @@ mod tests {
     fn an_empty_variable_names_nothing() {
         let error = choose(&Config::default(), &Flags::default(), with_env("DATABASE_URL", "")).unwrap_err();
         assert!(error.hints().iter().any(|h| h.contains("agenttrace demo")));
+    }
+
+    #[test]
+    fn variables_of_other_programs_come_last() {
+        let of = |config: &Config, name| choose(config, &Flags::default(), with_env(name, "x"));
+        for name in NAMING_VARIABLES {
+            let choice = of(&Config::default(), name).unwrap();
+            assert_eq!((url_of(&choice), choice.label.as_str()), ("postgres://", name));
+        }
+        let config = Config { profile: Some("demo".into()), ..Config::default() };
+        assert_eq!(url_of(&of(&config, "PGHOST").unwrap()), "private");
+        // It names no database.
+        assert!(of(&Config::default(), "PGUSER").is_err());
     }
 
     #[test]

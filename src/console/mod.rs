@@ -1,77 +1,50 @@
 //! The console: a pure core (`update`, `render`) around a model, and one executor that runs what `update` asks for.
 //!
+//! A folder a feature; in each the same names: `pane` (state and drawing), `update` (keys and results), `task` (what the
+//! executor runs), and dialogs. `app` joins them; `core` and `widgets` know nothing of features.
+//!
 //! | part | may | never |
 //! |---|---|---|
 //! | `update`, panes | change the model, return effects | IO, waiting, the clock |
-//! | `view`, `paint` of the panes | read the model, write into the buffer | change anything |
-//! | `executor` | the store, tasks | the model |
-//! | `terminal`, `runtime` | the terminal, the clock | decisions |
+//! | `app::view`, drawing of the panes | read the model, write into the buffer | change anything |
+//! | `runtime::executor`, tasks | the store | the model |
+//! | `runtime::{terminal, event_loop}` | the terminal, the clock | decisions |
 //!
 //! Text that is not the program's own reaches the buffer as [`crate::domain::Safe`] only.
 
-mod accept;
-mod browsing;
-mod change;
-mod changing;
-mod copy;
-mod editor;
-mod executor;
-mod failing;
-mod filtering;
-#[cfg(test)]
-mod fixtures;
-mod history;
-mod hits;
-mod hunt;
-mod hunting;
-pub mod keymap;
-mod keys;
-mod layout;
-mod life;
-mod log;
-mod marks;
-pub mod measure;
-mod model;
-mod msg;
-mod paint;
-mod panes;
-mod pricing;
-mod row;
-mod runtime;
-mod scan;
-mod sheets;
-mod shelf;
-mod slots;
-mod surroundings;
-mod terminal;
-mod theme;
-mod trail;
-mod travel;
-mod tree;
-mod update;
-mod verifying;
-mod view;
-mod window;
-mod zone;
+pub(crate) mod app;
+pub mod benchmark;
+pub(crate) mod change;
+pub(crate) mod connection;
+pub mod core;
+pub(crate) mod dialogs;
+pub(crate) mod event;
+pub(crate) mod filter_bar;
+pub(crate) mod ghosts;
+pub(crate) mod integrity;
+pub(crate) mod report;
+pub(crate) mod runtime;
+pub(crate) mod timeline;
+pub(crate) mod widgets;
 
-pub use theme::ColorChoice;
+pub use crate::console::widgets::theme::ColorChoice;
 
 use crate::case::{self, lists};
 use crate::config::{Span, Target};
+use crate::console::app::model::{Model, Setup};
+use crate::console::core::keymap::Keymap;
+use crate::console::runtime::event_loop::{Clock, Runtime, Signal};
+use crate::console::runtime::executor::Executor;
+use crate::console::runtime::terminal::TerminalScreen;
+use crate::console::widgets::theme::{Depth, Theme};
+use crate::console::widgets::time_zone::Zone;
 use crate::diff::{Options, Rules};
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::store::ReadSettings;
-use executor::Executor;
 use futures_util::{Stream, stream};
-use keymap::Keymap;
-use model::{Model, Setup};
-use runtime::{Clock, Runtime, Signal};
 use std::io::IsTerminal as _;
-use terminal::TerminalScreen;
-use theme::{Depth, Theme};
-use zone::Zone;
 
 /// What the console begins with.
 #[derive(Debug)]
@@ -105,7 +78,7 @@ pub async fn run(start: Start) -> Result<()> {
         return Err(Error::could_not_run("the console needs a terminal")
             .hint("agenttrace events and agenttrace show are for scripts and pipes"));
     }
-    let _log = log::to_file()?;
+    let _log = crate::console::runtime::logging::to_file()?;
     let text = start.filter.unwrap_or_default();
     let filter = Filter::parse_with(&text, &lists::read).map_err(|e| Error::usage(e.render(&text)))?;
     let setup = Setup {
@@ -135,7 +108,8 @@ pub async fn run(start: Start) -> Result<()> {
 fn choose_theme(name: Option<&str>, color: ColorChoice) -> Result<Theme> {
     let environment = |name: &str| std::env::var(name).ok();
     let depth = Depth::detect(color, environment);
-    let fallback = if theme::light_background(environment) { "light" } else { "dark" };
+    let fallback =
+        if crate::console::widgets::theme::light_background(environment) { "light" } else { "dark" };
     Theme::shipped(name.unwrap_or(fallback), depth).map_err(|e| Error::usage(e.to_string()))
 }
 

@@ -3,7 +3,7 @@
 
 use super::calendar::{DAY, Zone};
 use super::dice::mix;
-use super::resource::Kind::{
+use super::kind::Kind::{
     self, ApiKey, Benchmark, Dataset, Evaluation, Project, Prompt, RetentionPolicy, RoleBinding, Trace, User,
     Webhook,
 };

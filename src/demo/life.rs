@@ -7,7 +7,8 @@
 use super::calendar::{DAY, HOUR, MINUTE, SECOND, Zone};
 use super::cast::{Company, Habit, PEOPLE, Person, SERVICES, Service, Shape, Team};
 use super::dice::{Dice, EventIds, tagged};
-use super::resource::{Kind, Resource, Scene, Tag, born, change, json_text};
+use super::kind::Kind;
+use super::resource::{Resource, Scene, Tag, born, change, json_text};
 use super::stock::Stock;
 use super::text;
 use crate::domain::{Action, ActorType, Category, Json, NewEvent, OrgId, Severity, Timestamp};

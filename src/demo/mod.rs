@@ -1,12 +1,13 @@
 //! The demo trail: a believable company platform, ninety days of audit events, and a planted incident.
 //!
 //! Pure: seed, end and number of events in, [`NewEvent`]s in time order out. No IO, no clock, no database. The same
-//! [`Settings`] make the same trail, byte for byte, on every platform. `docs/demo.md` describes what is in it.
+//! [`Settings`] make the same trail, byte for byte, on every platform. `docs/guide/demo.md` describes what is in it.
 
 mod calendar;
 mod cast;
 mod dice;
 mod incident;
+mod kind;
 mod life;
 mod planted;
 mod resource;

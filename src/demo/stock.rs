@@ -1,7 +1,8 @@
 //! What a company has at a moment: its live resources, oldest first in each kind.
 
 use super::dice::Dice;
-use super::resource::{Kind, Resource, Tag, json_text};
+use super::kind::Kind;
+use super::resource::{Resource, Tag, json_text};
 use serde_json::Value;
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
 //! The structural comparison: two documents become a tree of pairs, the pairs become changes.
 
 use super::align::{self, Step};
+use super::inside::{self, InnerChange};
 use super::json::{Doc, NodeId, NodeKind};
 use super::label::{Label, LabelStep};
 use super::rules::{Judge, Rank, Rules};
@@ -64,6 +65,8 @@ pub struct Change<'a> {
     pub rank: Rank,
     /// Whether a rule says that the value itself is a secret.
     pub secret: bool,
+    /// What differs inside, where both values are strings that hold JSON.
+    pub inside: Option<Vec<InnerChange>>,
     /// The path for people: `bindings[id=rb-7].role`.
     pub label: Label,
     pub(super) old_node: Option<NodeId>,
@@ -174,7 +177,7 @@ impl<'a> Structure<'a> {
             Relation::TypeChanged => Some(ChangeKind::TypeChanged),
         };
         if let Some(kind) = kind {
-            out.push(self.change(kind, pair, judge));
+            out.push(self.change(kind, pair, judge, stop));
             if out.len().is_multiple_of(256) && stop() {
                 return Err(Stopped);
             }
@@ -187,7 +190,13 @@ impl<'a> Structure<'a> {
         Ok(())
     }
 
-    fn change(&self, kind: ChangeKind, pair: &Pair, judge: &mut Judge<'_>) -> Change<'a> {
+    fn change(
+        &self,
+        kind: ChangeKind,
+        pair: &Pair,
+        judge: &mut Judge<'_>,
+        stop: &dyn Fn() -> bool,
+    ) -> Change<'a> {
         let old_path = pair.old.map(|id| self.old.pointer(id));
         let new_path = pair.new.map(|id| self.new.pointer(id));
         let path = new_path.or_else(|| old_path.clone()).unwrap_or_default();
@@ -195,8 +204,18 @@ impl<'a> Structure<'a> {
         let label = self.label(pair);
         let old = pair.old.map(|id| self.old.text(id));
         let new = pair.new.map(|id| self.new.text(id));
-        let (rank, secret) = judge.judge(&label, &path, [old, new]);
-        Change { path, from, kind, old, new, rank, secret, label, old_node: pair.old, new_node: pair.new }
+        let (mut rank, secret) = judge.judge(&label, &path, [old, new]);
+        let inside = match (kind, old, new) {
+            (ChangeKind::Changed, Some(old), Some(new)) => inside::changes(old, new, judge.rules, stop),
+            _ => None,
+        };
+        if rank != Rank::Noise
+            && let Some(inner) = inside.iter().flatten().map(|change| change.rank).min()
+        {
+            rank = rank.min(inner);
+        }
+        let (old_node, new_node) = (pair.old, pair.new);
+        Change { path, from, kind, old, new, rank, secret, inside, label, old_node, new_node }
     }
 
     /// The path of a pair for people, in the new document if it has a place there.

@@ -6,7 +6,7 @@
 use super::compare::{Pair, Relation, Stopped, Structure};
 use super::json::{Doc, JsonError, Limits, NodeId};
 use super::rules::Rules;
-use crate::domain::{Event, Json, Timestamp};
+use crate::domain::{CallRecord, Event, Json, Timestamp};
 
 /// An event of the resource. The caller has them in the order in which they happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +55,15 @@ impl<'a> Version<'a> {
         matches!(self.action, "read" | "export")
     }
 
+    /// The kind of record where the event records a call, and holds no states.
+    pub fn call(&self) -> Option<&'static CallRecord> {
+        CallRecord::of(self.previous, self.new)
+    }
+
     /// The state just before the event.
     pub fn before(&self) -> Known<'a> {
         match (self.previous, self.new) {
+            _ if self.call().is_some() => Known::Unknown,
             (Some(state), _) => Known::State(state),
             (None, Some(state)) if self.only_looks() => Known::State(state),
             (None, _) if self.action == "create" => Known::Absent,
@@ -68,6 +74,7 @@ impl<'a> Version<'a> {
     /// The state just after the event.
     pub fn after(&self) -> Known<'a> {
         match (self.new, self.previous) {
+            _ if self.call().is_some() => Known::Unknown,
             (Some(state), _) => Known::State(state),
             (None, Some(state)) if self.only_looks() => Known::State(state),
             (None, _) if self.action == "delete" => Known::Absent,
@@ -77,7 +84,7 @@ impl<'a> Version<'a> {
 
     /// Whether the event tells anything about the state.
     pub(super) fn tells(&self) -> bool {
-        !self.only_looks() || self.previous.is_some() || self.new.is_some()
+        (!self.only_looks() || self.previous.is_some() || self.new.is_some()) && self.call().is_none()
     }
 }
 
@@ -115,27 +122,22 @@ pub struct Blame<'a> {
     pub version: Option<usize>,
     /// Later versions recorded no state, so that what is shown may be out of date.
     pub stale: bool,
+    /// The last version with a state that cannot be read (too deep, beyond the limits), and why. Such a state is blamed
+    /// as one value, and what a later one has of it is not known to be older than that.
+    pub unread: Option<(usize, JsonError)>,
 }
 
-/// Why there is no blame.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BlameError {
-    /// A state cannot be read.
-    #[error("a state of event {event_id} cannot be read: {error}")]
-    State {
-        /// The event.
-        event_id: String,
-        /// What is wrong.
-        error: JsonError,
-    },
-    /// The caller asked to stop.
-    #[error("stopped")]
-    Stopped,
-}
+impl Blame<'_> {
+    /// Why a state was blamed as one value, in words.
+    pub fn why_unread(&self, versions: &[Version<'_>]) -> Option<String> {
+        let (at, error) = self.unread.as_ref()?;
+        let event = versions.get(*at).map_or("?", |version| version.event_id);
+        Some(format!("a state of event {event} is {error}: it is blamed as one value"))
+    }
 
-impl From<Stopped> for BlameError {
-    fn from(_: Stopped) -> Self {
-        Self::Stopped
+    /// Whether the newest state is blamed as one value because it cannot be read.
+    pub fn is_whole(&self) -> bool {
+        self.unread.is_some() && matches!(self.lines.as_slice(), [line] if line.path.is_empty())
     }
 }
 
@@ -155,41 +157,41 @@ pub struct At<'a> {
 
 const WHOLE: &str = "";
 
-/// One value with where each of its nodes comes from.
-struct Annotated<'a> {
-    doc: Doc<'a>,
-    origins: Vec<Origin>,
+/// One value with where it comes from.
+enum Annotated<'a> {
+    /// Each of its nodes.
+    Nodes { doc: Doc<'a>, origins: Vec<Origin> },
+    /// One that cannot be read, as a whole.
+    Whole { text: &'a str, origin: Origin },
 }
 
 /// Follows every value from version to version. `stop` is asked now and then.
 ///
 /// # Errors
-/// When a state is beyond the limits, or `stop` said so.
+/// When `stop` said so.
 pub fn blame<'a>(
     versions: &[Version<'a>],
     limits: Limits,
     stop: &dyn Fn() -> bool,
-) -> Result<Blame<'a>, BlameError> {
+) -> Result<Blame<'a>, Stopped> {
     let mut now: Option<Annotated<'a>> = None;
     // The last version whose state afterwards is known.
     let mut last: Option<usize> = None;
     let mut stale = false;
+    let mut unread = None;
     for (k, version) in versions.iter().enumerate().filter(|(_, v)| v.tells()) {
-        let read = |text| {
-            let wrong = |error| BlameError::State { event_id: version.event_id.to_owned(), error };
-            Doc::parse(text, limits).map_err(wrong)
-        };
+        let mut read = |text| Doc::parse(text, limits).inspect_err(|e| unread = Some((k, e.clone()))).ok();
         let unknown = Origin::Unknown { after: last, until: k };
         let before = version.before();
         match before {
-            Known::State(text) => now = Some(follow(now, text, unknown, read, stop)?),
+            Known::State(text) => now = Some(follow(now, text, unknown, k, &mut read, stop)?),
             Known::Absent => now = None,
             Known::Unknown => {}
         }
         match version.after() {
             Known::State(text) => {
                 let origin = if before == Known::Unknown { unknown } else { Origin::Event(k) };
-                now = Some(follow(now, text, origin, read, stop)?);
+                now = Some(follow(now, text, origin, k, &mut read, stop)?);
                 (last, stale) = (Some(k), false);
             }
             Known::Absent => {
@@ -200,36 +202,53 @@ pub fn blame<'a>(
         }
     }
     let mut lines = Vec::new();
-    if let Some(Annotated { doc, origins }) = &now {
-        leaves(doc, doc.root(), &mut |id| {
+    match &now {
+        Some(Annotated::Nodes { doc, origins }) => leaves(doc, doc.root(), &mut |id| {
             lines.push(BlameLine { path: doc.pointer(id), value: doc.text(id), origin: origins[id.index()] });
-        });
+        }),
+        Some(Annotated::Whole { text, origin }) => {
+            lines.push(BlameLine { path: WHOLE.to_owned(), value: text, origin: *origin });
+        }
+        None => {}
     }
-    Ok(Blame { lines, version: last, stale })
+    Ok(Blame { lines, version: last, stale, unread })
 }
 
-/// The next state, in which what did not change keeps where it comes from and the rest comes from `origin`.
+/// The next state, of version `at`, in which what did not change keeps where it comes from and the rest comes from
+/// `origin`. `read` gives nothing for a text that cannot be read.
 fn follow<'a>(
     now: Option<Annotated<'a>>,
     text: &'a str,
     origin: Origin,
-    read: impl Fn(&'a str) -> Result<Doc<'a>, BlameError>,
+    at: usize,
+    read: &mut dyn FnMut(&'a str) -> Option<Doc<'a>>,
     stop: &dyn Fn() -> bool,
-) -> Result<Annotated<'a>, BlameError> {
-    match now {
-        Some(now) if now.doc.text(now.doc.root()) == text => Ok(now),
-        Some(Annotated { doc: old, origins: from }) => {
-            let new = read(text)?;
-            let mut origins = vec![origin; new.len()];
+) -> Result<Annotated<'a>, Stopped> {
+    let same = match &now {
+        Some(Annotated::Nodes { doc, .. }) => doc.text(doc.root()) == text,
+        Some(Annotated::Whole { text: before, .. }) => *before == text,
+        None => false,
+    };
+    let now = match now {
+        Some(now) if same => return Ok(now),
+        now => now,
+    };
+    let Some(new) = read(text) else { return Ok(Annotated::Whole { text, origin }) };
+    let mut origins = vec![origin; new.len()];
+    let doc = match now {
+        Some(Annotated::Nodes { doc: old, origins: from }) => {
             let structure = Structure::new(old, new, false, stop)?;
             keep(&structure, &structure.root, &from, &mut origins);
-            Ok(Annotated { doc: structure.new, origins })
+            structure.new
         }
-        None => {
-            let doc = read(text)?;
-            Ok(Annotated { origins: vec![origin; doc.len()], doc })
+        Some(Annotated::Whole { .. }) => {
+            // Any value may have stood in what was not read.
+            origins.fill(Origin::Unknown { after: None, until: at });
+            new
         }
-    }
+        None => new,
+    };
+    Ok(Annotated::Nodes { doc, origins })
 }
 
 fn keep(structure: &Structure<'_>, pair: &Pair, from: &[Origin], to: &mut [Origin]) {
@@ -357,6 +376,32 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_is_too_deep_is_blamed_as_a_whole() {
+        let deep = format!("{}1{}", "[".repeat(300), "]".repeat(300));
+        let deeper = format!("{}2{}", "[".repeat(300), "]".repeat(300));
+        let (a, b) = (r#"{"a":1}"#, r#"{"a":2}"#);
+        let versions = [
+            version(0, "create", None, Some(&deep)),
+            version(1, "update", Some(&deep), Some(&deeper)),
+            version(2, "update", Some(&deeper), Some(a)),
+            version(3, "update", Some(a), Some(b)),
+        ];
+        let now = |end: usize| {
+            let blame = blame(&versions[..end], LIMITS, &|| false).unwrap();
+            (
+                blame.lines.into_iter().map(|l| (l.path, l.origin)).collect::<Vec<_>>(),
+                blame.unread.map(|(at, _)| at),
+            )
+        };
+        let whole = |origin| vec![(String::new(), origin)];
+        assert_eq!(now(1), (whole(Origin::Event(0)), Some(0)));
+        assert_eq!(now(2), (whole(Origin::Event(1)), Some(1)));
+        let unknown = Origin::Unknown { after: None, until: 2 };
+        assert_eq!(now(3), (vec![("/a".to_owned(), unknown)], Some(1)), "the state before was seen already");
+        assert_eq!(now(4).0, [("/a".to_owned(), Origin::Event(3))]);
+    }
+
+    #[test]
     fn what_nobody_recorded_is_unknown() {
         let versions = [
             version(0, "update", Some(r#"{"a":1,"b":1}"#), Some(r#"{"a":2,"b":1}"#)),
@@ -393,6 +438,18 @@ mod tests {
         assert_eq!((at(35).state, at(35).unknown), (Known::Absent, vec![]));
         assert_eq!((at(99).state, at(99).unknown), (Known::Unknown, vec![String::new()]));
         assert_eq!(state_at(&versions[1..], Timestamp::from_micros(5), LIMITS).state, Known::Unknown);
+    }
+
+    #[test]
+    fn records_of_calls_are_no_states() {
+        let call = r#"{"eventVersion":"1.08","eventType":"AwsApiCall","userIdentity":{"userName":"ada"}}"#;
+        let versions = [version(1, "create", None, Some(call)), version(2, "delete", None, Some(call))];
+        assert!(versions.iter().all(|v| v.call().is_some() && !v.tells()));
+        assert_eq!((versions[0].before(), versions[1].after()), (Known::Unknown, Known::Unknown));
+        let found = blame(&versions, LIMITS, &|| false).unwrap();
+        assert_eq!((found.lines.len(), found.version, found.stale), (0, None, false));
+        let at = state_at(&versions, Timestamp::from_micros(15), LIMITS);
+        assert_eq!((at.state, at.version), (Known::Unknown, None));
     }
 
     #[test]

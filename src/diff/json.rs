@@ -62,7 +62,7 @@ impl NodeId {
 pub struct Limits {
     /// Greatest length of the text in bytes.
     pub bytes: usize,
-    /// Greatest number of values.
+    /// Maximum number of values.
     pub nodes: usize,
 }
 

@@ -12,11 +12,13 @@
 
 mod align;
 pub mod apply;
+mod call;
 pub mod chronicle;
 mod compare;
 mod degrade;
 pub mod ghost;
 pub mod history;
+mod inside;
 pub mod json;
 mod label;
 pub mod outline;
@@ -26,12 +28,15 @@ mod rules;
 mod text;
 pub mod tree;
 mod words;
+pub mod writing;
 
 pub use compare::{Change, ChangeKind, Stopped, Structure};
 pub use degrade::{LineChange, Lines, sha256};
+pub use inside::InnerChange;
 pub use label::Label;
 pub use rules::{Rank, Rules};
 
+use crate::domain::CallRecord;
 use json::{Doc, JsonError, Limits};
 use std::time::Duration;
 
@@ -40,7 +45,7 @@ use std::time::Duration;
 pub struct Budget {
     /// Greatest size of one state, in bytes, for the layouts that show whole documents.
     pub bytes: usize,
-    /// Greatest number of values in one state for those layouts.
+    /// Maximum number of values in one state for those layouts.
     pub nodes: usize,
     /// Time for everything.
     pub time: Duration,
@@ -93,6 +98,8 @@ pub struct Comparison<'a> {
 pub enum Detail<'a> {
     /// Neither state was recorded.
     NothingRecorded,
+    /// The event records a call: what stands beside the absent previous state is no state.
+    Call(&'static CallRecord),
     /// By structure.
     Structural {
         /// Documents and how they relate.
@@ -122,7 +129,7 @@ impl Comparison<'_> {
     /// Whether there is a difference, be it only that one state is missing.
     pub fn differs(&self) -> bool {
         match &self.detail {
-            Detail::NothingRecorded => false,
+            Detail::NothingRecorded | Detail::Call(_) => false,
             _ if self.old.is_some() != self.new.is_some() => true,
             Detail::Structural { structure, .. } => !structure.is_same(),
             Detail::Lines { .. } | Detail::Hashes { .. } => self.old != self.new,
@@ -148,6 +155,9 @@ pub fn compare<'a>(
 ) -> Comparison<'a> {
     if old.is_none() && new.is_none() {
         return Comparison { old, new, detail: Detail::NothingRecorded };
+    }
+    if let Some(record) = CallRecord::of(old, new) {
+        return Comparison { old, new, detail: Detail::Call(record) };
     }
     let budget = options.budget;
     // A third of the time is kept for what comes next if this fails.
@@ -213,7 +223,7 @@ fn beyond(structure: &Structure<'_>, old: Option<&str>, new: Option<&str>, budge
 /// The number for a Δ column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
-    /// Neither state was recorded.
+    /// Neither state was recorded, or a call instead.
     NothingRecorded,
     /// Counted.
     Exact {
@@ -231,7 +241,7 @@ pub enum Count {
 
 /// Counts the changes between two states. `elapsed` as for [`compare`].
 pub fn change_count(old: Option<&str>, new: Option<&str>, options: &Options, elapsed: Elapsed<'_>) -> Count {
-    if old.is_none() && new.is_none() {
+    if (old.is_none() && new.is_none()) || CallRecord::of(old, new).is_some() {
         return Count::NothingRecorded;
     }
     if old == new {
@@ -303,6 +313,30 @@ mod tests {
     }
 
     #[test]
+    fn json_inside_a_string_is_told_and_matters() {
+        let state = |key: &str, cidr: &str| {
+            let rule = serde_json::json!({"allow": [{"to": cidr, "note": "x"}]}).to_string();
+            serde_json::json!({"zone": 1, key: rule}).to_string()
+        };
+        let (old, new) = (state("rule_text", "10.0.0.0/8"), state("rule_text", "0.0.0.0/0"));
+        let c = compared(&old, &new, &Options::default());
+        let change = &c.changes()[0];
+        let inside = change.inside.as_ref().unwrap();
+        assert_eq!((inside.len(), inside[0].path.as_str()), (1, "/allow/0/to"));
+        assert_eq!((change.kind, change.path.as_str()), (ChangeKind::Changed, "/rule_text"));
+        let plain = compared(&state("text", "10.0.0.0/8"), &state("text", "0.0.0.0/0"), &Options::default())
+            .changes()[0]
+            .rank;
+        assert_eq!(plain, Rank::Network, "what is inside decides, too");
+        let rows = rows::path_list(&c, &rows::View::default());
+        let text: Vec<String> = rows.iter().map(rows::Row::text).collect();
+        assert_eq!(text, ["~ rule_text (JSON in a string)", r#"~   allow[0].to "10.0.0.0/8" → "0.0.0.0/0""#]);
+        let (old, new) = (r#"{"p":"{\"password\":\"hunter2\"}"}"#, r#"{"p":"{\"password\":\"hunter3\"}"}"#);
+        let rows = rows::path_list(&compared(old, new, &Options::default()), &rows::View::default());
+        assert!(rows.iter().all(|row| !row.text().contains("hunter")), "{rows:?}");
+    }
+
+    #[test]
     fn as_sets_the_order_does_not_matter() {
         let options = Options { as_sets: true, ..Options::default() };
         assert!(!compared("[1,2,3]", "[3,1,2]", &options).differs());
@@ -319,6 +353,27 @@ mod tests {
     }
 
     #[test]
+    fn a_call_is_no_change() {
+        let call = r#"{"eventVersion":"1.08","eventType":"AwsApiCall","errorCode":"AccessDenied","errorMessage":"no",
+            "requestParameters":{"userName":"eve","password":"hunter2"},"userIdentity":{"type":"Root"}}"#;
+        let c = compare(None, Some(call), &Options::default(), &unhurried);
+        assert!(!c.differs() && c.changes().is_empty());
+        assert_eq!(change_count(None, Some(call), &Options::default(), &unhurried), Count::NothingRecorded);
+        let view = rows::View::default();
+        let text = |rows: Vec<rows::Row>| rows.iter().map(rows::Row::text).collect::<Vec<_>>().join("\n");
+        assert_eq!(
+            text(rows::heading(&c)),
+            "  a call, as AWS CloudTrail recorded it: no states, so no change"
+        );
+        let shown = text(rows::path_list(&c, &view));
+        assert_eq!(shown, text(tree::unified(&c, &view)));
+        let place = |word: &str| shown.find(word).unwrap_or_else(|| panic!("{word} is missing in\n{shown}"));
+        let order = ["request", "eve", "error", "AccessDenied", "everything else", "Root"].map(place);
+        assert!(order.is_sorted(), "{shown}");
+        assert!(!shown.contains("hunter2") && !shown.contains("response"), "{shown}");
+    }
+
+    #[test]
     fn beyond_the_budget_less_is_told_step_by_step() {
         let old = format!("[{}0]", "1,".repeat(30_000));
         let new = format!("[{}2]", "1,".repeat(30_000));
@@ -331,7 +386,7 @@ mod tests {
                 Detail::Structural { .. } => "paths",
                 Detail::Lines { .. } => "lines",
                 Detail::Hashes { .. } => "hashes",
-                Detail::NothingRecorded => "nothing",
+                Detail::NothingRecorded | Detail::Call(_) => "nothing",
             };
         assert_eq!(at(Duration::ZERO, "[1]", "[2]"), "tree");
         assert_eq!(at(Duration::ZERO, &old, &new), "paths");

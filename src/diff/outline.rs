@@ -2,7 +2,7 @@
 //!
 //! Every value has one line; lines below a folded one are not there. Which value stands on line `n`, and on which line a
 //! value stands, takes a few steps for each level, however many members and elements there are, and so does folding:
-//! the children of a value are neighbours in the arena of [`Doc`], and over each such stretch lies a Fenwick tree of the
+//! the children of a value are neighbours in the arena of [`Doc`], and over each such interval lies a Fenwick tree of the
 //! lines that they take. A line is made when it is looked at.
 
 mod find;
@@ -166,7 +166,7 @@ impl Outline {
                 // Of a long key the beginning, and that there is more.
                 let most = (view.width / 2).max(12);
                 push_quoted(&mut key, beginning(&doc.key(id), most * 32));
-                row.push(Role::Path, &cut(&key, most));
+                row.push(Role::Path, &cut(crate::domain::Safe::from_untrusted(&key).as_str(), most));
                 row.push(Role::Plain, ": ");
             }
             Some(_) => row.push(Role::Dim, &format!("{}: ", doc.position(id))),
@@ -188,7 +188,7 @@ impl Outline {
                 let mut text = String::new();
                 compact(&doc, id, view, secret, room * 2, &mut text);
                 row.push(Role::Dim, " ");
-                row.push(Role::Plain, crate::domain::Safe::from_untrusted(&text).cut_end(room).as_str());
+                row.push(Role::Plain, crate::domain::Safe::composed(&text).cut_end(room).as_str());
             }
         } else {
             let is_masked = is_hidden(&doc, id, secret, view);

@@ -4,11 +4,12 @@
 
 use super::compare::{Change, ChangeKind, Structure};
 use super::degrade::LineChange;
+use super::inside::InnerChange;
 use super::json::{Doc, NodeId};
 use super::label::{LabelStep, steps_text};
 use super::rules::{Rank, Rules};
 use super::text::{cut, cut_front, shown};
-use super::{Comparison, Detail};
+use super::{Comparison, Detail, call};
 use crate::domain::Safe;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,9 +69,10 @@ impl Row {
         Self { mark, indent, spans: Vec::new(), pointer: None, noise: false }
     }
 
+    /// Adds JSON, whose backslashes say what they are, or text that is escaped already.
     pub(super) fn push(&mut self, role: Role, text: &str) {
         if !text.is_empty() {
-            self.spans.push(Span { role, text: Safe::from_untrusted(text) });
+            self.spans.push(Span { role, text: Safe::composed(text) });
         }
     }
 
@@ -79,7 +81,7 @@ impl Row {
         self
     }
 
-    fn notice(text: &str) -> Self {
+    pub(super) fn notice(text: &str) -> Self {
         let mut row = Self::new(' ', 0);
         row.push(Role::Notice, text);
         row
@@ -105,6 +107,8 @@ impl Row {
 pub struct View {
     /// Columns that a row of the path list should not exceed.
     pub width: usize,
+    /// Lines of that width over which a front end breaks a row at most: so much room a value has.
+    pub lines: usize,
     /// Whether secrets are masked.
     pub mask: bool,
     /// Words that say what is a secret.
@@ -113,15 +117,16 @@ pub struct View {
     pub unfold_all: bool,
     /// Containers (JSON Pointer in the new document) whose unchanged parts are shown.
     pub unfolded: BTreeSet<String>,
-    /// Greatest number of rows of a path list; how many there are more is told.
+    /// Maximum number of rows of a path list; how many there are more is told.
     pub limit: usize,
 }
 
 impl Default for View {
-    /// 80 columns, masked, folded, all rows.
+    /// 80 columns on one line, masked, folded, all rows.
     fn default() -> Self {
         Self {
             width: 80,
+            lines: 1,
             mask: true,
             rules: Rules::default(),
             unfold_all: false,
@@ -142,6 +147,8 @@ pub fn heading(comparison: &Comparison<'_>) -> Vec<Row> {
     };
     match &comparison.detail {
         Detail::NothingRecorded => rows.push(Row::notice("no state change recorded")),
+        Detail::Call(record) => rows
+            .push(Row::notice(&format!("a call, as {} recorded it: no states, so no change", record.title))),
         Detail::Structural { changes, paths_only, .. } => {
             let mut row = Row::new(' ', 0);
             row.push(Role::Dim, &counts(changes));
@@ -189,6 +196,7 @@ fn counts(changes: &[Change<'_>]) -> String {
 pub fn path_list(comparison: &Comparison<'_>, view: &View) -> Vec<Row> {
     match &comparison.detail {
         Detail::NothingRecorded => Vec::new(),
+        Detail::Call(record) => call::rows(record, comparison.new.unwrap_or_default(), view),
         Detail::Structural { structure, changes, .. } => grouped(structure, changes, view),
         Detail::Lines { lines, .. } => lines.lines.iter().map(|l| line_row(*l, view)).collect(),
         Detail::Hashes { sha256, .. } => hash_rows(comparison, sha256),
@@ -278,13 +286,16 @@ fn grouped(structure: &Structure<'_>, changes: &[Change<'_>], view: &View) -> Ve
         let heading = first.filter(|_| group.len() > 1);
         if let Some(step) = heading {
             let mut row = Row::new(' ', 0);
-            row.push(Role::Path, &steps_text(std::slice::from_ref(step)));
+            row.push(Role::Path, Safe::from_untrusted(&steps_text(std::slice::from_ref(step))).as_str());
             row.push(Role::Dim, &format!(" · {}", group.iter().map(|e| e.changes.len()).sum::<usize>()));
             rows.push(row);
         }
         let level = u16::from(heading.is_some());
         let room = view.limit.saturating_sub(rows.len());
-        rows.extend(group.iter().take(room).map(|entry| entry_row(structure, entry, level, view)));
+        rows.extend(group.iter().take(room).flat_map(|entry| {
+            let inside = inner_rows(entry, level + 1, view);
+            std::iter::once(entry_row(structure, entry, level, view)).chain(inside)
+        }));
         shown += group.len().min(room);
         if rows.len() >= view.limit {
             break;
@@ -325,14 +336,43 @@ fn entry_row(structure: &Structure<'_>, entry: &Entry<'_>, level: u16, view: &Vi
     };
     // Long paths are cut at the front: their end says more.
     let room = view.width.saturating_sub(row.width()).max(20);
-    row.push(path_role, &cut_front(&path, room * 2 / 3));
+    row.push(path_role, &cut_front(Safe::from_untrusted(&path).as_str(), room * 2 / 3));
     let room = view.width.saturating_sub(row.width());
     if in_array {
         elements(structure, &entry.changes, room, view, &mut row);
+    } else if let Some(inside) = first.and_then(|change| change.inside.as_ref()) {
+        let same = if inside.is_empty() { ", the same in another spelling" } else { "" };
+        row.push(Role::Dim, &format!(" (JSON in a string{same})"));
     } else if let Some(change) = first {
+        let room = room + view.lines.saturating_sub(1) * view.width;
         values(structure, change, room, view, &mut row);
     }
     row
+}
+
+/// What differs inside a string that holds JSON, one row each.
+fn inner_rows(entry: &Entry<'_>, level: u16, view: &View) -> Vec<Row> {
+    let [change] = entry.changes.as_slice() else { return Vec::new() };
+    let row = |inner: &InnerChange| {
+        let mut row = Row::new(inner.kind.mark(), level).at(change.path.clone());
+        let path_role = if inner.rank < Rank::Ordinary { Role::Important } else { Role::Path };
+        let room = view.width.saturating_sub(row.width()).max(20);
+        let path = inner.label.text();
+        row.push(path_role, &cut_front(if path.is_empty() { "(document)" } else { &path }, room * 2 / 3));
+        let room = view.width.saturating_sub(row.width() + 5).max(16);
+        let hidden = view.mask && (inner.secret || change.secret);
+        let sides = [(&inner.old, Role::Removed), (&inner.new, Role::Added)];
+        let there = sides.iter().filter(|(value, _)| value.is_some()).count().max(1);
+        for (n, (value, role)) in
+            sides.into_iter().filter_map(|(v, role)| Some((v.as_deref()?, role))).enumerate()
+        {
+            row.push(Role::Dim, if n == 0 { " " } else { " → " });
+            let value = if hidden { masked(value) } else { cut(value, room / there) };
+            row.push(if hidden { Role::Masked } else { role }, &value);
+        }
+        row
+    };
+    change.inside.iter().flatten().map(row).collect()
 }
 
 /// `[+admin -viewer]`
@@ -349,7 +389,7 @@ fn elements(structure: &Structure<'_>, changes: &[&Change<'_>], room: usize, vie
         let Some(id) = id else { continue };
         let (text, is_masked) = shown(doc, id, change.secret, view, 24);
         let text = format!("{}{}{text}", if i > 0 { " " } else { "" }, change.kind.mark());
-        let columns = Safe::from_untrusted(&text).width();
+        let columns = Safe::composed(&text).width();
         if columns > left && i > 0 {
             row.push(Role::Dim, &format!(" …+{}", changes.len() - i));
             break;
@@ -370,7 +410,10 @@ fn values(structure: &Structure<'_>, change: &Change<'_>, room: usize, view: &Vi
         ChangeKind::Moved => {
             let from = change.from.as_deref().unwrap_or_default();
             row.push(Role::Dim, " moved from ");
-            row.push(Role::Path, &cut_front(from, room.saturating_sub(12).max(10)));
+            row.push(
+                Role::Path,
+                &cut_front(Safe::from_untrusted(from).as_str(), room.saturating_sub(12).max(10)),
+            );
         }
         ChangeKind::Added | ChangeKind::Removed => {
             let room = room.saturating_sub(1).max(12);
@@ -391,16 +434,16 @@ fn values(structure: &Structure<'_>, change: &Change<'_>, room: usize, view: &Vi
                 }
                 _ => String::new(),
             };
-            let room = room.saturating_sub(4 + Safe::from_untrusted(&types).width());
+            let room = room.saturating_sub(4 + Safe::composed(&types).width());
             let (mut old, old_masked) = side(change.old_node, &structure.old, usize::MAX).unwrap_or_default();
             let (mut new, new_masked) = side(change.new_node, &structure.new, usize::MAX).unwrap_or_default();
             // Each side has a half, and what the other does not need.
-            let (a, b) = (Safe::from_untrusted(&old).width(), Safe::from_untrusted(&new).width());
+            let (a, b) = (Safe::composed(&old).width(), Safe::composed(&new).width());
             let half = (room / 2).max(8);
             if a + b > room {
                 skip_common_start(&mut old, &mut new, half);
                 old = cut(&old, half.max(room.saturating_sub(b)));
-                new = cut(&new, half.max(room.saturating_sub(Safe::from_untrusted(&old).width())));
+                new = cut(&new, half.max(room.saturating_sub(Safe::composed(&old).width())));
             }
             row.push(Role::Plain, " ");
             row.push(role(old_masked, Role::Removed), &old);

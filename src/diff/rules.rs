@@ -104,7 +104,7 @@ struct Facts {
 /// The rules at work. Keys come again and again, so what was found out about each is remembered.
 #[derive(Debug)]
 pub(super) struct Judge<'r> {
-    rules: &'r Rules,
+    pub(super) rules: &'r Rules,
     known: HashMap<String, Facts>,
 }
 

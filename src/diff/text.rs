@@ -20,7 +20,12 @@ pub(super) fn shown(doc: &Doc<'_>, id: NodeId, secret: bool, view: &View, room: 
             out
         }
     };
-    if Safe::from_untrusted(&text).width() <= room { (text, false) } else { (cut(&text, room), false) }
+    if Safe::composed(&text).width() <= room {
+        (text, false)
+    } else {
+        // What is cut may itself be but a beginning: the size is that of the whole value.
+        (cut_of(&text, room, doc.text(id).len()), false)
+    }
 }
 
 fn is_word(text: &str) -> bool {
@@ -77,19 +82,24 @@ pub(super) fn beginning(text: &str, bytes: usize) -> &str {
 
 /// The text in at most `columns` columns, with `…+3.2 kB` for the rest.
 pub(super) fn cut(text: &str, columns: usize) -> String {
+    cut_of(text, columns, text.len())
+}
+
+/// The same of the beginning of a text of `total` bytes.
+fn cut_of(text: &str, columns: usize, total: usize) -> String {
     // A megabyte is not gone through for a line of it: no cluster has so many bytes for a column.
     let head = beginning(text, columns.saturating_mul(32).saturating_add(64));
-    let safe = Safe::from_untrusted(head);
+    let safe = Safe::composed(head);
     if head.len() == text.len() && safe.width() <= columns {
         return text.to_owned();
     }
-    let rest = format!("+{}", size(text.len().saturating_sub(columns)));
+    let rest = format!("+{}", size(total.max(text.len()).saturating_sub(columns)));
     let kept = safe.cut_end(columns.saturating_sub(rest.len()).max(1));
     format!("{kept}{rest}")
 }
 
 pub(super) fn cut_front(text: &str, columns: usize) -> String {
-    let safe = Safe::from_untrusted(text);
+    let safe = Safe::composed(text);
     if safe.width() <= columns {
         return text.to_owned();
     }
@@ -112,6 +122,14 @@ pub fn size(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_of_a_large_value_is_counted_whole() {
+        let text = format!("[{}0]", "1234567, ".repeat(40_000));
+        let doc = Doc::parse(&text, super::super::json::Limits { bytes: 1 << 20, nodes: 1 << 20 }).unwrap();
+        let (shown, _) = shown(&doc, doc.root(), false, &View::default(), 30);
+        assert!(shown.ends_with("…+359.9 kB"), "{shown}");
+    }
 
     #[test]
     fn sizes() {

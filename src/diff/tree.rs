@@ -162,7 +162,7 @@ impl Tree<'_, '_> {
         if doc.parent(id).is_some_and(|p| doc.kind(p) == NodeKind::Object) {
             let mut key = String::new();
             push_quoted(&mut key, &doc.key(id));
-            row.push(Role::Path, &cut(&key, STRING_COLUMNS));
+            row.push(Role::Path, &cut(crate::domain::Safe::from_untrusted(&key).as_str(), STRING_COLUMNS));
             row.push(Role::Plain, ": ");
         }
         row

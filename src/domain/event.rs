@@ -74,7 +74,7 @@ pub struct ColumnError {
     pub reason: String,
 }
 
-/// Greatest number of characters of each `VARCHAR` column (the seed's schema).
+/// Maximum number of characters of each `VARCHAR` column (the seed's schema).
 pub const LIMITS: &[(&str, usize)] = &[
     ("event_id", 64),
     ("organization_id", 64),

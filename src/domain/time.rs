@@ -1,6 +1,6 @@
 //! Instants in microseconds of UTC, the resolution of `timestamptz`.
 
-use chrono::{DateTime, SecondsFormat, TimeZone as _, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, TimeZone as _, Timelike as _, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
@@ -10,6 +10,11 @@ use std::fmt;
 /// loses rows). PostgreSQL's `infinity` and `-infinity` are the two ends of the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
+
+/// 2000-01-01T00:00:00Z, the beginning of a cycle of the calendar.
+const CYCLE_BEGIN: i128 = 946_684_800_000_000;
+/// 400 years, after which the calendar repeats itself.
+const CYCLE: i128 = 146_097 * 86_400_000_000;
 
 /// Why a text is no instant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,13 +40,21 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads RFC 3339 with any offset; digits beyond microseconds are cut, never rounded (rounding could move an
+    /// The first instant after it, a microsecond later: the exclusive end of an interval that ends with it.
+    pub const fn next(self) -> Self {
+        Self::from_micros(self.as_micros().saturating_add(1))
+    }
+
+    /// Reads what [`Self::to_rfc3339`] writes, and RFC 3339 with any offset; digits beyond microseconds are cut, never rounded (rounding could move an
     /// event into the next day). A blank may stand for the `T`; without an offset the time is taken as UTC, as
     /// the original Python system does.
     ///
     /// # Errors
     /// When the text is no such time.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        if let Some(beyond) = Self::parse_beyond(text) {
+            return Ok(beyond);
+        }
         match DateTime::parse_from_rfc3339(text) {
             Ok(t) => Ok(Self::from(t.with_timezone(&Utc))),
             Err(e) => {
@@ -55,19 +68,62 @@ impl Timestamp {
         }
     }
 
+    /// Reads the times that RFC 3339 has no form for: `infinity`, `-infinity`, and years of a sign and at least four
+    /// digits, as [`Self::to_rfc3339`] writes them. `None` for everything else.
+    pub fn parse_beyond(text: &str) -> Option<Self> {
+        match text {
+            "infinity" => return Some(Self::INFINITY),
+            "-infinity" => return Some(Self::NEG_INFINITY),
+            _ => {}
+        }
+        let unsigned = text.strip_prefix(['+', '-'])?;
+        let (digits, rest) = unsigned.split_once('-')?;
+        if !(4..=6).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let year: i64 = digits.parse().ok()?;
+        let year = if text.starts_with('-') { -year } else { year };
+        // The same day in a cycle that RFC 3339 reaches.
+        let within = DateTime::parse_from_rfc3339(&format!("{}-{rest}", 2000 + year.rem_euclid(400))).ok()?;
+        let cycles = i128::from((year - 2000).div_euclid(400));
+        let micros = i128::from(within.timestamp_micros()) + cycles * CYCLE;
+        i64::try_from(micros).ok().map(Self)
+    }
+
     /// The instant as chrono's type; `None` for the infinities and years chrono does not reach.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         Utc.timestamp_micros(self.0).single()
     }
 
-    /// RFC 3339 in UTC with `Z` and six digits, the form of every output that machines read.
-    pub fn to_rfc3339(self) -> String {
-        match (self, self.to_utc()) {
-            (Self::INFINITY, _) => "infinity".to_owned(),
-            (Self::NEG_INFINITY, _) => "-infinity".to_owned(),
-            (_, Some(t)) => t.to_rfc3339_opts(SecondsFormat::Micros, true),
-            (_, None) => format!("{} µs since 1970", self.0),
+    /// How long before `now` it was, in one unit: `12 d`, `3 h`, `5 min`, `40 s`; `0 s` when it lies ahead.
+    pub fn age(self, now: Self) -> String {
+        let seconds = now.0.saturating_sub(self.0).max(0) / 1_000_000;
+        match seconds {
+            0..120 => format!("{seconds} s"),
+            120..7_200 => format!("{} min", seconds / 60),
+            7_200..172_800 => format!("{} h", seconds / 3_600),
+            _ => format!("{} d", seconds / 86_400),
         }
+    }
+
+    /// RFC 3339 in UTC with `Z` and six digits, the form of every output that machines read. Where a year has no four
+    /// digits, it is written as ISO 8601 expands it, with a sign, the year before 0001 being 0000: `+12026-…`, `-0043-…`.
+    /// The infinities are `infinity` and `-infinity`, as in PostgreSQL. [`Self::parse`] reads all of it.
+    pub fn to_rfc3339(self) -> String {
+        match self {
+            Self::INFINITY => return "infinity".to_owned(),
+            Self::NEG_INFINITY => return "-infinity".to_owned(),
+            _ => {}
+        }
+        let since = i128::from(self.0) - CYCLE_BEGIN;
+        let within = i64::try_from(CYCLE_BEGIN + since.rem_euclid(CYCLE)).ok();
+        let Some(t) = within.and_then(|micros| Utc.timestamp_micros(micros).single()) else {
+            return format!("{} µs since 1970", self.0);
+        };
+        let year = i128::from(t.year()) + since.div_euclid(CYCLE) * 400;
+        let text = t.to_rfc3339_opts(SecondsFormat::Micros, true);
+        let behind = text.get(4..).unwrap_or_default();
+        if (0..=9999).contains(&year) { format!("{year:04}{behind}") } else { format!("{year:+05}{behind}") }
     }
 
     /// As Python's `datetime.isoformat()` prints an aware UTC time: no fraction when it is zero, else six digits.
@@ -138,8 +194,50 @@ mod tests {
     }
 
     #[test]
-    fn infinities_have_names() {
-        assert_eq!(Timestamp::INFINITY.to_string(), "infinity");
-        assert_eq!(Timestamp::NEG_INFINITY.to_string(), "-infinity");
+    fn an_age_has_one_unit() {
+        let age = |seconds: i64| Timestamp::from_micros(0).age(Timestamp::from_micros(seconds * 1_000_000));
+        assert_eq!([-5, 40, 300, 10_800, 12 * 86_400 + 5].map(age), ["0 s", "40 s", "5 min", "3 h", "12 d"]);
+    }
+
+    #[test]
+    fn every_time_of_a_table_has_one_form_that_reads_back() {
+        for (micros, text) in [
+            (i64::MAX, "infinity"),
+            (i64::MIN, "-infinity"),
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z"),
+            (253_402_300_800_000_000, "+10000-01-01T00:00:00.000000Z"),
+            (-62_135_596_800_000_000, "0001-01-01T00:00:00.000000Z"),
+            (-62_135_596_800_000_001, "0000-12-31T23:59:59.999999Z"),
+            (-62_167_219_200_000_001, "-0001-12-31T23:59:59.999999Z"),
+            // The first instant of timestamptz, 4714-11-24 BC, and the last one that fits here.
+            (-210_866_803_200_000_000, "-4713-11-24T00:00:00.000000Z"),
+            (i64::MAX - 1, "+294247-01-10T04:00:54.775806Z"),
+        ] {
+            let time = Timestamp::from_micros(micros);
+            assert_eq!(time.to_rfc3339(), text);
+            assert_eq!(Timestamp::parse(text), Ok(time));
+        }
+        for wrong in [
+            "+294276-12-31T23:59:59.999999Z",
+            "+2026-13-01T00:00:00Z",
+            "+-026-01-01T00:00:00Z",
+            "-infinit",
+            "+infinity",
+            "-43-01-01T00:00:00Z",
+        ] {
+            assert!(Timestamp::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn times_read_back_as_they_were_written(micros in proptest::num::i64::ANY) {
+            let time = Timestamp::from_micros(micros);
+            proptest::prop_assert_eq!(Timestamp::parse(&time.to_rfc3339()), Ok(time));
+            if let Some(t) = time.to_utc() {
+                proptest::prop_assert_eq!(time.to_rfc3339(), t.to_rfc3339_opts(SecondsFormat::Micros, true));
+            }
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! JSON and NDJSON: times as RFC 3339 with microseconds, states as JSON, every number digit by digit as it is stored.
 
 use super::record::{Record, Value};
-use crate::domain::is_hidden;
+use crate::domain::{Joiners, escape_json};
 use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Version of the documents the program writes; it changes when a name or a meaning does.
@@ -34,13 +33,46 @@ impl Serialize for Record<'_> {
     }
 }
 
+/// A document: the version of its form, the organisation that it is about, and what it says.
+#[derive(Debug, serde::Serialize)]
+pub struct Document<'a, T> {
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization_id: Option<&'a str>,
+    #[serde(flatten)]
+    body: T,
+}
+
+/// A document about one organisation. The names of `body` stand beside those of the envelope.
+pub fn document<T: Serialize>(organization_id: &str, body: T) -> Document<'_, T> {
+    Document { schema_version: SCHEMA_VERSION, organization_id: Some(organization_id), body }
+}
+
+/// A document about no organisation, or about several.
+pub fn general_document<T: Serialize>(body: T) -> Document<'static, T> {
+    Document { schema_version: SCHEMA_VERSION, organization_id: None, body }
+}
+
 /// Writes one document and a line feed. Characters that a terminal would obey or not show are written as `\u` escapes,
-/// which are the same JSON.
+/// which are the same JSON. All JSON that the program prints goes through here or through [`write_event`].
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_line(out: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
-    out.write_all(text(document)?.as_bytes())?;
+    write(out, document, Joiners::Escaped)
+}
+
+/// As [`write_line`], for one of the lines of a file of events.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_event(out: &mut impl Write, event: Record<'_>, joiners: Joiners) -> io::Result<()> {
+    write(out, &event, joiners)
+}
+
+fn write(out: &mut impl Write, document: &impl Serialize, joiners: Joiners) -> io::Result<()> {
+    let line = escape_json(&serde_json::to_string(document)?, joiners);
+    out.write_all(line.as_bytes())?;
     out.write_all(b"\n")
 }
 
@@ -52,21 +84,9 @@ pub fn text(document: &impl Serialize) -> io::Result<String> {
     Ok(visible(&serde_json::to_string(document)?))
 }
 
-/// JSON with what is hidden written as `\u` escapes. Outside strings JSON has visible ASCII only, so whatever is hidden
-/// stands in a string.
+/// JSON on one line, with what is hidden written as `\u` escapes.
 pub fn visible(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_hidden(c) { push_escape(&mut escaped, c) } else { escaped.push(c) }
-    }
-    escaped
-}
-
-fn push_escape(out: &mut String, c: char) {
-    for unit in c.encode_utf16(&mut [0; 2]) {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "\\u{unit:04x}");
-    }
+    escape_json(text, Joiners::Escaped)
 }
 
 #[cfg(test)]
@@ -81,7 +101,7 @@ mod tests {
         let row = EventRow { actor_user_agent: Some("\u{1b}[31m\u{e0041}é".into()), ..row() };
         let event = Event { row, previous_state: None, new_state: Some(Json::from_trusted(state)) };
         let mut out = Vec::new();
-        write_line(&mut out, &Record::from(&event)).unwrap();
+        write_event(&mut out, Record::from(&event), Joiners::Kept).unwrap();
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains(
             r#""previous_state":null,"new_state":{"n": 1.10, "big": 123456789012345678901234567890.000, "t": "\u009b2J\u202e"}"#

@@ -2,10 +2,17 @@
 //! here knows a terminal.
 
 pub mod csv;
+mod ecs;
+mod file;
 pub mod json;
+pub mod manifest;
+mod markdown;
+mod ocsf;
 pub mod pretty;
 mod record;
 pub mod report;
 pub mod table;
+mod timesketch;
 
+pub use file::{EventFile, FileFormat, Mark, Style};
 pub use record::{Record, Value};

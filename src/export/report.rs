@@ -1,4 +1,4 @@
-//! Plans, sums and histograms as lines for people.
+//! Plans, totals and histograms as lines for people. Lines are data: the command line writes them, the console paints them.
 
 use crate::domain::{Safe, Timestamp};
 use crate::store::explain::{Explanation, Node, Weight};
@@ -11,65 +11,113 @@ use std::io::{self, Write};
 const WIDTH: usize = 120;
 /// Width of the bars there.
 const BAR: usize = 60;
+/// A line is never broken at fewer columns.
+const NARROWEST: usize = 20;
 
-/// Writes how a page is found, in plain words: first what is asked for.
+/// What a part of a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A word that says what follows.
+    Label,
+    /// A finding that is good.
+    Good,
+    /// A finding to note.
+    Note,
+    /// A finding that costs time.
+    Slow,
+    /// A bar of a histogram.
+    Bar,
+}
+
+/// A part of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// What it is.
+    pub kind: Kind,
+    /// Its text.
+    pub text: Safe,
+}
+
+/// A line of a report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line(pub Vec<Span>);
+
+impl Line {
+    fn new(kind: Kind, text: &str) -> Self {
+        Self(vec![Span { kind, text: Safe::composed(text) }])
+    }
+
+    /// A line of plain text.
+    pub fn text(text: &str) -> Self {
+        Self::new(Kind::Text, text)
+    }
+
+    fn and(mut self, kind: Kind, text: Safe) -> Self {
+        self.0.push(Span { kind, text });
+        self
+    }
+}
+
+/// Writes lines.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_findings(
-    out: &mut impl Write,
-    query: &Query,
-    explanation: &Explanation,
-    width: Option<usize>,
-) -> io::Result<()> {
+pub fn write(out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+    for line in lines {
+        for span in &line.0 {
+            write!(out, "{}", span.text)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// How a page is found, in plain words: first the filter. `width` is in columns.
+pub fn findings(query: &Query, explanation: &Explanation, width: Option<usize>) -> Vec<Line> {
     let (width, longest) = (width.unwrap_or(WIDTH), width.unwrap_or(usize::MAX));
     let filter = query.filter.canonical();
     let filter = if filter.is_empty() { "(every event)" } else { &filter };
-    writeln!(out, "filter  {}\n", Safe::from_untrusted(filter))?;
+    let mut lines = hanging(Kind::Label, "filter  ", &Safe::composed(filter), longest);
+    lines.push(Line::default());
     for finding in &explanation.findings {
-        let mark = match finding.weight {
-            Weight::Good => "good",
-            Weight::Note => "note",
-            Weight::Slow => "SLOW",
+        let (kind, mark) = match finding.weight {
+            Weight::Good => (Kind::Good, "good"),
+            Weight::Note => (Kind::Note, "note"),
+            Weight::Slow => (Kind::Slow, "SLOW"),
         };
-        write_hanging(out, &format!("{mark}  "), &finding.text, width)?;
+        lines.extend(hanging(kind, &format!("{mark}  "), &Safe::from_untrusted(&finding.text), width));
         if let Some(sql) = &finding.sql {
             // In one piece where it may be as long as it is.
-            write_hanging(out, "      ", sql, longest)?;
+            lines.extend(hanging(Kind::Text, "      ", &Safe::from_untrusted(sql), longest));
         }
     }
-    Ok(())
+    lines
 }
 
-/// Writes the statements of a page, with the server's plans.
-///
-/// # Errors
-/// When `out` cannot be written.
-pub fn write_statements(
-    out: &mut impl Write,
-    explanation: &Explanation,
-    width: Option<usize>,
-) -> io::Result<()> {
+/// The statements of a page, with the server's plans. `width` is in columns.
+pub fn statements(explanation: &Explanation, width: Option<usize>) -> Vec<Line> {
     let width = width.unwrap_or(WIDTH);
+    let mut lines = Vec::new();
     for (n, statement) in explanation.statements.iter().enumerate() {
         if n > 0 {
-            writeln!(out)?;
+            lines.push(Line::default());
         }
-        writeln!(out, "sql")?;
-        for line in wrapped(&statement.sql, width.saturating_sub(2)) {
-            writeln!(out, "  {}", Safe::from_untrusted(line))?;
-        }
-        writeln!(out, "\nplan")?;
-        write_node(out, &statement.plan, 1, width)?;
+        lines.push(Line::new(Kind::Label, "sql"));
+        lines.extend(hanging(Kind::Text, "  ", &Safe::composed(&statement.sql), width));
+        lines.push(Line::default());
+        lines.push(Line::new(Kind::Label, "plan"));
+        node(&mut lines, &statement.plan, 1, width);
         if let (Some(planning), Some(execution)) = (statement.planning_ms, statement.execution_ms) {
-            writeln!(out, "  planned in {planning:.1} ms, run in {execution:.1} ms")?;
+            lines.push(Line::text(&format!("  planned in {planning:.1} ms, run in {execution:.1} ms")));
         }
     }
-    Ok(())
+    lines
 }
 
 /// A node and what it takes its rows from, one step to the right.
-fn write_node(out: &mut impl Write, node: &Node, depth: usize, width: usize) -> io::Result<()> {
+fn node(lines: &mut Vec<Line>, node: &Node, depth: usize, width: usize) {
     let indent = "  ".repeat(depth);
     let mut line = node.operation.clone();
     for (word, name) in [("using", &node.index), ("on", &node.relation)] {
@@ -80,59 +128,43 @@ fn write_node(out: &mut impl Write, node: &Node, depth: usize, width: usize) -> 
     line.push_str(&format!("  ~{} rows", node.rows_estimated));
     match (node.rows_real, node.loops) {
         (_, Some(0.0)) => line.push_str(", not needed"),
-        (Some(rows), Some(loops)) => line.push_str(&format!(", {} came", rows * loops)),
+        (Some(rows), Some(loops)) => line.push_str(&format!(", read {}", rows * loops)),
         _ => {}
     }
     if let Some(blocks) = node.blocks() {
         line.push_str(&format!(", {blocks} blocks"));
     }
-    write_hanging(out, &indent, &line, width)?;
+    lines.extend(hanging(Kind::Text, &indent, &Safe::from_untrusted(&line), width));
     let sort = (!node.sort_key.is_empty()).then(|| node.sort_key.join(", "));
     for (what, text) in [("index", &node.index_condition), ("filter", &node.filter), ("order", &sort)] {
         if let Some(text) = text {
-            write_hanging(out, &format!("{indent}    {what}: "), text, width)?;
+            let lead = format!("{indent}    {what}: ");
+            lines.extend(hanging(Kind::Text, &lead, &Safe::from_untrusted(text), width));
         }
     }
     if let Some(dropped) = node.rows_dropped.filter(|rows| *rows > 0.0) {
-        writeln!(out, "{indent}    {dropped} rows did not pass the filter")?;
+        lines.push(Line::text(&format!("{indent}    {dropped} rows did not pass the filter")));
     }
-    node.children.iter().try_for_each(|child| write_node(out, child, depth + 1, width))
+    for child in &node.children {
+        self::node(lines, child, depth + 1, width);
+    }
 }
 
 /// A text behind `lead`, which is not from outside; further lines stand below its beginning.
-fn write_hanging(out: &mut impl Write, lead: &str, text: &str, width: usize) -> io::Result<()> {
-    let text = Safe::from_untrusted(text).to_string();
-    let indent = lead.chars().count();
-    for (n, line) in wrapped(&text, width.saturating_sub(indent)).into_iter().enumerate() {
-        if n == 0 {
-            writeln!(out, "{lead}{line}")?;
-        } else {
-            writeln!(out, "{:indent$}{line}", "")?;
-        }
-    }
-    Ok(())
+fn hanging(kind: Kind, lead: &str, text: &Safe, width: usize) -> Vec<Line> {
+    let indent = lead.len();
+    let texts = text.wrapped_words(width.saturating_sub(indent).max(NARROWEST), 0).into_iter();
+    texts
+        .enumerate()
+        .map(|(n, text)| {
+            let lead = if n == 0 { Line::new(kind, lead) } else { Line::text(&" ".repeat(indent)) };
+            lead.and(Kind::Text, text)
+        })
+        .collect()
 }
 
-/// Lines of at most `width` characters, broken at blanks where there are any.
-fn wrapped(text: &str, width: usize) -> Vec<&str> {
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while rest.chars().count() > width.max(20) {
-        let end = rest.char_indices().nth(width.max(20)).map_or(rest.len(), |(at, _)| at);
-        let end = rest.get(..end).and_then(|head| head.rfind(' ')).filter(|at| *at > 0).unwrap_or(end);
-        let (line, behind) = rest.split_at(end);
-        lines.push(line);
-        rest = behind.trim_start();
-    }
-    lines.push(rest);
-    lines
-}
-
-/// Writes a line with a bar for each stretch of time.
-///
-/// # Errors
-/// When `out` cannot be written.
-pub fn write_histogram(out: &mut impl Write, histogram: &Histogram, width: Option<usize>) -> io::Result<()> {
+/// A line with a bar for each time bucket. `width` is in columns.
+pub fn histogram(histogram: &Histogram, width: Option<usize>) -> Vec<Line> {
     let most = histogram.buckets.iter().map(|b| b.events).max().unwrap_or_default();
     let digits = most.to_string().len();
     let minute = |t: Timestamp| match t.to_utc() {
@@ -142,63 +174,46 @@ pub fn write_histogram(out: &mut impl Write, histogram: &Histogram, width: Optio
         None => t.to_rfc3339(),
     };
     let room = width.map_or(BAR, |width| width.saturating_sub(22 + digits)).max(10);
-    for bucket in &histogram.buckets {
-        let length = (bucket.events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
-        let bar = "█".repeat(length);
-        let gap = if bar.is_empty() { "" } else { "  " };
-        writeln!(out, "{}  {:>digits$}{gap}{bar}", minute(bucket.start), bucket.events)?;
-    }
-    Ok(())
+    let line = |start, events: u64| {
+        let length = (events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
+        let line = Line::text(&format!("{}  {events:>digits$}", minute(start)));
+        if length == 0 {
+            return line;
+        }
+        line.and(Kind::Bar, Safe::composed(&format!("  {}", "█".repeat(length))))
+    };
+    histogram.buckets.iter().map(|bucket| line(bucket.start, bucket.events)).collect()
 }
 
-/// Writes a line for each group, columns as wide as what stands in them.
-///
-/// # Errors
-/// When `out` cannot be written.
-pub fn write_summary(out: &mut impl Write, by: &[By], summary: &Summary, actors: bool) -> io::Result<()> {
-    let mut lines: Vec<Vec<Safe>> =
+/// A line for each group, columns as wide as what stands in them.
+pub fn totals(by: &[By], summary: &Summary, actors: bool) -> Vec<Line> {
+    let mut rows: Vec<Vec<Safe>> =
         vec![by.iter().map(|by| Safe::from_untrusted(&by.name().to_uppercase())).collect()];
-    if let Some(header) = lines.first_mut() {
+    if let Some(header) = rows.first_mut() {
         header.push(Safe::literal("EVENTS"));
         header.extend(actors.then(|| Safe::literal("ACTORS")));
     }
     for group in &summary.groups {
         let keys = group.keys.iter().map(|key| Safe::from_untrusted(key.as_deref().unwrap_or("-")));
-        let mut line: Vec<Safe> = keys.collect();
-        line.push(Safe::from_untrusted(&group.events.to_string()));
-        line.extend(group.actors.map(|n| Safe::from_untrusted(&n.to_string())));
-        lines.push(line);
+        let mut row: Vec<Safe> = keys.collect();
+        row.push(Safe::from_untrusted(&group.events.to_string()));
+        row.extend(group.actors.map(|n| Safe::from_untrusted(&n.to_string())));
+        rows.push(row);
     }
-    let width =
-        |column: usize| lines.iter().filter_map(|l| l.get(column)).map(Safe::width).max().unwrap_or(0);
-    for line in &lines {
-        for (column, cell) in line.iter().enumerate() {
+    let width = |column: usize| rows.iter().filter_map(|l| l.get(column)).map(Safe::width).max().unwrap_or(0);
+    let line = |(n, row): (usize, &Vec<Safe>)| {
+        let cell = |(column, cell): (usize, &Safe)| {
             let gap = " ".repeat(width(column) - cell.width());
             let separator = if column == 0 { "" } else { "  " };
             // Numbers stand to the right.
             if column < by.len() {
-                write!(out, "{separator}{cell}{gap}")?;
+                format!("{separator}{cell}{gap}")
             } else {
-                write!(out, "{separator}{gap}{cell}")?;
+                format!("{separator}{gap}{cell}")
             }
-        }
-        writeln!(out)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn lines_break_at_blanks_and_lose_nothing() {
-        let text = "SELECT event_id, timestamp FROM audit_events WHERE organization_id = $1";
-        for width in [0, 20, 25, 40, 200] {
-            let lines = wrapped(text, width);
-            assert_eq!(lines.join(" "), text);
-            assert!(lines.iter().all(|line| line.len() <= width.max(20)), "{lines:?}");
-        }
-        assert_eq!(wrapped(&"x".repeat(50), 20).concat(), "x".repeat(50));
-    }
+        };
+        let text: String = row.iter().enumerate().map(cell).collect();
+        Line::new(if n == 0 { Kind::Label } else { Kind::Text }, &text)
+    };
+    rows.iter().enumerate().map(line).collect()
 }

@@ -166,10 +166,10 @@ fn write_line(
 fn cut(cell: &Safe, width: usize) -> Safe {
     if cell.width() > width
         && let Some((name, domain)) = cell.as_str().rsplit_once('@')
-        && let Some(room) = width.checked_sub(Safe::from_untrusted(domain).width() + 1)
+        && let Some(room) = width.checked_sub(Safe::composed(domain).width() + 1)
         && room >= 2
     {
-        return Safe::from_untrusted(&format!("{}@{domain}", Safe::from_untrusted(name).cut_end(room)));
+        return Safe::composed(&format!("{}@{domain}", Safe::composed(name).cut_end(room)));
     }
     cell.cut_middle(width)
 }
@@ -287,7 +287,7 @@ mod tests {
         "#);
         for width in 64..200 {
             let style = Style { width: Some(width), color: false };
-            let widest = list(&rows(), style).lines().map(|l| Safe::from_untrusted(l).width()).max();
+            let widest = list(&rows(), style).lines().map(|l| Safe::composed(l).width()).max();
             assert!(widest <= Some(width), "{widest:?} in {width}");
         }
     }

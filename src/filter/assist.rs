@@ -28,6 +28,7 @@ pub enum TokenKind {
 pub fn tokens(text: &str) -> Vec<(Range<usize>, TokenKind)> {
     let mut lexer = Lexer::new(text);
     let mut tokens = Vec::new();
+    let mut open = Unclosed::default();
     loop {
         lexer.blanks();
         let start = lexer.position();
@@ -41,7 +42,7 @@ pub fn tokens(text: &str) -> Vec<(Range<usize>, TokenKind)> {
         let sign = ["(", ")", "&&", "||", "-", "!"].into_iter().any(|sign| lexer.take(sign));
         if sign || ["and", "or", "not", "all-time"].into_iter().any(|word| lexer.keyword(word)) {
             add(&lexer, start, TokenKind::Keyword);
-        } else if c == '/' && lexer.regex().is_ok() || c == '"' && lexer.quoted().is_ok() {
+        } else if c == '/' && open.regex(&mut lexer) || c == '"' && open.quoted(&mut lexer) {
             lexer.take("*");
             add(&lexer, start, TokenKind::Words);
         } else if let Some((_, name)) = lexer.membership() {
@@ -49,7 +50,7 @@ pub fn tokens(text: &str) -> Vec<(Range<usize>, TokenKind)> {
             tokens.push((lexer.position() - "in".len()..lexer.position(), TokenKind::Operator));
             lexer.blanks();
             let value = lexer.position();
-            skip_value(&mut lexer);
+            skip_value(&mut lexer, &mut open);
             tokens.push((value..lexer.position(), TokenKind::Value));
         } else if lexer.name().is_some() {
             add(&lexer, start, TokenKind::Field);
@@ -57,10 +58,10 @@ pub fn tokens(text: &str) -> Vec<(Range<usize>, TokenKind)> {
             lexer.operator();
             add(&lexer, operator, TokenKind::Operator);
             let value = lexer.position();
-            skip_value(&mut lexer);
+            skip_value(&mut lexer, &mut open);
             add(&lexer, value, TokenKind::Value);
         } else {
-            skip_value(&mut lexer);
+            skip_value(&mut lexer, &mut open);
             add(&lexer, start, TokenKind::Words);
         }
         if tokens.len() == before {
@@ -70,13 +71,41 @@ pub fn tokens(text: &str) -> Vec<(Range<usize>, TokenKind)> {
     }
 }
 
+/// Up to where no quotation mark or slash begins anything: the first that fails has seen all that stand before its end.
+#[derive(Default)]
+struct Unclosed {
+    quotes: usize,
+    slashes: usize,
+}
+
+impl Unclosed {
+    fn quoted(&mut self, lexer: &mut Lexer<'_>) -> bool {
+        if lexer.position() < self.quotes {
+            return false;
+        }
+        let start = lexer.position();
+        let Err(error) = lexer.quoted() else { return true };
+        let place = error.span().start;
+        self.quotes = if place > start { place } else { usize::MAX };
+        false
+    }
+
+    fn regex(&mut self, lexer: &mut Lexer<'_>) -> bool {
+        let closed = lexer.position() >= self.slashes && lexer.regex().is_ok();
+        if !closed {
+            self.slashes = usize::MAX;
+        }
+        closed
+    }
+}
+
 /// Goes on behind what has no blank and no parenthesis outside quotes.
-fn skip_value(lexer: &mut Lexer<'_>) {
+fn skip_value(lexer: &mut Lexer<'_>, open: &mut Unclosed) {
     while let Some(c) = lexer.peek() {
         if c.is_whitespace() || matches!(c, '(' | ')') {
             return;
         }
-        if c != '"' || lexer.quoted().is_err() {
+        if c != '"' || !open.quoted(lexer) {
             let at = lexer.position();
             lexer.skip_to(at + c.len_utf8());
         }

@@ -27,7 +27,28 @@ pub struct Filter {
     pub(super) all_time: bool,
     /// The top-level AND, time terms taken out.
     pub(super) all_of: Vec<Expr>,
+    /// What was learnt of the trail that it is for.
+    pub(super) partial_sides: PartialSides,
 }
+
+/// Resource types of which one state holds only what an event changed, and the other one everything: what is missing there
+/// did not change.
+#[derive(Debug, Clone, Default)]
+pub struct PartialSides {
+    /// The new state.
+    pub new: Vec<String>,
+    /// The previous state.
+    pub previous: Vec<String>,
+}
+
+/// A filter is the same whatever was learnt of a trail.
+impl PartialEq for PartialSides {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for PartialSides {}
 
 /// The surroundings of an event or an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -365,6 +386,22 @@ impl Filter {
             )
         };
         self.all_of.iter().any(|condition| condition.any(&unknown))
+    }
+
+    /// Whether a part of it asks what an event changed.
+    pub fn asks_for_changes(&self) -> bool {
+        let changes = |expr: &Expr| matches!(expr, Expr::Changed(_) | Expr::OnlyChanged(_) | Expr::Change(_));
+        self.all_of.iter().any(|condition| condition.any(&changes))
+    }
+
+    /// Says which types have states in part; until then all are taken to be whole.
+    pub fn set_partial_sides(&mut self, sides: PartialSides) {
+        self.partial_sides = sides;
+    }
+
+    /// Types that have states in part.
+    pub fn partial_sides(&self) -> &PartialSides {
+        &self.partial_sides
     }
 
     /// Whether a part of it asks what only this machine knows: it means something else elsewhere.

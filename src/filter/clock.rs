@@ -5,7 +5,7 @@ use std::fmt;
 /// Seconds of a day.
 pub(super) const DAY: u32 = 86_400;
 
-/// A stretch of the day, half-open; it may pass midnight.
+/// An interval of the day, half-open; it may pass midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hours {
     /// First second inside, from midnight.

@@ -91,7 +91,7 @@ impl FilterError {
     /// The message, the filter with carets under the place, and the remedy: several lines, safe for a terminal.
     /// `text` is the filter the error is about.
     pub fn render(&self, text: &str) -> String {
-        let part = |range: Range<usize>| Safe::from_untrusted(text.get(range).unwrap_or_default());
+        let part = |range: Range<usize>| Safe::composed(text.get(range).unwrap_or_default());
         let end = self.span.end.min(text.len());
         let (before, place, after) =
             (part(0..self.span.start), part(self.span.start..end), part(end..text.len()));

@@ -163,8 +163,8 @@ fn named(matcher: &Matcher) -> String {
 
 fn column(found: &Match) -> String {
     match found.any_of.as_slice() {
-        [Matcher::Present] => return format!("with {}", noun(found.field)),
-        [Matcher::Absent] => return format!("without {}", noun(found.field)),
+        [Matcher::Present] => return format!("with {}", found.field.title()),
+        [Matcher::Absent] => return format!("without {}", found.field.title()),
         _ => {}
     }
     // A long list from a file would hide the rest.
@@ -176,32 +176,7 @@ fn column(found: &Match) -> String {
         Field::ActorIp => format!("from {values}"),
         Field::Resource => format!("on {values}"),
         Field::Action => format!("with action {values}"),
-        field => format!("with {} {values}", noun(field)),
-    }
-}
-
-fn noun(field: Field) -> &'static str {
-    match field {
-        Field::EventId => "event id",
-        Field::ProjectId => "project",
-        Field::ActorType => "actor type",
-        Field::Actor => "actor",
-        Field::ActorId => "actor id",
-        Field::ActorEmail => "e-mail address",
-        Field::ActorIp => "address",
-        Field::ActorUserAgent => "user agent",
-        Field::EventCategory => "category",
-        Field::EventType => "type",
-        Field::EventSeverity => "severity",
-        Field::Resource => "resource",
-        Field::ResourceType => "resource type",
-        Field::ResourceId => "resource id",
-        Field::ResourceName => "resource name",
-        Field::Action => "action",
-        Field::RequestId => "request",
-        Field::SessionId => "session",
-        Field::Hash => "hash",
-        Field::PreviousHash => "previous hash",
+        field => format!("with {} {values}", field.title()),
     }
 }
 

@@ -1,34 +1,6 @@
-//! The fields a filter can name.
+//! The fields a filter can name: one table, from which names, columns, explanations, look-ups and completion are made.
 
-use crate::domain::{Action, ActorType, Category, Severity};
-
-/// A column of the table, or two that are looked at together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after the columns, but for the two that are described")]
-pub enum Field {
-    EventId,
-    ProjectId,
-    ActorType,
-    /// The actor's id or e-mail address. A value without `@` is no address and is only looked for among the ids.
-    Actor,
-    ActorId,
-    ActorEmail,
-    ActorIp,
-    ActorUserAgent,
-    EventCategory,
-    EventType,
-    EventSeverity,
-    /// Type and id of the resource, as `TYPE/ID`.
-    Resource,
-    ResourceType,
-    ResourceId,
-    ResourceName,
-    Action,
-    RequestId,
-    SessionId,
-    Hash,
-    PreviousHash,
-}
+use crate::domain::{Action, ActorType, Category, EventRow, Severity};
 
 /// What values a field takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,39 +19,106 @@ pub enum Kind {
     Resource,
 }
 
-/// The fields with their names, the canonical one first.
-const NAMES: &[(Field, &[&str])] = &[
-    (Field::EventId, &["event_id", "event", "id"]),
-    (Field::ProjectId, &["proj", "project", "project_id"]),
-    (Field::ActorType, &["actor_type"]),
-    (Field::Actor, &["actor"]),
-    (Field::ActorId, &["actor_id"]),
-    (Field::ActorEmail, &["email", "actor_email"]),
-    (Field::ActorIp, &["ip", "actor_ip"]),
-    (Field::ActorUserAgent, &["ua", "user_agent", "actor_user_agent"]),
-    (Field::EventCategory, &["cat", "category", "event_category"]),
-    (Field::EventType, &["type", "event_type"]),
-    (Field::EventSeverity, &["sev", "severity", "event_severity"]),
-    (Field::Resource, &["res", "resource"]),
-    (Field::ResourceType, &["resource_type"]),
-    (Field::ResourceId, &["resource_id"]),
-    (Field::ResourceName, &["resource_name"]),
-    (Field::Action, &["action"]),
-    (Field::RequestId, &["req", "request", "request_id"]),
-    (Field::SessionId, &["sess", "session", "session_id"]),
-    (Field::Hash, &["hash"]),
-    (Field::PreviousHash, &["previous_hash"]),
-];
+/// What is known of a field.
+struct Row {
+    field: Field,
+    names: &'static [&'static str],
+    column: &'static str,
+    title: &'static str,
+    kind: Kind,
+    flags: &'static [Flag],
+    value: fn(&EventRow) -> Option<String>,
+}
+
+/// Properties of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "they read as words in the table")]
+enum Flag {
+    /// The column may be null.
+    nullable,
+    /// The column is compared with a text as it is stored, so that an index on it serves.
+    looked_up,
+    /// Values of the column are offered while a filter is typed.
+    completed,
+}
+
+macro_rules! fields {
+    ($($(#[$doc:meta])+ $field:ident: [$($name:literal),+] $column:literal $title:literal $kind:ident [$($flag:ident)*] $value:expr;)+) => {
+        /// A column of the table, or two that are looked at together.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Field { $($(#[$doc])+ $field,)+ }
+
+        const TABLE: &[Row] = &[$(Row {
+            field: Field::$field,
+            names: &[$($name),+],
+            column: $column,
+            title: $title,
+            kind: Kind::$kind,
+            flags: &[$(Flag::$flag),*],
+            value: $value,
+        },)+];
+    };
+}
+
+// A field: its names (the canonical one first), its column, its name in a sentence, the kind of its values, its properties,
+// and the value of an event.
+fields! {
+    /// The column `event_id`.
+    EventId: ["event_id", "event", "id"] "event_id" "event id" Text [looked_up] |e| Some(e.event_id.clone());
+    /// The column `project_id`.
+    ProjectId: ["proj", "project", "project_id"] "project_id" "project" Text [nullable looked_up completed] |e| e.project_id.clone();
+    /// The column `actor_type`.
+    ActorType: ["actor_type"] "actor_type" "actor type" Word [looked_up] |e| Some(e.actor_type.clone());
+    /// The actor's id or e-mail address. A value without `@` is no address and only matches ids.
+    Actor: ["actor"] "actor_id" "actor" Actor [looked_up completed] |e| Some(e.actor_id.clone());
+    /// The column `actor_id`.
+    ActorId: ["actor_id"] "actor_id" "actor id" Text [looked_up completed] |e| Some(e.actor_id.clone());
+    /// The column `actor_email`.
+    ActorEmail: ["email", "actor_email"] "actor_email" "e-mail address" Email [nullable] |e| e.actor_email.clone();
+    /// The column `actor_ip`.
+    ActorIp: ["ip", "actor_ip"] "actor_ip" "address" Address [nullable] |e| e.actor_ip.clone();
+    /// The column `actor_user_agent`.
+    ActorUserAgent: ["ua", "user_agent", "actor_user_agent"] "actor_user_agent" "user agent" Text [nullable] |e| e.actor_user_agent.clone();
+    /// The column `event_category`.
+    EventCategory: ["cat", "category", "event_category"] "event_category" "category" Word [looked_up] |e| Some(e.event_category.clone());
+    /// The column `event_type`.
+    EventType: ["type", "event_type"] "event_type" "type" Text [looked_up completed] |e| Some(e.event_type.clone());
+    /// The column `event_severity`.
+    EventSeverity: ["sev", "severity", "event_severity"] "event_severity" "severity" Word [looked_up] |e| Some(e.event_severity.clone());
+    /// Type and id of the resource, as `TYPE/ID`; the column is that of the id.
+    Resource: ["res", "resource"] "resource_id" "resource" Resource [] |e| Some(format!("{}/{}", e.resource_type, e.resource_id));
+    /// The column `resource_type`.
+    ResourceType: ["resource_type"] "resource_type" "resource type" Text [looked_up completed] |e| Some(e.resource_type.clone());
+    /// The column `resource_id`.
+    ResourceId: ["resource_id"] "resource_id" "resource id" Text [looked_up] |e| Some(e.resource_id.clone());
+    /// The column `resource_name`.
+    ResourceName: ["resource_name"] "resource_name" "resource name" Text [nullable looked_up] |e| e.resource_name.clone();
+    /// The column `action`.
+    Action: ["action"] "action" "action" Word [looked_up] |e| Some(e.action.clone());
+    /// The column `request_id`.
+    RequestId: ["req", "request", "request_id"] "request_id" "request" Text [looked_up completed] |e| Some(e.request_id.clone());
+    /// The column `session_id`.
+    SessionId: ["sess", "session", "session_id"] "session_id" "session" Text [nullable looked_up completed] |e| e.session_id.clone();
+    /// The column `hash`.
+    Hash: ["hash"] "hash" "hash" Text [] |e| Some(e.hash.clone());
+    /// The column `previous_hash`.
+    PreviousHash: ["previous_hash"] "previous_hash" "previous hash" Text [] |e| Some(e.previous_hash.clone());
+}
 
 impl Field {
+    fn row(self) -> &'static Row {
+        // A row for each variant, in their order: the macro writes both.
+        &TABLE[self as usize]
+    }
+
     /// Every field.
     pub fn all() -> impl Iterator<Item = Self> {
-        NAMES.iter().map(|(field, _)| *field)
+        TABLE.iter().map(|row| row.field)
     }
 
     /// The names it goes by, the canonical one first.
     pub fn names(self) -> &'static [&'static str] {
-        NAMES.iter().find(|(field, _)| *field == self).map_or(&[], |(_, names)| names)
+        self.row().names
     }
 
     /// The canonical name.
@@ -87,34 +126,44 @@ impl Field {
         self.names().first().copied().unwrap_or_default()
     }
 
+    /// The column of the table `audit_events`.
+    pub fn column(self) -> &'static str {
+        self.row().column
+    }
+
+    /// The column, where it is compared with a text as it is stored.
+    pub fn text_column(self) -> Option<&'static str> {
+        self.row().flags.contains(&Flag::looked_up).then_some(self.row().column)
+    }
+
+    /// The column, where its values are offered while a filter is typed.
+    pub fn completed_column(self) -> Option<&'static str> {
+        self.row().flags.contains(&Flag::completed).then_some(self.row().column)
+    }
+
+    /// The name in a sentence.
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// The value of an event.
+    pub fn value_of(self, event: &EventRow) -> Option<String> {
+        (self.row().value)(event)
+    }
+
     pub(super) fn by_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        NAMES.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(field, _)| *field)
+        TABLE.iter().find(|row| row.names.contains(&name.as_str())).map(|row| row.field)
     }
 
     /// What values it takes.
     pub fn kind(self) -> Kind {
-        match self {
-            Self::Actor => Kind::Actor,
-            Self::ActorEmail => Kind::Email,
-            Self::ActorIp => Kind::Address,
-            Self::Resource => Kind::Resource,
-            Self::ActorType | Self::EventCategory | Self::EventSeverity | Self::Action => Kind::Word,
-            _ => Kind::Text,
-        }
+        self.row().kind
     }
 
     /// Whether the column may be null.
     pub fn is_nullable(self) -> bool {
-        matches!(
-            self,
-            Self::ProjectId
-                | Self::ActorEmail
-                | Self::ActorIp
-                | Self::ActorUserAgent
-                | Self::ResourceName
-                | Self::SessionId
-        )
+        self.row().flags.contains(&Flag::nullable)
     }
 
     /// The words that a field of [`Kind::Word`] takes, in the order of the schema; empty for the others.

@@ -22,6 +22,9 @@ const OPERATORS: &[(&str, Operator)] = &[
     ("~", Operator::Contains),
 ];
 
+/// More bytes than any word has that means something by itself.
+const LONGEST_WORD: usize = 256;
+
 /// What stands between a field and its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operator {
@@ -112,9 +115,12 @@ impl<'a> Lexer<'a> {
         there
     }
 
-    /// What stands here up to the next blank, without taking it.
+    /// What stands here up to the next blank, without taking it: its beginning, where it is longer than any name, so that
+    /// a look ahead takes no longer in a long text.
     pub(super) fn word(&self) -> (&'a str, Range<usize>) {
-        let word = self.rest().split(char::is_whitespace).next().unwrap_or_default();
+        let rest = self.rest();
+        let head = &rest[..rest.floor_char_boundary(LONGEST_WORD)];
+        let word = head.split(char::is_whitespace).next().unwrap_or_default();
         (word, self.at..self.at + word.len())
     }
 
@@ -131,12 +137,15 @@ impl<'a> Lexer<'a> {
 
     /// Takes `keyword` if it is the whole next word, in either case.
     pub(super) fn keyword(&mut self, keyword: &str) -> bool {
-        let (word, span) = self.word();
+        let (Some(head), Some(behind)) = (self.rest().get(..keyword.len()), self.rest().get(keyword.len()..))
+        else {
+            return false;
+        };
         // `NOT(` is a keyword too.
-        let word = word.split(['(', ')']).next().unwrap_or_default();
-        let there = word.eq_ignore_ascii_case(keyword);
+        let ends = behind.chars().next().is_none_or(|c| c.is_whitespace() || matches!(c, '(' | ')'));
+        let there = ends && head.eq_ignore_ascii_case(keyword);
         if there {
-            self.at = span.start + word.len();
+            self.at += keyword.len();
         }
         there
     }
@@ -225,13 +234,11 @@ impl<'a> Lexer<'a> {
 
     fn bare(&mut self) -> Result<String, FilterError> {
         let rest = self.rest();
-        let end = [
-            rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | '"')),
-            rest.find("->"),
-            rest.find(".."),
-        ];
-        let end = end.into_iter().flatten().min().unwrap_or(rest.len());
-        let text = &rest[..end];
+        // The signs are looked for within the value only, not in all that follows.
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')' | '"'));
+        let text = &rest[..end.unwrap_or(rest.len())];
+        let end = [text.find("->"), text.find("..")].into_iter().flatten().min().unwrap_or(text.len());
+        let text = &text[..end];
         let span = self.at..self.at + end;
         if text.is_empty() {
             return Err(match self.peek() {

@@ -154,8 +154,8 @@ pub(super) fn unquote(text: &str, at: usize) -> Result<(String, usize), FilterEr
     Err(FilterError::new(at..at + 1, "this quotation mark is never closed"))
 }
 
-/// A text in quotes, as [`unquote`] reads it.
-pub(super) fn quoted(text: &str) -> String {
+/// A text in quotes, as `unquote` reads it.
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -105,7 +105,7 @@ fn the_examples_of_the_documentation_are_read() {
 
 #[test]
 fn the_documentation_shows_filters_that_are_read() {
-    let text = include_str!("../../docs/filter.md");
+    let text = include_str!("../../docs/reference/filter.md");
     let (_, examples) = text.split_once("## Examples").unwrap();
     let mut read = 0;
     for row in examples.lines().filter_map(|line| line.strip_prefix("| `")) {
@@ -199,6 +199,21 @@ fn what_cannot_be_read_is_shown_in_its_place() {
                 ^^^^
       did you mean 'actor'?
     ");
+    insta::assert_snapshot!(refusal("user:eve"), @"
+    unknown field 'user'
+      user:eve
+      ^^^^
+      did you mean 'actor'? a key of the states is written any.user
+    ");
+    for (text, meant) in [
+        ("source_ip:10.0.0.1", "ip"),
+        ("host:10.0.0.1", "ip"),
+        ("Username:eve", "actor"),
+        ("op:read", "action"),
+    ] {
+        assert!(refusal(text).contains(&format!("did you mean '{meant}'?")), "{}", refusal(text));
+    }
+    assert!(refusal("earliest:-1h").contains("since:"), "{}", refusal("earliest:-1h"));
     insta::assert_snapshot!(refusal("org:acme"), @"
     a filter cannot choose the organisation: every query is within one
       org:acme
@@ -263,6 +278,7 @@ fn a_filter_can_be_said_in_words() {
 
 /// Every refusal with its place and a word of its message.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_cannot_be_meant_is_refused_and_never_misread() {
     let mut wrong = Vec::new();
     for (text, place, word) in [
@@ -314,7 +330,7 @@ fn what_cannot_be_meant_is_refused_and_never_misread() {
         ("span:5m", "5m", "around"),
         ("around:evt-1 span:5mon", "5mon", "length"),
         ("around:evt-1 since:-7d", "evt-1", "both choose"),
-        ("at:now", "now", "stretch"),
+        ("at:now", "now", "interval"),
         ("at:today until:now", "today", "both choose"),
         ("since:\"today 08:00 Mars/Olympus\"", "\"today 08:00 Mars/Olympus\"", "zone"),
         ("until:\"2026-03-29 02:30 Europe/Berlin\"", "\"2026-03-29 02:30 Europe/Berlin\"", "never"),

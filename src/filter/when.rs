@@ -207,6 +207,9 @@ impl When {
         if text.eq_ignore_ascii_case("now") {
             return Ok((Self::Now, Precision::Exact));
         }
+        if let Some(beyond) = Timestamp::parse_beyond(text) {
+            return Ok((Self::Instant(beyond), Precision::Exact));
+        }
         if text.starts_with(['-', '+']) {
             return Self::parse_offset(text).ok_or(WhenError::NoTime);
         }
@@ -315,7 +318,7 @@ impl When {
         }
     }
 
-    /// The first instant behind the stretch that it names and that begins at `start`.
+    /// The first instant behind the interval that it names and that begins at `start`.
     pub(super) fn end_of(self, start: Timestamp, zone: Tz) -> Option<Timestamp> {
         let (unit, zone) = match self {
             Self::Day { clock, zone: own, .. } => {
@@ -329,12 +332,12 @@ impl When {
             Self::Offset { snap: Some(unit), .. } => (unit, zone),
             Self::Instant(_) | Self::Now | Self::Offset { .. } => return None,
         };
-        stretch_end(start, unit, zone)
+        interval_end(start, unit, zone)
     }
 }
 
 /// The first instant behind a unit that begins at `start`.
-pub(super) fn stretch_end(start: Timestamp, unit: Unit, zone: Tz) -> Option<Timestamp> {
+pub(super) fn interval_end(start: Timestamp, unit: Unit, zone: Tz) -> Option<Timestamp> {
     let start = start.to_utc()?;
     let local = start.with_timezone(&zone).naive_local();
     let date = local.date();

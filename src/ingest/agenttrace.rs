@@ -1,16 +1,42 @@
 //! AgentTrace's own NDJSON: one event a line, its keys are the 22 columns.
 
+use super::format::Opened;
 use super::record::Members;
-use super::{Mapped, Mapping, Reject};
-use crate::domain::{COLUMNS, Json, NewEvent, OrgId, Timestamp};
+use super::{Incoming, Mapped, Mapping, Reject};
+use crate::domain::{COLUMNS, Json, NewEvent, OrgId};
 use crate::store::writer::PreservedEvent;
 use serde_json::value::RawValue;
+
+/// Members that say nothing of the event itself: a column that the schema adds and PostgreSQL computes, which a row as
+/// JSON (`row_to_json`) has, and the mark of an export.
+const BESIDE: [&str; 2] = ["search_vector", "integrity"];
+
+/// What an object is to this format: an event, or the document of `events --format json`.
+pub(crate) fn open(members: &Members<'_>) -> Opened {
+    if members.has("event_id") && members.has("event_type") {
+        return Opened::Record;
+    }
+    if members.has("manifest") && members.iter().count() == 1 {
+        return Opened::NoRecords("AgentTrace export manifest");
+    }
+    let events = members
+        .get("events")
+        .filter(|_| members.has("schema_version"))
+        .and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+    match events {
+        Some(events) if events.is_empty() => Opened::NoRecords("AgentTrace document without events"),
+        Some(events) => Opened::Wrapped(events.into_iter().map(|raw| raw.get().to_owned()).collect()),
+        None => Opened::Foreign,
+    }
+}
 
 /// One record as an event. Absent keys are as good as `null`; unknown ones are refused, because what they say would
 /// be lost without a word.
 pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     let members = Members::parse(text)?;
-    if let Some((unknown, _)) = members.iter().find(|(key, _)| !COLUMNS.contains(key)) {
+    if let Some((unknown, _)) =
+        members.iter().find(|(key, _)| !COLUMNS.contains(key) && !BESIDE.contains(key))
+    {
         return Err(Reject::new(format!("the key '{unknown}' is no column of audit_events")));
     }
     let organization_id = match &mapping.organization {
@@ -19,10 +45,10 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         _ => OrgId::new(members.required("organization_id")?)
             .map_err(|e| Reject::new(format!("organization_id: {e}")))?,
     };
+    let time = mapping.time("timestamp", &members.required("timestamp")?, None)?;
     let event = NewEvent {
         event_id: members.required("event_id")?,
-        timestamp: Timestamp::parse(&members.required("timestamp")?)
-            .map_err(|e| Reject::new(format!("timestamp: {e}")))?,
+        timestamp: time.timestamp,
         organization_id,
         project_id: members.text("project_id")?,
         actor_type: members.required("actor_type")?.parse()?,
@@ -43,7 +69,7 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         session_id: members.text("session_id")?,
     };
     if !mapping.preserve_chain {
-        return Ok(Mapped::New(event));
+        return Ok(Mapped { leap_second: time.leap_second, ..Mapped::new(event) });
     }
     let link = |key| {
         members.text(key)?.ok_or_else(|| {
@@ -52,13 +78,10 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
             ))
         })
     };
-    Ok(Mapped::Preserved(PreservedEvent {
-        event,
-        hash: members
-            .required("hash")
-            .map_err(|e| Reject::new(format!("{e}, but --preserve-chain needs it")))?,
-        previous_hash: link("previous_hash")?,
-    }))
+    let hash =
+        members.required("hash").map_err(|e| Reject::new(format!("{e}, but --preserve-chain needs it")))?;
+    let kept = PreservedEvent { event, hash, previous_hash: link("previous_hash")? };
+    Ok(Mapped { event: Incoming::Preserved(kept), leap_second: time.leap_second })
 }
 
 fn state(raw: &RawValue) -> Json {
@@ -76,7 +99,7 @@ mod tests {
         "actor_ip":null,"hash":"aa","previous_hash":""}"#;
 
     fn mapping(organization: Option<&str>, preserve_chain: bool) -> Mapping {
-        Mapping { organization: organization.map(|o| OrgId::new(o).unwrap()), preserve_chain }
+        Mapping { organization: organization.map(|o| OrgId::new(o).unwrap()), preserve_chain, zone: None }
     }
 
     fn reason(line: &str, preserve_chain: bool) -> String {
@@ -85,7 +108,9 @@ mod tests {
 
     #[test]
     fn an_event_keeps_its_digits_and_loses_nanoseconds() {
-        let Mapped::New(event) = map(LINE, &mapping(None, false)).unwrap() else { panic!("chained anew") };
+        let Incoming::New(event) = map(LINE, &mapping(None, false)).unwrap().event else {
+            panic!("chained anew")
+        };
         assert_eq!(event.timestamp.to_rfc3339(), "2026-01-05T08:01:01.147504Z");
         assert_eq!(event.previous_state.unwrap().as_str(), r#"{"quota":1.10}"#);
         assert_eq!(event.new_state.unwrap().as_str(), r#"{"quota": 12345678901234567890.0}"#);
@@ -94,11 +119,11 @@ mod tests {
 
     #[test]
     fn the_named_organisation_wins_unless_the_chain_is_preserved() {
-        let Mapped::New(event) = map(LINE, &mapping(Some("other"), false)).unwrap() else {
+        let Incoming::New(event) = map(LINE, &mapping(Some("other"), false)).unwrap().event else {
             panic!("chained anew")
         };
         assert_eq!(event.organization_id.as_str(), "other");
-        let Mapped::Preserved(kept) = map(LINE, &mapping(Some("other"), true)).unwrap() else {
+        let Incoming::Preserved(kept) = map(LINE, &mapping(Some("other"), true)).unwrap().event else {
             panic!("as given")
         };
         assert_eq!(kept.event.organization_id.as_str(), "acme");
@@ -124,6 +149,10 @@ mod tests {
         assert!(
             reason(&LINE.replace(",\"previous_hash\":\"\"", ""), true).starts_with("previous_hash: missing")
         );
-        assert!(reason("[1]", false).starts_with("no JSON object: invalid type"), "{}", reason("[1]", false));
+        assert!(
+            reason("[1]", false).starts_with("not a JSON object: invalid type"),
+            "{}",
+            reason("[1]", false)
+        );
     }
 }

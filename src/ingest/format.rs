@@ -1,56 +1,117 @@
-//! The formats of sources, and how one is told from another.
+//! The table of source formats. A new format is a file beside this one and a row in [`FORMATS`]: the values of `--from`,
+//! recognition, refusals and the help are made from the rows.
 
 use super::record::Members;
 use super::{Mapped, Mapping, Reject, agenttrace, cloudtrail};
 use std::fmt;
 
 /// How the records of a source are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceFormat {
-    /// Events under the names of the 22 columns.
-    AgentTrace,
-    /// AWS CloudTrail records.
-    CloudTrail,
-}
-
-impl SourceFormat {
-    /// Every format.
-    pub const ALL: &'static [Self] = &[Self::AgentTrace, Self::CloudTrail];
-
-    /// The name on the command line.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AgentTrace => "agenttrace",
-            Self::CloudTrail => "cloudtrail",
-        }
-    }
-
-    /// The format of a record, when it can only be that one.
-    pub(crate) fn recognise(text: &str) -> Option<Self> {
-        let members = Members::parse(text).ok()?;
-        if members.has("eventSource") && members.has("eventName") {
-            Some(Self::CloudTrail)
-        } else if members.has("event_id") && members.has("event_type") {
-            Some(Self::AgentTrace)
-        } else {
-            None
-        }
-    }
-
+pub struct Format {
+    /// The value of `--from`.
+    pub name: &'static str,
+    /// The name for people.
+    pub title: &'static str,
+    /// What files of it look like, for `--help`.
+    pub help: &'static str,
+    /// Whether records bring hashes that `--preserve-chain` can keep.
+    pub has_chain: bool,
+    /// Top-level members that tell its records from others: the more of them, the nearer.
+    pub(crate) marks: &'static [&'static str],
+    /// First keys of documents whose value is the list of records: they are read record by record.
+    pub(crate) lists: &'static [&'static str],
+    /// What an object is to this format.
+    pub(crate) open: fn(&Members<'_>) -> Opened,
     /// A record as an event.
-    pub(crate) fn map(self, text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-        match self {
-            Self::AgentTrace => agenttrace::map(text, mapping),
-            Self::CloudTrail => cloudtrail::map(text, mapping),
-        }
+    pub(crate) map: fn(&str, &Mapping) -> Result<Mapped, Reject>,
+}
+
+/// What an object of a file is to a format.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// A record.
+    Record,
+    /// A wrapper around records: their texts.
+    Wrapped(Vec<String>),
+    /// Something of this source that holds no records by its nature: its name.
+    NoRecords(&'static str),
+    /// Nothing of this source.
+    Foreign,
+}
+
+/// A row of the table.
+pub type SourceFormat = &'static Format;
+
+/// Every format; of two that open the same object, the first.
+pub static FORMATS: &[Format] = &[
+    Format {
+        name: "cloudtrail",
+        title: "AWS CloudTrail",
+        help: "AWS CloudTrail records: log files, one record a line, lookup-events, EventBridge, CloudWatch Logs, …",
+        has_chain: false,
+        marks: &[
+            "eventSource",
+            "eventName",
+            "eventTime",
+            "eventID",
+            "userIdentity",
+            "awsRegion",
+            "eventVersion",
+        ],
+        lists: &["Records", "Events", "events", "logEvents"],
+        open: cloudtrail::open,
+        map: cloudtrail::map,
+    },
+    Format {
+        name: "agenttrace",
+        title: "AgentTrace events",
+        help: "Events under the names of the 22 columns, one a line, or as CSV with a header",
+        has_chain: true,
+        marks: &["event_id", "event_type", "actor_id", "organization_id", "resource_type", "request_id"],
+        lists: &["events"],
+        open: agenttrace::open,
+        map: agenttrace::map,
+    },
+];
+
+impl Format {
+    /// The format of a name.
+    pub fn named(name: &str) -> Option<SourceFormat> {
+        FORMATS.iter().find(|format| format.name == name)
+    }
+
+    /// The format to which an object can belong, and what it is there.
+    pub(crate) fn recognise(members: &Members<'_>) -> Option<(SourceFormat, Opened)> {
+        FORMATS.iter().map(|format| (format, (format.open)(members))).find(|(_, o)| *o != Opened::Foreign)
+    }
+
+    /// Why no format takes an object: which are supported, and which is nearest.
+    pub(crate) fn unsupported(members: &Members<'_>) -> String {
+        let supported: Vec<&str> = FORMATS.iter().map(|format| format.title).collect();
+        let has = |format: &Format| format.marks.iter().filter(|mark| members.has(mark)).count();
+        let nearest = FORMATS.iter().max_by_key(|format| has(format)).filter(|format| has(format) > 0);
+        let guess = nearest.map_or_else(String::new, |format| {
+            let missing: Vec<&str> =
+                format.marks.iter().copied().filter(|mark| !members.has(mark)).take(3).collect();
+            format!("; nearest is {}, but {} is missing", format.title, missing.join(", "))
+        });
+        format!("not a record of a supported format ({}){guess}", supported.join(", "))
     }
 }
 
-impl fmt::Display for SourceFormat {
+impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AgentTrace => "AgentTrace events",
-            Self::CloudTrail => "AWS CloudTrail",
-        })
+        f.write_str(self.title)
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
     }
 }

@@ -1,48 +1,78 @@
 //! Files and standard input, compressed or not, and how far they have been read.
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What a source is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file; `-` is standard input.
+    pub name: String,
+    /// The argument of the command by which it is read: the file itself, or a folder above it.
+    pub group: String,
+}
+
 /// A source of records.
 pub struct Input {
-    /// As the user named it; `-` is standard input.
-    pub name: String,
+    /// What it is called.
+    pub source: Arc<Source>,
     /// Bytes of the file as it is stored, when that is known.
     pub size: Option<u64>,
     /// Bytes of the file as it is stored that have been read.
     pub read: Arc<AtomicU64>,
     /// Whether its records come as they happen, so that a few of them must not wait for a full batch.
     pub(crate) live: bool,
-    reader: Box<dyn Read + Send>,
+    bytes: Bytes,
+}
+
+/// Where the bytes come from.
+enum Bytes {
+    Open(Box<dyn Read + Send>),
+    /// Opened when its turn has come: there may be more files than a process may have open.
+    File(PathBuf),
 }
 
 impl Input {
     /// Any reader, under a name.
     pub fn new(name: impl Into<String>, size: Option<u64>, reader: impl Read + Send + 'static) -> Self {
-        let read = Arc::new(AtomicU64::new(0));
-        let reader = Box::new(Counted { inner: reader, read: Arc::clone(&read) });
-        Self { name: name.into(), size, read, live: false, reader }
+        let name = name.into();
+        let source = Arc::new(Source { group: name.clone(), name });
+        Self { source, size, read: Arc::default(), live: false, bytes: Bytes::Open(Box::new(reader)) }
     }
 
-    /// A file.
+    /// The file of a path, or the files below a folder in the order of their paths, which is that of time for logs in
+    /// folders by day. Hidden files, and files of rejected records, are left out.
     ///
     /// # Errors
-    /// When it cannot be opened, or is a folder.
-    pub fn file(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let failed = |e: io::Error| Error::could_not_run(format!("cannot read '{name}'")).because(e);
-        let file = File::open(path).map_err(failed)?;
-        let about = file.metadata().map_err(failed)?;
-        if about.is_dir() {
-            return Err(Error::usage(format!("'{name}' is a folder"))
-                .hint(format!("name the files in it, such as {name}/*.json.gz")));
+    /// When it is not there, or a folder that cannot be read or holds no file.
+    pub fn files(path: &Path) -> Result<Vec<Self>> {
+        let failed =
+            |e: io::Error| Error::could_not_run(format!("cannot read '{}'", path.display())).because(e);
+        if !fs::metadata(path).map_err(failed)?.is_dir() {
+            return Ok(vec![Self::file(path, path).map_err(failed)?]);
         }
-        let size = about.is_file().then_some(about.len());
-        Ok(Self { live: !about.is_file(), ..Self::new(name, size, file) })
+        let mut found = Vec::new();
+        below(path, &mut found).map_err(failed)?;
+        if found.is_empty() {
+            return Err(Error::could_not_run(format!("the folder '{}' holds no files", path.display())));
+        }
+        found.iter().map(|file| Self::file(file, path).map_err(failed)).collect()
+    }
+
+    fn file(path: &Path, group: &Path) -> io::Result<Self> {
+        let about = fs::metadata(path)?;
+        let source = Source { name: path.display().to_string(), group: group.display().to_string() };
+        Ok(Self {
+            source: Arc::new(source),
+            size: about.is_file().then_some(about.len()),
+            read: Arc::default(),
+            live: !about.is_file(),
+            bytes: Bytes::File(path.to_owned()),
+        })
     }
 
     /// Standard input.
@@ -52,7 +82,11 @@ impl Input {
 
     /// The bytes, decompressed when they begin as gzip (several members too) or Zstandard.
     pub(crate) fn open(self) -> io::Result<Box<dyn Read + Send>> {
-        let mut reader = self.reader;
+        let inner: Box<dyn Read + Send> = match self.bytes {
+            Bytes::Open(reader) => reader,
+            Bytes::File(path) => Box::new(File::open(path)?),
+        };
+        let mut reader = Counted { inner, read: self.read };
         let mut magic = Vec::with_capacity(4);
         reader.by_ref().take(4).read_to_end(&mut magic)?;
         let kind = Compression::of(&magic);
@@ -65,6 +99,26 @@ impl Input {
             Some(Compression::Zstandard) => Box::new(zstd::stream::read::Decoder::new(whole)?),
         })
     }
+}
+
+/// The files below a folder.
+fn below(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+    entries.sort_unstable_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        let kind = entry.file_type()?;
+        if name.starts_with('.') || (name.contains(".rejected") && name.ends_with(".ndjson")) {
+            continue;
+        }
+        if kind.is_dir() {
+            below(&path, found)?;
+        } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
+            found.push(path);
+        }
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -131,6 +185,36 @@ mod tests {
         }
         assert_eq!(read(b"ab".to_vec()).0, b"ab");
         assert_eq!(read(Vec::new()).0, b"");
+    }
+
+    #[test]
+    fn a_folder_is_its_files_in_the_order_of_their_paths() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name).unwrap();
+        };
+        for name in ["2026/01/02/b.json", "2026/01/02/a.json", "2026/01/01/z.json", ".hidden/x", "2026/.y"] {
+            make(name);
+        }
+        make("2026.rejected-2.ndjson");
+        let names = |path: &Path| -> Vec<String> {
+            let inputs = Input::files(path).unwrap();
+            inputs
+                .iter()
+                .map(|i| Path::new(&i.source.name).strip_prefix(folder.path()).unwrap().display().to_string())
+                .collect()
+        };
+        assert_eq!(names(folder.path()), ["2026/01/01/z.json", "2026/01/02/a.json", "2026/01/02/b.json"]);
+        let one = Input::files(&folder.path().join("2026/01/01")).unwrap().remove(0);
+        assert!(one.source.group.ends_with("2026/01/01") && one.size == Some(17));
+        let mut text = String::new();
+        one.open().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "2026/01/01/z.json");
+        fs::create_dir(folder.path().join("none")).unwrap();
+        assert!(Input::files(&folder.path().join("none")).is_err());
+        assert!(Input::files(&folder.path().join("absent")).is_err());
     }
 
     #[test]

@@ -6,44 +6,72 @@
 //!         └─────────── one thread, no async ───────────┘                └────── async ──────┘
 //! ```
 
+mod address;
 mod agenttrace;
 mod cloudtrail;
+mod csv;
 mod format;
 mod input;
 mod load;
+mod opening;
 mod reader;
 mod record;
 mod rejects;
 mod split;
+mod time;
 
-pub use format::SourceFormat;
-pub use input::Input;
+pub use format::{FORMATS, Format, SourceFormat};
+pub use input::{Input, Source};
 pub use load::{Halt, Observer, Outcome, Report, Settings, Sink, SourceFailure, load};
+pub use reader::no_chain;
 pub use rejects::{Original, RejectedRecord, RejectsFile};
 
 use crate::domain::{ColumnError, NewEvent, OrgId};
 use crate::store::writer::PreservedEvent;
+use chrono_tz::Tz;
 use std::fmt;
 
 /// Why a record is no event; the words follow its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject(String);
+pub struct Reject {
+    reason: String,
+    /// Where in its text it is no JSON: line and column from 1.
+    at: Option<(u64, u64)>,
+}
 
 impl Reject {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        Self { reason: reason.into(), at: None }
+    }
+
+    /// In a text that begins at a line and column of its file.
+    pub(crate) fn in_text_at(self, line: u64, column: u64) -> Self {
+        let at = self.at.map(|(l, c)| (line + l - 1, if l == 1 { column + c - 1 } else { c }));
+        Self { at, ..self }
+    }
+
+    /// Inside a text that is itself a value of a record.
+    pub(crate) fn in_wrapper(self) -> Self {
+        let reason =
+            if self.at.is_some() { format!("{self} (of the text in its wrapper)") } else { self.reason };
+        Self { reason, at: None }
     }
 }
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self.at {
+            Some((line, column)) => {
+                write!(f, "not valid JSON at line {line}, column {column}: {}", self.reason)
+            }
+            None => f.write_str(&self.reason),
+        }
     }
 }
 
 impl From<ColumnError> for Reject {
     fn from(e: ColumnError) -> Self {
-        Self(e.to_string())
+        Self::new(e.to_string())
     }
 }
 
@@ -54,11 +82,28 @@ pub struct Mapping {
     pub organization: Option<OrgId>,
     /// Keep hash, previous hash and organisation as the records give them.
     pub preserve_chain: bool,
+    /// The zone of times that name none; without it they are refused, unless their format says which it is.
+    pub zone: Option<Tz>,
+}
+
+impl Mapping {
+    /// The time of a member; `own` is the zone that the format is known to mean where a time names none.
+    fn time(&self, key: &str, text: &str, own: Option<Tz>) -> Result<time::Moment, Reject> {
+        time::read(text, self.zone.or(own)).map_err(|e| Reject::new(format!("{key}: {e}")))
+    }
 }
 
 /// A record as an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mapped {
+pub(crate) struct Mapped {
+    pub(crate) event: Incoming,
+    /// Its time stood in a leap second.
+    pub(crate) leap_second: bool,
+}
+
+/// An event on its way into the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Incoming {
     /// To be chained.
     New(NewEvent),
     /// With its own place in a chain.
@@ -66,10 +111,15 @@ pub(crate) enum Mapped {
 }
 
 impl Mapped {
+    /// An event to be chained.
+    pub(crate) fn new(event: NewEvent) -> Self {
+        Self { event: Incoming::New(event), leap_second: false }
+    }
+
     pub(crate) fn organization(&self) -> &OrgId {
-        match self {
-            Self::New(event) => &event.organization_id,
-            Self::Preserved(kept) => &kept.event.organization_id,
+        match &self.event {
+            Incoming::New(event) => &event.organization_id,
+            Incoming::Preserved(kept) => &kept.event.organization_id,
         }
     }
 }

@@ -1,129 +1,317 @@
 //! The thread that reads: decompresses, splits, recognises, maps, and hands batches on.
 
+use super::csv;
+use super::format::Opened;
+use super::input::Source;
+use super::record::Members;
 use super::rejects::Original;
-use super::split::{MAX_RECORD, Splitter};
-use super::{Input, Mapped, Mapping, Place, Reject, SourceFormat};
-use std::io::Read;
+use super::split::{MAX_RECORD, Record, Splitter};
+use super::{FORMATS, Format, Input, Mapped, Mapping, Place, Reject, SourceFormat};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Cursor, Read};
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A batch ends when its records have this many bytes, so that memory is bounded when they are large.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// How much of a source is looked at for the header of a CSV file.
+const BEGINNING: usize = 8 << 10;
 
 /// When the format has to be found out, it must show within this many records.
 const RECOGNISE_WITHIN: u64 = 100;
 
 /// What the reading thread has to say, in the order of the files.
 pub(super) enum Message {
-    /// A source begins.
-    Source(String),
-    /// Its format was recognised.
-    Recognised(SourceFormat),
-    /// Records of it.
-    Batch(Vec<Item>),
-    /// It could not be read to its end.
-    Failed { line: u64, reason: String },
-    /// It must not be loaded with these options; nothing follows.
-    Refused { line: u64, reason: String },
+    /// The format of a source was recognised, the first of this format.
+    Recognised { source: Arc<Source>, format: SourceFormat },
+    /// Records, which may be those of several sources, and how much stood among them that is valid and holds no
+    /// records, by what it is.
+    Batch(Vec<Item>, BTreeMap<&'static str, u64>),
+    /// A source could not be read to its end.
+    Failed { source: Arc<Source>, line: u64, reason: String },
+    /// A source must not be loaded with these options; nothing follows.
+    Refused { source: Arc<Source>, line: u64, reason: String },
     /// All sources are done. Without this word the reader has died.
     End,
 }
 
 /// A record: where it stood, as it stood, and what it means.
 pub(super) struct Item {
+    pub(super) source: Arc<Source>,
     pub(super) place: Place,
     pub(super) original: Original,
     pub(super) mapped: Result<Mapped, Reject>,
 }
 
-/// Nobody listens any more.
-pub(super) struct Gone;
+/// Why a source is not read on.
+enum Stop {
+    /// Nobody listens any more.
+    Gone,
+    /// The options forbid it.
+    Refused { line: u64, reason: String },
+    /// No format was found.
+    Unrecognised { line: u64 },
+}
 
 pub(super) struct Reader {
-    /// `None`: find out.
-    pub(super) format: Option<SourceFormat>,
-    pub(super) mapping: Mapping,
+    /// `None`: find out, for each source.
+    format: Option<SourceFormat>,
+    mapping: Mapping,
     /// Records in a batch.
-    pub(super) batch: usize,
-    pub(super) out: mpsc::Sender<Message>,
+    size: usize,
+    out: mpsc::Sender<Message>,
+    batch: Batch,
+    /// Formats of which the loader knows. A message for each of thousands of small files would fill the channel, and
+    /// reading would wait for each batch to be written.
+    told: Vec<SourceFormat>,
+    /// The buffer of the source before, for the next one.
+    buffer: Vec<u8>,
+}
+
+/// A source while it is read.
+struct Reading {
+    source: Arc<Source>,
+    format: Option<SourceFormat>,
+    /// Records of no known format.
+    unrecognised: u64,
 }
 
 impl Reader {
-    /// Reads all sources, one after the other.
-    pub(super) fn run(self, inputs: Vec<Input>) {
+    pub(super) fn new(
+        format: Option<SourceFormat>,
+        mapping: Mapping,
+        size: usize,
+        out: mpsc::Sender<Message>,
+    ) -> Self {
+        Self {
+            format,
+            mapping,
+            size: size.max(1),
+            out,
+            batch: Batch::default(),
+            told: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Reads all sources, one after the other. Batches do not end with them: of thousands of small files, each would
+    /// cost a transaction.
+    pub(super) fn run(mut self, inputs: Vec<Input>) {
         for input in inputs {
-            if self.read(input).is_err() {
+            let source = Arc::clone(&input.source);
+            let stopped = match self.read(input) {
+                Ok(()) => Ok(()),
+                Err(Stop::Gone) => return,
+                Err(Stop::Refused { line, reason }) => {
+                    // Of the batch in which it stands nothing is stored.
+                    drop(self.send(Message::Refused { source, line, reason }));
+                    return;
+                }
+                Err(Stop::Unrecognised { line }) => {
+                    self.send(Message::Failed { source, line, reason: not_recognised() })
+                }
+            };
+            if stopped.is_err() {
                 return;
             }
         }
         // Nobody listening is no failure of ours.
-        let _ = self.send(Message::End);
+        drop(self.flush().and_then(|()| self.send(Message::End)));
     }
 
-    fn send(&self, message: Message) -> Result<(), Gone> {
-        self.out.blocking_send(message).map_err(|_| Gone)
+    fn send(&self, message: Message) -> Result<(), Stop> {
+        self.out.blocking_send(message).map_err(|_| Stop::Gone)
     }
 
-    fn read(&self, input: Input) -> Result<(), Gone> {
-        self.send(Message::Source(input.name.clone()))?;
-        let live = input.live;
-        let failed = |line, e: std::io::Error| self.send(Message::Failed { line, reason: e.to_string() });
-        match input.open() {
-            Ok(bytes) => self.records(Splitter::new(bytes, MAX_RECORD), live),
-            Err(e) => failed(1, e),
+    fn flush(&mut self) -> Result<(), Stop> {
+        if self.batch.items.is_empty() && self.batch.empty.is_empty() {
+            Ok(())
+        } else {
+            self.out.blocking_send(self.batch.take()).map_err(|_| Stop::Gone)
         }
     }
 
-    fn records(&self, mut splitter: Splitter<impl Read>, live: bool) -> Result<(), Gone> {
-        let mut format = self.format;
-        let mut unrecognised = 0;
-        let mut batch = Batch::default();
-        let end = loop {
-            let record = match splitter.next() {
-                Ok(Some(record)) => record,
-                Ok(None) if format.is_none() && unrecognised > 0 => {
-                    break Some(not_recognised(splitter.line()));
+    fn read(&mut self, input: Input) -> Result<(), Stop> {
+        let (source, live) = (Arc::clone(&input.source), input.live);
+        match input.open() {
+            Ok(bytes) => {
+                let (beginning, bytes) = first_line(bytes);
+                let names = csv::header(&beginning);
+                // A record is said to begin at the end of the line before it, where that is two characters.
+                let late = u64::from(beginning.ends_with(b"\r\n"));
+                let bytes = Cursor::new(beginning).chain(bytes);
+                if let (Some(names), Some(format)) = (names, self.of_csv()) {
+                    return self.rows(&source, format, &names, late, bytes);
                 }
-                Ok(None) => break None,
-                Err(e) => break Some(Message::Failed { line: splitter.line(), reason: e.to_string() }),
-            };
-            if format.is_none()
-                && let Some(found) = record.text.as_deref().ok().and_then(SourceFormat::recognise)
-            {
-                format = Some(found);
-                self.send(Message::Recognised(found))?;
+                let buffer = std::mem::take(&mut self.buffer);
+                let mut splitter = Splitter::with_buffer(bytes, MAX_RECORD, buffer);
+                let read = self.records(&source, &mut splitter, live);
+                self.buffer = splitter.into_buffer();
+                read
             }
-            let item = match (record.text, format) {
-                (Err((reason, original)), _) => Item { place: record.place, original, mapped: Err(reason) },
-                (Ok(text), Some(format)) => {
-                    let mapped = format.map(&text, &self.mapping);
-                    Item { place: record.place, original: Original::Text(text), mapped }
+            Err(e) => self.send(Message::Failed { source, line: 1, reason: e.to_string() }),
+        }
+    }
+
+    /// The format of the rows of our own CSV, where that is one of those asked for.
+    fn of_csv(&self) -> Option<SourceFormat> {
+        Format::named("agenttrace").filter(|own| self.format.is_none_or(|format| format == *own))
+    }
+
+    /// The rows of a CSV file, behind its header.
+    fn rows(
+        &mut self,
+        source: &Arc<Source>,
+        format: SourceFormat,
+        names: &[String],
+        late: u64,
+        bytes: impl Read,
+    ) -> Result<(), Stop> {
+        let mut reading = Reading { source: Arc::clone(source), format: Some(format), unrecognised: 0 };
+        self.tell(&reading.source, format)?;
+        let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
+        let mut cells = ::csv::StringRecord::new();
+        loop {
+            let line = rows.position().line() + late;
+            match rows.read_record(&mut cells) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(e) if matches!(e.kind(), ::csv::ErrorKind::Utf8 { .. }) => {
+                    let reason = Reject::new("is not UTF-8");
+                    let original = Original::Text(String::new());
+                    self.take(&mut reading, Place { line, element: None }, original, Err(reason))?;
+                    continue;
                 }
-                (Ok(text), None) => Item {
-                    place: record.place,
-                    original: Original::Text(text),
-                    mapped: Err(Reject::new("neither an AgentTrace event nor a CloudTrail record")),
-                },
+                Err(e) => {
+                    let (source, reason) = (Arc::clone(source), e.to_string());
+                    return self.send(Message::Failed { source, line, reason });
+                }
+            }
+            let place = Place { line: cells.position().map_or(line, |at| at.line() + late), element: None };
+            let (original, mapped) = match csv::record(names, &cells) {
+                Ok(text) => {
+                    let mapped = (format.map)(&text, &self.mapping);
+                    (text, mapped)
+                }
+                Err(reason) => {
+                    let cells: Vec<&str> = cells.iter().collect();
+                    (cells.join(","), Err(Reject::new(reason)))
+                }
             };
-            if format.is_none() {
-                unrecognised += 1;
+            self.take(&mut reading, place, Original::Text(original), mapped)?;
+            if self.is_full() {
+                self.flush()?;
             }
-            if let Some(reason) = self.refusal(format, &item) {
-                return self.send(Message::Refused { line: item.place.line, reason });
+        }
+    }
+
+    /// Says which format was recognised, once.
+    fn tell(&mut self, source: &Arc<Source>, format: SourceFormat) -> Result<(), Stop> {
+        if self.format.is_some() || self.told.contains(&format) {
+            return Ok(());
+        }
+        self.told.push(format);
+        self.send(Message::Recognised { source: Arc::clone(source), format })
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.items.len() >= self.size || self.batch.bytes >= BATCH_BYTES
+    }
+
+    fn records(
+        &mut self,
+        source: &Arc<Source>,
+        splitter: &mut Splitter<impl Read>,
+        live: bool,
+    ) -> Result<(), Stop> {
+        let mut reading = Reading { source: Arc::clone(source), format: self.format, unrecognised: 0 };
+        loop {
+            match splitter.next() {
+                Ok(Some(record)) => self.record(&mut reading, record)?,
+                Ok(None) => break,
+                Err(e) => {
+                    let (line, reason) = (splitter.line(), e.to_string());
+                    self.send(Message::Failed { source: Arc::clone(source), line, reason })?;
+                    break;
+                }
             }
-            batch.push(item);
-            let full = batch.items.len() >= self.batch || batch.bytes >= BATCH_BYTES;
             // Whoever fills a pipe may rest for hours: what is there must not wait for a full batch.
-            if full || (live && !splitter.has_line()) {
-                self.send(batch.take())?;
+            if self.is_full() || (live && !splitter.has_line()) {
+                self.flush()?;
             }
-            if format.is_none() && unrecognised >= RECOGNISE_WITHIN {
-                break Some(not_recognised(splitter.line()));
+            if reading.format.is_none() && reading.unrecognised >= RECOGNISE_WITHIN {
+                break;
+            }
+        }
+        self.batch.note_empty("document without records", splitter.empty_documents());
+        if reading.format.is_none() && reading.unrecognised > 0 {
+            return Err(Stop::Unrecognised { line: splitter.line() });
+        }
+        Ok(())
+    }
+
+    /// Finds out what a record of the file is, and puts the records that it holds into the batch.
+    fn record(&mut self, reading: &mut Reading, record: Record) -> Result<(), Stop> {
+        let place = record.place;
+        let text = match record.text {
+            Ok(text) => text,
+            Err((reason, original)) => return self.take(reading, place, original, Err(reason)),
+        };
+        let members = match Members::parse(&text) {
+            Ok(members) => members,
+            Err(reason) => {
+                let reason = reason.in_text_at(place.line, record.column);
+                return self.take(reading, place, Original::Text(text), Err(reason));
             }
         };
-        if !batch.items.is_empty() {
-            self.send(batch.take())?;
+        let found = match reading.format {
+            Some(format) => Some((format, (format.open)(&members))),
+            None => Format::recognise(&members),
+        };
+        match found {
+            None => {
+                let reason = Reject::new(Format::unsupported(&members));
+                self.take(reading, place, Original::Text(text), Err(reason))
+            }
+            Some((_, Opened::NoRecords(what))) => {
+                self.batch.note_empty(what, 1);
+                Ok(())
+            }
+            Some((format, opened)) => {
+                if reading.format.is_none() {
+                    reading.format = Some(format);
+                    self.tell(&reading.source, format)?;
+                }
+                if let Opened::Wrapped(inner) = opened {
+                    for text in inner {
+                        let mapped = (format.map)(&text, &self.mapping).map_err(Reject::in_wrapper);
+                        self.take(reading, place, Original::Text(text), mapped)?;
+                    }
+                    return Ok(());
+                }
+                let mapped = (format.map)(&text, &self.mapping);
+                self.take(reading, place, Original::Text(text), mapped)
+            }
         }
-        end.map_or(Ok(()), |message| self.send(message))
+    }
+
+    fn take(
+        &mut self,
+        reading: &mut Reading,
+        place: Place,
+        original: Original,
+        mapped: Result<Mapped, Reject>,
+    ) -> Result<(), Stop> {
+        if reading.format.is_none() {
+            reading.unrecognised += 1;
+        }
+        let item = Item { source: Arc::clone(&reading.source), place, original, mapped };
+        if let Some(reason) = self.refusal(reading.format, &item) {
+            return Err(Stop::Refused { line: place.line, reason });
+        }
+        self.batch.push(item);
+        Ok(())
     }
 
     /// Why the options forbid to go on with this record.
@@ -131,8 +319,8 @@ impl Reader {
         if !self.mapping.preserve_chain {
             return None;
         }
-        if format == Some(SourceFormat::CloudTrail) {
-            return Some("CloudTrail records have no chain that --preserve-chain could keep".to_owned());
+        if let Some(format) = format.filter(|format| !format.has_chain) {
+            return Some(no_chain(format));
         }
         let named = self.mapping.organization.as_ref()?;
         let own = item.mapped.as_ref().ok()?.organization();
@@ -144,15 +332,39 @@ impl Reader {
     }
 }
 
-fn not_recognised(line: u64) -> Message {
-    let reason = "its format is not recognised; name it with --from".to_owned();
-    Message::Failed { line, reason }
+/// The first line, or as much of it as a header may be long, and what follows: also the error that cut it off.
+fn first_line(bytes: impl Read) -> (Vec<u8>, impl Read) {
+    let mut bytes = BufReader::with_capacity(BEGINNING, bytes);
+    let mut line = Vec::new();
+    let read = bytes.by_ref().take(BEGINNING as u64).read_until(b'\n', &mut line);
+    (line, Broken(read.err()).chain(bytes))
+}
+
+/// An error, once, and then nothing.
+struct Broken(Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// Why records of a format cannot be loaded with `--preserve-chain`.
+pub fn no_chain(format: SourceFormat) -> String {
+    format!("{format} records have no chain that --preserve-chain could keep")
+}
+
+fn not_recognised() -> String {
+    let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.title)).collect();
+    format!("its format is not recognised; supported are {}; name it with --from", known.join(", "))
 }
 
 #[derive(Default)]
 struct Batch {
     items: Vec<Item>,
     bytes: usize,
+    /// What is valid and holds no records, and how much of it.
+    empty: BTreeMap<&'static str, u64>,
 }
 
 impl Batch {
@@ -164,8 +376,14 @@ impl Batch {
         self.items.push(item);
     }
 
+    fn note_empty(&mut self, what: &'static str, number: u64) {
+        if number > 0 {
+            *self.empty.entry(what).or_default() += number;
+        }
+    }
+
     fn take(&mut self) -> Message {
         self.bytes = 0;
-        Message::Batch(std::mem::take(&mut self.items))
+        Message::Batch(std::mem::take(&mut self.items), std::mem::take(&mut self.empty))
     }
 }

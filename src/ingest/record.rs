@@ -13,7 +13,7 @@ pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Members<'a> {
     /// Reads one object. Values are checked for syntax only, to any depth, and stay text.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Reject> {
-        serde_json::from_str(text).map_err(|e| Reject::new(format!("no JSON object: {e}")))
+        serde_json::from_str(text).map_err(|e| malformed(text, &e))
     }
 
     /// Keys and values in the order of the text.
@@ -53,6 +53,23 @@ impl<'a> Members<'a> {
     pub(crate) fn object(&self, key: &str) -> Option<Members<'a>> {
         self.get(key).and_then(|raw| Members::parse(raw.get()).ok())
     }
+}
+
+/// Why a text is no JSON object, and where that shows.
+fn malformed(text: &str, e: &serde_json::Error) -> Reject {
+    let said = e.to_string();
+    let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
+    if e.is_data() {
+        return Reject::new(format!("not a JSON object: {said}"));
+    }
+    let line = text.lines().nth(e.line().saturating_sub(1)).unwrap_or_default();
+    let near = line.get(e.column().saturating_sub(3)..).unwrap_or_default();
+    let number = ["NaN", "-Infinity", "Infinity"]
+        .into_iter()
+        .find(|n| near.get(..12.min(near.len())).is_some_and(|near| near.contains(n)));
+    let hint = number
+        .map_or_else(String::new, |n| format!("; {n} is no JSON, although Python's json module writes it"));
+    Reject { reason: format!("{said}{hint}"), at: Some((e.line() as u64, e.column() as u64)) }
 }
 
 /// The string a raw value is, if it is one.

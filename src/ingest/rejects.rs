@@ -24,6 +24,8 @@ pub enum Original {
 pub struct RejectedRecord<'a> {
     /// Name of the source.
     pub source: &'a str,
+    /// The argument of the command by which it is read, after which a file of rejected records is named.
+    pub group: &'a str,
     /// Where in it.
     pub place: Place,
     /// Whether another event with its id is stored already (and the record itself may be sound).
@@ -40,6 +42,8 @@ pub struct RejectsFile {
     wanted: Wanted,
     open: Option<(PathBuf, BufWriter<File>)>,
     written: Vec<PathBuf>,
+    /// The argument that the open file belongs to.
+    group: String,
 }
 
 #[derive(Debug)]
@@ -67,7 +71,7 @@ impl RejectsFile {
     }
 
     fn new(wanted: Wanted) -> Self {
-        Self { wanted, open: None, written: Vec::new() }
+        Self { wanted, open: None, written: Vec::new(), group: String::new() }
     }
 
     /// The files that were written to.
@@ -75,23 +79,19 @@ impl RejectsFile {
         &self.written
     }
 
-    /// The next records are another source's.
-    pub(crate) fn next_source(&mut self) -> io::Result<()> {
-        if matches!(self.wanted, Wanted::In(_)) {
+    pub(crate) fn write(&mut self, record: &RejectedRecord<'_>) -> io::Result<()> {
+        if matches!(self.wanted, Wanted::In(_)) && self.group != record.group {
             self.flush()?;
             self.open = None;
+            record.group.clone_into(&mut self.group);
         }
-        Ok(())
-    }
-
-    pub(crate) fn write(&mut self, record: &RejectedRecord<'_>) -> io::Result<()> {
         let file = match &mut self.open {
             Some((_, file)) => file,
             none => {
                 let (path, file) = match &self.wanted {
                     Wanted::Nowhere => return Ok(()),
                     Wanted::This(path) => (path.clone(), options().create(true).open(path)?),
-                    Wanted::In(folder) => create(folder, record.source)?,
+                    Wanted::In(folder) => create(folder, record.group)?,
                 };
                 self.written.push(path.clone());
                 &mut none.insert((path, BufWriter::new(file))).1
@@ -160,10 +160,15 @@ mod tests {
             ("more/trail.json", Original::Bytes(vec![0xff])),
             ("-", Original::Start(b"x".to_vec())),
         ] {
-            rejects.next_source().unwrap();
             let place = Place { line: 3, element: None };
-            let record =
-                RejectedRecord { source, place, conflict: false, reason: "why", original: &original };
+            let record = RejectedRecord {
+                source,
+                group: source,
+                place,
+                conflict: false,
+                reason: "why",
+                original: &original,
+            };
             rejects.write(&record).unwrap();
         }
         rejects.flush().unwrap();
@@ -182,7 +187,6 @@ mod tests {
     fn nothing_is_made_for_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut rejects = RejectsFile::in_folder(folder.path().to_owned());
-        rejects.next_source().unwrap();
         rejects.flush().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

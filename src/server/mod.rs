@@ -8,11 +8,13 @@ mod cluster;
 mod fetch;
 mod find;
 mod lock;
+mod packages;
 mod privilege;
 mod running;
 mod sys;
 
 pub use fetch::fetch_binaries;
+pub use packages::{Offer, offers};
 
 use lock::Lock;
 use privilege::Identity;
@@ -58,11 +60,13 @@ pub struct ServerError {
     message: String,
     /// What to do, a line each.
     pub hints: Vec<String>,
+    /// There are no server binaries that fit, and [`fetch_binaries`] may get some.
+    pub is_fetchable: bool,
 }
 
 impl ServerError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hints: Vec::new() }
+        Self { message: message.into(), hints: Vec::new(), is_fetchable: false }
     }
 
     fn io(verb: &str, path: &Path, e: std::io::Error) -> Self {
@@ -109,6 +113,20 @@ impl PrivateServer {
                 }
                 Err(e)
             }
+        }
+    }
+
+    /// As [`Self::attach`]; where no server binaries fit, fetches the pinned ones as [`provide_binaries`] does.
+    ///
+    /// # Errors
+    /// As [`Self::attach`] and [`fetch_binaries`].
+    pub fn attach_or_fetch(options: &Options, agree: Agree<'_>, say: Say<'_>) -> Result<Self, ServerError> {
+        match Self::attach(options) {
+            Err(e) if e.is_fetchable => {
+                fetch_if_agreed(e, agree, say)?;
+                Self::attach(options)
+            }
+            attached => attached,
         }
     }
 
@@ -166,6 +184,31 @@ impl Drop for PrivateServer {
         if self.purpose == Purpose::ThrowAway {
             cluster::remove(&self.folder);
         }
+    }
+}
+
+/// Whether to fetch: asked once, with the reason and what the first client here would fetch.
+pub type Agree<'a> = &'a mut dyn FnMut(&ServerError, &Offer) -> bool;
+/// What gets a line before each fetch and after each that failed.
+pub type Say<'a> = &'a mut dyn FnMut(&str);
+
+/// The folder of server binaries for a new cluster: installed ones, else those fetched earlier, else they are fetched
+/// now, where a client is here and `agree` does. Blocks.
+///
+/// # Errors
+/// When there are none: what to install; and as [`fetch_binaries`].
+pub fn provide_binaries(agree: Agree<'_>, say: Say<'_>) -> Result<PathBuf, ServerError> {
+    match find::find(&default_folder()?, None) {
+        Ok(found) => Ok(found.folder),
+        Err(e) if e.is_fetchable => fetch_if_agreed(e, agree, say),
+        Err(e) => Err(e),
+    }
+}
+
+fn fetch_if_agreed(missing: ServerError, agree: Agree<'_>, say: Say<'_>) -> Result<PathBuf> {
+    match offers().first() {
+        Some(offer) if agree(&missing, offer) => fetch_binaries(&default_folder()?, say),
+        _ => Err(missing),
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) enum Access {
     Words {
         /// The index on the search vector.
         index: String,
-        /// Row-level security keeps the role from the index; the function `agenttrace_search` asks it instead.
-        by_function: bool,
+        /// Row-level security keeps the role from the index; this function asks it instead.
+        function: Option<String>,
     },
     /// No index on time: the whole table is read.
     Scan,
@@ -152,7 +152,7 @@ impl Access {
             Self::Ordered { branches, .. } | Self::Lookup { branches } => {
                 branches.iter().map(|b| b.index.as_str()).collect()
             }
-            Self::Words { by_function: true, .. } => Vec::new(),
+            Self::Words { function: Some(_), .. } => Vec::new(),
             Self::Words { index, .. } => vec![index],
             Self::Scan | Self::Opaque => Vec::new(),
         };
@@ -356,7 +356,7 @@ fn fix_match(Match { field, any_of }: &Match, alternatives: &mut Alternatives) -
             Matcher::Equals(value) if *field == Field::ActorEmail => {
                 vec![(EMAIL, Value::Text(value.to_ascii_lowercase()))]
             }
-            Matcher::Equals(value) => vec![(text_column(*field)?, Value::Text(value.clone()))],
+            Matcher::Equals(value) => vec![(field.text_column()?, Value::Text(value.clone()))],
             Matcher::Network(network) => {
                 let text = network.to_string();
                 if text.contains('/') {
@@ -376,24 +376,4 @@ fn fix_match(Match { field, any_of }: &Match, alternatives: &mut Alternatives) -
         }
     }
     Some(())
-}
-
-/// The column that is compared with a text as it stands.
-fn text_column(field: Field) -> Option<&'static str> {
-    Some(match field {
-        Field::EventId => "event_id",
-        Field::ProjectId => "project_id",
-        Field::ActorType => "actor_type",
-        Field::Actor | Field::ActorId => "actor_id",
-        Field::EventCategory => "event_category",
-        Field::EventType => "event_type",
-        Field::EventSeverity => "event_severity",
-        Field::ResourceType => "resource_type",
-        Field::ResourceId => "resource_id",
-        Field::ResourceName => "resource_name",
-        Field::Action => "action",
-        Field::RequestId => "request_id",
-        Field::SessionId => "session_id",
-        _ => return None,
-    })
 }

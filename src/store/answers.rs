@@ -68,7 +68,7 @@ pub async fn groups(
     Ok(memo.done(summary))
 }
 
-/// As `histogram::histogram`: closed stretches are kept, the newest one is always counted.
+/// As `histogram::histogram`: closed buckets are kept, the newest one is always counted.
 ///
 /// # Errors
 /// [`StoreError`].

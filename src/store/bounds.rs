@@ -13,7 +13,7 @@ pub const NEIGHBOURS: usize = 50;
 /// Bounds, from now on frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// They.
+    /// Absolute bounds, frozen when the filter was run.
     pub range: TimeRange,
     /// Time of the organisation's newest event, where it was looked up: the default window ends there.
     pub newest: Option<Timestamp>,
@@ -93,8 +93,5 @@ async fn surroundings(
     // Newest first; the events of the outermost instants all belong to it.
     let first = older.rows.last().map_or(center.timestamp, |e| e.timestamp);
     let last = newer.rows.first().map_or(center.timestamp, |e| e.timestamp);
-    Ok(TimeRange {
-        since: Some(first),
-        until: Some(Timestamp::from_micros(last.as_micros().saturating_add(1))),
-    })
+    Ok(TimeRange { since: Some(first), until: Some(last.next()) })
 }

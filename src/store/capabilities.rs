@@ -1,17 +1,26 @@
 //! What a table of events offers, read from the catalogue: its columns, constraints, indexes, layout. The statements of
 //! the other modules are chosen by it, so that somebody else's table is read as well as its own indexes allow.
 
+use super::connection::{Found, Link, Relation, Shape};
 use super::schema::Layout;
+use super::search::definition::{self, AlteredVector, DEFINITION};
+use super::trust::{self, Code, Trust};
 use super::{ReadDb, StoreError, identity};
-use crate::domain;
+use crate::chain::to_hex;
+use crate::domain::{self, Naming};
 use sha2::{Digest as _, Sha256};
-use sqlx::{PgConnection, Row as _};
+#[expect(clippy::disallowed_types, reason = "our own statement with the name of the table, quoted")]
+use sqlx::AssertSqlSafe;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What there is. Nothing of it is changed by reading; see [`ReadDb::capabilities`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Capabilities {
+    /// The table.
+    pub relation: Arc<Relation>,
     /// Version of the server, such as 150018.
     pub server_version: i32,
     /// Who asks which table: answers to the same question differ between any two of these.
@@ -22,6 +31,8 @@ pub struct Capabilities {
     pub can_insert: bool,
     /// Row-level security is in force for the role.
     pub row_security: bool,
+    /// Code of others that runs when it is read.
+    pub trust: Trust,
     /// How the rows are kept.
     pub layout: Layout,
     /// Tables that hold rows: 1, or the partitions.
@@ -40,7 +51,15 @@ pub struct Capabilities {
     pub domains: Vec<(String, Vec<String>)>,
     /// Where the days of the materialised view `audit_daily_summary` may be read, if it is there and has been filled:
     /// the view itself, or the rows of it that are granted to the role.
-    pub daily_summary: Option<&'static str>,
+    pub daily_summary: Option<String>,
+    /// The table of chain heads, in SQL, where it may be read and belongs to whoever owns the events.
+    pub chain_heads: Option<String>,
+    /// The function that searches with the rights of the owner, in SQL, where it belongs to that very owner.
+    pub search_function: Option<String>,
+    /// The table has the search vector of our own schema.
+    pub has_our_vector: bool,
+    /// Where the search vector of our own schema is not defined as the migrations define it: searches do not use it then.
+    pub vector_altered: Vec<AlteredVector>,
 }
 
 /// A column.
@@ -52,6 +71,8 @@ pub struct Column {
     pub type_name: String,
     /// NULL is refused.
     pub not_null: bool,
+    /// Its collation takes different texts for equal.
+    pub is_loose: bool,
 }
 
 /// An index.
@@ -117,6 +138,12 @@ impl Capabilities {
     /// Whether there are rows with addresses: a table or a partitioned one, not a view or a foreign table.
     pub fn is_table(&self) -> bool {
         self.layout != Layout::Other
+    }
+
+    /// Why searches do not use the search vector of our own schema, in words; `None` where they do, and without one.
+    pub fn altered_vector(&self) -> Option<String> {
+        let words: Vec<String> = self.vector_altered.iter().map(AlteredVector::words).collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// Columns of the seed that are not there.
@@ -189,25 +216,33 @@ impl ReadDb {
     /// [`StoreError::NoTable`] when there is no table of events.
     pub async fn capabilities(&self, cancel: &CancellationToken) -> Result<Arc<Capabilities>, StoreError> {
         if let Some(known) = self.known_capabilities() {
+            if let Err(reason) = &known.relation.shape {
+                return Err(StoreError::Unfit(reason.clone()));
+            }
             return Ok(known);
         }
-        let read = self.run(cancel, read).await?.ok_or(StoreError::NoTable)?;
-        Ok(self.remember_capabilities(read))
+        let relation = self.relation(cancel).await?;
+        let naming = &self.settings().naming;
+        let read = self.run(cancel, async |c: &mut Link| read(c, &relation, naming).await).await?;
+        let read = read.ok_or(StoreError::NoTable)?;
+        self.guard(&read.trust)?;
+        let read = self.remember_capabilities(read);
+        // It may have been altered since.
+        self.relation(cancel).await?;
+        Ok(read)
     }
 }
 
-/// One row about the table.
-const TABLE: &str = "
-    SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(),
+/// Everything about the table `{oid}` in one message. The first column says which rows are of which statement. Helpers count only if they belong to the owner of the table: others can put what they like beside it.
+const CATALOGUE: &str = "
+    SELECT 't', current_setting('server_version_num')::int4, pg_is_in_recovery(),
         has_table_privilege(c.oid, 'INSERT'), row_security_active(c.oid),
         CASE WHEN c.relkind = 'r' THEN 'plain' WHEN c.relkind = 'p' THEN p.partstrat::text END,
         leaves.tables, leaves.blocks, leaves.rows, leaves.age,
-        (SELECT CASE WHEN has_table_privilege(m.oid, 'SELECT') THEN 0
-                     WHEN has_table_privilege(to_regclass('audit_daily_summary_granted'), 'SELECT') THEN 1 END
-         FROM pg_catalog.pg_class m
-         WHERE m.oid = to_regclass('audit_daily_summary') AND m.relkind = 'm' AND m.relispopulated),
-        c.oid::int8, concat_ws('/', session_user, current_user, current_setting('agenttrace.organization_id', true)),
-        pg_postmaster_start_time()::text
+        pg_get_userbyid(c.relowner),
+        concat_ws('/', session_user, current_user, current_setting('agenttrace.organization_id', true)),
+        pg_postmaster_start_time()::text, c.oid::int8, current_user::text, current_setting('is_superuser') = 'on',
+        c.relkind::text, has_table_privilege(c.oid, 'SELECT')
     FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
     CROSS JOIN LATERAL (
         SELECT count(*)::int4 AS tables,
@@ -218,88 +253,193 @@ const TABLE: &str = "
         FROM pg_catalog.pg_class t LEFT JOIN LATERAL (
             SELECT greatest(s.last_analyze, s.last_autoanalyze) AS at
             FROM pg_catalog.pg_stat_user_tables s WHERE s.relid = t.oid) a ON true
-        WHERE t.relkind = 'r'
-          AND (t.oid = c.oid OR t.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf))) leaves
-    WHERE c.oid = to_regclass('audit_events')";
-
-const COLUMNS: &str = "
-    SELECT attname::text, format_type(atttypid, atttypmod), attnotnull FROM pg_catalog.pg_attribute
-    WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
-
-/// Bit 0 of an index column's option is the direction.
-const INDEXES: &str = "
-    SELECT i.relname::text, m.amname::text, x.indisvalid AND x.indisready, x.indisunique,
+        WHERE t.relkind = 'r' AND t.oid IN (
+            WITH RECURSIVE tree (oid) AS (
+                SELECT c.oid
+                UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)
+            SELECT oid FROM tree)) leaves
+    WHERE c.oid = {oid};
+    SELECT 'c', attname::text, format_type(atttypid, atttypmod), attnotnull, EXISTS (
+        SELECT FROM pg_catalog.pg_collation l WHERE l.oid = attcollation AND NOT l.collisdeterministic),
+        (WITH RECURSIVE base (oid, below) AS (
+            SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = atttypid
+            UNION ALL SELECT t.oid, t.typbasetype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.below)
+        SELECT format_type(base.oid, NULL) FROM base WHERE base.below = 0),
+        has_column_privilege(attrelid, attnum, 'SELECT')
+    FROM pg_catalog.pg_attribute
+    WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
+    -- Bit 0 of an index column's option is the direction.
+    SELECT 'i', i.relname::text, m.amname::text, x.indisvalid AND x.indisready, x.indisunique,
         ARRAY(SELECT pg_get_indexdef(x.indexrelid, k, true) FROM generate_series(1, x.indnkeyatts) k),
         ARRAY(SELECT (x.indoption[k - 1] & 1) = 1 FROM generate_series(1, x.indnkeyatts) k),
         pg_get_expr(x.indpred, x.indrelid, true)
     FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
         JOIN pg_catalog.pg_am m ON m.oid = i.relam
-    WHERE x.indrelid = $1::int8::oid ORDER BY i.relname";
+    WHERE x.indrelid = {oid} ORDER BY i.relname;
+    SELECT 'k', pg_get_expr(conbin, conrelid, true) FROM pg_catalog.pg_constraint
+    WHERE conrelid = {oid} AND contype = 'c' AND convalidated ORDER BY conname;
+    SELECT 'h', h.relname::text FROM pg_catalog.pg_class h, pg_catalog.pg_class c
+    WHERE c.oid = {oid} AND h.relnamespace = c.relnamespace AND h.relowner = c.relowner
+      AND (h.relname, h.relkind) IN (('audit_chain_heads', 'r'), ('audit_daily_summary', 'm'), ('audit_daily_summary_granted', 'v'))
+      AND (h.relkind <> 'm' OR h.relispopulated) AND has_table_privilege(h.oid, 'SELECT');
+    SELECT 'h', p.proname::text FROM pg_catalog.pg_proc p, pg_catalog.pg_class c
+    WHERE c.oid = {oid} AND p.pronamespace = c.relnamespace AND p.proowner = c.relowner
+      AND p.proname = 'agenttrace_search' AND has_function_privilege(p.oid, 'EXECUTE')";
 
-const CHECKS: &str = "
-    SELECT pg_get_expr(conbin, conrelid, true) FROM pg_catalog.pg_constraint
-    WHERE conrelid = $1::int8::oid AND contype = 'c' AND convalidated ORDER BY conname";
-
-async fn read(c: &mut PgConnection) -> Result<Option<Capabilities>, sqlx::Error> {
-    let Some(row) = sqlx::query(TABLE).fetch_optional(&mut *c).await? else { return Ok(None) };
-    let table: i64 = row.try_get(10)?;
-    let mut columns = Vec::new();
-    for column in sqlx::query(COLUMNS).bind(table).fetch_all(&mut *c).await? {
-        columns.push(Column {
-            name: column.try_get(0)?,
-            type_name: column.try_get(1)?,
-            not_null: column.try_get(2)?,
-        });
+/// What the catalogue says about a table; `None` when it is not there any more.
+pub(super) async fn read(
+    c: &mut Link,
+    relation: &Relation,
+    naming: &Naming,
+) -> Result<Option<Capabilities>, sqlx::Error> {
+    // By its name: a change of layout puts another table in its place.
+    let table = relation.regclass();
+    let catalogue = format!("{CATALOGUE};{DEFINITION}").replace("{oid}", &table);
+    let catalogue = format!("{catalogue};{}", trust::of_reading(&table));
+    let rows = sqlx::raw_sql(AssertSqlSafe(catalogue)).fetch_all(&mut *c).await?;
+    let (mut table, mut columns, mut indexes, mut domains, mut helpers, mut code, mut vector_altered) =
+        (None, Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut has_our_vector = false;
+    let mut found = Vec::new();
+    for row in rows {
+        match row.try_get::<&str, _>(0)? {
+            "t" => table = Some(row),
+            "c" => {
+                found.push(Found {
+                    name: row.try_get(1)?,
+                    type_name: row.try_get(2)?,
+                    base: row.try_get::<Option<String>, _>(5)?.unwrap_or_default(),
+                    granted: row.try_get(6)?,
+                });
+                columns.push(Column {
+                    name: row.try_get(1)?,
+                    type_name: row.try_get(2)?,
+                    not_null: row.try_get(3)?,
+                    is_loose: row.try_get(4)?,
+                });
+            }
+            "i" => indexes.push(index(&row)?),
+            "k" => {
+                if let Predicate::OneOf(column, values) = predicate(row.try_get(1)?) {
+                    domains.push((column, values));
+                }
+            }
+            "v" => {
+                has_our_vector |= row.try_get::<Option<&str>, _>(1)?.is_some();
+                vector_altered.extend(definition::altered(&row)?);
+            }
+            "x" => code.push(Code::read(&row)?),
+            _ => helpers.push(row.try_get::<String, _>(1)?),
+        }
     }
-    let mut indexes = Vec::new();
-    for index in sqlx::query(INDEXES).bind(table).fetch_all(&mut *c).await? {
-        let keys: Vec<String> = index.try_get(4)?;
-        let descending: Vec<bool> = index.try_get(5)?;
-        let key = |(of, descending): (String, bool)| Key { of: unquoted(&of), descending };
-        indexes.push(Index {
-            name: index.try_get(0)?,
-            method: index.try_get(1)?,
-            valid: index.try_get(2)?,
-            unique: index.try_get(3)?,
-            keys: keys.into_iter().zip(descending).map(key).collect(),
-            predicate: index.try_get::<Option<String>, _>(6)?.as_deref().map(predicate),
-        });
+    let Some(row) = table else { return Ok(None) };
+    let mut relation = relation.clone();
+    (relation.owner, relation.oid) = (row.try_get(10)?, row.try_get(13)?);
+    let (kind, whole): (&str, bool) = (row.try_get(16)?, row.try_get(17)?);
+    relation.shape = Shape::of(relation.named(), kind, whole, &found, naming, row.try_get(1)?);
+    let identity_of = format!("{columns:?}");
+    if let Ok(shape) = &relation.shape
+        && !relation.is_as_ours()
+    {
+        (columns, indexes) = (shape.columns(columns), shape.indexes(indexes));
+        domains.retain(|(column, _): &(String, Vec<String>)| shape.unchanged.contains_key(column));
     }
-    let checks: Vec<String> = sqlx::query_scalar(CHECKS).bind(table).fetch_all(&mut *c).await?;
-    let identity = identity::of(c, table).await?;
-    let domains = checks.iter().filter_map(|check| match predicate(check) {
-        Predicate::OneOf(column, values) => Some((column, values)),
-        _ => None,
-    });
+    // Rows of what is read through a query are not looked for by their addresses.
+    let by_address = relation.is_as_ours();
+    let identity = identity::of(c.bare(), relation.oid).await?;
+    let helper = |name: &str| helpers.iter().any(|found| found == name).then(|| relation.beside(name));
     // A role may be told nothing of the cluster; when its server was started is then what tells it from others.
     let (role, started): (&str, &str) = (row.try_get(11)?, row.try_get(12)?);
     Ok(Some(Capabilities {
-        identity: format!("{identity} {started} {} {role}", short_hash(&format!("{columns:?}"))),
-        server_version: row.try_get(0)?,
-        is_replica: row.try_get(1)?,
-        can_insert: row.try_get(2)?,
-        row_security: row.try_get(3)?,
-        layout: match row.try_get::<Option<&str>, _>(4)? {
+        relation: Arc::new(relation.clone()),
+        identity: format!("{identity} {started} {} {role}", short_hash(&identity_of)),
+        server_version: row.try_get(1)?,
+        is_replica: row.try_get(2)?,
+        can_insert: row.try_get(3)?,
+        row_security: row.try_get(4)?,
+        trust: Trust { writing: false, role: row.try_get(14)?, superuser: row.try_get(15)?, code },
+        layout: match row.try_get::<Option<&str>, _>(5)?.filter(|_| by_address) {
             Some("plain") => Layout::Plain,
             Some("r") => Layout::Range,
             Some("h") => Layout::Hash,
             _ => Layout::Other,
         },
-        partitions: row.try_get::<i32, _>(5)?.unsigned_abs(),
-        blocks: u32::try_from(row.try_get::<i64, _>(6)?).unwrap_or(u32::MAX),
-        estimated_rows: row.try_get::<Option<i64>, _>(7)?.map(i64::unsigned_abs),
-        statistics_age_days: row.try_get(8)?,
+        partitions: row.try_get::<i32, _>(6)?.unsigned_abs(),
+        blocks: u32::try_from(row.try_get::<i64, _>(7)?).unwrap_or(u32::MAX),
+        estimated_rows: row.try_get::<Option<i64>, _>(8)?.map(i64::unsigned_abs),
+        statistics_age_days: row.try_get(9)?,
         columns,
         indexes,
-        domains: domains.collect(),
-        daily_summary: row
-            .try_get::<Option<i32>, _>(9)?
-            .map(|way| if way == 0 { "audit_daily_summary" } else { "audit_daily_summary_granted" }),
+        domains,
+        daily_summary: helper("audit_daily_summary").or_else(|| helper("audit_daily_summary_granted")),
+        chain_heads: helper("audit_chain_heads"),
+        search_function: helper("agenttrace_search"),
+        has_our_vector,
+        vector_altered,
     }))
 }
 
+impl Shape {
+    /// The columns that it is read with, by our names; with what is known of those that are taken over unchanged.
+    fn columns(&self, theirs: Vec<Column>) -> Vec<Column> {
+        let known = |ours: &str| {
+            theirs.iter().find(|column| self.unchanged.get(&column.name).is_some_and(|name| name == ours))
+        };
+        let type_of = |ours: &str| match ours {
+            "timestamp" => "timestamp with time zone",
+            "actor_ip" => "inet",
+            "previous_state" | "new_state" => "jsonb",
+            _ => "text",
+        };
+        let column = |ours: &&str| Column {
+            name: (*ours).to_owned(),
+            type_name: known(ours).map_or_else(|| type_of(ours).to_owned(), |c| c.type_name.clone()),
+            not_null: known(ours).is_some_and(|c| c.not_null),
+            is_loose: known(ours).is_some_and(|c| c.is_loose),
+        };
+        let words = theirs.iter().filter(|column| column.name == "search_vector");
+        domain::COLUMNS.iter().map(column).chain(words.cloned()).collect()
+    }
+
+    /// The indexes that serve what is read through it, their columns by our names.
+    fn indexes(&self, theirs: Vec<Index>) -> Vec<Index> {
+        let renamed = |mut index: Index| {
+            for key in &mut index.keys {
+                if key.of != "search_vector" {
+                    key.of = self.unchanged.get(&key.of)?.clone();
+                }
+            }
+            match &mut index.predicate {
+                None => {}
+                Some(Predicate::OneOf(column, _) | Predicate::NotNull(column)) => {
+                    *column = self.unchanged.get(column)?.clone();
+                }
+                Some(Predicate::Other(_)) => return None,
+            }
+            Some(index)
+        };
+        theirs.into_iter().filter_map(renamed).collect()
+    }
+}
+
+fn index(row: &PgRow) -> Result<Index, sqlx::Error> {
+    let keys: Vec<String> = row.try_get(5)?;
+    let descending: Vec<bool> = row.try_get(6)?;
+    let key = |(of, descending): (String, bool)| Key { of: unquoted(&of), descending };
+    Ok(Index {
+        name: row.try_get(1)?,
+        method: row.try_get(2)?,
+        valid: row.try_get(3)?,
+        unique: row.try_get(4)?,
+        keys: keys.into_iter().zip(descending).map(key).collect(),
+        predicate: row.try_get::<Option<String>, _>(7)?.as_deref().map(predicate),
+    })
+}
+
 fn short_hash(text: &str) -> String {
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut hash = to_hex(&Sha256::digest(text).into());
+    hash.truncate(16);
+    hash
 }
 
 /// A column's name as PostgreSQL prints it in an expression: in quotes where it is also a word of SQL, as `timestamp`.

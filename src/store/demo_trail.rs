@@ -26,17 +26,20 @@ pub struct Begun {
 /// When the server refuses, or the record cannot be read.
 pub async fn begun(db: &WriteDb) -> Result<Option<Begun>, StoreError> {
     // Of its own schema, so that nobody takes it for a part of the audit trail's.
+    let mut work = db.begin().await?;
     let there: bool = sqlx::query_scalar("SELECT to_regclass('agenttrace_demo.trail') IS NOT NULL")
-        .fetch_one(db.pool())
+        .fetch_one(&mut *work)
         .await?;
     if !there {
+        work.roll_back().await;
         return Ok(None);
     }
     let row: Option<(String, i64, i64, i32, bool)> = sqlx::query_as(
         "SELECT seed::text, until_micros, events, generator, completed_at IS NOT NULL FROM agenttrace_demo.trail",
     )
-    .fetch_optional(db.pool())
+    .fetch_optional(&mut *work)
     .await?;
+    work.roll_back().await;
     row.map(|(seed, until, events, generator, complete)| {
         let wrong = |_| StoreError::Decode("the record of the demo trail is damaged".to_owned());
         Ok(Begun {
@@ -57,9 +60,9 @@ pub async fn begun(db: &WriteDb) -> Result<Option<Begun>, StoreError> {
 /// # Errors
 /// When the server refuses, or a trail was begun before.
 pub async fn begin(db: &WriteDb, trail: &Begun) -> Result<(), StoreError> {
-    let mut transaction = db.pool().begin().await?;
+    let mut work = db.begin().await?;
     // One row at most: the constant primary key.
-    sqlx::raw_sql(
+    work.run(
         "CREATE SCHEMA IF NOT EXISTS agenttrace_demo;
          CREATE TABLE IF NOT EXISTS agenttrace_demo.trail (
              one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
@@ -69,9 +72,9 @@ pub async fn begin(db: &WriteDb, trail: &Begun) -> Result<(), StoreError> {
              generator INTEGER NOT NULL,
              begun_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(),
              completed_at TIMESTAMP WITH TIME ZONE
-         )",
+         )"
+        .to_owned(),
     )
-    .execute(&mut *transaction)
     .await?;
     sqlx::query(
         "INSERT INTO agenttrace_demo.trail (seed, until_micros, events, generator) VALUES ($1::numeric, $2, $3, $4)",
@@ -80,9 +83,9 @@ pub async fn begin(db: &WriteDb, trail: &Begun) -> Result<(), StoreError> {
     .bind(trail.until.as_micros())
     .bind(i64::try_from(trail.events).unwrap_or(i64::MAX))
     .bind(trail.generator.cast_signed())
-    .execute(&mut *transaction)
+    .execute(&mut *work)
     .await?;
-    Ok(transaction.commit().await?)
+    Ok(work.commit().await?)
 }
 
 /// Remembers that the trail was loaded to its end.
@@ -90,8 +93,9 @@ pub async fn begin(db: &WriteDb, trail: &Begun) -> Result<(), StoreError> {
 /// # Errors
 /// When the server refuses.
 pub async fn complete(db: &WriteDb) -> Result<(), StoreError> {
-    sqlx::query("UPDATE agenttrace_demo.trail SET completed_at = now()").execute(db.pool()).await?;
-    Ok(())
+    let mut work = db.begin().await?;
+    sqlx::query("UPDATE agenttrace_demo.trail SET completed_at = now()").execute(&mut *work).await?;
+    Ok(work.commit().await?)
 }
 
 /// The turn to prepare a demo database: one program at a time, whatever becomes of the database meanwhile. Ends with

@@ -3,6 +3,7 @@
 mod findings;
 
 use super::access::Access;
+use super::connection::Link;
 use super::filter_sql::Vector;
 use super::page_sql::{Bound, Statements};
 use super::row::ROW_COLUMNS;
@@ -12,7 +13,7 @@ use super::{ReadDb, StoreError, walk};
 use findings::Page;
 pub use findings::{Finding, Weight};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
@@ -46,8 +47,8 @@ pub enum Way {
     Lookup,
     /// Along the timeline past rows that do not match, a limited number in each statement.
     Walk,
-    /// The newest events as in a walk, then by somebody else's index on words, stretch after stretch of time.
-    Stretches,
+    /// The newest events as in a walk, then by somebody else's index on words, interval after interval.
+    Intervals,
     /// By reading the whole table.
     Scan,
     /// As the server thinks best: it is a view or a foreign table.
@@ -137,10 +138,15 @@ impl Node {
         self.loops != Some(0.0)
     }
 
+    /// Rows that it has looked at, all its runs together.
+    fn looked_at(&self) -> f64 {
+        let rows = self.rows_real.unwrap_or(0.0) + self.rows_dropped.unwrap_or(0.0);
+        rows * self.loops.unwrap_or(1.0)
+    }
+
     /// Whether it reads a table of some size from end to end.
     pub fn reads_whole_table(&self) -> bool {
-        let rows = self.rows_real.unwrap_or(0.0) + self.rows_dropped.unwrap_or(0.0);
-        self.operation.ends_with("Seq Scan") && self.rows_estimated.max(rows) > SMALL
+        self.operation.ends_with("Seq Scan") && self.rows_estimated.max(self.looked_at()) > SMALL
     }
 
     /// Whether it reads the events themselves.
@@ -154,8 +160,8 @@ impl Explanation {
     pub fn in_short(&self) -> String {
         match self.way {
             Way::Walk | Way::Scan => return "scan".to_owned(),
-            // The one that the stretches are asked of stands behind those of the walk.
-            Way::Stretches => return self.meant.last().cloned().unwrap_or_default(),
+            // The one that the intervals are asked of stands behind those of the walk.
+            Way::Intervals => return self.meant.last().cloned().unwrap_or_default(),
             Way::Index | Way::MergedIndexes | Way::Lookup | Way::Unknown => {}
         }
         let nodes = self.statements.iter().flat_map(|statement| statement.plan.all());
@@ -171,7 +177,9 @@ impl Explanation {
         match (names.pop(), more) {
             (Some(name), 0) => name.to_owned(),
             (Some(_), _) => format!("{} +{more}", names.first().copied().unwrap_or_default()),
-            (None, _) => "no index".to_owned(),
+            (None, _) if self.meant.is_empty() => "no index".to_owned(),
+            // The planner has found the table so small that it reads all of it.
+            (None, _) => "seq scan".to_owned(),
         }
     }
 
@@ -199,7 +207,15 @@ pub async fn page(
     let direction = walk::direction(&capabilities, &access, seek);
     let prefix = if analyze { "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " } else { "EXPLAIN (FORMAT JSON) " };
     let vector = Vector::of(&capabilities);
-    let shape = Statements { query, access: &access, direction, vector: &vector, prefix };
+    let shape = Statements {
+        table: capabilities.relation.sql(),
+        everything: capabilities.relation.everything(),
+        query,
+        access: &access,
+        direction,
+        vector: &vector,
+        prefix,
+    };
     let mut statements = Vec::new();
     let mut missing = limit.saturating_add(1) as f64;
     for bound in direction.pieces(seek) {
@@ -213,7 +229,7 @@ pub async fn page(
     let mut way = way(&access);
     let mut meant: Vec<String> = access.indexes().into_iter().map(ToOwned::to_owned).collect();
     if let (Way::Walk, Some(index)) = (way, windows::index(&vector, &query.filter)) {
-        way = Way::Stretches;
+        way = Way::Intervals;
         meant.push(index.name.clone());
         if missing >= 1.0
             && let Some(newest) = timeline::newest(db, &query.scope, query.range.until, cancel).await?
@@ -223,8 +239,12 @@ pub async fn page(
             statements.push(explain(db, &shape, &Bound::Open, missing as usize, cancel).await?);
         }
     }
-    let asked =
-        Page { capabilities: &capabilities, filter: &query.filter, pieces: walk::pieces(db, &capabilities) };
+    let asked = Page {
+        capabilities: &capabilities,
+        filter: &query.filter,
+        pieces: walk::pieces(db, &capabilities),
+        is_full: missing < 1.0,
+    };
     let mut findings = findings::of(asked, way, &meant, &statements);
     if !query.filter.words().is_empty() {
         let engine = Engine::of(&capabilities);
@@ -268,7 +288,7 @@ async fn account(
     explain: &mut QueryBuilder<Postgres>,
     cancel: &CancellationToken,
 ) -> Result<Account, StoreError> {
-    let row = db.run(cancel, async |c: &mut PgConnection| explain.build().fetch_one(c).await).await?;
+    let row = db.run(cancel, async |c: &mut Link| explain.build().fetch_one(c).await).await?;
     let accounts: Result<Vec<Account>, _> = serde_json::from_str(&timeline::explained(&row)?);
     let account = accounts.map_err(|e| StoreError::Decode(format!("EXPLAIN: {e}")))?.pop();
     account.ok_or_else(|| StoreError::Decode("EXPLAIN returned no plan".to_owned()))

@@ -1,10 +1,11 @@
 //! What a session says of the server behind it: version, names, and whether it is a replica, and how far that lags.
 
+use super::connection::Link;
 use super::row::SqlTime;
 use super::{ReadDb, StoreError};
 use crate::domain::Timestamp;
 use serde::Serialize;
-use sqlx::{PgConnection, Row as _};
+use sqlx::Row as _;
 use std::fmt;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,12 @@ pub struct ServerFacts {
     pub role: String,
     /// Which server of several it is.
     pub standing: Standing,
+    /// The table, with its schema, owner and object id, if there is one.
+    pub table: Option<String>,
+    /// Sessions are handed out by a pooler.
+    pub pooled: bool,
+    /// What has to be said before the table is read; only just after connecting.
+    pub remarks: Vec<String>,
 }
 
 /// Which server of several is read.
@@ -87,9 +94,28 @@ impl ReadDb {
         const SQL: &str = "
             SELECT CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_xact_replay_timestamp(), '-infinity') END";
         let row = self
-            .run(&CancellationToken::new(), async |c: &mut PgConnection| sqlx::query(SQL).fetch_one(c).await)
+            .run(&CancellationToken::new(), async |c: &mut Link| sqlx::query(SQL).fetch_one(c).await)
             .await?;
         Ok(row.try_get::<Option<SqlTime>, _>(0)?.map(|time| time.0))
+    }
+
+    /// How far this replica shows less than its primary may hold, in seconds; infinite where that is not known, `None` on
+    /// a primary.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replica_lag(&self) -> Result<Option<f64>, StoreError> {
+        const SQL: &str = "
+            SELECT CASE
+                WHEN NOT pg_is_in_recovery() THEN NULL
+                WHEN EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver)
+                    AND pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) <= 0 THEN 0
+                ELSE coalesce(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8, 'Infinity')
+            END";
+        let row = self
+            .run(&CancellationToken::new(), async |c: &mut Link| sqlx::query(SQL).fetch_one(c).await)
+            .await?;
+        Ok(row.try_get::<Option<f64>, _>(0)?.map(|lag| lag.max(0.0)))
     }
 
     /// Version, database, role and lag.
@@ -100,7 +126,7 @@ impl ReadDb {
                 greatest(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0)::int8,
                 floor(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()))::int8";
         let row = self
-            .run(&CancellationToken::new(), async |c: &mut PgConnection| sqlx::query(SQL).fetch_one(c).await)
+            .run(&CancellationToken::new(), async |c: &mut Link| sqlx::query(SQL).fetch_one(c).await)
             .await?;
         let lag = Lag {
             receiving: row.try_get(4)?,
@@ -111,6 +137,9 @@ impl ReadDb {
             major: u32::try_from(row.try_get::<i32, _>(0)?).unwrap_or_default(),
             database: row.try_get(1)?,
             role: row.try_get(2)?,
+            table: self.known_relation().map(|relation| relation.to_string()),
+            pooled: self.is_pooled(),
+            remarks: Vec::new(),
             standing: match (row.try_get(3)?, self.replica_trouble()) {
                 (true, _) => Standing::Replica(lag),
                 (false, Some(_)) => Standing::InsteadOfReplica,

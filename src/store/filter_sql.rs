@@ -4,14 +4,15 @@ mod states;
 mod text;
 
 use super::timeline::Query;
-use crate::filter::{Expr, Field, Hours, Kind, Match, Matcher, Selection, Weekdays};
+use crate::filter::{Expr, Hours, Kind, Match, Matcher, PartialSides, Selection, Weekdays};
 use sqlx::{Postgres, QueryBuilder};
 pub(super) use text::{SEARCHED, Vector, push_types_met, push_vector};
 
 /// Adds ` AND condition` for every condition of the filter; its time terms have become bounds of the query.
 pub(super) fn push_conditions(sql: &mut QueryBuilder<Postgres>, query: &Query, vector: &Vector) {
     let organization = query.scope.organization().as_str();
-    let setting = Setting { zone: query.filter.zone().name(), vector, organization };
+    let sides = query.filter.partial_sides();
+    let setting = Setting { zone: query.filter.zone().name(), vector, organization, sides };
     for condition in query.filter.conditions() {
         sql.push(" AND ");
         push_expr(sql, condition, setting);
@@ -32,6 +33,7 @@ struct Setting<'a> {
     zone: &'static str,
     vector: &'a Vector,
     organization: &'a str,
+    sides: &'a PartialSides,
 }
 
 /// Adds a condition that can stand in an AND.
@@ -46,9 +48,9 @@ fn push_expr(sql: &mut QueryBuilder<Postgres>, expr: &Expr, setting: Setting<'_>
         }
         Expr::Match(found) => push_match(sql, found),
         Expr::State(found) => states::push_match(sql, found),
-        Expr::Changed(paths) => states::push_changed(sql, paths),
-        Expr::OnlyChanged(paths) => states::push_only_changed(sql, paths),
-        Expr::Change(change) => states::push_change(sql, change),
+        Expr::Changed(paths) => states::push_changed(sql, paths, setting.sides),
+        Expr::OnlyChanged(paths) => states::push_only_changed(sql, paths, setting.sides),
+        Expr::Change(change) => states::push_change(sql, change, setting.sides),
         Expr::Words(words) => text::push_words(sql, words, setting),
         Expr::Regex(regex) => text::push_regex(sql, regex),
         Expr::Hours(any_of) => {
@@ -118,7 +120,8 @@ fn push_selection(sql: &mut QueryBuilder<Postgres>, selection: &Selection) {
 /// Whether a row has stood as it is since before a transaction. Rows name transactions modulo 2^32: of two, the one up to
 /// 2^31 behind is the earlier one. That holds as long as the server itself is no further on, which is looked at once.
 fn push_before(sql: &mut QueryBuilder<Postgres>, transaction: i64) {
-    sql.push("(((")
+    // Numbers below 3 are no transactions: of such a row it cannot be told.
+    sql.push("(xmin::text::int8 >= 3 AND ((")
         .push_bind(transaction)
         .push(" - xmin::text::int8) & 4294967295) BETWEEN 1 AND 2147483647");
     sql.push(" AND (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8) - ").push_bind(transaction);
@@ -175,11 +178,11 @@ fn push_match(sql: &mut QueryBuilder<Postgres>, found: &Match) {
                 found.any_of.iter().filter(|m| !matches!(m, Matcher::Equals(v) if !v.contains('@')));
             push_text(&mut any_of, Subject::Folded("actor_email"), &addresses.cloned().collect::<Vec<_>>());
         }
-        Kind::Email => push_text(&mut any_of, Subject::Folded(column(found.field)), &found.any_of),
+        Kind::Email => push_text(&mut any_of, Subject::Folded(found.field.column()), &found.any_of),
         Kind::Text | Kind::Word => {
-            push_text(&mut any_of, Subject::Column(column(found.field)), &found.any_of);
+            push_text(&mut any_of, Subject::Column(found.field.column()), &found.any_of);
         }
-        Kind::Address => push_addresses(&mut any_of, column(found.field), &found.any_of),
+        Kind::Address => push_addresses(&mut any_of, found.field.column(), &found.any_of),
         Kind::Resource => push_resources(&mut any_of, &found.any_of),
     }
     if any_of.empty {
@@ -283,29 +286,6 @@ fn push_resources(any_of: &mut AnyOf<'_>, matchers: &[Matcher]) {
     }
 }
 
-fn column(field: Field) -> &'static str {
-    match field {
-        Field::EventId => "event_id",
-        Field::ProjectId => "project_id",
-        Field::ActorType => "actor_type",
-        Field::Actor | Field::ActorId => "actor_id",
-        Field::ActorEmail => "actor_email",
-        Field::ActorIp => "actor_ip",
-        Field::ActorUserAgent => "actor_user_agent",
-        Field::EventCategory => "event_category",
-        Field::EventType => "event_type",
-        Field::EventSeverity => "event_severity",
-        Field::ResourceType => "resource_type",
-        Field::Resource | Field::ResourceId => "resource_id",
-        Field::ResourceName => "resource_name",
-        Field::Action => "action",
-        Field::RequestId => "request_id",
-        Field::SessionId => "session_id",
-        Field::Hash => "hash",
-        Field::PreviousHash => "previous_hash",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,6 +326,7 @@ mod tests {
             filter.matches("zq7x").count()
         );
         let index = TextIndex {
+            table: "t".to_owned(),
             name: "idx".to_owned(),
             expression: "to_tsvector('english'::regconfig, event_type::text)".to_owned(),
             configuration: "'english'::regconfig".to_owned(),
@@ -359,8 +340,8 @@ mod tests {
 
     #[test]
     fn states_and_words_become_paths_and_queries() {
-        insta::assert_snapshot!(sql("new.roles:admin,5,null changed:a.b -role:x->"), @" AND (jsonb_path_exists(new_state, $1::jsonpath, $2::jsonb, true) IS NOT TRUE OR jsonb_path_exists(new_state, $3::jsonpath, $4::jsonb, true)) AND ((jsonb_path_query_first(coalesce(previous_state, '{}'), $5::jsonpath, '{}', true) IS DISTINCT FROM jsonb_path_query_first(coalesce(new_state, '{}'), $6::jsonpath, '{}', true))) AND ((jsonb_path_exists(previous_state, $7::jsonpath, $8::jsonb, true)) AND (jsonb_path_exists(new_state, $9::jsonpath, $10::jsonb, true)) IS NOT TRUE AND (jsonb_path_query_first(coalesce(previous_state, '{}'), $11::jsonpath, '{}', true) IS DISTINCT FROM jsonb_path_query_first(coalesce(new_state, '{}'), $12::jsonpath, '{}', true))) IS NOT TRUE");
-        insta::assert_snapshot!(sql("onlychanged:seen,meta.at"), @" AND (coalesce(previous_state, '{}') <> coalesce(new_state, '{}') AND (SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT (CASE jsonb_typeof(previous_state) WHEN 'object' THEN previous_state - $1::text[] ELSE coalesce(previous_state, '{}') END) AS s, $2::jsonpath AS p, $3::text[] AS d OFFSET 0) q) = (SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT (CASE jsonb_typeof(new_state) WHEN 'object' THEN new_state - $4::text[] ELSE coalesce(new_state, '{}') END) AS s, $5::jsonpath AS p, $6::text[] AS d OFFSET 0) q))");
+        insta::assert_snapshot!(sql("new.roles:admin,5,null changed:a.b -role:x->"), @" AND (jsonb_path_exists(new_state, $1::jsonpath, $2::jsonb, true) IS NOT TRUE OR jsonb_path_exists(new_state, $3::jsonpath, $4::jsonb, true)) AND ((previous_state IS NULL AND new_state ?& '{eventVersion,eventType}' AND new_state ?| '{userIdentity,insightDetails,requestParameters,responseElements,serviceEventDetails}' AND jsonb_typeof(new_state) = 'object') IS NOT TRUE AND ((jsonb_path_query_first(coalesce(previous_state, '{}'), $5::jsonpath, '{}', true) IS DISTINCT FROM jsonb_path_query_first(coalesce(new_state, '{}'), $6::jsonpath, '{}', true)))) AND ((previous_state IS NULL AND new_state ?& '{eventVersion,eventType}' AND new_state ?| '{userIdentity,insightDetails,requestParameters,responseElements,serviceEventDetails}' AND jsonb_typeof(new_state) = 'object') IS NOT TRUE AND (jsonb_path_exists(previous_state, $7::jsonpath, $8::jsonb, true)) AND (jsonb_path_exists(new_state, $9::jsonpath, $10::jsonb, true)) IS NOT TRUE AND (jsonb_path_query_first(coalesce(previous_state, '{}'), $11::jsonpath, '{}', true) IS DISTINCT FROM jsonb_path_query_first(coalesce(new_state, '{}'), $12::jsonpath, '{}', true))) IS NOT TRUE");
+        insta::assert_snapshot!(sql("onlychanged:seen,meta.at"), @" AND ((previous_state IS NULL AND new_state ?& '{eventVersion,eventType}' AND new_state ?| '{userIdentity,insightDetails,requestParameters,responseElements,serviceEventDetails}' AND jsonb_typeof(new_state) = 'object') IS NOT TRUE AND coalesce(previous_state, '{}') <> coalesce(new_state, '{}') AND (SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT (CASE jsonb_typeof(previous_state) WHEN 'object' THEN previous_state - $1::text[] ELSE coalesce(previous_state, '{}') END) AS s, $2::jsonpath AS p, $3::text[] AS d OFFSET 0) q) = (SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT (CASE jsonb_typeof(new_state) WHEN 'object' THEN new_state - $4::text[] ELSE coalesce(new_state, '{}') END) AS s, $5::jsonpath AS p, $6::text[] AS d OFFSET 0) q))");
         insta::assert_snapshot!(sql("\"a.b c\" OR x*"), @" AND ((search_vector @@ phraseto_tsquery('pg_catalog.simple', $1)) OR (search_vector @@ (nullif(phraseto_tsquery('pg_catalog.simple', $2)::text, '') || ':*')::tsquery))");
         insta::assert_snapshot!(sql("tod:22:00..06:00 dow:sat"), @" AND (((timestamp AT TIME ZONE $1)::time >= $2::time OR (timestamp AT TIME ZONE $3)::time < $4::time)) AND (extract(isodow FROM timestamp AT TIME ZONE $5)::int = ANY($6))");
     }

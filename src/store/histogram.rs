@@ -1,11 +1,12 @@
-//! How many events fall into each stretch of time: one count after the other, newest first, so that the picture can be
+//! How many events fall into each time bucket: one count after the other, newest first, so that the picture can be
 //! drawn while it is made.
 
 use super::cache::Memo;
+use super::connection::Link;
 use super::timeline::{self, Query, Seek};
 use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{TimeRange, Timestamp};
-use sqlx::{PgConnection, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ const WIDTHS: [i64; 17] = [
 ];
 const SECOND: i64 = 1_000_000;
 
-/// A stretch of time.
+/// A time bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
     /// Its beginning; the first and the last one may be cut off by the bounds of the query.
@@ -25,16 +26,16 @@ pub struct Bucket {
     pub events: u64,
 }
 
-/// The stretches of a query.
+/// The buckets of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Histogram {
-    /// Width of a stretch, in seconds; 0 without events.
+    /// Width of a bucket, in seconds; 0 without events.
     pub seconds: i64,
-    /// The stretches, oldest first, none left out.
+    /// The buckets, oldest first, none left out.
     pub buckets: Vec<Bucket>,
 }
 
-/// Counts the events of a query in at most `most` stretches of time, from its first event to its last one. Each stretch
+/// Counts the events of a query in at most `most` time buckets, from its first event to its last one. Each bucket
 /// is told to `progress` when it has been counted. All but the newest one are closed: they may be known to `memo`.
 ///
 /// # Errors
@@ -60,7 +61,7 @@ pub(super) async fn histogram(
     let at_once = match db.capabilities(cancel).await?.time_index() {
         Some(_) => None,
         None => {
-            let what = format!("stretches {width}");
+            let what = format!("buckets {width}");
             let all = async || counts(db, query, width, cancel).await;
             Some(memo.answer::<_, StoreError>(&what, query, |_: &HashMap<i64, u64>| true, all).await?)
         }
@@ -91,7 +92,7 @@ pub(super) async fn histogram(
     Ok(Histogram { seconds, buckets })
 }
 
-/// All counts by one statement, by the number of the stretch.
+/// All counts by one statement, by the number of the bucket.
 async fn counts(
     db: &ReadDb,
     query: &Query,
@@ -99,11 +100,11 @@ async fn counts(
     cancel: &CancellationToken,
 ) -> Result<HashMap<i64, u64>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT floor(extract(epoch FROM timestamp) * 1000000 / ");
-    sql.push_bind(width).push(")::int8, count(*) FROM audit_events");
+    sql.push_bind(width).push(")::int8, count(*) FROM ").push(db.relation(cancel).await?.sql());
     page_sql::push_scope(&mut sql, query);
     filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     sql.push(" AND isfinite(timestamp) GROUP BY 1");
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
 }
 
@@ -112,20 +113,20 @@ fn is_finite(time: Timestamp) -> bool {
     time.to_utc().is_some()
 }
 
-/// The narrowest width with which the stretches are not too many.
+/// The narrowest width with which the buckets are not too many.
 fn width(first: Timestamp, last: Timestamp, most: u32) -> i64 {
-    // Two, because a border may lie between the first event and the last one, however wide a stretch is.
+    // Two, because a border may lie between the first event and the last one, however wide a bucket is.
     let most = i64::from(most.max(2));
-    let stretches = |seconds: i64| {
+    let buckets = |seconds: i64| {
         let width = seconds * SECOND;
         last.as_micros().div_euclid(width) - first.as_micros().div_euclid(width) + 1
     };
-    let fits = |seconds: &i64| stretches(*seconds) <= most;
+    let fits = |seconds: &i64| buckets(*seconds) <= most;
     WIDTHS.into_iter().find(fits).unwrap_or_else(|| {
         // Beyond centuries: whole numbers of years.
         let year = 31_536_000;
         let mut years = 2;
-        while stretches(year * years) > most && years < 1 << 18 {
+        while buckets(year * years) > most && years < 1 << 18 {
             years *= 2;
         }
         year * years
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stretches_are_as_narrow_as_their_number_allows() {
+    fn buckets_are_as_narrow_as_their_number_allows() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * SECOND);
         assert_eq!(width(at(0), at(59), 60), 1);
         assert_eq!(width(at(0), at(60), 60), 5);

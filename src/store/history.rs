@@ -1,12 +1,14 @@
 //! The events of one resource, with their states; and one event with as much of its states as was asked for.
 
+use super::connection::Link;
 use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::timeline::Query;
 use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, Timestamp};
+use crate::filter::quoted;
 use crate::filter::{Filter, FilterError};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
 /// What a history is about.
@@ -29,7 +31,6 @@ impl Resource {
     /// # Errors
     /// When its name cannot be written in the language of filters.
     pub fn filter(&self) -> Result<Filter, FilterError> {
-        let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let Self { kind, id } = self;
         if kind.contains('/') {
             // A reference to a resource ends its type at the first slash.
@@ -59,14 +60,15 @@ pub async fn events(
     limit: u32,
     cancel: &CancellationToken,
 ) -> Result<Vec<Event>, StoreError> {
+    let relation = db.relation(cancel).await?;
     let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(EVENT_COLUMNS).push(" FROM audit_events");
+    sql.push(EVENT_COLUMNS).push(" FROM ").push(relation.sql());
     resource.push_where(&mut sql, scope);
     if let Some(key) = until {
         push_key(&mut sql, "<=", key);
     }
     sql.push(" ORDER BY timestamp DESC, event_id DESC LIMIT ").push_bind(i64::from(limit));
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     rows.iter().rev().map(row::event).collect()
 }
 
@@ -85,12 +87,13 @@ pub async fn stored_bytes(
 ) -> Result<u64, StoreError> {
     let mut sql = QueryBuilder::new(
         "SELECT coalesce(sum(coalesce(pg_column_size(previous_state), 0) + coalesce(pg_column_size(new_state), 0)), \
-         0)::bigint FROM (SELECT previous_state, new_state FROM audit_events",
+         0)::bigint FROM (SELECT previous_state, new_state FROM ",
     );
+    sql.push(db.relation(cancel).await?.sql());
     resource.push_where(&mut sql, scope);
     push_key(&mut sql, "<=", until);
     sql.push(" ORDER BY timestamp DESC, event_id DESC LIMIT ").push_bind(i64::from(limit)).push(") s");
-    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    let row = db.run(cancel, async |c: &mut Link| sql.build().fetch_one(c).await).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 
@@ -132,10 +135,11 @@ pub async fn access(
         "SELECT actor_type, actor_id, max(actor_email), action, count(*), min(timestamp), max(timestamp), \
          (array_agg(DISTINCT concat(actor_ip)) FILTER (WHERE actor_ip IS NOT NULL))[1:",
     );
-    sql.push_bind(i32::try_from(MAX_ADDRESSES).unwrap_or(i32::MAX)).push("] FROM audit_events");
+    sql.push_bind(i32::try_from(MAX_ADDRESSES).unwrap_or(i32::MAX)).push("] FROM ");
+    sql.push(db.relation(cancel).await?.sql());
     resource.push_where(&mut sql, scope);
     sql.push(" GROUP BY actor_type, actor_id, action ORDER BY actor_type, actor_id, action");
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     let access = |row: &PgRow| {
         Ok(Access {
             actor_type: row.try_get(0)?,
@@ -161,11 +165,12 @@ pub async fn resources(
     limit: u32,
     cancel: &CancellationToken,
 ) -> Result<Vec<Resource>, StoreError> {
-    let mut sql = QueryBuilder::new("SELECT DISTINCT resource_type, resource_id FROM audit_events");
+    let mut sql = QueryBuilder::new("SELECT DISTINCT resource_type, resource_id FROM ");
+    sql.push(db.relation(cancel).await?.sql());
     page_sql::push_scope(&mut sql, query);
     filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     sql.push(" LIMIT ").push_bind(i64::from(limit));
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     rows.iter().map(|row| Ok(Resource { kind: row.try_get(0)?, id: row.try_get(1)? })).collect()
 }
 
@@ -186,13 +191,14 @@ pub async fn neighbour(
     older: bool,
     cancel: &CancellationToken,
 ) -> Result<Option<EventKey>, StoreError> {
-    let mut sql = QueryBuilder::new("SELECT timestamp, event_id FROM audit_events");
+    let mut sql = QueryBuilder::new("SELECT timestamp, event_id FROM ");
+    sql.push(db.relation(cancel).await?.sql());
     resource.push_where(&mut sql, scope);
     push_key(&mut sql, if older { "<" } else { ">" }, of);
     sql.push(TELLS);
     let direction = if older { "DESC" } else { "ASC" };
     sql.push(format_args!(" ORDER BY timestamp {direction}, event_id {direction} LIMIT 1"));
-    let found = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await?;
+    let found = db.run(cancel, async |c: &mut Link| sql.build().fetch_optional(c).await).await?;
     found
         .map(|row| Ok(EventKey { timestamp: row.try_get::<SqlTime, _>(0)?.0, event_id: row.try_get(1)? }))
         .transpose()
@@ -223,9 +229,10 @@ pub async fn moment(
     cap: u32,
     cancel: &CancellationToken,
 ) -> Result<Moment, StoreError> {
+    let relation = db.relation(cancel).await?;
     let side = |operator: &'static str, direction: &'static str| {
         let mut sql = QueryBuilder::new("SELECT ");
-        push_observed(&mut sql, cap);
+        push_observed(&mut sql, relation.sql(), cap);
         resource.push_where(&mut sql, scope);
         push_key(&mut sql, operator, after);
         sql.push(TELLS);
@@ -235,11 +242,11 @@ pub async fn moment(
     let (mut before, mut behind) = (side("<=", "DESC"), side(">", "ASC"));
     let mut numbers = QueryBuilder::new("SELECT count(*) FILTER (WHERE (timestamp, event_id) <= (");
     numbers.push_bind(SqlTime(after.timestamp)).push(", ").push_bind(&after.event_id);
-    numbers.push(")), count(*) FROM audit_events");
+    numbers.push(")), count(*) FROM ").push(relation.sql());
     resource.push_where(&mut numbers, scope);
     numbers.push(TELLS);
     let (before, behind, numbers) = db
-        .run(cancel, async |c: &mut PgConnection| {
+        .run(cancel, async |c: &mut Link| {
             let before = before.build().fetch_optional(&mut *c).await?;
             let behind = behind.build().fetch_optional(&mut *c).await?;
             Ok((before, behind, numbers.build().fetch_one(c).await?))
@@ -306,17 +313,17 @@ pub async fn observe(
     cancel: &CancellationToken,
 ) -> Result<Option<Observed>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
-    push_observed(&mut sql, cap);
+    push_observed(&mut sql, db.relation(cancel).await?.sql(), cap);
     sql.push(" WHERE organization_id = ");
     sql.push_bind(scope.organization().as_str());
     sql.push(" AND event_id = ").push_bind(&key.event_id);
     sql.push(" AND timestamp = ").push_bind(SqlTime(key.timestamp)).push(" LIMIT 1");
-    let found = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await?;
+    let found = db.run(cancel, async |c: &mut Link| sql.build().fetch_optional(c).await).await?;
     found.as_ref().map(observed).transpose()
 }
 
 /// What [`observed`] reads, and where from.
-fn push_observed(sql: &mut QueryBuilder<Postgres>, cap: u32) {
+fn push_observed(sql: &mut QueryBuilder<Postgres>, table: &str, cap: u32) {
     sql.push(ROW_COLUMNS);
     for side in ["p", "n"] {
         sql.push(format_args!(", octet_length({side})::bigint, CASE WHEN octet_length({side}) > "));
@@ -328,9 +335,9 @@ fn push_observed(sql: &mut QueryBuilder<Postgres>, cap: u32) {
         sql.push(format_args!(" THEN encode(sha256(convert_to({side}, 'UTF8')), 'hex') END"));
     }
     // OFFSET 0 keeps the planner from printing a state once for each mention.
-    sql.push(
-        " FROM audit_events, LATERAL (SELECT previous_state::text AS p, new_state::text AS n OFFSET 0) s",
-    );
+    sql.push(format_args!(
+        " FROM {table}, LATERAL (SELECT previous_state::text AS p, new_state::text AS n OFFSET 0) s",
+    ));
 }
 
 fn observed(row: &PgRow) -> Result<Observed, StoreError> {

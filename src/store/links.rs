@@ -1,10 +1,11 @@
 //! The neighbours of an event in the chain of its organisation, looked up by hash.
 
 use super::capabilities::Index;
+use super::connection::Link;
 use super::row::{self, ROW_COLUMNS};
 use super::{ReadDb, StoreError};
 use crate::domain::{EventRow, OrgScope};
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 use tokio_util::sync::CancellationToken;
 
 /// More events than this with one hash, or behind one hash, are not listed.
@@ -71,14 +72,20 @@ async fn find(
     if hash.is_empty() {
         return Ok(Vec::new());
     }
+    let loose = db.capabilities(cancel).await?.columns.iter().any(|c| c.name == column && c.is_loose);
     let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
-    sql.push(ROW_COLUMNS).push(" FROM audit_events WHERE organization_id = ");
+    sql.push(ROW_COLUMNS).push(" FROM ").push(db.relation(cancel).await?.sql());
+    sql.push(" WHERE organization_id = ");
     sql.push_bind(scope.organization().as_str());
-    // The index holds eight bytes of the hash; the whole hash decides.
-    sql.push(format_args!(" AND hashtextextended({column}, 0) = hashtextextended(")).push_bind(hash);
-    sql.push(format_args!(r#" COLLATE "C", 0) AND {column} = "#)).push_bind(hash);
+    // The index holds eight bytes of the hash; the whole hash decides, byte by byte. Under a collation that takes
+    // different texts for equal, the index holds eight bytes of something else.
+    if !loose {
+        sql.push(format_args!(" AND hashtextextended({column}, 0) = hashtextextended(")).push_bind(hash);
+        sql.push(r#" COLLATE "C", 0)"#);
+    }
+    sql.push(format_args!(r#" AND {column}::text COLLATE "C" = "#)).push_bind(hash);
     sql.push(" ORDER BY timestamp, event_id LIMIT ").push_bind(MAX_NEIGHBOURS);
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     rows.iter().map(row::event_row).collect()
 }
 

@@ -10,10 +10,11 @@ pub mod answers;
 pub mod bounds;
 pub mod cache;
 pub mod capabilities;
+mod certificate;
+mod connection;
 pub mod cost;
 pub mod cursor;
 pub mod databases;
-mod db;
 pub mod demo_trail;
 pub mod explain;
 mod facts;
@@ -24,18 +25,23 @@ mod identity;
 pub mod links;
 pub mod organizations;
 mod page_sql;
+pub mod plain;
+mod remedies;
 mod row;
 pub mod scan;
 pub mod schema;
 pub mod search;
+pub mod servers;
 pub mod states;
 pub mod summary;
+pub mod tamper;
 pub mod timeline;
+pub mod trust;
 pub mod values;
 mod walk;
 pub mod writer;
 
-pub use db::{ReadDb, ReadSettings, WriteDb};
+pub use connection::{ReadDb, ReadSettings, Relation, Shape, WriteDb, WriteSettings};
 pub use facts::{Lag, ServerFacts, Standing};
 
 /// What can go wrong between us and the database.
@@ -50,9 +56,23 @@ pub enum StoreError {
          is, but not migrated: choose another database for the schema of agenttrace"
     )]
     ForeignTable,
+    /// None of several servers is the one that is meant; with the reason of each.
+    #[error("no server is as wanted: {0}")]
+    NoServer(String),
     /// The server does not speak TLS, and plain text was not allowed.
     #[error("the server does not offer an encrypted connection")]
     NotEncrypted,
+    /// A pooler that gives each statement to another server.
+    #[error(
+        "the connection pooler works in statement mode, in which there are no transactions: nothing can be read there safely"
+    )]
+    StatementPooling,
+    /// The table cannot be read as events; what is missing, and the remedy.
+    #[error("{0}")]
+    Unfit(String),
+    /// A superuser would run code of another role by reading, or by writing.
+    #[error("a superuser does nothing here: {0}")]
+    CodeOfOthers(String),
     /// The server could not prove that it is the one that was named.
     #[error("the server's certificate is not accepted: {0}")]
     Certificate(String),
@@ -77,6 +97,16 @@ pub enum StoreError {
     /// The role is granted no organisation, or none that has events.
     #[error("row-level security shows this role no events")]
     NothingGranted,
+    /// What was named as a replica is a server of another cluster.
+    #[error(
+        "the replica does not belong to this primary: their system identifiers differ ({replica} and {primary})"
+    )]
+    ForeignReplica {
+        /// That of the server named as a replica.
+        replica: i64,
+        /// That of the primary.
+        primary: i64,
+    },
     /// A replica could not both answer and follow its primary.
     #[error("the replica ended the query in order to keep up with its primary")]
     ReplicaConflict,
@@ -112,10 +142,24 @@ impl StoreError {
 fn said(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(e) => match e.code() {
-            Some(code) => format!("{} (SQLSTATE {code})", e.message()),
-            None => e.message().to_owned(),
+            Some(code) => format!("{} (SQLSTATE {})", in_a_line(e.message()), in_a_line(&code)),
+            None => in_a_line(e.message()),
         },
+        // The driver waits for more behind the reason and drops it (COPY in sqlx 0.9).
+        sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the server has closed the connection in the middle of an answer; its log says why".to_owned()
+        }
         sqlx::Error::Io(e) => e.to_string(),
-        other => other.to_string(),
+        other => in_a_line(&other.to_string()),
     }
+}
+
+/// What a server says, in one line of a length that can be read.
+fn in_a_line(text: &str) -> String {
+    const MOST: usize = 500;
+    let mut line: String = text.chars().take(MOST).map(|c| if c == '\n' { ' ' } else { c }).collect();
+    if text.chars().nth(MOST).is_some() {
+        line.push('…');
+    }
+    line
 }

@@ -79,6 +79,10 @@ impl Direction {
 /// The statements of one query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Statements<'a> {
+    /// The table, in SQL.
+    pub(super) table: &'a str,
+    /// All its columns, in SQL.
+    pub(super) everything: &'static str,
     /// What is asked for.
     pub(super) query: &'a Query,
     /// How its rows are found.
@@ -104,7 +108,7 @@ impl Statements<'_> {
         match self.access {
             Access::Ordered { branches, covered: true } => match branches.as_slice() {
                 [_] => {
-                    sql.push("SELECT ").push(columns).push(" FROM audit_events");
+                    sql.push("SELECT ").push(columns).push(" FROM ").push(self.table);
                     self.push_scope(&mut sql);
                     filter_sql::push_conditions(&mut sql, self.query, self.vector);
                     self.push_bound(&mut sql, bound);
@@ -112,7 +116,7 @@ impl Statements<'_> {
                 }
                 branches => {
                     sql.push("SELECT ").push(columns).push(" FROM (");
-                    self.push_branches(&mut sql, "*, xmin", branches, bound, limit);
+                    self.push_branches(&mut sql, self.everything, branches, bound, limit);
                     sql.push(") e");
                     self.push_order(&mut sql, limit);
                 }
@@ -120,7 +124,7 @@ impl Statements<'_> {
             Access::Ordered { branches, covered: false } => {
                 // Only so many rows on the way are compared with the filter; a full page ends the statement early.
                 sql.push("SELECT ").push(columns).push(" FROM (");
-                self.push_branches(&mut sql, "*, xmin", branches, bound, steps);
+                self.push_branches(&mut sql, self.everything, branches, bound, steps);
                 sql.push(") e WHERE true");
                 filter_sql::push_conditions(&mut sql, self.query, self.vector);
                 self.push_order(&mut sql, limit);
@@ -129,11 +133,8 @@ impl Statements<'_> {
                 // Kept apart, so that the planner does not walk the timeline in the hope of meeting the rows.
                 sql.push("WITH found AS MATERIALIZED (");
                 for (i, branch) in branches.iter().enumerate() {
-                    sql.push(if i == 0 {
-                        "SELECT *, xmin FROM audit_events"
-                    } else {
-                        " UNION ALL SELECT *, xmin FROM audit_events"
-                    });
+                    sql.push(if i == 0 { "" } else { " UNION ALL " });
+                    sql.push("SELECT ").push(self.everything).push(" FROM ").push(self.table);
                     self.push_scope(&mut sql);
                     push_equals(&mut sql, branch);
                 }
@@ -142,12 +143,13 @@ impl Statements<'_> {
                 self.push_bound(&mut sql, bound);
                 self.push_order(&mut sql, limit);
             }
-            Access::Words { by_function, .. } => {
-                sql.push("WITH found AS MATERIALIZED (SELECT *, xmin FROM audit_events");
+            Access::Words { function, .. } => {
+                sql.push("WITH found AS MATERIALIZED (SELECT ").push(self.everything);
+                sql.push(" FROM ").push(self.table);
                 self.push_scope(&mut sql);
-                if *by_function {
+                if let Some(function) = function {
                     sql.push(" AND event_id = ANY (ARRAY(SELECT event_id FROM ");
-                    search::push_function(&mut sql, self.query, None);
+                    search::push_function(&mut sql, function, self.query, None);
                     sql.push("))");
                 }
                 filter_sql::push_conditions(&mut sql, self.query, self.vector);
@@ -156,7 +158,7 @@ impl Statements<'_> {
                 self.push_order(&mut sql, limit);
             }
             Access::Scan | Access::Opaque => {
-                sql.push("SELECT ").push(columns).push(" FROM audit_events");
+                sql.push("SELECT ").push(columns).push(" FROM ").push(self.table);
                 self.push_scope(&mut sql);
                 filter_sql::push_conditions(&mut sql, self.query, self.vector);
                 self.push_bound(&mut sql, bound);
@@ -176,7 +178,7 @@ impl Statements<'_> {
         end: Option<u32>,
     ) -> QueryBuilder<Postgres> {
         let mut sql = QueryBuilder::new(self.prefix);
-        sql.push("SELECT ").push(columns).push(" FROM audit_events");
+        sql.push("SELECT ").push(columns).push(" FROM ").push(self.table);
         self.push_scope(&mut sql);
         sql.push(format_args!(" AND ctid >= '({begin},0)'"));
         if let Some(end) = end {
@@ -215,7 +217,7 @@ impl Statements<'_> {
                 (true, 0) => sql.push("SELECT * FROM ((SELECT "),
                 (true, _) => sql.push(") UNION ALL (SELECT "),
             };
-            sql.push(columns).push(" FROM audit_events");
+            sql.push(columns).push(" FROM ").push(self.table);
             self.push_scope(sql);
             push_equals(sql, branch);
             self.push_bound(sql, bound);

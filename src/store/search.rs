@@ -5,12 +5,15 @@
 //! vector, somebody else's index on words finds what it holds; without any, the words are computed for each event on the
 //! way.
 
+pub(super) mod definition;
 mod index;
+pub mod vectors;
 pub(super) mod windows;
 pub mod words;
 
 use super::access::Access;
 use super::capabilities::{Capabilities, TextSearch};
+use super::connection::Link;
 use super::filter_sql::{self, Vector};
 use super::page_sql;
 use super::row::SqlTime;
@@ -18,9 +21,10 @@ use super::timeline::{self, Query};
 use super::{ReadDb, StoreError};
 use crate::domain::TimeRange;
 use crate::filter::{Expr, Filter};
+pub use definition::AlteredVector;
 pub use index::TextIndex;
 use sqlx::error::DatabaseError;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +36,8 @@ pub enum Engine {
     Vector,
     /// Somebody else's index on words.
     Index(Arc<TextIndex>),
-    /// Each event's text, piece by piece.
-    Scan,
+    /// Each event's text, piece by piece; why not the search vector of our schema, where it has one.
+    Scan(Option<String>),
 }
 
 impl Engine {
@@ -42,7 +46,7 @@ impl Engine {
         match (Vector::of(capabilities), capabilities.text_search()) {
             (Vector::Stored, TextSearch::Stored(_)) => Self::Vector,
             (Vector::Indexed(index), _) => Self::Index(index),
-            _ => Self::Scan,
+            _ => Self::Scan(capabilities.altered_vector()),
         }
     }
 
@@ -51,16 +55,23 @@ impl Engine {
         match self {
             Self::Vector => "search_vector",
             Self::Index(_) => "expression_index",
-            Self::Scan => "scan",
+            Self::Scan(_) => "scan",
         }
     }
 
     /// What it cannot see, in words that follow "not seen:".
     pub fn blind_to(&self) -> Cow<'static, str> {
-        let Self::Index(index) = self else {
-            return "addresses, user agents, sessions, requests and projects (fields of their own), what stands behind \
-                    the first 32 768 characters of a state, and what separates words (a.b is found as \"a b\")"
+        const OUR_WORDS: &str = "addresses, user agents, sessions, requests and projects (fields of their own), what stands behind \
+                    the first 32 768 characters of a state, and what separates words (a.b is found as \"a b\")";
+        let index = match self {
+            Self::Index(index) => index,
+            Self::Vector | Self::Scan(None) => return OUR_WORDS.into(),
+            Self::Scan(Some(why)) => {
+                return format!(
+                    "{OUR_WORDS}; the search vector is NOT used, events may be missing in it: {why}"
+                )
                 .into();
+            }
         };
         let parts = if index.categories.is_some() {
             "parts of identifiers but in types"
@@ -110,15 +121,17 @@ pub(super) async fn few_rows(
     let wanted = Query { filter: Filter::of(words), range: TimeRange::default(), ..query.clone() };
     let by_function = capabilities.row_security;
     let expected = if by_function {
-        found_by_function(db, &wanted, most, cancel).await?
+        found_by_function(db, capabilities, &wanted, most, cancel).await?
     } else {
-        let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM audit_events");
+        let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM ");
+        sql.push(capabilities.relation.sql());
         page_sql::push_scope(&mut sql, &wanted);
         filter_sql::push_conditions(&mut sql, &wanted, &Vector::Stored);
         timeline::estimated_rows(db, sql, cancel).await?
     };
     let few = expected.is_some_and(|n| n <= most);
-    Ok(few.then(|| Access::Words { index: index.name.clone(), by_function }))
+    let function = capabilities.search_function.clone().filter(|_| by_function);
+    Ok(few.then(|| Access::Words { index: index.name.clone(), function }))
 }
 
 /// How many events have the words, at most one more than `most`. Counted, because the planner guesses blindly where
@@ -126,13 +139,15 @@ pub(super) async fn few_rows(
 /// granted.
 async fn found_by_function(
     db: &ReadDb,
+    capabilities: &Capabilities,
     query: &Query,
     most: u64,
     cancel: &CancellationToken,
 ) -> Result<Option<u64>, StoreError> {
+    let Some(function) = &capabilities.search_function else { return Ok(None) };
     let mut sql = QueryBuilder::new("SELECT count(*) FROM ");
-    push_function(&mut sql, query, Some(most.saturating_add(1)));
-    match db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await {
+    push_function(&mut sql, function, query, Some(most.saturating_add(1)));
+    match db.run(cancel, async |c: &mut Link| sql.build().fetch_one(c).await).await {
         Ok(row) => Ok(Some(row.try_get::<i64, _>(0)?.unsigned_abs())),
         Err(StoreError::Database(e))
             if e.as_database_error()
@@ -147,8 +162,13 @@ async fn found_by_function(
 
 /// The function that searches with the rights of the owner, for the words of a query in its organisation and range:
 /// the newest `most` events, or all.
-pub(super) fn push_function(sql: &mut QueryBuilder<Postgres>, query: &Query, most: Option<u64>) {
-    sql.push("agenttrace_search(").push_bind(query.scope.organization().as_str().to_owned()).push(", ");
+pub(super) fn push_function(
+    sql: &mut QueryBuilder<Postgres>,
+    function: &str,
+    query: &Query,
+    most: Option<u64>,
+) {
+    sql.push(function).push("(").push_bind(query.scope.organization().as_str().to_owned()).push(", ");
     filter_sql::push_words(sql, query.filter.conditions().iter().filter(|e| is_words(e)));
     sql.push(", ").push_bind(query.range.since.map(SqlTime)).push(", ");
     sql.push_bind(query.range.until.map(SqlTime)).push(", NULL, NULL, ");

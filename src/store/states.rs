@@ -1,10 +1,11 @@
 //! The states of a few rows at once, for what a list shows about its rows. Large ones are left where they are.
 
+use super::connection::Link;
 use super::row::{self, ROW_COLUMNS, SqlTime};
 use super::{ReadDb, StoreError, scan};
 use crate::domain::{Event, EventKey, EventRow, Json, OrgScope};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
@@ -69,11 +70,12 @@ async fn read(
         sql.push_bind(MAX_STATE).push(format_args!(" THEN left({column}::text, ")).push_bind(MAX_STATE + 1);
         sql.push(") END");
     }
-    sql.push(" FROM audit_events WHERE organization_id = ").push_bind(scope.organization().as_str());
+    sql.push(" FROM ").push(db.relation(cancel).await?.sql());
+    sql.push(" WHERE organization_id = ").push_bind(scope.organization().as_str());
     sql.push(" AND timestamp >= ").push_bind(SqlTime(first));
     sql.push(" AND timestamp <= ").push_bind(SqlTime(last));
     sql.push(" AND event_id = ANY (").push_bind(ids).push(")");
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     let mut found = HashMap::with_capacity(rows.len());
     for row in &rows {
         let event = row::event_row(row)?;

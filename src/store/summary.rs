@@ -1,11 +1,12 @@
 //! Events added up: by day, category, actor and so on.
 
+use super::connection::Link;
 use super::row::SqlTime;
 use super::timeline::Query;
 use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{TimeRange, Timestamp};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
 /// Events that may be gone through to add something up without asking, by the planner's estimate: five seconds or so.
@@ -143,11 +144,11 @@ pub async fn groups(
     push_keys(&mut sql, by);
     sql.push("count(*)::int8, sum(count(*)) OVER ()::int8, count(*) OVER ()::int8, min(timestamp), max(timestamp), ");
     sql.push(if actors { "count(DISTINCT actor_id)::int8" } else { "NULL::int8" });
-    sql.push(" FROM audit_events");
+    sql.push(" FROM ").push(db.relation(cancel).await?.sql());
     page_sql::push_scope(&mut sql, query);
     filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     push_groups(&mut sql, by, "count(*)", limit);
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     let mut summary = Summary::default();
     let width = by.len();
     for row in &rows {
@@ -170,19 +171,19 @@ async fn view_days(
     by: &[By],
     actors: bool,
     cancel: &CancellationToken,
-) -> Result<Option<(&'static str, Timestamp, Timestamp)>, StoreError> {
+) -> Result<Option<(String, Timestamp, Timestamp)>, StoreError> {
     let fits =
         by.iter().all(|by| matches!(by, By::Day | By::Category)) && query.filter.conditions().is_empty();
     if !fits || actors {
         return Ok(None);
     }
-    let Some(view) = db.capabilities(cancel).await?.daily_summary else { return Ok(None) };
+    let Some(view) = db.capabilities(cancel).await?.daily_summary.clone() else { return Ok(None) };
     let mut sql = QueryBuilder::<Postgres>::new(
         "SELECT min(date)::timestamp AT TIME ZONE 'UTC', max(date)::timestamp AT TIME ZONE 'UTC' FROM ",
     );
-    sql.push(view).push(" WHERE isfinite(date) AND organization_id = ");
+    sql.push(&view).push(" WHERE isfinite(date) AND organization_id = ");
     sql.push_bind(query.scope.organization().as_str());
-    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    let row = db.run(cancel, async |c: &mut Link| sql.build().fetch_one(c).await).await?;
     let (Some(first), Some(last)) =
         (row.try_get::<Option<SqlTime>, _>(0)?, row.try_get::<Option<SqlTime>, _>(1)?)
     else {
@@ -205,9 +206,10 @@ async fn by_view(
     query: &Query,
     by: &[By],
     limit: u32,
-    (view, since, until): (&'static str, Timestamp, Timestamp),
+    (view, since, until): (String, Timestamp, Timestamp),
     cancel: &CancellationToken,
 ) -> Result<Summary, StoreError> {
+    let relation = db.relation(cancel).await?;
     let mut sql = QueryBuilder::<Postgres>::new("SELECT ");
     for by in by {
         sql.push(by.name()).push(", ");
@@ -224,16 +226,17 @@ async fn by_view(
         TimeRange { since: Some(until), until: query.range.until },
     ] {
         sql.push(format_args!(
-            " UNION ALL SELECT {}, {}, count(*) FROM audit_events",
+            " UNION ALL SELECT {}, {}, count(*) FROM {}",
             By::Day.sql(),
-            By::Category.sql()
+            By::Category.sql(),
+            relation.sql()
         ));
         page_sql::push_scope(&mut sql, &Query { range, ..query.clone() });
         sql.push(" GROUP BY 1, 2");
     }
     sql.push(") days");
     push_groups(&mut sql, by, "sum(n)", limit);
-    let rows = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     let mut summary = Summary { view_until: Some(until), ..Summary::default() };
     let width = by.len();
     for row in &rows {

@@ -1,5 +1,7 @@
 //! Pages of events by keyset, one event, counts.
 
+use super::capabilities::Capabilities;
+use super::connection::Link;
 use super::filter_sql::Vector;
 use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::walk::{self, Shape};
@@ -7,7 +9,7 @@ use super::{ReadDb, StoreError, filter_sql, page_sql};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::Filter;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +72,7 @@ pub struct Looked {
     pub found: usize,
     /// The place behind which the walk goes on; `None` at its end, and while a table without an index is read.
     pub resume: Option<EventKey>,
-    /// An index on words finds events in whole stretches of time; only the first ones are looked at one by one.
+    /// An index on words finds events in whole intervals; only the first ones are looked at one by one.
     pub by_words: bool,
 }
 
@@ -184,7 +186,7 @@ async fn fetch<T>(
         Seek::Newest | Seek::Oldest => false,
         Seek::OlderThan(_) | Seek::NewerThan(_) | Seek::AtOrOlderThan(_) => true,
         Seek::AtOrBefore(time) => {
-            let behind = Timestamp::from_micros(time.as_micros().saturating_add(1));
+            let behind = time.next();
             let since = Some(behind).max(query.range.since);
             let newer = Query { range: TimeRange { since, ..query.range }, ..query.clone() };
             let row = Shape { columns: ROW_COLUMNS, decode: row::event_row, row: |row| row };
@@ -211,10 +213,15 @@ pub(super) fn explained(row: &PgRow) -> Result<String, StoreError> {
 }
 
 /// `SELECT columns` of everything the query matches: organisation first, then time, then the filter.
-fn push_select(sql: &mut QueryBuilder<Postgres>, columns: &'static str, query: &Query, vector: &Vector) {
-    sql.push("SELECT ").push(columns).push(" FROM audit_events");
+fn push_select(
+    sql: &mut QueryBuilder<Postgres>,
+    columns: &'static str,
+    query: &Query,
+    capabilities: &Capabilities,
+) {
+    sql.push("SELECT ").push(columns).push(" FROM ").push(capabilities.relation.sql());
     page_sql::push_scope(sql, query);
-    filter_sql::push_conditions(sql, query, vector);
+    filter_sql::push_conditions(sql, query, &Vector::of(capabilities));
 }
 
 /// One event with its states, `None` when the organisation has no such event. `timestamp` makes the look-up cheap on
@@ -253,20 +260,20 @@ async fn by_id(
     cancel: &CancellationToken,
 ) -> Result<Option<PgRow>, StoreError> {
     let mut sql = QueryBuilder::new("SELECT ");
-    sql.push(columns).push(" FROM audit_events WHERE organization_id = ");
+    sql.push(columns).push(" FROM ").push(db.relation(cancel).await?.sql()).push(" WHERE organization_id = ");
     sql.push_bind(scope.organization().as_str()).push(" AND event_id = ").push_bind(event_id);
     if let Some(timestamp) = timestamp {
         sql.push(" AND timestamp = ").push_bind(SqlTime(timestamp));
     }
     sql.push(" LIMIT 1");
-    db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await).await
+    db.run(cancel, async |c: &mut Link| sql.build().fetch_optional(c).await).await
 }
 
 /// The planner's estimate of a query, from EXPLAIN: good for times and single columns, far off for columns that depend
 /// on each other.
 pub async fn estimate(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<Count, StoreError> {
     let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) ");
-    push_select(&mut sql, "1", query, &db.vector(cancel).await?);
+    push_select(&mut sql, "1", query, &*db.capabilities(cancel).await?);
     let rows = estimated_rows(db, sql, cancel).await?;
     Ok(rows.map_or(Count::Unknown, |rows| Count::Estimate(rows.max(1))))
 }
@@ -287,7 +294,7 @@ pub(super) async fn estimated_rows(
         #[serde(rename = "Plan Rows")]
         rows: f64,
     }
-    let row = db.run(cancel, async |c: &mut PgConnection| explain.build().fetch_one(c).await).await?;
+    let row = db.run(cancel, async |c: &mut Link| explain.build().fetch_one(c).await).await?;
     let plans: Result<Vec<Explained>, _> = serde_json::from_str(&explained(&row)?);
     Ok(match plans.as_deref() {
         Ok([Explained { plan }]) => Some(plan.rows.round() as u64),
@@ -329,8 +336,8 @@ pub(super) async fn counted(
     cancel: &CancellationToken,
 ) -> Result<u64, StoreError> {
     let mut sql = QueryBuilder::new("");
-    push_select(&mut sql, "count(*)", query, &db.vector(cancel).await?);
-    let row = db.run(cancel, async |c: &mut PgConnection| sql.build().fetch_one(c).await).await?;
+    push_select(&mut sql, "count(*)", query, &*db.capabilities(cancel).await?);
+    let row = db.run(cancel, async |c: &mut Link| sql.build().fetch_one(c).await).await?;
     Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
 }
 

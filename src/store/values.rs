@@ -2,11 +2,12 @@
 //! many events have them.
 
 use super::capabilities::{Capabilities, Index, Predicate};
+use super::connection::Link;
 use super::filter_sql::push_types_met;
 use super::{ReadDb, StoreError};
 use crate::domain::OrgScope;
 use crate::filter::Field;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -44,8 +45,7 @@ pub async fn of(
     let capabilities = db.capabilities(cancel).await?;
     let Some(mut sql) = statement(&capabilities, scope, field, begun) else { return Ok(Vec::new()) };
     let stop = cancel.child_token();
-    let reading =
-        db.run(&stop, async |c: &mut PgConnection| sql.build_query_scalar::<String>().fetch_all(c).await);
+    let reading = db.run(&stop, async |c: &mut Link| sql.build_query_scalar::<String>().fetch_all(c).await);
     let alarm = async {
         tokio::time::sleep(BUDGET).await;
         stop.cancel();
@@ -69,15 +69,9 @@ fn statement(
 ) -> Option<QueryBuilder<Postgres>> {
     let plain = |column| Walk { fixed: Vec::new(), column, begun: begun.to_owned(), lead: String::new() };
     let walk = match field {
-        Field::Actor | Field::ActorId => plain("actor_id"),
-        Field::SessionId => plain("session_id"),
-        Field::RequestId => plain("request_id"),
-        Field::ProjectId => plain("project_id"),
-        Field::ResourceType => plain("resource_type"),
         Field::EventType if serves(capabilities, &["event_category", "event_type"]) => {
-            return Some(types(scope));
+            return Some(types(capabilities, scope));
         }
-        Field::EventType => plain("event_type"),
         Field::Resource => match begun.split_once('/') {
             Some((kind, id)) => Walk {
                 fixed: vec![("resource_type", kind.to_owned())],
@@ -87,10 +81,10 @@ fn statement(
             },
             None => plain("resource_type"),
         },
-        _ => return None,
+        field => plain(field.completed_column()?),
     };
     let columns: Vec<&str> = walk.fixed.iter().map(|(column, _)| *column).chain([walk.column]).collect();
-    serves(capabilities, &columns).then(|| values(scope, &walk, field == Field::Resource))
+    serves(capabilities, &columns).then(|| values(capabilities, scope, &walk, field == Field::Resource))
 }
 
 /// Whether an index begins with the organisation and these columns, and holds every row that has them.
@@ -109,11 +103,16 @@ fn serves(capabilities: &Capabilities, columns: &[&str]) -> bool {
     capabilities.indexes.iter().any(serves)
 }
 
-fn values(scope: &OrgScope, walk: &Walk, resources: bool) -> QueryBuilder<Postgres> {
+fn values(
+    capabilities: &Capabilities,
+    scope: &OrgScope,
+    walk: &Walk,
+    resources: bool,
+) -> QueryBuilder<Postgres> {
+    let table = capabilities.relation.sql();
     let Walk { fixed, column, begun, lead } = walk;
-    let mut sql = QueryBuilder::new(format!(
-        "WITH RECURSIVE met AS ((SELECT {column} AS value, 1 AS n FROM audit_events"
-    ));
+    let mut sql =
+        QueryBuilder::new(format!("WITH RECURSIVE met AS ((SELECT {column} AS value, 1 AS n FROM {table}"));
     let scoped = |sql: &mut QueryBuilder<Postgres>| {
         sql.push(" WHERE organization_id = ").push_bind(scope.organization().as_str().to_owned());
         for (column, value) in fixed {
@@ -124,7 +123,7 @@ fn values(scope: &OrgScope, walk: &Walk, resources: bool) -> QueryBuilder<Postgr
     sql.push(format_args!(" AND {column} >= ")).push_bind(begun.clone());
     sql.push(format_args!(
         " ORDER BY {column} LIMIT 1) UNION ALL SELECT next.* FROM met CROSS JOIN LATERAL (SELECT {column}, met.n + 1 \
-         FROM audit_events"
+         FROM {table}"
     ));
     scoped(&mut sql);
     sql.push(format_args!(
@@ -138,9 +137,9 @@ fn values(scope: &OrgScope, walk: &Walk, resources: bool) -> QueryBuilder<Postgr
 }
 
 /// The types of all categories, which stand before them in the index.
-fn types(scope: &OrgScope) -> QueryBuilder<Postgres> {
+fn types(capabilities: &Capabilities, scope: &OrgScope) -> QueryBuilder<Postgres> {
     let mut sql = QueryBuilder::new("");
-    push_types_met(&mut sql, scope.organization().as_str(), MOST_TYPES);
+    push_types_met(&mut sql, capabilities.relation.sql(), scope.organization().as_str(), MOST_TYPES);
     sql.push(" SELECT DISTINCT event_type FROM met ORDER BY event_type");
     sql
 }

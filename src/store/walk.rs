@@ -3,6 +3,7 @@
 
 use super::access::Access;
 use super::capabilities::{Capabilities, Ties};
+use super::connection::Link;
 use super::filter_sql::Vector;
 use super::page_sql::{Bound, Direction, Statements, push_equals, push_scope};
 use super::row::SqlTime;
@@ -11,7 +12,7 @@ use super::timeline::{self, Looked, Pace, Query, Seek};
 use super::{ReadDb, StoreError, search};
 use crate::domain::{EventKey, EventRow, TimeRange};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +58,15 @@ pub(super) async fn rows<T>(
     let access = choose(db, &capabilities, query, cancel).await?;
     let direction = direction(&capabilities, &access, seek);
     let vector = Vector::of(&capabilities);
-    let statements = Statements { query, access: &access, direction, vector: &vector, prefix: "" };
+    let statements = Statements {
+        table: capabilities.relation.sql(),
+        everything: capabilities.relation.everything(),
+        query,
+        access: &access,
+        direction,
+        vector: &vector,
+        prefix: "",
+    };
     let walk = Walk { db, statements, limit, shape, pace, cancel, begun: Instant::now() };
     match access {
         Access::Scan => walk.scan(seek, capabilities.blocks).await,
@@ -71,20 +80,13 @@ pub(super) async fn rows<T>(
 /// The way to the rows of a query.
 ///
 /// # Errors
-/// When columns are missing, and as [`rows`].
+/// As [`rows`].
 pub(super) async fn choose(
     db: &ReadDb,
     capabilities: &Capabilities,
     query: &Query,
     cancel: &CancellationToken,
 ) -> Result<Access, StoreError> {
-    let missing = capabilities.missing_columns();
-    if !missing.is_empty() {
-        return Err(StoreError::Other(format!(
-            "the table audit_events has no column {}; the 22 columns of the schema are needed (agenttrace db status)",
-            missing.join(", ")
-        )));
-    }
     if let Some(lookup) = Access::lookup(capabilities, &query.filter)
         && has_few_rows(db, query, &lookup, cancel).await?
     {
@@ -107,7 +109,8 @@ async fn has_few_rows(
     let everything = Query { range: TimeRange::default(), ..query.clone() };
     let mut sum = 0;
     for branch in branches {
-        let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM audit_events");
+        let mut sql = QueryBuilder::new("EXPLAIN (FORMAT JSON) SELECT FROM ");
+        sql.push(db.relation(cancel).await?.sql());
         push_scope(&mut sql, &everything);
         push_equals(&mut sql, branch);
         sum += timeline::estimated_rows(db, sql, cancel).await?.unwrap_or(u64::MAX / 128);
@@ -217,7 +220,7 @@ impl<T> Walk<'_, T> {
                 return Ok(Walked { rows, looked: Some(looked) });
             }
             if let Some(index) = words.filter(|_| events > u64::from(self.step())) {
-                return self.in_stretches(index, key, rows, events).await;
+                return self.in_intervals(index, key, rows, events).await;
             }
             steps = self.step().max(1) as usize;
         }
@@ -235,10 +238,8 @@ impl<T> Walk<'_, T> {
             let end = begin.checked_add(blocks_of(self.db.settings().walk)).filter(|end| *end < blocks);
             for bound in direction.pieces(seek) {
                 let mut sql = self.statements.blocks(self.shape.columns, &bound, self.limit, begin, end);
-                let more = self
-                    .db
-                    .run(self.cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await)
-                    .await?;
+                let read = async |c: &mut Link| sql.build().fetch_all(c.at_most(self.limit)).await;
+                let more = self.db.run(self.cancel, read).await?;
                 for row in &more {
                     rows.push((self.shape.decode)(row)?);
                 }
@@ -273,8 +274,8 @@ impl<T> Walk<'_, T> {
     ) -> Result<(), StoreError> {
         let wanted = self.limit - rows.len();
         let mut sql = statements.page(self.shape.columns, bound, wanted, steps);
-        let more =
-            self.db.run(self.cancel, async |c: &mut PgConnection| sql.build().fetch_all(c).await).await?;
+        let read = async |c: &mut Link| sql.build().fetch_all(c.at_most(wanted)).await;
+        let more = self.db.run(self.cancel, read).await?;
         for row in &more {
             rows.push((self.shape.decode)(row)?);
         }
@@ -283,10 +284,7 @@ impl<T> Walk<'_, T> {
 
     pub(super) async fn boundary(&self, bound: &Bound, steps: usize) -> Result<Option<EventKey>, StoreError> {
         let Some(mut sql) = self.statements.boundary(bound, steps) else { return Ok(None) };
-        let row = self
-            .db
-            .run(self.cancel, async |c: &mut PgConnection| sql.build().fetch_optional(c).await)
-            .await?;
+        let row = self.db.run(self.cancel, async |c: &mut Link| sql.build().fetch_optional(c).await).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(EventKey { timestamp: row.try_get::<SqlTime, _>(0)?.0, event_id: row.try_get(1)? }))
     }

@@ -4,7 +4,7 @@ use super::report::SchemeUsed;
 use crate::chain::links::parse_hash;
 use crate::chain::{Judge, Judgement, Row, Scheme};
 use crate::domain::{Event, OrgScope, TimeRange};
-use crate::store::scan::{self, Scanned, Sink, Snapshot, Unreadable};
+use crate::store::scan::{self, Scanned, Sink, Skipped, Snapshot, Unreadable};
 use crate::store::{ReadDb, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ pub(super) const FOREIGN: u64 = 10;
 /// Why nothing can be said about the rows of such a table.
 pub(super) const NO_SCHEME: &str =
     "the scheme is not known: of no event does the hash fit a scheme of this program";
+/// What a row without a hash comes to when nothing is known of the others.
+const NO_HASH: &str = "the row has no hash; a verification of the whole trail tells whether it is from before hashing or lost its hash";
 /// What may have written such a table.
 pub(super) const OTHER_WRITER: &str = "a writer that hashes another text";
 
@@ -51,6 +53,9 @@ impl Detected {
 
     /// Judges the content of one event of the trail by a judge of its scheme.
     pub fn judge(&self, judge: &mut Judge, event: &Event) -> Judgement {
+        if event.row.hash.is_empty() {
+            return Judgement::Undecided(NO_HASH.to_owned());
+        }
         // A hash that is none is one under no scheme.
         let foreign = self.is_foreign() && parse_hash(&event.row.hash).is_some();
         match judge.judge(&Row::from(event)) {
@@ -70,7 +75,8 @@ pub async fn detect(
     cancel: &CancellationToken,
 ) -> Result<Detected, StoreError> {
     let whole = scan::Request { scope: scope.clone(), range: TimeRange::default(), links_only: false };
-    scan::with_snapshot(db, whole, cancel, async |snapshot: &mut Snapshot<'_>| scheme(snapshot).await).await
+    scan::with_snapshot(db, whole, cancel, async |snapshot: &mut Snapshot<'_>| scheme(snapshot, None).await)
+        .await
 }
 
 struct Sampler {
@@ -89,7 +95,8 @@ impl Sampler {
 
 impl Sink for Sampler {
     fn row(&mut self, row: &Scanned<'_>) {
-        let Some(fields) = row.fields else { return };
+        // A row from before hashing says nothing about the scheme.
+        let Some(fields) = row.fields.filter(|_| !row.hash.is_empty()) else { return };
         let row = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
         let stored = parse_hash(row.hash);
         self.rows += 1;
@@ -111,18 +118,25 @@ impl Sink for Sampler {
     }
 
     fn unreadable(&mut self, _: Unreadable) {}
+
+    fn skipped(&mut self, _: Skipped) {}
 }
 
-/// The scheme that fits most rows of a sample; the first one, as a guess, when none fits any.
-pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<Detected, StoreError> {
-    let candidates = Scheme::ALL.iter().map(|scheme| (Judge::within(*scheme, BUDGET), 0)).collect();
+/// The scheme that fits most rows of a sample; the first one, as a guess, when none fits any. One that is forced is no
+/// guess, however few rows it fits.
+pub(super) async fn scheme(
+    snapshot: &mut Snapshot<'_>,
+    forced: Option<Scheme>,
+) -> Result<Detected, StoreError> {
+    let schemes = forced.as_ref().map_or(Scheme::ALL, std::slice::from_ref);
+    let candidates = schemes.iter().map(|scheme| (Judge::within(*scheme, BUDGET), 0)).collect();
     let mut sampler = Sampler { candidates, rows: 0, close_looks: 0 };
     snapshot.sample(SAMPLE, SAMPLE_BYTES, &mut sampler).await?;
     if sampler.rows < FOREIGN {
         sampler.begin_anew();
         snapshot.sample(LARGE_SAMPLE, u32::MAX, &mut sampler).await?;
     }
-    let mut best = (Scheme::V1, 0);
+    let mut best = (forced.unwrap_or(Scheme::V1), 0);
     for (judge, fits) in &sampler.candidates {
         if *fits > best.1 {
             best = (judge.scheme(), *fits);
@@ -130,6 +144,6 @@ pub(super) async fn scheme(snapshot: &mut Snapshot<'_>) -> Result<Detected, Stor
     }
     let (scheme, fits) = best;
     let confidence = if sampler.rows == 0 { 0.0 } else { fits as f64 / sampler.rows as f64 };
-    let used = SchemeUsed { name: scheme.name(), guessed: fits == 0, confidence };
+    let used = SchemeUsed { name: scheme.name(), guessed: fits == 0 && forced.is_none(), confidence };
     Ok(Detected { scheme, used, rows: sampler.rows })
 }

@@ -1,23 +1,29 @@
 //! From rows to a report.
 
-use super::anchor::{self, Anchor};
-use super::detect::{self, FOREIGN};
-use super::finding::Finding;
+use super::assembly::{Followed, report};
+use super::columns;
+use super::completeness;
+use super::detect;
+use super::finding::{Beginnings, Finding};
+use super::heads;
 use super::progress::Gauge;
 use super::ranges::Interrupted;
 use super::reading::{Reader, Readings};
-use super::report::{
-    Coverage, EventHash, ForkShape, Links as LinksPart, MissingShape, OUTSIDE, Pins, Report, SchemeUsed,
-    Scope, Verdict,
-};
+use super::report::Report;
+use super::vectors;
+use crate::chain::head::Memory;
 use crate::chain::links::{self, Listed, MAX_NOTED, Open, Shape};
-use crate::chain::{Scheme, protected_columns};
-use crate::domain::{OrgScope, TimeRange, Timestamp};
-use crate::store::scan::{self, Snapshot};
+use crate::chain::{Judge, Scheme};
+use crate::domain::{OrgScope, TimeRange};
+use crate::store::scan::{self, Depth, Link, Snapshot};
+use crate::store::schema::Guard;
 use crate::store::{ReadDb, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// Malformed events whose rows are looked up together.
+const AT_ONCE: usize = 4_096;
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -30,6 +36,38 @@ pub struct Request {
     pub links_only: bool,
     /// Readers, each with a connection of its own.
     pub jobs: usize,
+    /// What is remembered of the trail; compared before anything else.
+    pub memory: Memory,
+    /// The scheme of the hashes; `None` finds it out on a sample.
+    pub scheme: Option<Scheme>,
+    /// Compare the search vectors of all events in scope rather than of a sample.
+    pub deep: bool,
+    /// Change each column of sampled rows, in memory, and see whether the hash notices.
+    pub measure_columns: bool,
+}
+
+impl Request {
+    /// The whole trail of an organisation, by one reader, of which nothing is remembered.
+    pub fn whole(scope: OrgScope) -> Self {
+        Self {
+            scope,
+            range: TimeRange::default(),
+            links_only: false,
+            jobs: 1,
+            memory: Memory::default(),
+            scheme: None,
+            deep: false,
+            measure_columns: false,
+        }
+    }
+}
+
+/// What need not be read again.
+#[derive(Debug, Default)]
+struct Base {
+    verified: Option<Interrupted>,
+    /// It was the base of an increment: where it does not fit any more, everything is read.
+    incremental: bool,
 }
 
 /// Verifies an organisation or a range of it as it is now; what is written meanwhile is not seen. While the gauge's pace
@@ -44,24 +82,24 @@ pub async fn verify(
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
-    run(db, request, None, None, gauge, cancel).await
+    run(db, request, Base::default(), gauge, cancel).await
 }
 
-/// As [`verify`], from where an earlier verification of the whole trail left off: events before [`Anchor::since`] are
-/// counted and not read again, and the head must be what it was. The range of the request is not used.
+/// As [`verify`] of a whole trail, from an earlier verification that found it intact: all links are followed, and the
+/// content is read of every row version that is newer than that. Where it cannot be told which those are, everything is
+/// read, and [`Report::remarks`] says why. The range of the request is not used.
 ///
 /// # Errors
-/// As [`verify`], and when the anchor is one of another database.
+/// As [`verify`].
 pub async fn verify_since(
     db: &ReadDb,
     request: &Request,
-    anchor: &Anchor,
+    base: &Interrupted,
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
-    let range = TimeRange { since: Some(anchor.since), until: None };
-    let request = Request { range, links_only: false, ..request.clone() };
-    run(db, &request, Some(anchor), None, gauge, cancel).await
+    let request = Request { range: TimeRange::default(), links_only: false, ..request.clone() };
+    run(db, &request, Base { verified: Some(base.clone()), incremental: true }, gauge, cancel).await
 }
 
 /// As [`verify`] of a whole trail, from where an interrupted one was: of rows that it has verified, and that are the same
@@ -77,59 +115,54 @@ pub async fn verify_rest(
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
     let request = Request { range: TimeRange::default(), links_only: false, ..request.clone() };
-    run(db, &request, None, Some(interrupted.clone()), gauge, cancel).await
+    run(db, &request, Base { verified: Some(interrupted.clone()), incremental: false }, gauge, cancel).await
 }
+
+/// What restores the guard.
+const GUARD: &str = "agenttrace db migrate restores it";
+/// What is said when nothing that was remembered of rows is of use.
+const READ_AGAIN: &str = "the columns of the table or their types are not as an earlier verification found them, or it has \
+     not recorded them: nothing that it has verified is taken for verified, and all content was read again";
 
 async fn run(
     db: &ReadDb,
     request: &Request,
-    anchor: Option<&Anchor>,
-    mut interrupted: Option<Interrupted>,
+    mut base: Base,
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Report, StoreError> {
     loop {
-        if let Some(report) =
-            of_one_snapshot(db, request, anchor, interrupted.as_ref(), gauge, cancel).await?
-        {
+        if let Some(report) = Box::pin(of_one_snapshot(db, request, &base, gauge, cancel)).await? {
             return Ok(report);
         }
         // Links alone are read fast enough to begin anew.
-        interrupted = if request.links_only { None } else { gauge.interrupted() };
+        base.verified = if request.links_only { None } else { gauge.interrupted() };
         gauge.pace().until_resumed(cancel).await;
     }
 }
 
-/// `None` when a pause was so long that the snapshot was given up.
 async fn of_one_snapshot(
     db: &ReadDb,
     request: &Request,
-    anchor: Option<&Anchor>,
-    interrupted: Option<&Interrupted>,
+    base: &Base,
     gauge: &Arc<Gauge>,
     cancel: &CancellationToken,
 ) -> Result<Option<Report>, StoreError> {
     let reading =
         scan::Request { scope: request.scope.clone(), range: request.range, links_only: request.links_only };
     // Before the snapshot is taken: what was applied by then is in it.
-    let applied = if anchor.is_some() { db.applied_until().await? } else { None };
+    let applied = db.applied_until().await?;
+    let replica_lag_s = db.replica_lag().await?;
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
-        let held = match anchor {
-            Some(anchor) => {
-                let held = anchor::compare(snapshot, anchor).await?;
-                anchor::refuse_the_late(applied, anchor, &held)?;
-                Some((anchor, held))
-            }
-            None => None,
-        };
-        let since = anchor::next_since(snapshot.view.at);
-        let detected = detect::scheme(snapshot).await?;
+        let looked = heads::look(snapshot, &request.memory, applied).await?;
+        let detected = detect::scheme(snapshot, request.scheme).await?;
         let scheme = detected.scheme;
-        if let Some(interrupted) = interrupted {
-            interrupted.check(snapshot, scheme)?;
-        }
-        let earlier = interrupted.map(|interrupted| interrupted.parts.clone()).unwrap_or_default();
-        let reader = || Reader::new(scheme, gauge.clone(), since, detected.is_foreign(), earlier.len());
+        let Parts { earlier, refused, outdated } = parts(base, snapshot, scheme)?;
+        let judge = || {
+            let stop = cancel.clone();
+            Judge::new(scheme).until(move || stop.is_cancelled())
+        };
+        let reader = || Reader::new(judge(), gauge.clone(), detected.is_foreign(), earlier.len());
         let readers = (0..request.jobs.max(1)).map(|_| reader()).collect();
         let view = snapshot.view.clone();
         let begin = |outline: scan::Outline| {
@@ -141,29 +174,124 @@ async fn of_one_snapshot(
             return Ok(None);
         }
         let mut whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
-        let open = std::mem::take(&mut whole.links).close();
-        let shape = shape(snapshot, &open).await?;
-        let chain = chain_findings(snapshot, request, &whole, &open, &shape).await?;
-        let before = whole.before;
-        let verified_earlier = whole.earlier_parts(&earlier);
-        let mut report = report(snapshot, request, detected.used, scheme, whole, &open, shape, chain, gauge);
-        report.coverage.went_on_from(verified_earlier);
-        let counted = match held {
-            Some((anchor, held)) => report.go_on_from(anchor, held) + before,
-            None => before,
-        };
-        if anchor.is_some() || (request.range == TimeRange::default() && !request.links_only) {
-            report.anchor = report.anchor_at(snapshot.view.at, since, counted);
+        if request.range != TimeRange::default()
+            && whole.links.has_unhashed()
+            && let Some(first) = snapshot.first_hashed().await?
+        {
+            whole.links.hashed_at(first.as_micros());
         }
+        let open = std::mem::take(&mut whole.links).close();
+        if !request.links_only {
+            whole.content.undecided -= open.lost_hashes.min(whole.content.undecided);
+            whole.content.mismatch += open.lost_hashes;
+        }
+        let followed = follow(snapshot, request, &whole, &open).await?;
+        let verified_earlier = whole.earlier_parts(&earlier);
+        let compared = looked.judge(&request.memory, known(request, &whole, &open));
+        let depth = if request.deep { Depth::All } else { Depth::Sample };
+        let vectors = vectors::Compared::of(snapshot.vectors(depth).await?, whole.events);
+        let columns =
+            if request.measure_columns { columns::measure(snapshot, scheme).await? } else { Vec::new() };
+        let guard = snapshot.guard().await?;
+        let mut report = report(
+            snapshot,
+            request,
+            detected.used,
+            scheme,
+            whole,
+            &open,
+            followed,
+            compared,
+            vectors,
+            gauge,
+        );
+        report.coverage.measured(columns);
+        report.remarks.extend(of_guard(&guard));
+        report.scope.incremental = base.incremental;
+        report.coverage.went_on_from(verified_earlier);
+        report.scope.replica_lag_s = replica_lag_s;
+        report.remarks.extend(refused.map(|why| format!("the whole trail was read: {why}")));
+        if outdated {
+            report.remarks.push(READ_AGAIN.to_owned());
+        }
+        report.judge();
         Ok(Some(report))
     })
     .await
 }
 
-/// Looks up what the links left over.
-async fn shape(snapshot: &mut Snapshot<'_>, open: &Open) -> Result<Shape, StoreError> {
-    let nodes = snapshot.nodes(&open.look_up).await?;
-    let mut shape = links::classify(&open.look_up, nodes);
+/// One line on the triggers that do not hold: in a partitioned table there may be hundreds.
+fn of_guard(guard: &[Guard]) -> Option<String> {
+    let mut problems = guard.iter().filter_map(Guard::problem);
+    let first = problems.next()?;
+    let others = match problems.count() {
+        0 => String::new(),
+        n => format!("; {n} other triggers of the guard do not hold either"),
+    };
+    Some(format!("{first}{others} ({GUARD})"))
+}
+
+/// What of the base need not be read again, or why all is.
+#[derive(Default)]
+struct Parts {
+    earlier: Vec<scan::Earlier>,
+    /// Why there is nothing to go on from.
+    refused: Option<String>,
+    /// The catalogue is another one than it was, or was not recorded: a row may be the same version and have other values.
+    outdated: bool,
+}
+
+fn parts(base: &Base, snapshot: &Snapshot<'_>, scheme: Scheme) -> Result<Parts, StoreError> {
+    let Some(verified) = &base.verified else { return Ok(Parts::default()) };
+    match verified.check(snapshot, scheme) {
+        Ok(()) if !verified.holds_in(snapshot) => Ok(Parts { outdated: true, ..Parts::default() }),
+        Ok(()) => Ok(Parts { earlier: verified.parts.clone(), ..Parts::default() }),
+        Err(why) if base.incremental => Ok(Parts { refused: Some(why.to_owned()), ..Parts::default() }),
+        Err(why) => Err(StoreError::Other(format!(
+            "the interrupted verification cannot be resumed: {why}; verify the whole trail"
+        ))),
+    }
+}
+
+/// What the database's own record of heads is judged by.
+fn known<'o>(request: &Request, whole: &Readings, open: &'o Open) -> heads::Known<'o> {
+    let everything = request.range == TimeRange::default();
+    heads::Known {
+        events: everything.then_some(whole.events),
+        has_no_beginning: everything && whole.events > 0 && open.genesis_count == 0 && !open.overflowed,
+        before_hashing: (everything && !request.links_only).then_some(&open.unhashed),
+    }
+}
+
+/// Looks up what the links left over. When not everything was read, nothing is said of the links.
+async fn follow(
+    snapshot: &mut Snapshot<'_>,
+    request: &Request,
+    whole: &Readings,
+    open: &Open,
+) -> Result<Followed, StoreError> {
+    let found = snapshot.nodes(&open.look_up).await?;
+    let again = links::not_found_again(open, &found);
+    let mut shape = links::classify(&open.look_up, found.producing.into_iter().chain(found.wanting));
+    let completeness = completeness::check(snapshot, request, whole, open, &shape, again.len()).await?;
+    let mut chain: Vec<Finding> = snapshot.unexpected().iter().map(Finding::unexpected_relation).collect();
+    if completeness.findings.is_empty() {
+        name_organizations(snapshot, &mut shape).await?;
+        chain.extend(link_findings(snapshot, request, whole, open, &shape).await?);
+    } else {
+        shape = Shape::default();
+    }
+    chain.extend(row_findings(snapshot, open).await?);
+    if let Some((added, since)) =
+        request.memory.added_columns(&snapshot.view.identity, snapshot.other_columns())
+    {
+        chain.push(Finding::added_columns(&snapshot.view.table, &added, since));
+    }
+    Ok(Followed { shape, chain, completeness })
+}
+
+/// Looks for missing predecessors in other organisations.
+async fn name_organizations(snapshot: &mut Snapshot<'_>, shape: &mut Shape) -> Result<(), StoreError> {
     let missing: Vec<String> =
         shape.missing_predecessor.iter().map(|m| m.event.previous_hash.clone()).collect();
     for (hash, organization) in snapshot.found_elsewhere(&missing).await? {
@@ -171,11 +299,15 @@ async fn shape(snapshot: &mut Snapshot<'_>, open: &Open) -> Result<Shape, StoreE
             missing.found_in_org.push(organization.clone());
         }
     }
-    Ok(shape)
+    Ok(())
 }
 
-/// Findings about the chain.
-async fn chain_findings(
+pub(super) fn ids(listed: &[Listed]) -> Vec<String> {
+    listed.iter().map(|l| l.event_id.clone()).collect()
+}
+
+/// Findings about the links.
+async fn link_findings(
     snapshot: &mut Snapshot<'_>,
     request: &Request,
     whole: &Readings,
@@ -187,23 +319,40 @@ async fn chain_findings(
     findings.extend(shape.forks.iter().filter_map(Finding::fork));
     findings.extend(shape.time_before_predecessor.iter().map(Finding::time_before));
 
-    let ids = |listed: &[Listed]| listed.iter().map(|l| l.event_id.clone()).collect::<Vec<_>>();
     let additional = additional_genesis(snapshot, request, open).await?;
+    let beginnings: &[Listed] = if additional.is_empty() { &[] } else { &open.genesis };
     let hashes: BTreeMap<String, String> =
-        snapshot.links_of(&ids(&additional)).await?.into_iter().map(|l| (l.event_id, l.hash)).collect();
-    findings.extend(additional.iter().map(|genesis| {
-        Finding::additional_genesis(genesis, hashes.get(&genesis.event_id).cloned().unwrap_or_default())
-    }));
+        snapshot.links_of(&ids(beginnings)).await?.into_iter().map(|l| (l.event_id, l.hash)).collect();
+    let additional: HashSet<&str> = additional.iter().map(|genesis| genesis.event_id.as_str()).collect();
+    let mut earlier = Beginnings::default();
+    for genesis in beginnings {
+        let hash = hashes.get(&genesis.event_id).cloned().unwrap_or_default();
+        let finding = additional
+            .contains(genesis.event_id.as_str())
+            .then(|| Finding::additional_genesis(genesis, hash.clone(), &earlier));
+        findings.extend(finding);
+        earlier.push(&genesis.event_id, &hash);
+    }
     let whole_trail = request.range == TimeRange::default();
-    if whole_trail && whole.events > 0 && open.genesis_count == 0 && !open.overflowed {
+    findings.extend(Finding::not_hashed(&open.unhashed));
+    if whole_trail && whole.events > open.unhashed.count && open.genesis_count == 0 && !open.overflowed {
         findings.push(Finding::missing_genesis(shape.missing_predecessor.first().map(|m| &m.event)));
     }
+    Ok(findings)
+}
 
-    let malformed: Vec<Listed> = open.malformed.iter().map(|(listed, _)| listed.clone()).collect();
-    let links = snapshot.links_of(&ids(&malformed)).await?;
-    findings.extend(open.malformed.iter().map(|(listed, which)| {
-        Finding::malformed(listed, *which, links.iter().find(|link| link.event_id == listed.event_id))
-    }));
+/// Findings about single rows, whatever else was read.
+async fn row_findings(snapshot: &mut Snapshot<'_>, open: &Open) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = Vec::new();
+    // Interval by interval: the rows of all of them are many.
+    for some in open.malformed.chunks(AT_ONCE) {
+        let some_ids: Vec<String> = some.iter().map(|(listed, _)| listed.event_id.clone()).collect();
+        let links = snapshot.links_of(&some_ids).await?;
+        let links: HashMap<&str, &Link> = links.iter().map(|link| (link.event_id.as_str(), link)).collect();
+        findings.extend(some.iter().map(|(listed, which)| {
+            Finding::malformed(listed, *which, links.get(listed.event_id.as_str()).copied())
+        }));
+    }
     let duplicates = snapshot.duplicate_ids(MAX_NOTED as i64).await?;
     findings.extend(duplicates.iter().map(|(id, first, rows)| Finding::duplicate(id, *first, *rows)));
     Ok(findings)
@@ -222,120 +371,4 @@ async fn additional_genesis(
         snapshot.first_genesis().await?.map(|link| link.event_id)
     };
     Ok(open.genesis.iter().filter(|genesis| Some(&genesis.event_id) != first.as_ref()).cloned().collect())
-}
-
-#[expect(clippy::too_many_arguments, reason = "the one place where all results of a run come together")]
-fn report(
-    snapshot: &Snapshot<'_>,
-    request: &Request,
-    used: SchemeUsed,
-    scheme: Scheme,
-    mut whole: Readings,
-    open: &Open,
-    shape: Shape,
-    chain: Vec<Finding>,
-    gauge: &Gauge,
-) -> Report {
-    let foreign = used.guessed
-        && whole.content.mismatch >= FOREIGN
-        && whole.content.verified + whole.content.verified_alternative == 0;
-    if foreign {
-        whole.reclassify_as_foreign();
-    }
-    let mut findings = whole.findings;
-    findings.extend(chain);
-    findings.sort_by(|a, b| {
-        (a.class, &a.timestamp, &a.event_id, &a.detail).cmp(&(b.class, &b.timestamp, &b.event_id, &b.detail))
-    });
-    let elapsed = gauge.progress().elapsed;
-    let event_hash =
-        |node: &links::Node| EventHash { event_id: node.event_id.clone(), hash: node.hash.clone() };
-    let mut report = Report {
-        schema_version: 1,
-        organization_id: request.scope.organization().as_str().to_owned(),
-        verdict: Verdict::Intact,
-        scheme: used,
-        snapshot_at: snapshot.view.at.to_rfc3339(),
-        database_identity: snapshot.view.identity.clone(),
-        before_transaction: snapshot.view.before_transaction,
-        scope: Scope {
-            since: request.range.since.map(Timestamp::to_rfc3339),
-            until: request.range.until.map(Timestamp::to_rfc3339),
-            links_only: request.links_only,
-        },
-        events: whole.events,
-        content: whole.content,
-        head: shape.heads.last().map(event_hash),
-        links: LinksPart {
-            genesis: open.genesis.iter().map(|genesis| genesis.event_id.clone()).collect(),
-            missing_predecessor: shape
-                .missing_predecessor
-                .iter()
-                .map(|missing| MissingShape {
-                    event_id: missing.event.event_id.clone(),
-                    previous_hash: missing.event.previous_hash.clone(),
-                    found_in_org: missing.found_in_org.clone(),
-                })
-                .collect(),
-            forks: shape
-                .forks
-                .iter()
-                .map(|fork| ForkShape {
-                    previous_hash: fork.previous_hash.clone(),
-                    children: fork.children.iter().map(|child| child.event_id.clone()).collect(),
-                })
-                .collect(),
-            heads: shape.heads.iter().map(event_hash).collect(),
-            time_before_predecessor: shape
-                .time_before_predecessor
-                .iter()
-                .map(|n| n.event_id.clone())
-                .collect(),
-        },
-        pins: Pins::default(),
-        findings,
-        findings_cut: whole.findings_cut,
-        accepted: Vec::new(),
-        coverage: Coverage {
-            unprotected_columns: protected_columns(scheme).1,
-            not_checked: not_checked(request, open, foreign),
-            verified_earlier: Vec::new(),
-        },
-        elapsed_ms: elapsed.as_millis() as u64,
-        events_per_second: (whole.events as f64 / elapsed.as_secs_f64().max(1e-6)) as u64,
-        alternatives: whole.alternatives,
-        cut_classes: whole.cut_classes,
-        links_followed: !open.overflowed,
-        count_fits: true,
-        anchor: None,
-    };
-    report.judge();
-    report
-}
-
-fn not_checked(request: &Request, open: &Open, foreign: bool) -> Vec<String> {
-    let mut said = vec![
-        "whether events are missing at the newest end, or the whole trail was replaced: rows alone cannot tell, only a \
-         head remembered elsewhere can",
-    ];
-    if request.range != TimeRange::default() {
-        said.push(OUTSIDE);
-        said.push("whether an event of the range has a second successor outside of it");
-    }
-    if request.links_only {
-        said.push("the content of the events");
-    }
-    if open.overflowed {
-        said.push("the links: the chain is in too many pieces to be followed");
-    }
-    if foreign {
-        said.push("the content of the events: their scheme is not known");
-    }
-    let most = MAX_NOTED as u64;
-    if open.genesis_count > most || open.malformed_count > most || open.backwards_count > most {
-        said.push(
-            "beginnings, malformed hashes and times out of order beyond the first hundred thousand of each",
-        );
-    }
-    said.into_iter().map(str::to_owned).collect()
 }

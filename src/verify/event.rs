@@ -4,7 +4,7 @@ use super::detect::{Detected, detect};
 use super::finding::Class;
 use super::report::{SchemeUsed, Verdict};
 use crate::chain::links::parse_hash;
-use crate::chain::{Judge, Judgement, Row, Scheme};
+use crate::chain::{Content, Judge, Judgement, Row, Scheme};
 use crate::domain::{Event, EventRow, OrgScope};
 use crate::store::{ReadDb, StoreError, links, timeline};
 use serde::Serialize;
@@ -15,15 +15,14 @@ const BUDGET: u64 = 3 << 29;
 
 /// What is known of one event. Serialised, it is the output of `verify --event ID --format json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of the output, described in docs/verify.md")]
+#[expect(missing_docs, reason = "the fields are the keys of the output, described in docs/guide/verify.md")]
 pub struct EventReport {
     pub schema_version: u32,
     pub organization_id: String,
     pub event_id: String,
     pub timestamp: String,
     pub verdict: Verdict,
-    /// `verified`, `verified_alternative`, `undecided` or `mismatch`.
-    pub content: &'static str,
+    pub content: Content,
     /// In words: the other spelling, or what does not fit.
     pub detail: Option<String>,
     pub consistent_with: Vec<String>,
@@ -117,13 +116,17 @@ async fn look(
 ) -> Result<EventReport, StoreError> {
     let row = &event.row;
     let detected = detect(db, scope, cancel).await?;
-    let mut judge = judge(detected.scheme);
-    if !neighbours {
-        return Ok(report(event, detected, &mut judge, None));
-    }
-    let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
-    let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
-    Ok(report(event, detected, &mut judge, Some((&predecessors, &successors))))
+    let stop = cancel.clone();
+    let mut judge = judge(detected.scheme).until(move || stop.is_cancelled());
+    let report = if neighbours {
+        let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
+        let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
+        report(event, detected, &mut judge, Some((&predecessors, &successors)))
+    } else {
+        report(event, detected, &mut judge, None)
+    };
+    // What was judged meanwhile was not tried to the end.
+    if cancel.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(report) }
 }
 
 fn report(
@@ -137,13 +140,15 @@ fn report(
     let stored = Row::from(event);
     let canonical_text = judge.preimage(&stored).ok();
     let computed_hash = judge.hash(&stored).ok().map(|hash| crate::chain::to_hex(&hash));
-    let (content, detail, consistent_with) = match detected.judge(judge, event) {
-        Judgement::Verified => ("verified", None, Vec::new()),
-        Judgement::VerifiedAlternative(reading) => ("verified_alternative", Some(reading), Vec::new()),
-        Judgement::Undecided(why) => ("undecided", Some(why), Vec::new()),
-        Judgement::Mismatch(mismatch) => ("mismatch", Some(mismatch.detail), mismatch.consistent_with),
+    let judgement = detected.judge(judge, event);
+    let content = judgement.content();
+    let (detail, consistent_with) = match judgement {
+        Judgement::Verified => (None, Vec::new()),
+        Judgement::VerifiedAlternative(reading) => (Some(reading), Vec::new()),
+        Judgement::Undecided(why) => (Some(why), Vec::new()),
+        Judgement::Mismatch(mismatch) => (Some(mismatch.detail), mismatch.consistent_with),
     };
-    let compared = content == "mismatch" && computed_hash.is_some() && parse_hash(&row.hash).is_some();
+    let compared = content == Content::Mismatch && computed_hash.is_some() && parse_hash(&row.hash).is_some();
     let ruled_out = if compared { Class::ContentMismatch.ruled_out() } else { &[] };
     let predecessor = if row.previous_hash.is_empty() {
         Predecessor::Genesis
@@ -154,11 +159,12 @@ fn report(
     } else {
         Predecessor::Found { events: predecessors.iter().map(Neighbour::from).collect() }
     };
-    let verdict = match content {
-        "mismatch" => Verdict::Broken,
-        _ if predecessor == Predecessor::Missing || successors.len() > 1 => Verdict::Anomalous,
-        "undecided" => Verdict::Incomplete,
-        _ => Verdict::Intact,
+    let odd_links = predecessor == Predecessor::Missing || successors.len() > 1;
+    let verdict = match (content, odd_links) {
+        (Content::Mismatch, _) => Verdict::Broken,
+        (Content::Undecided | Content::Unreadable, _) => Verdict::Incomplete,
+        (Content::Verified | Content::VerifiedAlternative, true) => Verdict::Anomalous,
+        (Content::Verified | Content::VerifiedAlternative, false) => Verdict::Intact,
     };
     EventReport {
         schema_version: 1,

@@ -17,8 +17,7 @@ impl Facts for Known<'_> {
     /// Nothing is answered from a report that leaves events out.
     fn answer(&self, question: &Question) -> Option<Selection> {
         let (Question::Integrity(any_of), report) = (question, self.0?) else { return None };
-        let is_whole =
-            !report.scope.links_only && report.scope.since.is_none() && report.scope.until.is_none();
+        let is_whole = !report.is_partial();
         if !is_whole || report.findings_cut > 0 {
             return None;
         }
@@ -50,7 +49,10 @@ fn named(report: &Report, is_such: fn(Class) -> bool) -> BTreeSet<String> {
 }
 
 fn is_broken(class: Class) -> bool {
-    matches!(class, Class::ContentMismatch | Class::MalformedHash | Class::DuplicateEventId)
+    matches!(
+        class,
+        Class::ContentMismatch | Class::MalformedHash | Class::DuplicateEventId | Class::SearchVectorMismatch
+    )
 }
 
 fn is_unknown(class: Class) -> bool {

@@ -1,12 +1,14 @@
 //! What a verification finds, in words that say what is and what it is consistent with.
 
-use super::anchor::Anchor;
-use super::report::EventHash;
-use crate::chain::links::{Fork, Listed, Malformed, MissingPredecessor, Node};
-use crate::chain::{Mismatch, Row};
-use crate::domain::Timestamp;
-use crate::store::scan::{Link, Scanned, Unreadable};
+use crate::chain::head::{Pin, Remembered, Seen};
+use crate::chain::links::{Fork, Listed, Malformed, MissingPredecessor, Node, Unhashed};
+use crate::chain::{Mismatch, Row, to_hex};
+use crate::domain::{EventKey, Timestamp, grouped};
+use crate::store::scan::{ChainRecord, Link, Named, OtherVector, Scanned, Skipped, Unexpected, Unreadable};
+use crate::store::search::AlteredVector;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,10 +22,21 @@ pub enum Class {
     MalformedHash,
     /// Several rows with one event id.
     DuplicateEventId,
+    /// The search vector is not that of the words of the row, or not defined as our migrations define it.
+    SearchVectorMismatch,
     /// A remembered head is not in the table any more.
     PinMissing,
     /// A remembered head has another hash now.
     PinMismatch,
+    /// Not everything that a list shows was read, not everything that was read is found again, or what is remembered may
+    /// be hidden from this role or not yet be on this replica.
+    ScanIncomplete,
+    /// The database's own record of heads contradicts the trail.
+    HeadRecordMismatch,
+    /// An organisation that is remembered, or named by the database's own record of heads, has no events.
+    OrganizationMissing,
+    /// An event that was seen before, in the session or by a finding of it, is not in the table any more.
+    VerifiedEventMissing,
     /// No row of the organisation is the predecessor.
     MissingPredecessor,
     /// Several events with one predecessor.
@@ -32,6 +45,11 @@ pub enum Class {
     AdditionalGenesis,
     /// No beginning.
     MissingGenesis,
+    /// Rows without a hash before the first hashed event.
+    NotHashed,
+    /// A relation under the table of our own schema that our migrations do not make, or columns that came since an earlier
+    /// verification and that no hash covers.
+    UnexpectedRelation,
     /// The row could not be read.
     Unreadable,
     /// The row could be neither verified nor refuted.
@@ -41,16 +59,24 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 12] = [
+    /// All of them.
+    pub const ALL: [Self; 19] = [
         Self::ContentMismatch,
         Self::MalformedHash,
         Self::DuplicateEventId,
+        Self::SearchVectorMismatch,
         Self::PinMissing,
         Self::PinMismatch,
+        Self::ScanIncomplete,
+        Self::HeadRecordMismatch,
+        Self::OrganizationMissing,
+        Self::VerifiedEventMissing,
         Self::MissingPredecessor,
         Self::Fork,
         Self::AdditionalGenesis,
         Self::MissingGenesis,
+        Self::NotHashed,
+        Self::UnexpectedRelation,
         Self::Unreadable,
         Self::Undecided,
         Self::TimeBeforePredecessor,
@@ -70,15 +96,54 @@ impl Class {
             Self::AdditionalGenesis => {
                 &["lost or deleted events: they leave a predecessor that is named and not there"]
             }
+            Self::HeadRecordMismatch => {
+                &["writers that do not keep the record: it would name an event that is in the trail"]
+            }
+            Self::SearchVectorMismatch => {
+                &["a changed event: the vector is computed from columns that the hash covers"]
+            }
             Self::PinMissing => &["events that came in late: they take none away"],
             Self::Unreadable => &["a wrong hash: the row could not be compared with it"],
             Self::TimeBeforePredecessor => &["a broken link: the chain is whole here"],
             Self::MalformedHash
             | Self::DuplicateEventId
             | Self::PinMismatch
+            | Self::ScanIncomplete
+            | Self::OrganizationMissing
+            | Self::VerifiedEventMissing
             | Self::MissingGenesis
+            | Self::NotHashed
+            | Self::UnexpectedRelation
             | Self::Undecided => &[],
         }
+    }
+
+    /// Whether it means that something could be neither verified nor refuted.
+    pub(super) const fn is_incompleteness(self) -> bool {
+        match self {
+            Self::ScanIncomplete | Self::Unreadable | Self::Undecided => true,
+            Self::ContentMismatch
+            | Self::MalformedHash
+            | Self::DuplicateEventId
+            | Self::SearchVectorMismatch
+            | Self::PinMissing
+            | Self::PinMismatch
+            | Self::HeadRecordMismatch
+            | Self::OrganizationMissing
+            | Self::VerifiedEventMissing
+            | Self::MissingPredecessor
+            | Self::Fork
+            | Self::AdditionalGenesis
+            | Self::MissingGenesis
+            | Self::NotHashed
+            | Self::UnexpectedRelation
+            | Self::TimeBeforePredecessor => false,
+        }
+    }
+
+    /// Its name in sentences.
+    pub fn words(self) -> String {
+        self.name().replace('_', " ")
     }
 
     /// Its name in outputs.
@@ -87,12 +152,19 @@ impl Class {
             Self::ContentMismatch => "content_mismatch",
             Self::MalformedHash => "malformed_hash",
             Self::DuplicateEventId => "duplicate_event_id",
+            Self::SearchVectorMismatch => "search_vector_mismatch",
             Self::PinMissing => "pin_missing",
             Self::PinMismatch => "pin_mismatch",
+            Self::ScanIncomplete => "scan_incomplete",
+            Self::HeadRecordMismatch => "head_record_mismatch",
+            Self::OrganizationMissing => "organization_missing",
+            Self::VerifiedEventMissing => "verified_event_missing",
             Self::MissingPredecessor => "missing_predecessor",
             Self::Fork => "fork",
             Self::AdditionalGenesis => "additional_genesis",
             Self::MissingGenesis => "missing_genesis",
+            Self::NotHashed => "not_hashed",
+            Self::UnexpectedRelation => "unexpected_relation",
             Self::Unreadable => "unreadable",
             Self::Undecided => "undecided",
             Self::TimeBeforePredecessor => "time_before_predecessor",
@@ -108,7 +180,7 @@ impl fmt::Display for Class {
 
 /// No such class of findings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no class of findings")]
+#[error("'{0}' is not a class of findings")]
 pub struct NoSuchClass(String);
 
 impl FromStr for Class {
@@ -128,12 +200,15 @@ pub struct Finding {
     pub event_id: String,
     /// Claimed time of that event, RFC 3339; empty likewise.
     pub timestamp: String,
+    /// The relation that it is about, as the server quotes it, where it is about no event.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub relation: String,
     /// What is.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// Explanations that fit.
-    pub consistent_with: Vec<String>,
+    pub consistent_with: Vec<Cow<'static, str>>,
     /// Explanations that come to mind and do not fit.
-    pub ruled_out: Vec<String>,
+    pub ruled_out: Vec<Cow<'static, str>>,
     /// The event's hash as stored: an acceptance is bound to it.
     #[serde(skip)]
     pub hash: String,
@@ -144,33 +219,100 @@ pub struct Finding {
     /// the first.
     #[serde(skip)]
     pub computed: Option<String>,
+    /// All else that the detail names and an acceptance is therefore bound to: the events of a fork, each with its hash;
+    /// all beginnings up to this one; the remembered head.
+    #[serde(skip)]
+    pub bound: Vec<String>,
+}
+
+/// Events that begin a chain, oldest first. There may be as many as events, so that a finding holds but a digest of those
+/// before it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beginnings {
+    first: Option<String>,
+    count: u64,
+    digest: Sha256,
+}
+
+impl Beginnings {
+    /// Adds the next one.
+    pub(super) fn push(&mut self, event_id: &str, hash: &str) {
+        self.first.get_or_insert_with(|| event_id.to_owned());
+        self.count += 1;
+        self.digest.update(bound(event_id, hash));
+        self.digest.update("\n");
+    }
+
+    /// What an acceptance is bound to: how many there are, and the SHA-256 of each with its hash, a line each.
+    fn bound(&self) -> Option<String> {
+        let digest = || to_hex(&self.digest.clone().finalize().into());
+        (self.count > 0).then(|| format!("{} {}", self.count, digest()))
+    }
+}
+
+/// An event and its hash, as an acceptance is bound to them.
+fn bound(event_id: &str, hash: &str) -> String {
+    format!("{event_id} {hash}")
+}
+
+/// `the head e-30 (30 events), verified at …, with the hash …`.
+fn remembered(pin: &Pin) -> String {
+    let Pin { head, until, events, .. } = pin;
+    let events = events.map(|events| format!(" of {} events", grouped(events))).unwrap_or_default();
+    format!(
+        "the head {}{events}, verified at {}, with the hash {}",
+        head.event_id,
+        until.to_rfc3339(),
+        head.hash
+    )
 }
 
 const LOST: &str = "a batch of events that was lost before it was stored";
 const DELETED: &str = "deletion of one or more events";
+/// What takes away what was seen.
+const LOST_SINCE: &[&str] = &[
+    "deletion of one or more events",
+    "an older backup that was restored",
+    "retention or an archive that took events away",
+    "a role that sees less than before",
+];
 const RESTORED: &str = "a restored backup, or a table that holds only a part of the trail";
 
 impl Finding {
-    /// The name under which it can be accepted: class and event.
+    /// The name under which it can be accepted: class and event, or relation.
     pub fn name(&self) -> String {
-        format!("{}:{}", self.class, self.event_id)
+        format!("{}:{}", self.class, self.place())
     }
 
-    fn new(class: Class, time: Timestamp, event_id: &str, detail: impl Into<String>, fits: &[&str]) -> Self {
+    /// The event at which it shows, or the relation that it is about.
+    pub fn place(&self) -> &str {
+        if self.event_id.is_empty() { &self.relation } else { &self.event_id }
+    }
+
+    // There may be a hundred thousand of each kind: words of the program are not copied.
+    fn new(
+        class: Class,
+        time: Timestamp,
+        event_id: &str,
+        detail: impl Into<Cow<'static, str>>,
+        fits: &[&'static str],
+    ) -> Self {
         Self {
             class,
             event_id: event_id.to_owned(),
             timestamp: time.to_rfc3339(),
+            relation: String::new(),
             detail: detail.into(),
-            consistent_with: fits.iter().map(|s| (*s).to_owned()).collect(),
-            ruled_out: class.ruled_out().iter().map(|s| (*s).to_owned()).collect(),
+            consistent_with: fits.iter().map(|text| Cow::Borrowed(*text)).collect(),
+            ruled_out: class.ruled_out().iter().map(|text| Cow::Borrowed(*text)).collect(),
             hash: String::new(),
             previous_hash: String::new(),
             computed: None,
+            bound: Vec::new(),
         }
     }
 
-    fn at(node: &Node, class: Class, detail: impl Into<String>, fits: &[&str]) -> Self {
+    fn at(node: &Node, class: Class, detail: impl Into<Cow<'static, str>>, fits: &[&'static str]) -> Self {
         Self {
             hash: node.hash.clone(),
             previous_hash: node.previous_hash.clone(),
@@ -183,7 +325,7 @@ impl Finding {
         let mut finding = Self::new(Class::ContentMismatch, time, event_id, mismatch.detail, &[]);
         row.hash.clone_into(&mut finding.hash);
         row.previous_hash.clone_into(&mut finding.previous_hash);
-        finding.consistent_with = mismatch.consistent_with;
+        finding.consistent_with = mismatch.consistent_with.into_iter().map(Cow::Owned).collect();
         if mismatch.computed.is_none() {
             // What the scheme cannot write has not been tried in any spelling.
             finding.ruled_out.clear();
@@ -221,6 +363,41 @@ impl Finding {
         }
     }
 
+    /// Not everything was read.
+    pub(super) fn scan_incomplete(relation: &str, detail: String, fits: &[&'static str]) -> Self {
+        Self {
+            timestamp: String::new(),
+            relation: relation.to_owned(),
+            ..Self::new(Class::ScanIncomplete, Timestamp::from_micros(0), "", detail, fits)
+        }
+    }
+
+    /// A relation that lists read was not, or not to its end.
+    pub(super) fn skipped(part: &Skipped) -> Self {
+        let detail = format!("{} was not read to its end: {}", part.relation, part.reason);
+        Self::scan_incomplete(
+            &part.relation,
+            detail,
+            &["a foreign server that is away, or a role without rights there"],
+        )
+    }
+
+    pub(super) fn unexpected_relation(part: &Unexpected) -> Self {
+        let detail = format!(
+            "{} is {} below the table: lists show its rows as events, and the schema of agenttrace has no such relation",
+            part.relation, part.what
+        );
+        let fits =
+            &["an administrator's own partitioning or archive", "rows put beside the guard of the table"];
+        Self {
+            timestamp: String::new(),
+            relation: part.relation.clone(),
+            // An acceptance is one of this very relation.
+            hash: part.oid.to_string(),
+            ..Self::new(Class::UnexpectedRelation, Timestamp::from_micros(0), "", detail, fits)
+        }
+    }
+
     pub(super) fn missing_predecessor(missing: &MissingPredecessor) -> Self {
         let detail = format!("no event of this organisation has the hash {}", missing.event.previous_hash);
         if missing.found_in_org.is_empty() {
@@ -245,18 +422,27 @@ impl Finding {
             "a race between concurrent writers",
             "an event forged and put behind an existing one",
         ];
-        Some(Self::at(last, Class::Fork, detail, fits))
+        let bound = fork.children.iter().map(|child| bound(&child.event_id, &child.hash)).collect();
+        Some(Self { bound, ..Self::at(last, Class::Fork, detail, fits) })
     }
 
-    pub(super) fn additional_genesis(link: &Listed, hash: String) -> Self {
-        let detail = "a chain begins here although the organisation has an earlier beginning";
+    /// `earlier`: the organisation's beginnings before this one.
+    pub(super) fn additional_genesis(link: &Listed, hash: String, earlier: &Beginnings) -> Self {
+        let detail = match &earlier.first {
+            None => "a chain begins here although the organisation has an earlier beginning".to_owned(),
+            Some(first) => format!(
+                "a chain begins here although the organisation's began at {first} ({} earlier in all)",
+                earlier.count
+            ),
+        };
         let fits = &[
             "a restart of the writing process, which begins without predecessor",
             "an additional process with a chain of its own",
             "an event forged as the beginning of a chain",
         ];
         let time = Timestamp::from_micros(link.time);
-        Self { hash, ..Self::new(Class::AdditionalGenesis, time, &link.event_id, detail, fits) }
+        let bound = earlier.bound().into_iter().collect();
+        Self { hash, bound, ..Self::new(Class::AdditionalGenesis, time, &link.event_id, detail, fits) }
     }
 
     pub(super) fn missing_genesis(oldest: Option<&Node>) -> Self {
@@ -272,11 +458,10 @@ impl Finding {
     }
 
     pub(super) fn malformed(listed: &Listed, which: Malformed, link: Option<&Link>) -> Self {
-        let column = match which {
-            Malformed::Own => "hash",
-            Malformed::Previous => "previous_hash",
+        let detail = match which {
+            Malformed::Own => "hash is not 64 lower-case hexadecimal digits",
+            Malformed::Previous => "previous_hash is not 64 lower-case hexadecimal digits",
         };
-        let detail = format!("{column} is not 64 lower-case hexadecimal digits");
         let fits = &["a writer with another form of hashes", "an edit of the column"];
         Self {
             hash: link.map(|link| link.hash.clone()).unwrap_or_default(),
@@ -291,43 +476,258 @@ impl Finding {
         }
     }
 
+    /// Rows from before hashing, all in one: they are accepted by range.
+    pub(super) fn not_hashed(unhashed: &Unhashed) -> Option<Self> {
+        let (first, last) = (unhashed.first.as_ref()?, unhashed.last.as_ref()?);
+        let detail = format!(
+            "{} events have no hash, from {} of {} to {} of {}: all of them claim times before the first hashed event, and \
+             no hashed event names one of them as its predecessor; nothing shows whether they are as they were written",
+            grouped(unhashed.count),
+            first.event_id,
+            Timestamp::from_micros(first.time),
+            last.event_id,
+            Timestamp::from_micros(last.time),
+        );
+        let fits = &[
+            "rows from before hashing was introduced",
+            "an import of older records without hashes",
+            "rows put before the beginning of the chain, or edited there: no hash protects them",
+        ];
+        let time = Timestamp::from_micros(first.time);
+        Some(Self {
+            // An acceptance is one of these very rows.
+            previous_hash: format!("{} to {}", grouped(unhashed.count), last.event_id),
+            computed: Some(crate::chain::to_hex(&unhashed.sum)),
+            ..Self::new(Class::NotHashed, time, &first.event_id, detail, fits)
+        })
+    }
+
+    /// Columns that no hash covers were added since an earlier verification.
+    pub(super) fn added_columns(table: &Named, added: &[&str], since: Timestamp) -> Self {
+        let detail = format!(
+            "columns that no hash covers were added since the verification of {}: {}",
+            since.to_rfc3339(),
+            added.join(", ")
+        );
+        let fits = &[
+            "a change of the schema by its owner",
+            "values put beside events that look like a part of them",
+        ];
+        Self {
+            timestamp: String::new(),
+            relation: format!("{}.{}", table.schema, table.name),
+            bound: added.iter().map(|name| (*name).to_owned()).collect(),
+            ..Self::new(Class::UnexpectedRelation, Timestamp::from_micros(0), "", detail, fits)
+        }
+    }
+
+    /// The search vector is not defined as our migrations define it.
+    pub(super) fn vector_altered(altered: &AlteredVector) -> Self {
+        let fits = &["events kept from being found by their words", "a change of the schema by hand"];
+        let detail = format!("{}; searches do not use it", altered.words());
+        let relation = if altered.relation.is_empty() { "pg_catalog.simple" } else { &altered.relation };
+        Self {
+            timestamp: String::new(),
+            relation: relation.to_owned(),
+            bound: vec![altered.what.to_owned()],
+            ruled_out: Vec::new(),
+            ..Self::new(Class::SearchVectorMismatch, Timestamp::from_micros(0), "", detail, fits)
+        }
+    }
+
+    /// A row is not found by its words.
+    pub(super) fn other_vector(row: &OtherVector) -> Self {
+        let fits = &[
+            "an event kept from being found by its words",
+            "a vector of another function than that of the migrations",
+        ];
+        let detail =
+            "the stored search vector is not that of the words of the row: a search may miss the event";
+        let Link { timestamp, event_id, hash, previous_hash } = &row.link;
+        Self {
+            hash: hash.clone(),
+            previous_hash: previous_hash.clone(),
+            bound: vec![row.digest.clone()],
+            ..Self::new(Class::SearchVectorMismatch, *timestamp, event_id, detail, fits)
+        }
+    }
+
+    /// Rows from before hashing that are not those of a verification that a remembered head stands for: `then`. `None`
+    /// where there were none and there are none.
+    pub(super) fn covered(then: &Remembered, now: &Unhashed) -> Option<Self> {
+        let rows = then.before_hashing.as_ref()?;
+        let verified = format!(
+            "when the trail was verified at {}, {} events had no hash and lay before the first hashed one",
+            then.verified_at.to_rfc3339(),
+            grouped(rows.count)
+        );
+        let bound = vec![then.verified_at.to_rfc3339(), rows.count.to_string(), rows.sum.clone()];
+        let mut finding = match (&now.first, &now.last) {
+            (Some(first), Some(last)) => {
+                let detail = format!(
+                    "{verified}; now it is {}, from {} to {}: a remembered head covers them, and they are not the same",
+                    grouped(now.count),
+                    first.event_id,
+                    last.event_id
+                );
+                let fits = &[
+                    "an edit of one of them, or events whose hash was taken away",
+                    "rows that were put before the beginning of the chain",
+                    "an import of older records without hashes since",
+                ];
+                let time = Timestamp::from_micros(first.time);
+                Self::new(Class::ContentMismatch, time, &first.event_id, detail, fits)
+            }
+            _ if rows.count == 0 => return None,
+            _ => {
+                let detail = format!("{verified}, from {} to {}; none is left", rows.first, rows.last);
+                let fits = &[DELETED, "retention or an archive that took the oldest events away"];
+                let finding = Self::new(Class::NotHashed, then.verified_at, &rows.first, detail, fits);
+                Self { timestamp: String::new(), ..finding }
+            }
+        };
+        finding.ruled_out.clear();
+        finding.computed = Some(crate::chain::to_hex(&now.sum));
+        finding.bound = bound;
+        Some(finding)
+    }
+
     pub(super) fn duplicate(event_id: &str, first: Timestamp, rows: i64) -> Self {
         let fits = &["an event that was stored twice", "a forged event under the id of a real one"];
         Self::new(Class::DuplicateEventId, first, event_id, format!("{rows} rows have this event id"), fits)
     }
 
-    /// The head of an earlier verification, which is not as it was.
-    pub(super) fn pin(anchor: &Anchor, found: Option<&Link>) -> Self {
-        let EventHash { event_id, hash } = &anchor.head;
-        let then = anchor.at.to_rfc3339();
-        match found {
-            None => {
-                let detail = format!(
-                    "the head that was verified at {then}, with the hash {hash}, is not there any more"
-                );
-                let fits = &[
-                    "truncation of the newest events, also when others were written in their place since",
-                    "an older backup that was restored",
-                    "retention or an archive that took the event away",
-                ];
-                Self {
-                    timestamp: String::new(),
-                    hash: hash.clone(),
-                    ..Self::new(Class::PinMissing, Timestamp::from_micros(0), event_id, detail, fits)
-                }
-            }
-            Some(link) => {
-                let detail = format!(
-                    "the head that was verified at {then} had the hash {hash}; the row has the hash {} now",
-                    link.hash
-                );
-                let fits = &["tampering: the row, or the trail up to it, was written anew with other hashes"];
-                Self {
-                    hash: link.hash.clone(),
-                    previous_hash: link.previous_hash.clone(),
-                    ..Self::new(Class::PinMismatch, link.timestamp, event_id, detail, fits)
-                }
-            }
+    /// A remembered head that is not in the trail.
+    pub(super) fn pin_missing(pin: &Pin) -> Self {
+        let detail = format!("{}, is not in the trail any more", remembered(pin));
+        let restored: &[&'static str] =
+            &["an older backup that was restored, or a copy that was put in the place of the database"];
+        let usual: &[&'static str] = &[
+            "truncation of the newest events, also when others were written in their place since",
+            "an older backup that was restored",
+            "retention or an archive that took the event away",
+        ];
+        Self::of_pin(Class::PinMissing, pin, detail, if pin.of_another_object { restored } else { usual })
+    }
+
+    /// A remembered head whose row has another hash.
+    pub(super) fn pin_mismatch(pin: &Pin, now: &Seen) -> Self {
+        let detail = format!("{}; the row has the hash {} now", remembered(pin), now.hash);
+        let fits = &["tampering: the row, or the trail up to it, was written anew with other hashes"];
+        let mut finding = Self::of_pin(Class::PinMismatch, pin, detail, fits);
+        finding.timestamp = now.timestamp.to_rfc3339();
+        finding.bound.push(bound(&now.hash, &now.previous_hash));
+        finding
+    }
+
+    fn of_pin(class: Class, pin: &Pin, detail: String, fits: &[&'static str]) -> Self {
+        let mut finding = Self::new(class, pin.since, &pin.head.event_id, detail, fits);
+        finding.timestamp = pin.head.timestamp.map(Timestamp::to_rfc3339).unwrap_or_default();
+        finding.hash.clone_from(&pin.head.hash);
+        finding
+    }
+
+    /// A head that a replica cannot have received.
+    pub(super) fn not_received(pin: &Pin, applied: Option<Timestamp>) -> Self {
+        let applied = applied.map(Timestamp::to_rfc3339).unwrap_or_default();
+        let detail = format!(
+            "{}, is not there yet: the last change that this replica has applied is of {applied}; verify again later, or \
+             ask the primary",
+            remembered(pin)
+        );
+        Self::of_pin(Class::ScanIncomplete, pin, detail, &["a replica that is behind"])
+    }
+
+    /// An organisation of which the role sees nothing, while others may.
+    pub(super) fn hidden(newest: Option<&Pin>, record: Option<&ChainRecord>) -> Self {
+        let missing = Self::organization_missing(newest, record);
+        let detail = format!("{}; row-level security may hide its events from this role", missing.detail);
+        let fits = &[
+            "a role to which the organisation is not granted",
+            "deletion of all events of the organisation",
+        ];
+        let consistent_with = fits.iter().map(|text| Cow::Borrowed(*text)).collect();
+        Self { class: Class::ScanIncomplete, detail: detail.into(), consistent_with, ..missing }
+    }
+
+    /// The database's own record of heads contradicts the trail.
+    pub(super) fn head_record(record: &ChainRecord, detail: String, missing: u64) -> Self {
+        let fits = &[
+            "truncation of the newest events, or deletion of others",
+            "retention or an archive that took events away",
+            "an older copy of audit_events that was loaded beside a newer record",
+        ];
+        let event_id = record.event_id.as_deref().unwrap_or_default();
+        Self {
+            timestamp: String::new(),
+            hash: record.hash.clone(),
+            bound: vec![missing.to_string()],
+            ..Self::new(Class::HeadRecordMismatch, Timestamp::from_micros(0), event_id, detail, fits)
+        }
+    }
+
+    /// An organisation without events that once had some.
+    pub(super) fn organization_missing(newest: Option<&Pin>, record: Option<&ChainRecord>) -> Self {
+        let fits = &[
+            "deletion of all events of the organisation",
+            "an older backup that was restored",
+            "retention or an archive that took the whole trail away",
+        ];
+        let of_record = record.map(|record| {
+            let event_id = record.event_id.as_deref().unwrap_or("an event without id");
+            format!("audit_chain_heads counts {} events up to {event_id}", grouped(record.events))
+        });
+        let said = [newest.map(remembered), of_record].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let detail = format!("the organisation has no events: {said}");
+        let of_record = record.and_then(|record| record.event_id.as_deref());
+        let event_id = newest.map(|pin| pin.head.event_id.as_str()).or(of_record);
+        Self {
+            timestamp: String::new(),
+            hash: newest.map(|pin| pin.head.hash.clone()).unwrap_or_default(),
+            bound: record.map(|record| bound(&record.hash, &record.events.to_string())).into_iter().collect(),
+            ..Self::new(
+                Class::OrganizationMissing,
+                Timestamp::from_micros(0),
+                event_id.unwrap_or_default(),
+                detail,
+                fits,
+            )
+        }
+    }
+
+    /// An event that this session has seen is not in the table any more.
+    pub fn event_gone(event: &EventKey, hash: &str) -> Self {
+        let detail = "this session has seen the event, and it is not in the table any more";
+        Self {
+            hash: hash.to_owned(),
+            ..Self::new(Class::VerifiedEventMissing, event.timestamp, &event.event_id, detail, LOST_SINCE)
+        }
+    }
+
+    /// A row that was read in passing does not fit, as `detail` says.
+    pub fn in_passing(class: Class, event: &EventKey, hash: &str, detail: String) -> Self {
+        let fits = &["verify the event or the trail: what fits has not been tried in passing"];
+        let mut finding = Self::new(class, event.timestamp, &event.event_id, detail, fits);
+        hash.clone_into(&mut finding.hash);
+        // Nor has anything been ruled out.
+        finding.ruled_out.clear();
+        finding
+    }
+
+    /// The trail has fewer events than this session has counted.
+    pub fn fewer_events(relation: &str, (then, at): (u64, Timestamp), now: u64) -> Self {
+        let detail = format!(
+            "the trail had {} events at {}, and has {}: {} are not in the table any more",
+            grouped(then),
+            at.to_rfc3339(),
+            grouped(now),
+            grouped(then.saturating_sub(now))
+        );
+        Self {
+            timestamp: String::new(),
+            relation: relation.to_owned(),
+            bound: vec![then.to_string(), now.to_string()],
+            ..Self::new(Class::VerifiedEventMissing, at, "", detail, LOST_SINCE)
         }
     }
 

@@ -7,7 +7,7 @@ use super::progress::Gauge;
 use crate::diff::ghost::{Ghost, GhostSearch, TypeReport};
 use crate::diff::history::Version;
 use crate::diff::json::Limits;
-use crate::domain::{EventRow, OrgScope, Timestamp};
+use crate::domain::{CallRecord, EventRow, OrgScope, Timestamp, grouped};
 use crate::filter::Filter;
 use crate::store::history::{self, Resource};
 use crate::store::states::{self, Seen};
@@ -61,6 +61,27 @@ impl Ghosts {
     /// Neighbouring events that could be compared.
     pub fn compared(&self) -> u64 {
         self.types.iter().map(|t| t.compared).sum()
+    }
+
+    /// Events that record calls and hold no states, and what kind of record the first of them is.
+    pub fn calls(&self) -> Option<(u64, &'static CallRecord)> {
+        let events = self.types.iter().map(|t| t.calls).sum();
+        self.types.iter().find_map(|t| t.record).map(|record| (events, record))
+    }
+
+    /// Why nothing could be compared, where that is so.
+    pub fn incomparable(&self) -> Option<String> {
+        if self.compared() > 0 {
+            return None;
+        }
+        Some(match self.calls() {
+            Some((n, record)) => format!(
+                "the {} that were read record calls ({}), not states: there is nothing to compare",
+                if n == 1 { "event".to_owned() } else { format!("{} events", grouped(n)) },
+                record.title
+            ),
+            None => "no two events of one resource could be compared".to_owned(),
+        })
     }
 
     /// The gaps of the chain in the time in which a change happened: where there is one, a row may be missing.
@@ -144,8 +165,33 @@ pub async fn ghosts(
     Ok(found)
 }
 
+/// What the newest events of a query show of how states are written; enough of them to tell, and no more than are read
+/// in a moment.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn of_newest(
+    db: &ReadDb,
+    query: &Query,
+    cancel: &CancellationToken,
+) -> Result<Vec<TypeReport>, StoreError> {
+    let page = timeline::page(db, query, &Seek::Newest, PAGE, cancel).await?;
+    let mut search = Search {
+        db,
+        scope: &query.scope,
+        progress: &|_| {},
+        cancel,
+        ghosts: GhostSearch::new(LIMITS),
+        events: 0,
+        at: None,
+        left_out: 0,
+    };
+    search.look_at(page.rows.into_iter().rev().collect()).await?;
+    Ok(search.ghosts.report())
+}
+
 async fn gaps(db: &ReadDb, query: &Query, cancel: &CancellationToken) -> Result<Vec<Gap>, StoreError> {
-    let request = Request { scope: query.scope.clone(), range: query.range, links_only: true, jobs: 1 };
+    let request = Request { range: query.range, links_only: true, ..Request::whole(query.scope.clone()) };
     let report = engine::verify(db, &request, &Arc::new(Gauge::new()), cancel).await?;
     let behind = |class| matches!(class, Class::MissingPredecessor | Class::AdditionalGenesis);
     let found = report.findings.into_iter().filter(|f| behind(f.class));

@@ -4,11 +4,11 @@ use super::detect::{NO_SCHEME, OTHER_WRITER};
 use super::finding::{Class, Finding};
 use super::progress::Gauge;
 use super::ranges::RangeState;
-use super::report::{Content, VerifiedEarlier};
-use crate::chain::links::{Links, MAX_NOTED, parse_hash};
-use crate::chain::{Judge, Judgement, Row, Scheme};
+use super::report::{ContentCounts, VerifiedEarlier};
+use crate::chain::links::{Links, MAX_LISTED, MAX_NOTED, Open, parse_hash};
+use crate::chain::{Judge, Judgement, Row};
 use crate::domain::Timestamp;
-use crate::store::scan::{Earlier, Link, Scanned, Sink, Unreadable};
+use crate::store::scan::{Earlier, Link, Scanned, Sink, Skipped, Unreadable};
 use std::sync::Arc;
 
 /// Rows after which a reader tells the gauge.
@@ -19,8 +19,6 @@ pub(super) struct Reader {
     judge: Judge,
     gauge: Arc<Gauge>,
     untold: u64,
-    /// Events before this time are counted apart.
-    since: Timestamp,
     /// The scheme is not known: a hash that does not fit says nothing about its row.
     foreign: bool,
     range: Option<RangeReading>,
@@ -42,29 +40,23 @@ struct RangeReading {
 #[derive(Default)]
 pub(super) struct Readings {
     pub(super) events: u64,
-    /// Those of them that the next verification need not read again.
-    pub(super) before: u64,
-    pub(super) content: Content,
+    pub(super) content: ContentCounts,
     pub(super) links: Links,
     pub(super) findings: Vec<Finding>,
     pub(super) findings_cut: u64,
     pub(super) cut_classes: Vec<Class>,
     pub(super) alternatives: Vec<(String, String)>,
+    /// Relations that were not read to their end.
+    pub(super) skipped: Vec<Skipped>,
     /// Events of which each earlier verification has verified the content.
     earlier: Vec<u64>,
 }
 
 impl Reader {
     /// `parts`: how many earlier verifications there are.
-    pub(super) fn new(
-        scheme: Scheme,
-        gauge: Arc<Gauge>,
-        since: Timestamp,
-        foreign: bool,
-        parts: usize,
-    ) -> Self {
+    pub(super) fn new(judge: Judge, gauge: Arc<Gauge>, foreign: bool, parts: usize) -> Self {
         let readings = Readings { earlier: vec![0; parts], ..Readings::default() };
-        Self { judge: Judge::new(scheme), gauge, untold: 0, since, foreign, range: None, readings }
+        Self { judge, gauge, untold: 0, foreign, range: None, readings }
     }
 
     /// What a row of the range comes to, when it does not simply fit.
@@ -96,8 +88,20 @@ impl Reader {
     /// Counts a row that can be read, and takes its place in the chain.
     fn link<T: AsRef<[u8]> + ?Sized>(&mut self, time: Timestamp, event_id: &T, hash: &T, previous_hash: &T) {
         self.count();
-        self.readings.before += u64::from(time < self.since);
         self.readings.links.add(time.as_micros(), event_id, hash, previous_hash);
+    }
+
+    /// A row without a hash: neither verified nor refuted, until it is known where it stands.
+    fn unhashed(&mut self, row: &Scanned<'_>) {
+        let content = row.fields.and_then(|fields| {
+            let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
+            self.judge.hash(&stored).ok()
+        });
+        if row.fields.is_some() {
+            self.readings.content.undecided += 1;
+        }
+        self.readings.links.unhashed(row.timestamp.as_micros(), row.event_id, content);
+        self.mark(RangeState::ReadError);
     }
 
     /// What was read.
@@ -120,6 +124,9 @@ impl Sink for Reader {
 
     fn row(&mut self, row: &Scanned<'_>) {
         self.link(row.timestamp, row.event_id, row.hash, row.previous_hash);
+        if row.hash.is_empty() {
+            return self.unhashed(row);
+        }
         let Some(fields) = row.fields else { return self.count_known() };
         let readings = &mut self.readings;
         let stored = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
@@ -162,6 +169,11 @@ impl Sink for Reader {
         self.mark(RangeState::ReadError);
     }
 
+    fn skipped(&mut self, part: Skipped) {
+        self.readings.skipped.push(part);
+        self.mark(RangeState::ReadError);
+    }
+
     fn begins(&mut self, range: usize) {
         let earlier = self.gauge.ledger().reading(range);
         self.range = Some(RangeReading { range, earlier, state: RangeState::Ok, plain: true });
@@ -176,7 +188,7 @@ impl Sink for Reader {
 
 impl Readings {
     fn note(&mut self, finding: Finding) {
-        if self.findings.len() < MAX_NOTED {
+        if self.findings.len() < MAX_LISTED {
             self.findings.push(finding);
         } else {
             self.findings_cut += 1;
@@ -186,10 +198,25 @@ impl Readings {
         }
     }
 
+    /// Counts findings about links that were met and not noted one by one.
+    pub(super) fn count_unlisted(&mut self, listed: &[Finding], open: &Open) {
+        // Of beginnings, only those beside the first one are findings.
+        let additional = listed.iter().any(|finding| finding.class == Class::AdditionalGenesis);
+        for (class, met, noted) in [
+            (Class::MalformedHash, open.malformed_count, open.malformed.len()),
+            (Class::AdditionalGenesis, if additional { open.genesis_count } else { 0 }, open.genesis.len()),
+        ] {
+            let unlisted = met.saturating_sub(noted as u64);
+            if unlisted > 0 {
+                self.findings_cut += unlisted;
+                self.cut_classes.push(class);
+            }
+        }
+    }
+
     /// Adds what another reader has read.
     pub(super) fn merge(mut self, other: Self) -> Self {
         self.events += other.events;
-        self.before += other.before;
         self.content.verified += other.content.verified;
         self.content.verified_alternative += other.content.verified_alternative;
         self.content.mismatch += other.content.mismatch;
@@ -200,6 +227,7 @@ impl Readings {
         self.cut_classes.extend(other.cut_classes);
         other.findings.into_iter().for_each(|finding| self.note(finding));
         self.alternatives.extend(other.alternatives);
+        self.skipped.extend(other.skipped);
         self.earlier.iter_mut().zip(&other.earlier).for_each(|(events, others)| *events += others);
         self
     }
@@ -221,8 +249,8 @@ impl Readings {
         self.cut_classes.iter_mut().for_each(undecided);
         for finding in self.findings.iter_mut().filter(|f| f.class == Class::ContentMismatch) {
             undecided(&mut finding.class);
-            NO_SCHEME.clone_into(&mut finding.detail);
-            finding.consistent_with = vec![OTHER_WRITER.to_owned()];
+            finding.detail = NO_SCHEME.into();
+            finding.consistent_with = vec![OTHER_WRITER.into()];
             finding.ruled_out.clear();
         }
     }

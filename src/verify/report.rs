@@ -1,16 +1,22 @@
 //! The result of a verification: the JSON of `verify --format json`, the verdict, the line for a ticket.
 
-use super::anchor::{Anchor, Held};
+use super::columns::ColumnProtection;
 use super::finding::{Class, Finding};
-use crate::domain::{Safe, Timestamp, grouped};
+use super::limits::NewestHead;
+use crate::chain::head::{BeforeHashing, Head, Remembered};
+use crate::domain::{Timestamp, grouped};
 use crate::error::Kind;
+use crate::store::scan::{Catalogue, Named};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a verification of a range says nothing about.
 pub(super) const OUTSIDE: &str = "events outside of the time range, but for the neighbours at its two ends";
 
-/// What it comes to. The order of the rules is that of the variants.
+/// Heads of one trail that are remembered; of more, the newest.
+const MAX_HEADS: usize = 1000;
+
+/// What it comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -40,7 +46,7 @@ impl fmt::Display for Verdict {
 
 /// What was verified and found. Serialised, it is the output of `verify --format json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the fields are the keys of the output, described in docs/verify.md")]
+#[expect(missing_docs, reason = "the fields are the keys of the output, described in docs/guide/verify.md")]
 pub struct Report {
     pub schema_version: u32,
     pub organization_id: String,
@@ -48,17 +54,27 @@ pub struct Report {
     pub scheme: SchemeUsed,
     pub snapshot_at: String,
     pub database_identity: String,
+    pub table: Named,
     /// Every transaction before this one had ended when the snapshot was taken.
     #[serde(skip)]
     pub before_transaction: i64,
+    /// The state of the columns then.
+    #[serde(skip)]
+    pub catalogue: Catalogue,
+    /// What is no finding and has to be known all the same, a sentence each: what was done otherwise than asked for, what is
+    /// out of date.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     pub scope: Scope,
     pub events: u64,
-    pub content: Content,
+    pub content: ContentCounts,
     pub links: Links,
     pub pins: Pins,
+    /// What the verdict does not say, in words; first what is known of the newest end.
+    pub limits: Vec<String>,
     pub head: Option<EventHash>,
     pub findings: Vec<Finding>,
-    /// Findings left out because of `--max-findings`, or beyond a hundred thousand of a kind.
+    /// Findings left out because of `--max-findings`, or beyond 20 000 of a kind.
     #[serde(skip_serializing_if = "is_zero")]
     pub findings_cut: u64,
     pub accepted: Vec<Accepted>,
@@ -71,15 +87,24 @@ pub struct Report {
     /// Classes of findings that were cut, since they still decide the verdict.
     #[serde(skip)]
     pub(super) cut_classes: Vec<Class>,
+    /// The newest remembered head that is in the trail.
+    #[serde(skip)]
+    pub newest_head: Option<NewestHead>,
     /// Whether the links could be followed to their end.
     #[serde(skip)]
     pub(super) links_followed: bool,
-    /// Whether what was verified earlier, and not read again, is as many events as then.
+    /// All heads, with the times that they claim.
     #[serde(skip)]
-    pub(super) count_fits: bool,
-    /// What the next verification can go on from: when the whole trail was read, and all its content was verified.
+    pub heads: Vec<Head>,
+    /// The rows from before hashing, where their contents were read.
     #[serde(skip)]
-    pub anchor: Option<Anchor>,
+    pub before_hashing: Option<BeforeHashing>,
+    /// Columns of the table that no scheme knows.
+    #[serde(skip)]
+    pub other_columns: Vec<String>,
+    /// Records of this machine that were not used, and why, a sentence each.
+    #[serde(skip)]
+    pub not_used: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
@@ -99,18 +124,22 @@ pub struct SchemeUsed {
 }
 
 /// What was to be verified; times are RFC 3339.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[expect(missing_docs, reason = "the fields are the keys of the output")]
 pub struct Scope {
     pub since: Option<String>,
     pub until: Option<String>,
     pub links_only: bool,
+    /// Only what came since an earlier verification was read.
+    pub incremental: bool,
+    /// How far the server behind it lags, in seconds; `None` on a primary.
+    pub replica_lag_s: Option<f64>,
 }
 
 /// Events by what is known of their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[expect(missing_docs, reason = "the fields are the keys of the output")]
-pub struct Content {
+pub struct ContentCounts {
     pub verified: u64,
     pub verified_alternative: u64,
     pub mismatch: u64,
@@ -166,12 +195,29 @@ pub struct Pins {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Coverage {
     /// Columns that the scheme does not hash.
-    pub unprotected_columns: Vec<&'static str>,
+    pub unprotected_columns: Vec<String>,
     /// In words.
     pub not_checked: Vec<String>,
+    /// Each column of the table with what became of changes of it; only when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnProtection>,
+    /// The search vector; `None` where the table has none of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_vector: Option<VectorCoverage>,
     /// Events whose content was not read again, because a verification that was interrupted had verified them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verified_earlier: Vec<VerifiedEarlier>,
+}
+
+/// The search vectors of rows, computed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct VectorCoverage {
+    /// Rows of which it was computed.
+    pub compared: u64,
+    /// Rows that have another one.
+    pub mismatch: u64,
+    /// These are all rows in scope.
+    pub all: bool,
 }
 
 /// Events that an interrupted verification has verified; their rows are the same versions still.
@@ -184,6 +230,17 @@ pub struct VerifiedEarlier {
 }
 
 impl Coverage {
+    /// Takes in what became of changes of the columns: one that was not always noticed is not protected, whatever the
+    /// scheme says.
+    pub(super) fn measured(&mut self, columns: Vec<ColumnProtection>) {
+        for column in columns.iter().filter(|column| column.noticed < column.changed) {
+            if !self.unprotected_columns.contains(&column.column) {
+                self.unprotected_columns.push(column.column.clone());
+            }
+        }
+        self.columns = columns;
+    }
+
     /// Takes in what was verified earlier.
     pub(super) fn went_on_from(&mut self, earlier: Vec<VerifiedEarlier>) {
         for part in &earlier {
@@ -225,7 +282,9 @@ impl Report {
     pub fn accept(&mut self, known: impl Fn(&Finding) -> Option<Acceptance>) {
         let findings = std::mem::take(&mut self.findings);
         for finding in findings {
-            match known(&finding) {
+            // What was not read is not understood by anybody.
+            let known = if finding.class == Class::ScanIncomplete { None } else { known(&finding) };
+            match known {
                 Some(acceptance) => self.accepted.push(Accepted { finding, acceptance }),
                 None => self.findings.push(finding),
             }
@@ -233,45 +292,37 @@ impl Report {
         self.judge();
     }
 
-    /// Takes in what has become of the verification that this one went on from. Returns how many events that one had
-    /// verified which were not read again.
-    pub(super) fn go_on_from(&mut self, anchor: &Anchor, held: Held) -> u64 {
-        self.pins = Pins { checked: 1, matched: u64::from(!matches!(held, Held::Broken(_))) };
-        let at = anchor.at.to_rfc3339();
-        let outside = &mut self.coverage.not_checked;
-        // Said of ranges in general; here more is known.
-        outside.retain(|text| text != OUTSIDE);
-        outside.push(format!(
-            "events before {}: they were verified at {at} and not read again, only counted",
-            anchor.since.to_rfc3339()
-        ));
-        match held {
-            // Nothing came since: the head is still that one.
-            Held::Fits => self.head = self.head.take().or_else(|| Some(anchor.head.clone())),
-            Held::Count(now) => {
-                self.count_fits = false;
-                outside.push(format!(
-                    "why there are {now} events before that time now where there were {} then: verify everything",
-                    anchor.events_before
-                ));
-            }
-            Held::Broken(finding) => self.findings.push(finding),
-        }
+    /// Says of records of this machine that they were not used: in the first line, and among what was not checked.
+    pub fn note_not_used(&mut self, what: &[String]) {
+        self.not_used.extend_from_slice(what);
+        self.coverage.not_checked.extend_from_slice(what);
         self.judge();
-        anchor.events_before
     }
 
-    /// What can be gone on from, if all content was verified.
-    pub(super) fn anchor_at(&self, at: Timestamp, since: Timestamp, events_before: u64) -> Option<Anchor> {
-        let whole =
-            self.verified() == self.events && self.count_fits && self.pins.matched == self.pins.checked;
-        Some(Anchor {
-            database_identity: self.database_identity.clone(),
-            at,
-            head: self.head.clone().filter(|_| whole)?,
-            since,
-            events_before,
+    /// What is to be remembered of the trail at a place: its heads, when all of it was read and nothing contradicts it.
+    pub fn remembered(&self, place: &str) -> Option<Remembered> {
+        let sound = matches!(self.verdict, Verdict::Intact | Verdict::Anomalous);
+        if !self.is_whole() || !sound || self.heads.is_empty() {
+            return None;
+        }
+        let newest = self.heads.len().saturating_sub(MAX_HEADS);
+        Some(Remembered {
+            place: place.to_owned(),
+            object: self.database_identity.clone(),
+            heads: self.heads.iter().skip(newest).cloned().collect(),
+            events: Some(self.events),
+            before_hashing: self.before_hashing.clone(),
+            other_columns: Some(self.other_columns.clone()),
+            verified_at: Timestamp::parse(&self.snapshot_at).ok()?,
         })
+    }
+
+    /// Whether all events of the trail were read, content and links, or verified earlier.
+    pub fn is_whole(&self) -> bool {
+        self.scope.since.is_none()
+            && self.scope.until.is_none()
+            && !self.scope.links_only
+            && self.links_followed
     }
 
     /// Keeps the first `most` findings and counts the others; the verdict stays.
@@ -294,8 +345,18 @@ impl Report {
             Class::ContentMismatch,
             Class::MalformedHash,
             Class::DuplicateEventId,
+            Class::SearchVectorMismatch,
+        ]) {
+            Verdict::Broken
+        } else if has(&[Class::Unreadable, Class::Undecided, Class::ScanIncomplete]) || !self.links_followed {
+            // Of what was not read, nothing follows.
+            Verdict::Incomplete
+        } else if has(&[
             Class::PinMissing,
             Class::PinMismatch,
+            Class::HeadRecordMismatch,
+            Class::OrganizationMissing,
+            Class::VerifiedEventMissing,
         ]) {
             Verdict::Broken
         } else if has(&[
@@ -303,15 +364,16 @@ impl Report {
             Class::Fork,
             Class::AdditionalGenesis,
             Class::MissingGenesis,
+            Class::NotHashed,
+            Class::UnexpectedRelation,
         ]) {
             Verdict::Anomalous
-        } else if has(&[Class::Unreadable, Class::Undecided]) || !self.links_followed || !self.count_fits {
-            Verdict::Incomplete
-        } else if self.events == 0 && self.pins.matched == 0 {
+        } else if self.events == 0 {
             Verdict::NothingToCheck
         } else {
             Verdict::Intact
         };
+        self.limits = self.all_limits();
     }
 
     /// The process's exit code as a kind of error; `None` when all is well.
@@ -344,38 +406,6 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
-    /// One line that can be pasted into a ticket.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unverified = self.events - self.verified();
-        let findings = self.open_findings();
-        write!(
-            f,
-            "VERIFY {}: {}, {} events, {} broken, {} finding{}, pins {}/{}, unverified {}",
-            Safe::from_untrusted(&self.organization_id),
-            self.verdict.to_string().replace('_', " "),
-            grouped(self.events),
-            grouped(self.content.mismatch),
-            grouped(findings),
-            if findings == 1 { "" } else { "s" },
-            self.pins.matched,
-            self.pins.checked,
-            grouped(unverified),
-        )?;
-        if self.out_of_time_order() > 0 {
-            write!(f, ", out of time order {}", grouped(self.out_of_time_order()))?;
-        }
-        if !self.accepted.is_empty() {
-            write!(f, ", accepted {}", self.accepted.len())?;
-        }
-        if let Some(head) = &self.head {
-            let hash: String = head.hash.chars().take(8).collect();
-            write!(f, ", head {}…", Safe::from_untrusted(&hash))?;
-        }
-        write!(f, ", {}.{} s", self.elapsed_ms / 1000, self.elapsed_ms % 1000 / 100)
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -386,12 +416,14 @@ pub(crate) mod tests {
             class,
             event_id: event_id.to_owned(),
             timestamp: String::new(),
-            detail: String::new(),
+            relation: String::new(),
+            detail: String::new().into(),
             consistent_with: Vec::new(),
             ruled_out: Vec::new(),
             hash: "h".to_owned(),
             previous_hash: "p".to_owned(),
             computed: None,
+            bound: Vec::new(),
         }
     }
 
@@ -404,10 +436,13 @@ pub(crate) mod tests {
             scheme: SchemeUsed { name: "agenttrace-v1", guessed: false, confidence: 1.0 },
             snapshot_at: String::new(),
             before_transaction: 1_000,
+            catalogue: serde_json::from_str(r#"{"16400": "9c41"}"#).unwrap(),
+            remarks: Vec::new(),
             database_identity: String::new(),
-            scope: Scope { since: None, until: None, links_only: false },
+            scope: Scope::default(),
+            table: Named::default(),
             events: 1_204_331,
-            content: Content { verified: 1_204_330, mismatch: 1, ..Content::default() },
+            content: ContentCounts { verified: 1_204_330, mismatch: 1, ..ContentCounts::default() },
             links: Links::default(),
             pins: Pins::default(),
             head: Some(EventHash { event_id: "e".to_owned(), hash: "9c41aa00ff".to_owned() }),
@@ -420,8 +455,12 @@ pub(crate) mod tests {
             alternatives: Vec::new(),
             cut_classes: Vec::new(),
             links_followed: true,
-            count_fits: true,
-            anchor: None,
+            limits: Vec::new(),
+            newest_head: None,
+            heads: Vec::new(),
+            before_hashing: None,
+            other_columns: Vec::new(),
+            not_used: Vec::new(),
         };
         report.judge();
         report
@@ -435,9 +474,16 @@ pub(crate) mod tests {
             (vec![C::TimeBeforePredecessor], Verdict::Intact, None),
             (vec![C::Undecided], Verdict::Incomplete, Some(Kind::Incomplete)),
             (vec![C::Undecided, C::Unreadable], Verdict::Incomplete, Some(Kind::CouldNotRun)),
-            (vec![C::Unreadable, C::Fork], Verdict::Anomalous, Some(Kind::Finding)),
+            (vec![C::Unreadable, C::Fork], Verdict::Incomplete, Some(Kind::CouldNotRun)),
+            (vec![C::ScanIncomplete, C::UnexpectedRelation], Verdict::Incomplete, Some(Kind::Incomplete)),
+            (vec![C::ScanIncomplete, C::PinMissing], Verdict::Incomplete, Some(Kind::Incomplete)),
+            (vec![C::ScanIncomplete, C::ContentMismatch], Verdict::Broken, Some(Kind::Finding)),
+            (vec![C::UnexpectedRelation], Verdict::Anomalous, Some(Kind::Finding)),
+            (vec![C::Fork, C::PinMissing], Verdict::Broken, Some(Kind::Finding)),
+            (vec![C::Fork, C::VerifiedEventMissing], Verdict::Broken, Some(Kind::Finding)),
             (vec![C::Fork, C::MalformedHash], Verdict::Broken, Some(Kind::Finding)),
             (vec![C::DuplicateEventId], Verdict::Broken, Some(Kind::Finding)),
+            (vec![C::SearchVectorMismatch, C::Unreadable], Verdict::Broken, Some(Kind::Finding)),
         ] {
             let report = report(&classes);
             assert_eq!((report.verdict, report.exit()), (verdict, exit), "{classes:?}");
@@ -476,12 +522,12 @@ pub(crate) mod tests {
     fn the_line_is_fit_for_a_terminal() {
         assert_eq!(
             report(&[Class::ContentMismatch]).to_string(),
-            "VERIFY org\\x1B-1: broken, 1 204 331 events, 1 broken, 1 finding, pins 0/0, unverified 1, head 9c41aa00…, \
-             11.8 s"
+            "VERIFY org\\x1B-1: broken · newest end not proven: no earlier head · 1 204 331 events, 1 broken, heads 0/0, \
+             findings 1, unverified 1, head 9c41aa00…, 11.8 s"
         );
         let mut report = report(&[Class::TimeBeforePredecessor]);
         report.links.time_before_predecessor.push("e".to_owned());
         let line = report.to_string();
-        assert!(line.contains(", 0 findings, ") && line.contains(", out of time order 1, "), "{line}");
+        assert!(!line.contains("findings") && line.contains(", out of time order 1, "), "{line}");
     }
 }

@@ -78,7 +78,7 @@ async fn an_answer_is_kept_until_it_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn the_newest_stretch_of_a_histogram_is_always_counted() {
+async fn the_newest_bucket_of_a_histogram_is_always_counted() {
     let test = support::database().await;
     fill(&test.options, 1_000, 10).await;
     let db = reader(&test, &Cache::default()).await;

@@ -407,3 +407,21 @@ async fn a_list_of_values_comes_from_a_file() {
     }
     test.drop_now().await;
 }
+
+#[tokio::test]
+async fn an_organisation_without_events_has_no_newest_one_to_count_from() {
+    let test = support::database().await;
+    fill(&test.options, 10, 1).await;
+    for command in ["events", "summary"] {
+        let none = run(&test, &["--org", "nope", command]);
+        assert_eq!(none.code, 4, "{}", none.stderr);
+        assert!(
+            none.stderr.contains("no events of 'nope'") && none.stderr.contains("o-1"),
+            "{}",
+            none.stderr
+        );
+        assert!(!none.stderr.contains("before the newest one"), "{}", none.stderr);
+        assert!(run(&test, &["--org", "o-1", command]).stderr.contains("before the newest one"));
+    }
+    test.drop_now().await;
+}

@@ -45,6 +45,33 @@ fn printing_the_configuration_hides_passwords() {
 }
 
 #[test]
+fn the_printed_configuration_names_the_database_in_force() {
+    let print = |arguments: &[&str], variable: &str| {
+        let mut program = support::agenttrace();
+        program.args(["config", "print"]).args(arguments);
+        if !variable.is_empty() {
+            program.env(variable, "postgres://u:hunter2@h/d");
+        }
+        String::from_utf8_lossy(&program.assert().success().get_output().stdout).into_owned()
+    };
+    let of_variable = print(&[], "DATABASE_URL");
+    assert!(
+        of_variable.starts_with("# the database in force: postgres://u:••••@h/d, by DATABASE_URL\n"),
+        "{of_variable}"
+    );
+    let of_flag = print(&["--database-url", "service=aud"], "DATABASE_URL");
+    assert!(of_flag.starts_with("# the database in force: service=aud, by --database-url\n"), "{of_flag}");
+    let demo = print(&["--profile", "demo"], "");
+    assert!(
+        demo.starts_with(
+            "# the database in force: 'agenttrace' on the private server, by the profile demo\n"
+        ),
+        "{demo}"
+    );
+    assert!(!print(&[], "").contains("in force"));
+}
+
+#[test]
 fn an_unreachable_database_is_exit_3_within_the_connect_limit() {
     let folder = tempfile::tempdir().unwrap();
     let url =

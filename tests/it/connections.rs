@@ -1,7 +1,7 @@
 //! Encrypted connections, with a real server and certificates of its own; and passwords, which are shown nowhere.
 
 use crate::support;
-use agenttrace::config::{Secret, Target, connect_options};
+use agenttrace::config::{Secret, Target};
 use agenttrace::server::{Options, PrivateServer, Purpose};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -18,7 +18,8 @@ struct TlsServer {
     process: Child,
     authority: PathBuf,
     port: u16,
-    _home: tempfile::TempDir,
+    data: PathBuf,
+    home: tempfile::TempDir,
 }
 
 impl TlsServer {
@@ -62,12 +63,25 @@ impl TlsServer {
             command.uid(owner.uid()).gid(owner.gid());
         }
         let process = command.current_dir("/").spawn().unwrap();
-        let mut server = Self { process, authority, port, _home: home };
+        let mut server = Self { process, authority, port, data, home };
         while PgConnection::connect(&server.url("sslmode=disable")).await.is_err() {
             assert!(server.process.try_wait().unwrap().is_none(), "it did not start");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         Some(server)
+    }
+
+    /// Makes it show another certificate from now on.
+    async fn serve(&self, name: &str) {
+        for kind in ["crt", "key"] {
+            let to = self.data.join(format!("server.{kind}"));
+            // Written in place: owner and mode stay.
+            fs::write(to, fs::read(self.home.path().join(format!("{name}.{kind}"))).unwrap()).unwrap();
+        }
+        let mut c = PgConnection::connect(&self.url("sslmode=disable")).await.unwrap();
+        c.execute("SELECT pg_reload_conf()").await.unwrap();
+        c.close().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
 
     fn url(&self, parameters: &str) -> String {
@@ -100,6 +114,16 @@ fn make_certificates(folder: &Path) -> Option<()> {
         "req -x509 {key} -keyout authority.key -out authority.pem -subj /CN=test-authority -days 2"
     ))?;
     openssl(&format!("req {key} -keyout server.key -out server.csr -subj /CN=localhost"))?;
+    // As PostgreSQL's manual has it: an authority of its own.
+    openssl(&format!(
+        "req -x509 {key} -keyout self.key -out self.crt -subj /CN=localhost -days 2 \
+         -addext subjectAltName=DNS:localhost"
+    ))?;
+    // Without extensions OpenSSL makes version 1 of it, up to its own version 3.1.
+    openssl(
+        "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -out old.crt -days 2",
+    )?;
+    fs::copy(folder.join("server.key"), folder.join("old.key")).unwrap();
     openssl(
         "x509 -req -in server.csr -CA authority.pem -CAkey authority.key -CAcreateserial -out server.crt -days 2 \
          -extfile names",
@@ -107,7 +131,8 @@ fn make_certificates(folder: &Path) -> Option<()> {
 }
 
 async fn reach(url: &str) -> Result<ReadDb, StoreError> {
-    let options = connect_options(&Secret::new(url), None).unwrap();
+    let mut connection = agenttrace::config::connection(&Secret::new(url), &|_| None).unwrap();
+    let options = connection.servers.remove(0);
     ReadDb::connect(options, ReadSettings::default()).await
 }
 
@@ -129,7 +154,7 @@ async fn a_server_has_to_prove_its_name() {
 
     let unknown = reach(&server.url("sslmode=verify-full")).await.unwrap_err();
     assert!(matches!(&unknown, StoreError::Certificate(why) if why.contains("UnknownIssuer")), "{unknown:?}");
-    let other = verified.replace("&host=localhost", "");
+    let other = verified.replace("@localhost:", "@127.0.0.1:").replace("&host=localhost", "");
     let other = reach(&other).await.unwrap_err();
     assert!(
         matches!(&other, StoreError::Certificate(why) if why.contains("not valid for name")),
@@ -148,6 +173,34 @@ async fn a_server_has_to_prove_its_name() {
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("certificate is not accepted") && text.contains("sslrootcert=FILE"), "{text}");
 
+    // Certificates as people make them.
+    server.serve("old").await;
+    let (code, text) = program(&server.url("sslmode=require"));
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("X.509 version 1") && text.contains("docs/guide/connecting.md"), "{text}");
+    let (_, text) = program(&server.url("sslmode=prefer"));
+    assert!(text.contains("the connection is not encrypted (sslmode=prefer)"), "{text}");
+    assert!(!text.contains("X.509"), "{text}");
+    // What then asks for a password in plain text is told before it gets one. (The rules are in force after the reload.)
+    let (rules, trusting) = (server.data.join("pg_hba.conf"), "host all all all trust\n");
+    fs::write(&rules, "hostssl all all all trust\nhostnossl all all all password\n").unwrap();
+    server.serve("old").await;
+    let (code, text) = program(&server.url("sslmode=prefer").replace("agenttrace@", "agenttrace:sesame@"));
+    assert_eq!(code, Some(3), "{text}");
+    let warning = format!("warning: what listens at 127.0.0.1:{} has no TLS", server.port);
+    assert!(text.contains(&warning) && text.contains("asks for the password in plain text"), "{text}");
+    fs::write(&rules, trusting).unwrap();
+    let pid = server.process.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    server.serve("self").await;
+    let itself = server.home.path().join("self.crt").display().to_string();
+    let (code, text) = program(&server.url(&format!("sslmode=verify-full&sslrootcert={itself}")));
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("it is the certificate of an authority (CA:TRUE)"), "{text}");
+    reach(&server.url("sslmode=require")).await.unwrap();
+    reach(&server.url("sslmode=prefer")).await.unwrap();
+
     c.execute("ALTER SYSTEM SET ssl = off").await.unwrap();
     c.execute("SELECT pg_reload_conf()").await.unwrap();
     c.close().await.unwrap();
@@ -164,6 +217,55 @@ async fn a_server_has_to_prove_its_name() {
 }
 
 #[tokio::test]
+async fn errors_are_told_apart_by_their_code_whatever_their_language() {
+    let database = support::database().await;
+    let mut c = PgConnection::connect_with(&database.options).await.unwrap();
+    type Told = fn(&StoreError) -> bool;
+    let told: [(&str, Told); 4] = [
+        ("40001", |e| matches!(e, StoreError::ReplicaConflict)),
+        ("25P04", |e| e.is_connection_loss() && e.to_string().contains("Grund (SQLSTATE 25P04)")),
+        ("57P04", StoreError::is_connection_loss),
+        ("42501", |e| matches!(e, StoreError::Database(_))),
+    ];
+    for (code, is_told) in told {
+        let sql = format!("DO $$ BEGIN RAISE EXCEPTION 'Grund' USING ERRCODE = '{code}'; END $$");
+        let error = c.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap_err();
+        let error = StoreError::from(error);
+        assert!(is_told(&error), "{code}: {error:?}");
+    }
+    c.close().await.unwrap();
+    database.drop_now().await;
+}
+
+#[tokio::test]
+async fn a_command_takes_no_longer_than_it_may() {
+    let database = support::database().await;
+    crate::timeline::fill(&database.options, 2_000, 1).await;
+    let run = |args: &[&str]| {
+        let mut program = support::agenttrace();
+        let begun = std::time::Instant::now();
+        let output =
+            program.args(["--database-url", &database.url(), "--org", "o-1"]).args(args).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), text, begun.elapsed().as_secs())
+    };
+    // 2 000 events at 100 a second.
+    let (code, text, took) = run(&["verify", "--throttle", "100", "--timeout", "1s"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("took longer than --timeout 1s and was stopped") && took < 15, "{took} s: {text}");
+    // A lock that somebody holds, before a command that looks at no token.
+    let mut c = PgConnection::connect_with(&database.options).await.unwrap();
+    c.execute("BEGIN; LOCK TABLE _sqlx_migrations").await.unwrap();
+    let (code, text, took) = run(&["db", "migrate", "--timeout", "1s"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("--timeout 1s") && took < 20, "{took} s: {text}");
+    c.close().await.unwrap();
+    assert_eq!(run(&["verify", "--timeout", "soon"]).0, 2);
+    assert_eq!(run(&["events", "--timeout", "1min"]).0, 0);
+    database.drop_now().await;
+}
+
+#[tokio::test]
 async fn passwords_are_in_no_output() {
     const PASSWORD: &str = "Tr0ub4dor";
     let database = support::database().await;
@@ -171,10 +273,13 @@ async fn passwords_are_in_no_output() {
     let read = ReadDb::connect(options.clone(), ReadSettings::default()).await.unwrap();
     let write = WriteDb::connect(options.clone()).await.unwrap();
     let target = Target {
+        place: String::new(),
         options: options.clone(),
         replica: None,
+        connect_timeout: None,
         label: "x".to_owned(),
         production: false,
+        warnings: Vec::new(),
         server: None,
     };
     let shown = format!("{read:?} {read:#?} {write:?} {write:#?} {target:?} {target:#?}");
@@ -192,7 +297,9 @@ async fn passwords_are_in_no_output() {
     for (url, code) in [
         (format!("postgres://u:{PASSWORD}@127.0.0.1:1/d"), 3),
         (format!("postgres://u:x/{PASSWORD}@127.0.0.1:1/d"), 2),
-        (format!("host=127.0.0.1 password={PASSWORD}"), 2),
+        (format!("host=127.0.0.1 port=1 password={PASSWORD}"), 3),
+        (format!("host=127.0.0.1 port=1 password='{PASSWORD}"), 2),
+        (format!("host=127.0.0.1 port=1 pasword={PASSWORD}"), 2),
         (format!("postgres://u@127.0.0.1:1/d?sslmode={PASSWORD}"), 2),
     ] {
         for command in [&["events"][..], &["db", "migrate"]] {

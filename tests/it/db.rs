@@ -34,7 +34,7 @@ const INSERT: &str = "INSERT INTO audit_events (event_id, timestamp, organizatio
 async fn the_schema_is_made_once_whoever_comes_first() {
     let database = support::bare_database().await;
     let before = status(&database.options).await;
-    assert_eq!((before.schema, before.migrations_pending.len()), (Origin::Absent, 5));
+    assert_eq!((before.schema, before.migrations_pending.len()), (Origin::Absent, 6));
     assert_eq!(before.problems, ["there is no table audit_events"]);
 
     let mut programs = tokio::task::JoinSet::new();
@@ -47,7 +47,14 @@ async fn the_schema_is_made_once_whoever_comes_first() {
     let last = applied.pop().unwrap();
     assert_eq!(
         last,
-        ["0001 audit events", "0002 indexes", "0003 daily summary", "0004 partitions", "0005 email index"]
+        [
+            "0001 audit events",
+            "0002 indexes",
+            "0003 daily summary",
+            "0004 partitions",
+            "0005 email index",
+            "0006 partition path"
+        ]
     );
     assert!(applied.iter().all(Vec::is_empty), "{applied:?}");
 
@@ -79,7 +86,9 @@ async fn somebody_elses_table_is_left_alone() {
     assert!(error.to_string().contains("agenttrace did not make"), "{error}");
     let status = status(&database.options).await;
     assert_eq!((status.schema, status.chains), (Origin::Foreign, None));
-    assert_eq!((status.migrations_pending, status.problems), (vec![], vec![]));
+    assert_eq!(status.migrations_pending, [""; 0]);
+    let [problem] = status.problems.as_slice() else { panic!("{:?}", status.problems) };
+    assert!(problem.contains("has no column organization_id, event_type, hash, previous_hash"), "{problem}");
     let table = status.table.unwrap();
     assert_eq!((table.layout, table.estimated_rows), (Layout::Hash, Some(100)));
     assert!(table.table_bytes >= 8192 && status.indexes[0].bytes >= 8192);
@@ -264,7 +273,8 @@ async fn the_command_line_migrates_and_says_what_is_there() {
     assert_eq!(
         String::from_utf8(migrated.stdout).unwrap(),
         "applied 0001 audit events\napplied 0002 indexes\napplied 0003 daily summary\n\
-         applied 0004 partitions\napplied 0005 email index\n"
+         applied 0004 partitions\napplied 0005 email index\n\
+         applied 0006 partition path\n"
     );
     assert_eq!(
         json(&run(&["db", "migrate", "--layout", "plain", "--format", "json"]))["applied"],
@@ -278,7 +288,8 @@ async fn the_command_line_migrates_and_says_what_is_there() {
     assert_eq!((&status["schema"], &status["table"]["layout"]), (&"agenttrace".into(), &"plain".into()));
     execute(
         &database.options,
-        "DROP INDEX idx_audit_ip; ALTER TABLE audit_events DISABLE TRIGGER refuse_row",
+        "DROP INDEX idx_audit_ip; CREATE INDEX an_index_whose_name_is_longer_than_most_are ON audit_events (action);
+         ALTER TABLE audit_events DISABLE TRIGGER refuse_row",
     )
     .await
     .unwrap();
@@ -286,7 +297,14 @@ async fn the_command_line_migrates_and_says_what_is_there() {
     assert_eq!(broken.status.code(), Some(1));
     let text = String::from_utf8(broken.stdout).unwrap();
     assert!(text.contains("the index idx_audit_ip is missing"), "{text}");
-    assert!(text.contains("the trigger refuse_row does not fire in every session"), "{text}");
+    assert!(
+        text.contains(
+            "the trigger refuse_row is disabled, it fires in no session: the table is not append-only"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("an_index_whose_name_is_longer_than_most_are  "), "{text}");
+    assert!(text.contains("DISABLED: it fires in no session"), "{text}");
     assert_eq!(run(&["db", "status", "--format", "csv"]).status.code(), Some(2));
     database.drop_now().await;
 }

@@ -108,7 +108,7 @@ async fn load(db: &WriteDb, settings: Settings) {
 
 #[test]
 fn the_documentation_names_every_planted_fact() {
-    let text = include_str!("../../docs/demo.md");
+    let text = include_str!("../../docs/guide/demo.md");
     for fact in demo::planted() {
         let line = format!(
             "| {} | {} | `{}` | {} |",
@@ -117,11 +117,11 @@ fn the_documentation_names_every_planted_fact() {
             fact.filter.replace('|', "\\|"),
             fact.event_ids.len()
         );
-        assert!(text.contains(&line), "docs/demo.md lacks the line {line}");
+        assert!(text.contains(&line), "docs/guide/demo.md lacks the line {line}");
         // The spray and the import are told in bulk.
         if !matches!(fact.name, "off-hours" | "password-spray" | "equal-timestamps") {
             for id in &fact.event_ids {
-                assert!(text.contains(id.as_str()), "docs/demo.md lacks {id} of {}", fact.name);
+                assert!(text.contains(id.as_str()), "docs/guide/demo.md lacks {id} of {}", fact.name);
             }
         }
     }
@@ -289,6 +289,23 @@ async fn a_load_that_was_cut_off_is_completed_and_never_shown_as_whole() {
     // The second start has nothing to do, and says nothing.
     let run = demo_command(folder.path()).assert().success();
     assert_eq!(String::from_utf8_lossy(&run.get_output().stderr), "");
+
+    // It can be tampered with, and verify says what that did.
+    let run = demo_command(folder.path()).args(["--tamper", "delete-middle"]).assert().success();
+    let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(
+        said.contains("acme was tampered with (delete-middle: an event in the middle deleted)"),
+        "{said}"
+    );
+    let mut verify = assert_cmd::Command::cargo_bin("agenttrace").unwrap();
+    verify.env("AGENTTRACE_DATA_DIR", folder.path()).args(["--profile", "demo", "verify", "--org", "acme"]);
+    let output = verify.output().unwrap();
+    let found = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(1) && found.contains("\nmissing_predecessor:"), "{found}");
+    assert_eq!(
+        demo_command(folder.path()).args(["--tamper", "nothing"]).output().unwrap().status.code(),
+        Some(2)
+    );
     c.close().await.unwrap();
     db.close().await;
 }

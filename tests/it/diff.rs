@@ -185,6 +185,8 @@ fn two_files_are_compared_without_a_database() {
     let (old, new) =
         (file("old.json", "{\"n\": 0.1000, \"a\": [1]}\n"), file("new.json", "{\"a\": [1], \"n\": 0.1}"));
     assert_eq!(run(&old, &old).0, 0);
+    let marked = file("marked.json", "\u{feff}{\"n\": 0.1000, \"a\": [1]}");
+    assert_eq!(run(&old, &marked), (0, "[]\n".to_owned()), "a byte order mark is no difference");
     assert_eq!(run(&old, &new), (1, "[{\"op\":\"replace\",\"path\":\"/n\",\"value\":0.1}]\n".to_owned()));
     assert_eq!(run(&old, &folder.path().join("nosuch")).0, 3);
 }
@@ -405,6 +407,12 @@ async fn the_life_of_a_resource() {
 
     let at = |time: &str| life.json(&format!("resource role_binding rb-7 --at {time} --format json"));
     assert_eq!(at("2026-01-14T00:00:00Z")["known"], "absent");
+    // For people it is JSON, too.
+    let time = "2026-01-15T00:03:30Z";
+    let text = life.run(&format!("resource role_binding rb-7 --at {time} --show-secrets")).1;
+    let lines = text.lines().skip(1).filter(|line| !line.starts_with("unknown"));
+    let state: Value = serde_json::from_str(&lines.collect::<String>()).unwrap();
+    assert!(state.as_object().unwrap().len() > 1 && state == at(time)["state"], "{text}");
     assert_eq!(
         (&at("2026-01-15T00:00:30Z")["state"]["role"], &at("2026-01-15T00:00:30Z")["confirmed"]),
         (&"viewer".into(), &true.into())

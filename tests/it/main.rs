@@ -4,10 +4,13 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
     reason = "the lints know #[test] functions, not the helpers that those share"
 )]
 
 mod support;
+mod table_shapes;
 
 mod answers;
 mod bombs;
@@ -16,28 +19,44 @@ mod cli_read;
 mod collation;
 mod config;
 mod connections;
+mod conninfo;
 mod console;
 mod db;
 mod demo;
 mod diff;
+mod export;
 mod filter_oracle;
+mod first_contact;
 mod ghosts;
+mod heads;
 mod ingest;
 mod integrity_filter;
+mod investigation;
 mod layers;
 mod layouts;
+mod limits;
+mod malice;
+mod memory;
 mod oracle;
+mod outputs;
+mod parts;
 mod plans;
 mod pty;
+mod pulse;
 mod replica;
 mod roles;
 mod search;
 mod seed;
 mod server;
 mod shapes;
+mod tamper;
 mod tenants;
 mod timeline;
+mod trust;
+mod upgrade;
+mod vector;
 mod verify;
 mod verify_resume;
 mod versions;
 mod writer;
+mod writing;

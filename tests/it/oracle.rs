@@ -1,7 +1,7 @@
 //! Canonical text and hashes against PostgreSQL, against Python, and against events of the original system.
 
 use crate::support;
-use agenttrace::chain::{Canonicaliser, Content, Fields, Inet, Limits, to_hex};
+use agenttrace::chain::{Canonicaliser, EventText, Fields, Inet, Limits, to_hex};
 use agenttrace::domain::{Event, Json, NewEvent, OrgId, OrgScope, Timestamp};
 use agenttrace::store::writer::{Fate, PreservedEvent, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, WriteDb, timeline};
@@ -27,8 +27,8 @@ fn canonical(json: &str) -> Result<String, String> {
     Ok(String::from_utf8(out).unwrap())
 }
 
-fn content(fields: &Fields<'_>) -> Content {
-    Content::of(fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap()
+fn content(fields: &Fields<'_>) -> EventText {
+    EventText::of(fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap()
 }
 
 // ---------------------------------------------------------------- random texts
@@ -279,7 +279,7 @@ fn python(mode: &str, lines: &[Value]) -> Option<Vec<Value>> {
 }
 
 fn vectors(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/vectors").join(name)
 }
 
 /// Keeps what the oracle said for machines without Python, when `AGENTTRACE_WRITE_VECTORS` is set.

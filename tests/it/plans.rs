@@ -5,7 +5,7 @@ use crate::support::TestDatabase;
 use crate::timeline::{never, query, reader};
 
 use agenttrace::domain::{EventKey, Timestamp};
-use agenttrace::store::explain::{self, Explanation, Way};
+use agenttrace::store::explain::{self, Explanation, Way, Weight};
 use agenttrace::store::timeline::{self, Looked, Pace, Seek};
 use agenttrace::store::{ReadDb, ReadSettings};
 use sqlx::Connection as _;
@@ -344,5 +344,29 @@ async fn the_index_that_is_advised_helps() {
             .any(|f| f.text.contains("lower(actor_email") && f.text.contains("partition by partition"))
     );
     db.close().await;
+    test.drop_now().await;
+}
+
+#[tokio::test]
+async fn what_was_quick_is_not_called_slow() {
+    let test = filled(Shape::Ours, 5_000).await;
+    let db = reader(&test.options).await;
+    let slow = |explanation: &Explanation| {
+        let slow = explanation.findings.iter().filter(|finding| finding.weight == Weight::Slow);
+        slow.map(|finding| finding.text.clone()).collect::<Vec<_>>()
+    };
+    for filter in ["", "ip:10.0.0.0/20 sev:critical", "ua~curl", "type:type.5", "res:trace/r-17"] {
+        let measured = explained(&db, filter, &Seek::Newest).await;
+        assert_eq!(slow(&measured), [""; 0], "{filter}");
+        let sorts =
+            measured.statements.iter().flat_map(|s| s.plan.all()).any(|node| node.operation == "Sort");
+        let in_order =
+            measured.findings.iter().any(|finding| finding.text.contains("gives the page in order"));
+        assert!(!(sorts && in_order), "{filter}: {:?}", measured.findings);
+    }
+    // What was not measured is judged by its way.
+    let query = query("big", "ua~curl");
+    let planned = explain::page(&db, &query, &Seek::Newest, 100, false, &never()).await.unwrap();
+    assert_eq!(slow(&planned).len(), 1, "{:?}", planned.findings);
     test.drop_now().await;
 }

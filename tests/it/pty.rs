@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A terminal with the program in it.
-struct Terminal {
+pub(crate) struct Terminal {
     master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
@@ -22,20 +23,29 @@ struct Terminal {
     screen: vt100::Parser,
     /// Every byte the program has sent.
     raw: Vec<u8>,
-    _home: tempfile::TempDir,
+    /// Removed with the terminal.
+    home: Option<tempfile::TempDir>,
 }
 
 impl Terminal {
     fn open(columns: u16, lines: u16, arguments: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut terminal = Self::open_at(columns, lines, home.path(), arguments);
+        terminal.home = Some(home);
+        terminal
+    }
+
+    /// The program at home in a folder, with what it remembers there.
+    pub(crate) fn open_at(columns: u16, lines: u16, home: &Path, arguments: &[&str]) -> Self {
         let size = PtySize { rows: lines, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let home = tempfile::tempdir().unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_agenttrace"));
         command.args(arguments);
-        command.cwd(home.path());
+        command.cwd(home);
         command.env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", home.path());
+        command.env("HOME", home);
+        command.env("AGENTTRACE_DATA_DIR", home.join("data"));
         command.env("TERM", "xterm-256color");
         command.env("TZ", "UTC");
         let child = pair.slave.spawn_command(command).unwrap();
@@ -57,11 +67,11 @@ impl Terminal {
             output,
             screen: vt100::Parser::new(nonzero(lines), nonzero(columns), 0),
             raw: Vec::new(),
-            _home: home,
+            home: None,
         }
     }
 
-    fn contents(&self) -> String {
+    pub(crate) fn contents(&self) -> String {
         self.screen.screen().contents()
     }
 
@@ -73,7 +83,7 @@ impl Terminal {
     }
 
     /// Reads until the screen is as wanted.
-    fn wait(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_whole() || !wanted(&self.contents()) {
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -87,11 +97,11 @@ impl Terminal {
         self.contents()
     }
 
-    fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         self.wait(text, |screen| screen.contains(text))
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.keyboard.flush().unwrap();
     }
@@ -109,7 +119,7 @@ impl Terminal {
     }
 
     /// Reads to the end of the program, and checks that the terminal is as it was.
-    fn wait_for_end(&mut self) -> portable_pty::ExitStatus {
+    pub(crate) fn wait_for_end(&mut self) -> portable_pty::ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -195,7 +205,7 @@ async fn an_investigation_from_start_to_quit() {
     t.press("\r");
     let first = t.wait_for("1 of 5 000");
     assert!(first.contains("Tue 2026-06-30 UTC"), "{first}");
-    assert!(first.contains(" 12:00:00 CRIT read"), "{first}");
+    assert!(first.contains(" 12:00:00 CRIT dataset.read dataset/ds-5000 eve@corp.example"), "{first}");
     // Beside the timeline stands what changed; the event takes its place and stays there.
     t.wait_for("dataset/ds-5000");
     t.press("51");
@@ -234,7 +244,7 @@ async fn an_investigation_from_start_to_quit() {
     // Nothing matches: it is said, and how to go on.
     t.press("funtil:2026-06-01\r");
     t.wait_for("No event from");
-    t.wait_for("The newest event, of 2026-06-30T12:00Z, lies after it");
+    t.wait_for("The newest event, of 2026-06-30T12:00Z, is after that");
     t.press("q");
     t.wait_for("of 5 000");
 
@@ -250,11 +260,13 @@ async fn an_investigation_from_start_to_quit() {
     t.wait("the old size", |s| s.contains("1 of 3") && s.contains("globex-000003"));
 
     t.press("?");
-    t.wait_for("look for words in this view");
+    t.wait_for("search this view");
     t.press(ESCAPE);
-    t.wait("help closed", |s| !s.contains("look for words in this view"));
-    // Back through the views, then the question.
-    t.press("qq");
+    t.wait("help closed", |s| !s.contains("search this view"));
+    // Back through the views; where an event is marked, a question.
+    t.press("q");
+    t.wait_for("of 5 000");
+    t.press(" q");
     t.wait_for("Leave the console?");
     t.press("y");
     assert!(t.wait_for_end().success());
@@ -295,7 +307,7 @@ async fn the_life_of_a_resource() {
     t.press("\r");
     t.wait_for("new_state /roles/0/permissions");
     t.press("/999\r");
-    t.wait_for("nothing in this tree has that");
+    t.wait_for("no match in this tree");
     t.press("q");
 
     // Through the versions, with the gap between two of them.
@@ -314,9 +326,8 @@ async fn the_life_of_a_resource() {
     t.wait_for("/quota");
     t.press("\r");
     t.wait("the event", |s| s.contains("role/r-1") && s.contains("version 21 of 30"));
+    // Nothing runs, nothing is marked: no question.
     t.press("qqq");
-    t.wait_for("Leave the console?");
-    t.press("y");
     assert!(t.wait_for_end().success());
     db.drop_now().await;
 }
@@ -374,6 +385,59 @@ async fn redrawing_and_suspending_keep_the_keys() {
     assert!(taken(&t) > before);
     t.press("\x03\x03");
     t.wait_for_end();
+    db.drop_now().await;
+}
+
+/// With 120 ms on the way everything comes a little later; moving waits for nothing of it: it goes on while the line is
+/// silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn moving_waits_for_no_answer_of_a_distant_server() {
+    let db = trail(300).await;
+    let (options, silent) = crate::pulse::distant(&db.options, Duration::from_millis(60)).await;
+    let url = format!(
+        "postgres://{}@127.0.0.1:{}/{}?sslmode=disable",
+        db.options.get_username(),
+        options.get_port(),
+        db.name
+    );
+    let mut t = Terminal::open(120, 40, &["--database-url", &url, "--org", "acme"]);
+    t.wait_for("1 of 300");
+    t.wait_for("dataset/ds-300");
+    silent.send(true).unwrap();
+    for place in 2..=9 {
+        t.press("j");
+        t.wait_for(&format!("{place} of 300"));
+    }
+    silent.send(false).unwrap();
+    t.press("j");
+    t.wait_for("10 of 300");
+    t.press("\x03\x03");
+    t.wait_for_end();
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_works_through_a_pooler_of_one_session() {
+    let db = trail(300).await;
+    let Some(pooler) = crate::trust::Pooler::start_with(&db, "transaction", 1).await else {
+        println!("skipped: there is no pgbouncer, or no socket to reach the server by");
+        return;
+    };
+    let mut t = Terminal::open(120, 40, &["--database-url", &pooler.url(&db), "--org", "acme"]);
+    t.wait_for("1 of 300");
+    t.press("j");
+    t.wait_for("2 of 300");
+    t.press("fsev:critical\r");
+    // The place is kept: the first critical event behind it.
+    t.wait_for("2 of 6");
+    // Longer than a pulse takes: the only session is not taken for a dead server.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    t.press("j");
+    let screen = t.wait_for("3 of 6");
+    assert!(!screen.contains("LOST"), "{screen}");
+    t.press("\x03\x03");
+    t.wait_for_end();
+    drop(pooler);
     db.drop_now().await;
 }
 

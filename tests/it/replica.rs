@@ -4,12 +4,12 @@ use crate::support;
 use crate::timeline::{never, query, scope};
 use crate::writer::event;
 
-use agenttrace::domain::TimeRange;
+use agenttrace::chain::head::Memory;
 use agenttrace::server::{Options, PrivateServer, Purpose};
 use agenttrace::store::timeline::{self, Seek};
 use agenttrace::store::writer::{Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, schema};
-use agenttrace::verify::{self, Anchor, Gauge, Report, Request, Verdict};
+use agenttrace::verify::{self, Gauge, Report, Request, Verdict};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use std::fs::{self, Metadata, Permissions};
@@ -155,13 +155,15 @@ async fn standing(db: &ReadDb, wanted: impl Fn(Standing) -> bool) -> Standing {
     panic!("it stays at {:?}", db.facts().await);
 }
 
-async fn verified(db: &ReadDb, anchor: Option<&Anchor>) -> Result<Report, StoreError> {
-    let request = Request { scope: scope("acme"), range: TimeRange::default(), links_only: false, jobs: 2 };
-    let gauge = Arc::new(Gauge::new());
-    match anchor {
-        Some(anchor) => verify::verify_since(db, &request, anchor, &gauge, &never()).await,
-        None => verify::verify(db, &request, &gauge, &never()).await,
-    }
+async fn verified(db: &ReadDb, memory: &Memory) -> Report {
+    let request = Request { jobs: 2, memory: memory.clone(), ..Request::whole(scope("acme")) };
+    verify::verify(db, &request, &Arc::new(Gauge::new()), &never()).await.unwrap()
+}
+
+/// What a verification leaves to be compared by the next ones.
+fn remember(report: &Report) -> Memory {
+    let records = vec![report.remembered("primary").unwrap()];
+    Memory { place: "primary".to_owned(), records, refused: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,18 +191,20 @@ async fn a_replica_is_read_says_how_far_it_is_behind_and_is_not_taken_for_a_cut_
     }
     standing(&here, caught_up).await;
     assert_eq!(there.facts().await.unwrap().standing, Standing::Primary);
-    let whole = verified(&here, None).await.unwrap();
+    let whole = verified(&here, &Memory::default()).await;
     assert_eq!((whole.verdict, whole.events), (Verdict::Intact, 40));
 
     // It stands still while the primary goes on and is verified.
     replica.ask("SELECT pg_wal_replay_pause()").await;
     write(&primary, 40..70).await;
-    let anchor = verified(&there, None).await.unwrap().anchor.unwrap();
+    let memory = remember(&verified(&there, &Memory::default()).await);
     assert_eq!((events(&there).await, events(&here).await), (70, 40));
     let behind = standing(&here, |s| matches!(s, Standing::Replica(lag) if lag.waiting_bytes > 0)).await;
     assert!(behind.to_string().ends_with(" behind"), "{behind}");
-    let judged = verified(&here, Some(&anchor)).await;
-    assert!(matches!(&judged, Err(StoreError::ReplicaBehind(why)) if why.contains("e-069")), "{judged:?}");
+    let judged = verified(&here, &memory).await;
+    assert_eq!((judged.verdict, judged.pins.checked, judged.pins.matched), (Verdict::Incomplete, 1, 0));
+    let finding = judged.findings.iter().find(|finding| finding.event_id == "e-069").unwrap();
+    assert!(finding.detail.contains("is not there yet: the last change"), "{finding:?}");
     let run = |args: &[&str]| {
         let mut program = support::agenttrace();
         program.args(["--database-url", &primary.url(), "--replica-url", &replica_url]).args(args);
@@ -218,7 +222,7 @@ async fn a_replica_is_read_says_how_far_it_is_behind_and_is_not_taken_for_a_cut_
     // It goes on: what the primary's verification has left fits here too.
     replica.ask("SELECT pg_wal_replay_resume()").await;
     standing(&here, caught_up).await;
-    let report = verified(&here, Some(&anchor)).await.unwrap();
+    let report = verified(&here, &memory).await;
     assert_eq!((report.verdict, report.pins.matched), (Verdict::Intact, 1));
     assert!(run(&["db", "status"]).0.contains("replica, caught up\n"));
     // Events cut off at the newest end are found on a replica that has applied what came after.
@@ -231,12 +235,22 @@ async fn a_replica_is_read_says_how_far_it_is_behind_and_is_not_taken_for_a_cut_
     while events(&here).await > 69 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let report = verified(&here, Some(&anchor)).await.unwrap();
+    let report = verified(&here, &memory).await;
     assert_eq!((report.verdict, report.pins.matched), (Verdict::Broken, 0));
 
     // Away: the primary is read, and that is said.
     replica.stop();
-    assert!(matches!(here.facts().await, Err(StoreError::Connection(_))));
+    // Its children outlive a killed postmaster until they look: one of them may answer once more.
+    let gone = async {
+        loop {
+            match here.facts().await {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => break error,
+            }
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    assert!(matches!(gone, StoreError::Connection(_)), "{gone:?}");
     let instead = near().await;
     assert_eq!(instead.facts().await.unwrap().standing, Standing::InsteadOfReplica);
     assert_eq!(events(&instead).await, 69);
@@ -246,4 +260,26 @@ async fn a_replica_is_read_says_how_far_it_is_behind_and_is_not_taken_for_a_cut_
     for db in [there, here, instead] {
         db.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_another_cluster_is_no_replica() {
+    let (primary, replica, _tools) = primary_and_replica().await;
+    let (other, _, _more_tools) = primary_and_replica().await;
+    write(&primary, 0..3).await;
+    let near = async |replica: &Server| {
+        let replica = Some(replica.options("postgres"));
+        ReadDb::connect_near(primary.options("postgres"), replica, ReadSettings::default()).await
+    };
+    near(&replica).await.unwrap().close().await;
+    // A profile may name one server twice.
+    near(&primary).await.unwrap().close().await;
+    let refused = near(&other).await;
+    assert!(matches!(refused, Err(StoreError::ForeignReplica { .. })), "{refused:?}");
+    let mut program = support::agenttrace();
+    program.args(["--database-url", &primary.url(), "--replica-url", &other.url(), "events"]);
+    let output = program.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("does not belong to this primary") && output.stdout.is_empty(), "{text}");
 }

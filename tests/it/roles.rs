@@ -236,11 +236,11 @@ async fn the_guard_refuses_the_owner_and_whoever_is_no_maintainer() {
             assert_eq!(execute(&mut c, statement).await, Err("42501".to_owned()), "{setting}: {statement}");
         }
     }
-    // What an owner can still do is in docs/security.md: take the guard away.
+    // What an owner can still do is in docs/guide/security.md: take the guard away.
     assert!(execute(&mut c, "ALTER TABLE audit_events DISABLE TRIGGER refuse_row").await.is_ok());
     assert_eq!(
         status(&database.options).await.problems,
-        ["the trigger refuse_row does not fire in every session"]
+        ["the trigger refuse_row is disabled, it fires in no session: the table is not append-only"]
     );
     execute(&mut c, "ALTER TABLE audit_events ENABLE ALWAYS TRIGGER refuse_row").await.unwrap();
 
@@ -630,7 +630,7 @@ async fn the_program_searches_by_the_index_under_row_level_security() {
     }
     let query = Query { scope, filter: Filter::parse("rare").unwrap(), range: TimeRange::default() };
     let plan = explain::page(&confined, &query, &Seek::Newest, 100, true, &cancel).await.unwrap();
-    assert!(plan.statements[0].sql.contains("agenttrace_search("), "{plan:?}");
+    assert!(plan.statements[0].sql.contains(r#""public"."agenttrace_search"("#), "{plan:?}");
     // Where the organisation is not granted there is nothing to be found, and no error.
     let query = Query { scope: OrgScope::enter(OrgId::new("globex").unwrap()), ..query };
     assert!(timeline::page(&confined, &query, &Seek::Newest, 100, &cancel).await.unwrap().rows.is_empty());
@@ -682,7 +682,7 @@ async fn a_change_of_layout_keeps_roles_and_row_level_security() {
         drop(c);
         let db = reader(&reading.options).await;
         let capabilities = db.capabilities(&CancellationToken::new()).await.unwrap();
-        assert_eq!(capabilities.daily_summary, Some("audit_daily_summary_granted"));
+        assert_eq!(capabilities.daily_summary, Some(r#""public"."audit_daily_summary_granted""#.to_owned()));
         db.close().await;
         let url = database.url().replacen(database.options.get_username(), &reading.name, 1);
         for arguments in
@@ -731,7 +731,11 @@ async fn the_program_works_as_a_reader() {
             (&["db", "status"][..], 0, if confined { "on: this role sees 1 organisation" } else { "off:" }),
             (&["events", "--org", "acme", "--all-time", "--format", "json"], 0, "acme-2"),
             (&["show", "acme-1", "--org", "acme"], 0, "acme-1"),
-            (&["verify", "--org", "acme"], 0, "intact, 3 events"),
+            (
+                &["verify", "--org", "acme"],
+                0,
+                "chain intact · newest end not proven: no earlier head · 3 events",
+            ),
             (&["verify", "--org", "acme", "--jobs", "2", "--format", "json"], 0, "\"verdict\":\"intact\""),
             (&["diff", "acme-1", "--org", "acme"], 1, "viewer"),
             (&["resource", "user", "u-2", "--org", "acme"], 0, "acme-2"),
@@ -777,11 +781,12 @@ async fn a_reading_session_cannot_write_and_keeps_its_settings_whatever_the_envi
         "CREATE TABLE victim (n int); INSERT INTO victim VALUES (1); CREATE TABLE plan (statement text);
          CREATE FUNCTION meddle() RETURNS text LANGUAGE plpgsql AS $$
              DECLARE what text; BEGIN
-                 SELECT statement INTO what FROM plan;
+                 SELECT statement INTO what FROM public.plan;
                  IF what IS NOT NULL THEN EXECUTE what; END IF;
                  RETURN current_setting('TimeZone') || current_setting('lock_timeout');
              END $$;
-         CREATE VIEW audit_events AS SELECT meddle() AS organization_id, now() AS timestamp, 'e' AS event_id",
+         CREATE VIEW audit_events AS SELECT meddle() AS organization_id, now() AS timestamp, 'e' AS event_id,
+             't' AS event_type, '' AS hash, '' AS previous_hash",
     )
     .await
     .unwrap();
@@ -798,11 +803,11 @@ async fn a_reading_session_cannot_write_and_keeps_its_settings_whatever_the_envi
         let list = organizations::list(&db, &cancel).await.unwrap();
         assert_eq!(list[0].id.as_str(), "UTC2s");
         for statement in [
-            "INSERT INTO victim VALUES (2)",
-            "UPDATE victim SET n = 2",
-            "DELETE FROM victim",
-            "TRUNCATE victim",
-            "CREATE TABLE other ()",
+            "INSERT INTO public.victim VALUES (2)",
+            "UPDATE public.victim SET n = 2",
+            "DELETE FROM public.victim",
+            "TRUNCATE public.victim",
+            "CREATE TABLE public.other ()",
         ] {
             sqlx::query("WITH gone AS (DELETE FROM plan) INSERT INTO plan VALUES ($1)")
                 .bind(statement)

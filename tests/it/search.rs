@@ -136,7 +136,7 @@ async fn behind_the_newest_events_the_index_is_asked() {
         for filter in ["medium", "medium -actor:user-3", "rotate", "rare OR medium"] {
             let page =
                 explain::page(&db, &query("o-1", filter), &Seek::Newest, 100, true, &never()).await.unwrap();
-            assert_eq!(page.way, Way::Stretches, "{filter}");
+            assert_eq!(page.way, Way::Intervals, "{filter}");
             let nodes: Vec<_> = page.statements.last().unwrap().plan.all();
             let by_words = nodes.iter().filter(|node| {
                 node.operation == "Bitmap Index Scan"

@@ -1,4 +1,4 @@
-//! `docs/seed.md`, held true: the statements of the document that the schema began with, as PostgreSQL takes them.
+//! `docs/internals/seed.md`, held true: the statements of the document that the schema began with, as PostgreSQL takes them.
 //! Table and indexes of the document are in `shapes.rs`.
 
 use crate::shapes::{COLUMNS, Shape};
@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
 /// What is refused is quoted there.
-const DOCUMENT: &str = include_str!("../../docs/seed.md");
+const DOCUMENT: &str = include_str!("../../docs/internals/seed.md");
 
 struct Server(PgConnection);
 
@@ -36,7 +36,7 @@ impl Server {
         assert!(code == state && message.contains(words), "{sql}: {code} {message}");
         assert!(
             DOCUMENT.contains(state) && DOCUMENT.contains(words),
-            "docs/seed.md does not quote: {code} {message}"
+            "docs/internals/seed.md does not quote: {code} {message}"
         );
     }
 

@@ -6,6 +6,7 @@
 //! With `AGENTTRACE_TEST_COLLATION=icu` all of them sort text as people do in the United States, unless a column says
 //! otherwise.
 
+mod binaries;
 mod keeper;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -26,6 +27,16 @@ pub(crate) fn server() -> PgConnectOptions {
         Ok(url) => PgConnectOptions::from_str(&url).unwrap(),
         Err(_) => keeper::server().connect_options("postgres"),
     }
+}
+
+/// Whether the tests use a server that is not theirs.
+pub(crate) fn is_elsewhere() -> bool {
+    std::env::var_os("AGENTTRACE_TEST_DATABASE_URL").is_some()
+}
+
+/// What the tests' own server has written to its log.
+pub(crate) fn server_log() -> String {
+    String::from_utf8_lossy(&std::fs::read(keeper::folder().join("server.log")).unwrap()).into_owned()
 }
 
 /// A database that goes away with [`TestDatabase::drop_now`], or with the server.
@@ -176,6 +187,7 @@ fn short_hash(bytes: &[u8]) -> String {
 
 /// A folder that every user may enter: as root the private server runs as another user.
 pub(crate) fn scratch() -> tempfile::TempDir {
+    binaries::ensure();
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     tempfile::Builder::new()
         .prefix("agenttrace-test-")
@@ -200,11 +212,13 @@ impl Home {
     pub(crate) fn agenttrace(&self) -> assert_cmd::Command {
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_agenttrace"));
         command.env_clear();
-        for name in ["PATH", "TMPDIR", "AGENTTRACE_PG_BIN_DIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
+        for name in ["PATH", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
+        // Wherever they come from; the home is too new to have any.
+        command.env("AGENTTRACE_PG_BIN_DIR", binaries::ensure());
         let home = self.path();
         command.env("HOME", home).env("AGENTTRACE_DATA_DIR", home.join("data"));
         for (name, folder) in [("CONFIG", "config"), ("DATA", "data"), ("STATE", "state"), ("CACHE", "cache")]

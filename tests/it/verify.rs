@@ -55,7 +55,7 @@ pub(crate) fn event(organization: &str, n: usize) -> NewEvent {
 }
 
 /// The event as the table would give it back, with these hashes.
-fn stored(event: &NewEvent, hash: &str, previous_hash: &str) -> Event {
+pub(crate) fn stored(event: &NewEvent, hash: &str, previous_hash: &str) -> Event {
     let e = event.clone();
     Event {
         row: EventRow {
@@ -131,12 +131,7 @@ pub(crate) async fn damage(database: &TestDatabase, statements: &[&str]) {
 }
 
 pub(crate) fn request(organization: &str, jobs: usize) -> Request {
-    Request {
-        scope: OrgScope::enter(OrgId::new(organization).unwrap()),
-        range: TimeRange::default(),
-        links_only: false,
-        jobs,
-    }
+    Request { jobs, ..Request::whole(OrgScope::enter(OrgId::new(organization).unwrap())) }
 }
 
 pub(crate) async fn verify(db: &ReadDb, request: &Request) -> Report {
@@ -156,7 +151,7 @@ pub(crate) fn run(home: &Home, database: &TestDatabase, arguments: &[&str]) -> (
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn run_json(home: &Home, database: &TestDatabase, arguments: &[&str]) -> (i32, Value) {
+pub(crate) fn run_json(home: &Home, database: &TestDatabase, arguments: &[&str]) -> (i32, Value) {
     let arguments: Vec<&str> = arguments.iter().copied().chain(["--format", "json"]).collect();
     let (code, stdout, stderr) = run(home, database, &arguments);
     (code, serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}: {stdout} {stderr}")))
@@ -594,68 +589,6 @@ async fn one_event_shows_its_neighbours_and_the_text_that_is_hashed() {
 }
 
 #[tokio::test]
-async fn a_verification_goes_on_from_the_last_one_and_compares_it_with_the_table() {
-    let database = support::database().await;
-    append(&database, "a", 0..300).await;
-    let home = Home::new();
-    let incremental = || run_json(&home, &database, &["verify", "--incremental"]);
-    let part = |report: &Value| {
-        let said = report["coverage"]["not_checked"].to_string();
-        (report["verdict"].as_str().unwrap().to_owned(), report["events"].as_u64().unwrap(), said)
-    };
-    let (code, report) = incremental();
-    let (verdict, events, said) = part(&report);
-    assert_eq!(
-        (code, verdict.as_str(), events),
-        (0, "intact", 300),
-        "there is nothing to go on from: {report:#}"
-    );
-    assert!(!said.contains("only counted") && report["pins"]["checked"] == 0);
-
-    // All of it is more than an hour old.
-    let (code, report) = incremental();
-    let (verdict, events, said) = part(&report);
-    assert_eq!((code, verdict.as_str(), events), (0, "intact", 0), "{report:#}");
-    assert!(said.contains("only counted") && !said.contains("outside of the time range"), "{said}");
-    assert_eq!(
-        (&report["pins"], &report["head"]["event_id"]),
-        (&json!({"checked": 1, "matched": 1}), &json!("a-000299"))
-    );
-
-    // New events are read.
-    let now = Timestamp::from(chrono::Utc::now());
-    let fresh = |n: usize| NewEvent { timestamp: now, ..event("a", n) };
-    let fates = writer(&database).await.append(vec![fresh(300), fresh(301)]).await.unwrap();
-    assert_eq!(fates, [Fate::Stored, Fate::Stored]);
-    let (code, report) = incremental();
-    let (verdict, events, _) = part(&report);
-    assert_eq!((code, verdict.as_str(), events), (0, "intact", 2), "{report:#}");
-    assert_eq!(report["head"]["event_id"], "a-000301");
-
-    // One that claims to be old, or is missing, does not go unnoticed.
-    damage(&database, &["DELETE FROM audit_events WHERE event_id = 'a-000100'"]).await;
-    let (code, report) = incremental();
-    let (verdict, _, said) = part(&report);
-    assert_eq!((code, verdict.as_str()), (4, "incomplete"), "{report:#}");
-    assert!(
-        said.contains("299 events before that time now where there were 300 then: verify everything"),
-        "{said}"
-    );
-
-    // Nor a head that is another one, or gone.
-    damage(&database, &["UPDATE audit_events SET hash = repeat('cd', 32) WHERE event_id = 'a-000301'"]).await;
-    let (code, report) = incremental();
-    let findings = report["findings"].to_string();
-    assert!(code == 1 && findings.contains("pin_mismatch") && findings.contains("tampering"), "{report:#}");
-    damage(&database, &["DELETE FROM audit_events WHERE event_id = 'a-000301'"]).await;
-    let (code, report) = incremental();
-    assert_eq!((code, &report["findings"][0]["class"]), (1, &json!("pin_missing")), "{report:#}");
-    assert!(!report["findings"].to_string().contains("tamper"));
-    assert_eq!(report["pins"], json!({"checked": 1, "matched": 0}));
-    database.drop_now().await;
-}
-
-#[tokio::test]
 async fn rows_are_read_again_with_their_states_but_for_large_and_unreadable_ones() {
     use agenttrace::domain::EventKey;
     use agenttrace::store::states::{self, Seen};
@@ -729,7 +662,12 @@ async fn duplicate_ids_and_malformed_hashes_are_named_in_a_table_without_keys() 
     assert_eq!(report.verdict, Verdict::Broken);
     assert_eq!(
         found(&report),
-        [(Class::MalformedHash, "a-000029"), (Class::DuplicateEventId, "a-000007")],
+        [
+            (Class::MalformedHash, "a-000029"),
+            (Class::DuplicateEventId, "a-000007"),
+            // It names the hash as it was.
+            (Class::HeadRecordMismatch, "a-000029"),
+        ],
         "{report:#?}"
     );
     database.drop_now().await;
@@ -759,11 +697,37 @@ async fn the_scheme_is_found_out_and_an_unknown_one_is_no_accusation() {
         (Verdict::Intact, "agenttrace-v1-service", false)
     );
     assert_eq!(report.coverage.unprotected_columns, ["actor_ip", "actor_user_agent", "previous_hash"]);
+    // One that is forced is no guess: rows that do not fit it are findings.
+    for (organization, scheme, verdict) in [
+        ("service", Scheme::V1, Verdict::Broken),
+        ("service", Scheme::Service, Verdict::Intact),
+        ("foreign", Scheme::V1, Verdict::Broken),
+    ] {
+        let forced = Request { scheme: Some(scheme), ..request(organization, 1) };
+        let report = verify(&db, &forced).await;
+        assert_eq!((report.verdict, report.scheme.guessed), (verdict, false), "{organization}, {scheme}");
+        assert_eq!(report.scheme.name, scheme.name());
+    }
     let report = verify(&db, &request("foreign", 1)).await;
     assert_eq!((report.verdict, report.scheme.guessed), (Verdict::Incomplete, true));
     assert_eq!((report.content.undecided, report.content.mismatch), (30, 0));
 
     let home = Home::new();
+    let (_, status) = run_json(&home, &database, &["db", "status"]);
+    let schemes: Vec<_> = status["schemes"].as_array().unwrap().iter().collect();
+    assert_eq!(schemes.len(), 2, "{status:#}");
+    assert_eq!((&schemes[0]["organization_id"], &schemes[0]["guessed"]), (&json!("foreign"), &json!(true)));
+    assert_eq!(
+        (&schemes[1]["name"], &schemes[1]["confidence"], &schemes[1]["sample"]),
+        (&json!("agenttrace-v1-service"), &json!(1.0), &json!(30))
+    );
+    let (_, text, _) = run(&home, &database, &["db", "status"]);
+    assert!(text.contains("hashes of service: agenttrace-v1-service (100 % of a sample of 30)\n"), "{text}");
+    let (code, _, stderr) = run(&home, &database, &["verify", "--org", "service", "--scheme", "other"]);
+    assert!(code == 2 && stderr.contains("agenttrace-v1-service"), "{stderr}");
+    let (code, stdout, _) =
+        run(&home, &database, &["verify", "--org", "service", "--scheme", "agenttrace-v1"]);
+    assert!(code == 1 && stdout.contains("scheme agenttrace-v1 (0 % of a sample); "), "{stdout}");
     let (code, all) = run_json(&home, &database, &["verify", "--all-orgs"]);
     let verdicts: Vec<&Value> =
         all["organizations"].as_array().unwrap().iter().map(|o| &o["verdict"]).collect();

@@ -4,9 +4,11 @@ use crate::support::{self, Home, TestDatabase};
 use crate::verify::{
     append, chained, connect, damage, event, found, preserve, reader, request, run, verify, writer,
 };
-use agenttrace::case::verified;
+use agenttrace::case::interrupted;
 use agenttrace::chain::Scheme;
-use agenttrace::domain::{NewEvent, Timestamp};
+use agenttrace::domain::{ActorType, NewEvent, OrgId, OrgScope, Timestamp};
+use agenttrace::investigation::Records;
+use agenttrace::investigation::verification::{Asked, Extent, Session};
 use agenttrace::store::scan::Pace;
 use agenttrace::store::schema::{self, Layout};
 use agenttrace::store::{ReadDb, StoreError, WriteDb};
@@ -254,20 +256,117 @@ async fn the_program_goes_on_once_with_what_was_interrupted() {
     let database = by_month().await;
     let home = Home::new();
     let arguments = ["verify", "--org", "a", "--resume"];
+    // What the console asks before it goes on.
+    let db = reader(&database).await;
+    let resumes = async || {
+        let mut records = Records::from_folder(home.path().join("data"), "here");
+        let whole = Asked::whole(OrgScope::enter(OrgId::new("a").unwrap()));
+        let asked = Asked { extent: Extent::Resume, ..whole };
+        Session::prepare(&db, &mut records, asked, &CancellationToken::new()).await.unwrap().resumes()
+    };
+    assert!(!resumes().await);
     let (code, stdout, stderr) = run(&home, &database, &arguments);
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("intact") && stderr.contains("no interrupted verification"), "{stderr}");
 
     let left =
         interrupted_at(&reader(&database).await, &request("a", 1), None, |gauge| percent(gauge) > 0).await;
-    let file = home.path().join("data").join(verified::INTERRUPTED);
-    verified::append(&file, "a", &left).unwrap();
+    let file = home.path().join("data").join(interrupted::FILE);
+    interrupted::append(&file, "a", &left).unwrap();
+    assert!(resumes().await);
     damage(&database, &["UPDATE audit_events SET actor_id = 'u-x' WHERE event_id = 'a-000003'"]).await;
     let (code, stdout, _) = run(&home, &database, &arguments);
     assert_eq!(code, 1);
-    assert!(stdout.contains("\nwent on from an interrupted verification: "), "{stdout}");
+    assert!(stdout.contains("events was verified at ") && stdout.contains(" and not read again"), "{stdout}");
     assert!(stdout.contains("\ncontent_mismatch:a-000003"), "{stdout}");
     let (_, _, stderr) = run(&home, &database, &arguments);
     assert!(stderr.contains("no interrupted verification"), "{stderr}");
+    database.drop_now().await;
+}
+
+/// One of these many events is of a service.
+const SERVICE: usize = 400;
+
+/// A trail by months, with a column of labels.
+async fn with_labels() -> TestDatabase {
+    let database = support::database().await;
+    let db = WriteDb::connect(database.options.clone()).await.unwrap();
+    schema::change_layout(&db, Layout::Range, &|_| {}).await.unwrap();
+    db.close().await;
+    let labelled = |n: usize| {
+        let service = n.is_multiple_of(SERVICE);
+        NewEvent { actor_type: if service { ActorType::Service } else { ActorType::User }, ..spread(n) }
+    };
+    writer(&database).await.append((0..EVENTS).map(labelled).collect()).await.unwrap();
+    damage(
+        &database,
+        &[
+            "CREATE TYPE kind AS ENUM ('user', 'service', 'system')",
+            "DROP MATERIALIZED VIEW audit_daily_summary",
+            "ALTER TABLE audit_events DROP CONSTRAINT valid_actor_type",
+            "ALTER TABLE audit_events ALTER COLUMN actor_type TYPE kind USING actor_type::kind",
+        ],
+    )
+    .await;
+    database
+}
+
+/// What a complete verification leaves as the base of an increment.
+async fn verified(db: &ReadDb, request: &Request) -> Interrupted {
+    let (gauge, cancel) = (Arc::new(Gauge::new()), CancellationToken::new());
+    let report = Box::pin(agenttrace::verify::verify(db, request, &gauge, &cancel)).await.unwrap();
+    assert_eq!(report.verdict, Verdict::Intact);
+    gauge.interrupted().unwrap()
+}
+
+#[tokio::test]
+async fn nothing_is_taken_for_verified_whose_values_may_have_changed_in_place() {
+    let database = with_labels().await;
+    let db = reader(&database).await;
+    let request = request("a", 1);
+    let base = verified(&db, &request).await;
+    let left = interrupted_at(&db, &request, None, |gauge| percent(gauge) > 0).await;
+    // Damage has left the guard off.
+    let said = |report: &Report| -> Vec<String> {
+        report.remarks.iter().filter(|remark| !remark.contains("trigger")).cloned().collect()
+    };
+    let again = |report: &Report| {
+        let remarks = said(report);
+        assert_eq!(remarks.len(), 1, "{remarks:?}");
+        assert!(remarks[0].contains("all content was read again"));
+        assert_eq!((report.events, report.coverage.verified_earlier.len()), (EVENTS as u64, 0));
+    };
+    let since = async |base| {
+        let (gauge, cancel) = (Arc::new(Gauge::new()), CancellationToken::new());
+        agenttrace::verify::verify_since(&db, &request, base, &gauge, &cancel).await.unwrap()
+    };
+    assert_eq!(said(&rest(&db, &request, &left).await.unwrap()), Vec::<String>::new());
+    assert_eq!(said(&since(&base).await), Vec::<String>::new());
+    // Another column in the place of one, with the same value in every row: read again, and intact.
+    let column = |value: &str| {
+        format!(
+            "ALTER TABLE audit_events DROP COLUMN session_id, ADD COLUMN session_id varchar(64) DEFAULT '{value}'"
+        )
+    };
+    damage(&database, &[&column("s-1")]).await;
+    for report in [rest(&db, &request, &left).await.unwrap(), since(&base).await] {
+        again(&report);
+        assert_eq!((report.verdict, report.content.verified), (Verdict::Intact, EVENTS as u64));
+    }
+    let base = verified(&db, &request).await;
+    let left = interrupted_at(&db, &request, None, |gauge| percent(gauge) > 0).await;
+    // A label: no row is another version.
+    damage(&database, &["ALTER TYPE kind RENAME VALUE 'service' TO 'robot'"]).await;
+    for report in [rest(&db, &request, &left).await.unwrap(), since(&base).await] {
+        again(&report);
+        let wrong = (EVENTS / SERVICE) as u64;
+        assert_eq!((report.verdict, report.content.mismatch), (Verdict::Broken, wrong));
+    }
+    damage(&database, &["ALTER TYPE kind RENAME VALUE 'robot' TO 'service'"]).await;
+    // A record of an older program says nothing of the columns.
+    let mut old = serde_json::to_value(&left).unwrap();
+    old.as_object_mut().unwrap().remove("catalogue");
+    again(&rest(&db, &request, &serde_json::from_value(old).unwrap()).await.unwrap());
+    db.close().await;
     database.drop_now().await;
 }

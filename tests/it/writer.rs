@@ -169,7 +169,12 @@ async fn the_same_id_with_other_content_is_a_conflict() {
         changes.iter().map(changed).collect()
     };
     let count = differing.len();
-    assert_eq!(writer.append(differing).await.unwrap(), vec![Fate::Conflict; count]);
+    let fates = writer.append(differing).await.unwrap();
+    assert_eq!(fates.len(), count);
+    for fate in fates {
+        let Fate::Conflict(differs) = fate else { panic!("{fate:?}") };
+        assert_eq!(differs.len(), 1, "what differs is said: {differs:?}");
+    }
 
     let mut respelt = base.clone();
     respelt.actor_ip = Some("2001:db8:0::1/128".to_owned());
@@ -199,7 +204,8 @@ async fn duplicates_within_a_batch_and_ids_of_another_organisation_are_told_apar
     assert_eq!(reason.to_string(), "event_id: 'theirs' is the id of an event of another organisation");
     let mut others = fates.clone();
     others.remove(3);
-    assert_eq!(others, [Fate::Stored, Fate::Duplicate, Fate::Conflict, Fate::Stored]);
+    let conflict = Fate::Conflict(vec!["actor_id".to_owned()]);
+    assert_eq!(others, [Fate::Stored, Fate::Duplicate, conflict, Fate::Stored]);
     assert_eq!(chain(&mut connect(&database).await, "a").await, ["twice", "last"]);
     database.drop_now().await;
 }
@@ -400,7 +406,8 @@ async fn evidence_keeps_its_hashes_and_is_gone_on_from_only_when_it_has_one_head
     assert_eq!(loader.preserve(single.clone()).await.unwrap(), vec![Fate::Duplicate; 3]);
     let mut altered = single[1].clone();
     altered.previous_hash = "h0".to_owned();
-    assert_eq!(loader.preserve(vec![altered]).await.unwrap(), [Fate::Conflict]);
+    let conflict = Fate::Conflict(vec!["previous_hash".to_owned()]);
+    assert_eq!(loader.preserve(vec![altered]).await.unwrap(), [conflict]);
 
     // Out of order, still one head; forked: two.
     let shuffled = evidence("shuffled", &[("h2", "h1"), ("h3", "h2"), ("h1", "")]);

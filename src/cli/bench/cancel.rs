@@ -1,4 +1,4 @@
-//! The profile `cancel`: how long the server works on after the user has stopped a filter that no index serves.
+//! The subject `cancel`: how long the server works on after the user has stopped a filter that no index serves.
 
 use super::super::Context;
 use super::{BenchArgs, Measure, Measured, milliseconds};
@@ -54,8 +54,7 @@ pub(super) async fn measure(
     }
     let slowest = idle.iter().copied().fold(0.0, f64::max);
     Ok(Measured {
-        schema_version: 1,
-        profile: "cancel",
+        subject: "cancel",
         organization_id: scope.organization().as_str().to_owned(),
         events: events.value().unwrap_or_default(),
         pairs: args.pairs,
@@ -69,6 +68,7 @@ pub(super) async fn measure(
 
 /// Milliseconds until the server's processes are idle, and until the program has the answer; `None` when the walk was
 /// over, or between two statements, by then.
+#[expect(clippy::disallowed_methods, reason = "awaited below")]
 pub(super) async fn stop_after(
     db: &ReadDb,
     watcher: &ReadDb,

@@ -1,24 +1,24 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
 mod cancel;
+mod ingest;
+mod pages;
 mod search;
 mod states;
 mod verify;
 
-use super::{Context, Format, Global};
-use crate::config::DEMO_PROFILE;
+use super::{Context, Format};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
-use clap::ValueEnum as _;
-use clap::builder::TypedValueParser as _;
+use crate::export::json;
 use serde::Serialize;
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
 const HELP: &str = "\
-Only reads. A trail to measure with: agenttrace demo --database bench --events 1000000 --no-console, \
-then agenttrace bench --profile verify --database bench --org acme. The words to search for are found in the data.
+Only reads; ingest writes into a server of its own. A trail to measure with: agenttrace demo --database bench --events 1000000 --no-console, \
+then agenttrace bench verify --profile demo --database bench --org acme. The words to search for are found in the data.
 
 A measure over its bar is exit 1. Build with --release; keep the machine quiet.";
 
@@ -27,9 +27,8 @@ A measure over its bar is exit 1. Build with --release; keep the machine quiet."
 #[command(after_help = HELP)]
 pub struct BenchArgs {
     /// What to measure
-    // The same id as the global option, which it stands for in this command; so it must give the same type.
-    #[arg(long, required = true, value_parser = profile_parser())]
-    pub profile: Option<String>,
+    #[arg(value_enum, value_name = "SUBJECT")]
+    subject: Subject,
     /// Interleaved pairs of runs; the median counts. A search is measured four times for each
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub pairs: u32,
@@ -40,7 +39,15 @@ pub struct BenchArgs {
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Profile {
+enum Subject {
+    /// The generator of the demo trail; needs no database.
+    Seed,
+    /// The first page of common filters.
+    Filters,
+    /// A search for ghost changes in the whole organisation.
+    Ghosts,
+    /// Events with their states on their way to a file.
+    Export,
     /// Verification against reading the same rows and dropping them.
     Verify,
     /// The newest 100 events with a rare, a medium and a common word, and how fast a search can be stopped.
@@ -49,13 +56,10 @@ enum Profile {
     Cancel,
     /// Large states compared, blamed, kept; needs no database.
     Diff,
+    /// 3870 small gzip files against the same records in one, into a private server that is thrown away.
+    Ingest,
     /// The console drawn at 200 × 60 with large states; needs no database.
     Ui,
-}
-
-fn profile_parser() -> impl clap::builder::TypedValueParser<Value = String> {
-    let names = Profile::value_variants().iter().filter_map(clap::ValueEnum::to_possible_value);
-    clap::builder::PossibleValuesParser::new(names).map(|name| name)
 }
 
 /// What a measured value must not go beyond.
@@ -77,11 +81,10 @@ struct Measure {
     bar: Option<Bar>,
 }
 
-/// All values of a profile.
+/// All values of a subject.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Measured {
-    schema_version: u32,
-    profile: &'static str,
+    subject: &'static str,
     organization_id: String,
     events: u64,
     pairs: u32,
@@ -158,43 +161,30 @@ impl fmt::Display for Measure {
 /// # Errors
 /// Exit 1 when a measure is over its bar, beside those of every command.
 pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
-    let json = match context.global.format {
+    let as_json = match context.global.format {
         None | Some(Format::Table) => false,
         Some(Format::Json) => true,
         Some(_) => return Err(Error::usage("bench writes for people, or --format json")),
     };
-    let profile = args.profile.as_deref().unwrap_or_default();
-    let profile = Profile::from_str(profile, false).map_err(|e| Error::usage(format!("--profile: {e}")))?;
-    // Here --profile does not name a target; --database still goes with the private server.
-    let on_private = context.global.database.is_some() && context.global.database_url.is_none();
-    let target = on_private.then(|| DEMO_PROFILE.to_owned());
-    let context = Context { global: Global { profile: target, ..context.global.clone() }, out: context.out };
     if cfg!(debug_assertions) {
         context.out.remark("this is a debug build: its numbers say nothing");
     }
-    let measured = match profile {
-        Profile::Diff => states::diff(args.pairs)?,
-        Profile::Ui => states::ui(args.pairs)?,
-        Profile::Verify | Profile::Cancel | Profile::Search => {
-            let reader = context.reader().await?;
-            let scope = context.scope(&reader).await?;
-            match profile {
-                Profile::Verify => Box::pin(verify::measure(&context, &args, &reader.db, &scope)).await?,
-                Profile::Search => Box::pin(search::measure(&context, &args, &reader.db, &scope)).await?,
-                _ => Box::pin(cancel::measure(&context, &args, &reader.db, &scope)).await?,
-            }
-        }
+    let measured = match args.subject {
+        Subject::Diff => states::diff(args.pairs)?,
+        Subject::Ui => states::ui(args.pairs)?,
+        Subject::Ingest => Box::pin(ingest::measure(args.pairs)).await?,
+        Subject::Seed => pages::seed(args.pairs)?,
+        subject => Box::pin(on_database(context, subject, &args)).await?,
     };
     let mut out = context.out.results();
-    if json {
-        serde_json::to_writer(&mut out, &measured).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+    if as_json {
+        json::write_line(&mut out, &json::general_document(&measured))?;
     } else {
         let organization = Safe::from_untrusted(&measured.organization_id);
         writeln!(
             out,
             "bench {}: {} events of {organization}, {} pairs of runs",
-            measured.profile, measured.events, measured.pairs
+            measured.subject, measured.events, measured.pairs
         )?;
         for measure in &measured.measures {
             writeln!(out, "  {measure}")?;
@@ -206,6 +196,21 @@ pub(super) async fn run(context: &Context, args: BenchArgs) -> Result<()> {
         Ok(())
     } else {
         Err(Error::new(Kind::Finding, format!("over the bar: {}", missed.join(", "))))
+    }
+}
+
+/// Measures what needs a database.
+async fn on_database(context: &Context, subject: Subject, args: &BenchArgs) -> Result<Measured> {
+    let reader = context.reader().await?;
+    let scope = context.scope(&reader).await?;
+    let db = &reader.db;
+    match subject {
+        Subject::Search => Box::pin(search::measure(context, args, db, &scope)).await,
+        Subject::Cancel => Box::pin(cancel::measure(context, args, db, &scope)).await,
+        Subject::Filters => Box::pin(pages::filters(args, db, &scope)).await,
+        Subject::Ghosts => Box::pin(pages::ghosts(args, db, &scope)).await,
+        Subject::Export => Box::pin(pages::export(args, db, &scope)).await,
+        _ => Box::pin(verify::measure(context, args, db, &scope)).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The profile `search`: the newest events with a rare, a medium and a common word, and how fast a search is stopped.
+//! The subject `search`: the newest events with a rare, a medium and a common word, and how fast a search is stopped.
 
 use super::super::Context;
 use super::cancel::stop_after;
@@ -176,8 +176,7 @@ pub(super) async fn measure(
         Measure::new("until the server is idle after a stop, slowest", slowest, "ms").at_most(STOP_BAR),
     );
     Ok(Measured {
-        schema_version: 1,
-        profile: "search",
+        subject: "search",
         organization_id: scope.organization().as_str().to_owned(),
         events,
         pairs: args.pairs,

@@ -1,8 +1,9 @@
-//! The profiles `diff` and `ui`: large states compared, blamed, gone through and drawn. Their states are made here, the
+//! The subjects `diff` and `ui`: large states compared, blamed, gone through and drawn. Their states are made here, the
 //! same in every run; no database is needed.
 
 use super::{Measure, Measured, milliseconds};
-use crate::console::measure::{self, Steps};
+use crate::console::benchmark;
+use crate::console::benchmark::Steps;
 use crate::diff::chronicle::{Chronicle, Recorder};
 use crate::diff::history::{Version, blame};
 use crate::diff::json::Limits;
@@ -111,9 +112,9 @@ impl Life {
     }
 }
 
-fn measured(profile: &'static str, pairs: u32, measures: Vec<Measure>) -> Measured {
+fn measured(subject: &'static str, pairs: u32, measures: Vec<Measure>) -> Measured {
     let organization_id = "a made-up resource".to_owned();
-    Measured { schema_version: 1, profile, organization_id, events: VERSIONS as u64, pairs, measures }
+    Measured { subject, organization_id, events: VERSIONS as u64, pairs, measures }
 }
 
 /// Compares, blames, keeps.
@@ -130,7 +131,7 @@ pub(super) fn diff(pairs: u32) -> Result<Measured> {
         let begun = Instant::now();
         let found = blame(&versions, LIMITS, &|| false);
         blamed.push(begun.elapsed().as_secs_f64());
-        let lines = found.map_err(|e| Error::new(Kind::CouldNotRun, e.to_string()))?.lines.len();
+        let lines = found.map_err(|_| Error::new(Kind::CouldNotRun, "stopped"))?.lines.len();
         let begun = Instant::now();
         let changes = compare(Some(&old), Some(&new), &Options::default(), &unhurried).changes().len();
         compared.push(milliseconds(begun.elapsed()));
@@ -169,7 +170,7 @@ pub(super) fn ui(pairs: u32) -> Result<Measured> {
     let (old, new) = (large(false), large(true));
     let mut all: Vec<Steps> = Vec::new();
     for _ in 0..pairs {
-        let steps = measure::measure(&row(), [&old, &new], life.chronicle()?, &Options::default())?;
+        let steps = benchmark::measure(&row(), [&old, &new], life.chronicle()?, &Options::default())?;
         if all.is_empty() {
             all = steps;
         } else {

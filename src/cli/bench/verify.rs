@@ -1,4 +1,4 @@
-//! The profile `verify`: how much of the speed of reading is left when everything that is read is verified.
+//! The subject `verify`: how much of the speed of reading is left when everything that is read is verified.
 
 use super::super::Context;
 use super::{BenchArgs, Measure, Measured, milliseconds};
@@ -35,6 +35,7 @@ impl Cost {
 }
 
 /// Runs work as a task of its own, as `verify` and the console do: it then runs where its socket is waited for.
+#[expect(clippy::disallowed_methods, reason = "awaited at once")]
 async fn apart<T: Send + 'static>(
     work: impl Future<Output = std::result::Result<T, StoreError>> + Send + 'static,
 ) -> std::result::Result<T, StoreError> {
@@ -131,12 +132,7 @@ pub(super) async fn measure(
     db: &ReadDb,
     scope: &OrgScope,
 ) -> Result<Measured> {
-    let request = Request {
-        scope: scope.clone(),
-        range: TimeRange::default(),
-        links_only: false,
-        jobs: usize::from(args.jobs),
-    };
+    let request = Request { jobs: usize::from(args.jobs), ..Request::whole(scope.clone()) };
     let bench = Bench { db, request, cancel: super::super::cancel_on_interrupt() };
     // Once for nothing: caches fill, connections are made.
     bench.discard().await?;
@@ -193,8 +189,7 @@ pub(super) async fn measure(
         if one_reader { bar(measure, at) } else { measure }
     };
     Ok(Measured {
-        schema_version: 1,
-        profile: "verify",
+        subject: "verify",
         organization_id: scope.organization().as_str().to_owned(),
         events: report.events,
         pairs: args.pairs,

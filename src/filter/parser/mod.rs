@@ -2,6 +2,7 @@
 //! one.
 
 mod columns;
+mod names;
 mod others;
 mod states;
 mod times;
@@ -11,6 +12,8 @@ use super::error::FilterError;
 use super::field::Field;
 use super::lexer::{Lexer, Operator, Scalar};
 use crate::domain::Safe;
+use crate::domain::nearest;
+use names::no_field;
 pub(super) use states::needs_side;
 use std::ops::Range;
 use times::Times;
@@ -18,7 +21,7 @@ pub(super) use times::set_bound;
 
 /// Greatest depth of parentheses.
 const DEEPEST: usize = 50;
-/// Greatest number of terms: PostgreSQL plans each of them.
+/// Maximum number of terms: PostgreSQL plans each of them.
 const MOST_TERMS: usize = 500;
 
 /// Names that begin a qualifier and are no columns.
@@ -58,7 +61,7 @@ pub(super) fn parse(text: &str, lists: ReadList<'_>) -> Result<Filter, FilterErr
 
 /// A part of the filter, fit for a message.
 fn shown(text: &str) -> Safe {
-    Safe::from_untrusted(text).cut_end(60)
+    Safe::composed(text).cut_end(60)
 }
 
 /// What the last term was, as far as an OR behind it is concerned.
@@ -390,14 +393,10 @@ fn unknown_word(field: &str, value: &Scalar, words: &[&str]) -> FilterError {
     let error =
         FilterError::new(value.span.clone(), format!("'{field}' does not know '{}'", shown(&value.text)));
     let lower = value.text.to_ascii_lowercase();
-    match nearest(&lower, words.iter().copied()).filter(|(distance, _)| *distance <= 2) {
-        Some((_, nearest)) => error.hint(format!("did you mean '{nearest}'?")),
+    match nearest(&lower, words.iter().copied()) {
+        Some(nearest) => error.hint(format!("did you mean '{nearest}'?")),
         None => error.hint(format!("it is one of {}", words.join(", "))),
     }
-}
-
-fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<(usize, &'a str)> {
-    known.map(|k| (strsim::damerau_levenshtein(k, text), k)).min()
 }
 
 fn regex(pattern: String, ignore_case: bool, span: Range<usize>) -> Result<Expr, FilterError> {
@@ -417,35 +416,5 @@ fn no_term(word: &str, span: Range<usize>, negation: Option<Range<usize>>) -> Fi
         (_, Some(sign)) => FilterError::new(sign, "a negation wants a term behind it")
             .hint("write -action:read, without a blank"),
         (_, None) => FilterError::new(span.start..span.start, "a term is missing here"),
-    }
-}
-
-/// Why a name before an operator is no field.
-fn no_field(name: &str, span: Range<usize>) -> FilterError {
-    let lower = name.to_ascii_lowercase();
-    if matches!(lower.as_str(), "org" | "organization" | "organization_id") {
-        return FilterError::new(span, "a filter cannot choose the organisation: every query is within one")
-            .hint("use --org, or the organisation chooser of the console");
-    }
-    if matches!(lower.as_str(), "timestamp" | "time" | "created") {
-        return FilterError::new(span, "times are chosen by since: and until:").hint("write since:-7d");
-    }
-    if matches!(lower.as_str(), "old" | "new" | "any" | "previous_state" | "new_state") {
-        return FilterError::new(span, format!("'{lower}' wants a path into the state"))
-            .hint("write new.role:admin, or changed:* for any change");
-    }
-    let error = FilterError::new(span, format!("unknown field '{}'", shown(name)));
-    let known = Field::all().flat_map(|f| f.names().iter().copied());
-    match nearest(&lower, known.chain(TIME_NAMES).chain(VIRTUAL_NAMES)) {
-        Some((distance, nearest)) if distance <= 1 + lower.chars().count() / 4 => {
-            error.hint(format!("did you mean '{nearest}'?"))
-        }
-        _ => error.hint(format!(
-            "the fields are {}; keys of the states are written new.{1}, old.{1} or any.{1}; a text with '{2}' in it \
-             goes in quotes",
-            Field::all().map(Field::name).collect::<Vec<_>>().join(", "),
-            shown(name),
-            ':'
-        )),
     }
 }

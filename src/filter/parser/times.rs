@@ -4,7 +4,7 @@
 use super::super::ast::{Around, Center, Filter};
 use super::super::error::FilterError;
 use super::super::lexer::{Lexer, Operator, Scalar};
-use super::super::when::{Precision, Span, When, WhenError, is_day, stretch_end, zone};
+use super::super::when::{Precision, Span, When, WhenError, interval_end, is_day, zone};
 use super::shown;
 use chrono_tz::Tz;
 use std::ops::Range;
@@ -153,15 +153,14 @@ fn set_at(
     match (when, precision) {
         (When::Instant(start), Precision::Unit(unit)) => {
             filter.since = Some(when);
-            filter.until = stretch_end(start, unit, zone).map(When::Instant);
+            filter.until = interval_end(start, unit, zone).map(When::Instant);
         }
         (When::Instant(start), Precision::Exact) => {
             filter.since = Some(when);
-            let next = crate::domain::Timestamp::from_micros(start.as_micros().saturating_add(1));
-            filter.until = Some(When::Instant(next));
+            filter.until = Some(When::Instant(start.next()));
         }
         (When::Now | When::Offset { snap: None, .. }, _) => {
-            return Err(FilterError::new(span, "'at' wants a stretch of time, this is an instant")
+            return Err(FilterError::new(span, "'at' wants an interval, this is an instant")
                 .hint("write at:2026-01-15, at:yesterday, at:-1h@h, or around:now span:5m"));
         }
         _ => filter.at = Some(when),

@@ -345,7 +345,7 @@ fn read_or_refused(text: &str) -> Result<(), TestCaseError> {
         Err(error) => {
             prop_assert!(text.get(error.span()).is_some());
             let shown = error.render(text);
-            let safe = shown.split('\n').all(|l| crate::domain::Safe::from_untrusted(l).as_str() == l);
+            let safe = shown.split('\n').all(|l| crate::domain::Safe::composed(l).as_str() == l);
             prop_assert!(safe, "{shown:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Answers that are expensive and hold for a while: exact counts, sums, the closed stretches of a histogram. They are
+//! Answers that are expensive and hold for a while: exact counts, sums, the closed buckets of a histogram. They are
 //! kept for [`LIFE`] in the process, and on a Redis server where one is configured, so that analysts and scripts share
 //! them. Rows, events and anything about integrity are never answered from here.
 //!
@@ -14,6 +14,7 @@ mod redis;
 
 use super::timeline::Query;
 use super::{ReadDb, StoreError};
+use crate::chain::to_hex;
 use crate::domain::Timestamp;
 use chrono::Utc;
 use futures_util::future::BoxFuture;
@@ -256,9 +257,7 @@ impl Memo {
 }
 
 fn name_of(question: &str) -> String {
-    let hash = Sha256::digest(question);
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("agenttrace:answer:{hash}")
+    format!("agenttrace:answer:{}", to_hex(&Sha256::digest(question).into()))
 }
 
 /// A kept answer and its time, if it is whole, answers this question, and is young enough.

@@ -11,6 +11,10 @@ use std::collections::BTreeSet;
 const FAR_OFF: f64 = 10.0;
 /// Pages that touch more blocks than this are slow.
 const MANY_BLOCKS: u64 = 300;
+/// A page that was measured and took less than this is not slow, however it was found.
+const QUICK_MS: f64 = 100.0;
+/// Reading a table of fewer rows takes no longer than an index does, more or less.
+const QUICKLY_READ: f64 = 50_000.0;
 
 /// How a finding is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,13 +49,16 @@ pub(super) struct Page<'a> {
     pub(super) filter: &'a Filter,
     /// How many statements read the whole table, where no index knows the time.
     pub(super) pieces: u32,
+    /// The statements that were run have filled it.
+    pub(super) is_full: bool,
 }
 
 /// The findings about a page and the plans of its statements.
 pub(super) fn of(page: Page<'_>, way: Way, meant: &[String], statements: &[Explained]) -> Vec<Finding> {
     let capabilities = page.capabilities;
     let nodes: Vec<&Node> = statements.iter().flat_map(|s| s.plan.all()).filter(|node| node.ran()).collect();
-    let mut findings = vec![about_way(page, way, &meant.join(", "))];
+    let sorts = nodes.iter().any(|node| node.operation == "Sort" && node.sort_key.len() > 1);
+    let mut findings = vec![about_way(page, way, &meant.join(", "), sorts)];
     findings.extend(about_use(capabilities, meant, &nodes));
     findings.extend(about_order(capabilities, way, meant, &nodes));
     findings.extend(nodes.iter().filter_map(|node| about_estimate(node)));
@@ -74,18 +81,32 @@ pub(super) fn of(page: Page<'_>, way: Way, meant: &[String], statements: &[Expla
     }
     let blocks: Option<u64> = statements.iter().map(|s| s.plan.blocks()).sum();
     if let Some(blocks) = blocks {
-        let by_pieces = matches!(way, Way::Walk | Way::Stretches | Way::Scan);
+        let by_pieces = matches!(way, Way::Walk | Way::Intervals | Way::Scan);
         let weight = if blocks <= MANY_BLOCKS || by_pieces { Weight::Note } else { Weight::Slow };
         let of = if by_pieces { ", by the first piece" } else { "" };
         say(weight, format!("{blocks} blocks of 8 kB were touched{of}"));
     }
     findings.dedup();
+    let by_pieces = matches!(way, Way::Walk | Way::Intervals | Way::Scan);
+    let took: Option<f64> = statements.iter().map(|statement| statement.execution_ms).sum();
+    // Of a page that is not full, more pieces follow, at worst of the whole table.
+    let looked = nodes.iter().filter(|node| node.is_scan()).map(|node| node.looked_at()).fold(1.0, f64::max);
+    let all = capabilities.estimated_rows.map_or(f64::INFINITY, |rows| rows as f64);
+    let pieces = if page.is_full || !by_pieces { 1.0 } else { (all / looked).max(1.0) };
+    if took.is_some_and(|ms| ms * pieces < QUICK_MS) {
+        for finding in findings.iter_mut().filter(|finding| finding.weight == Weight::Slow) {
+            finding.weight = Weight::Note;
+        }
+    }
     findings
 }
 
-fn about_way(page: Page<'_>, way: Way, list: &str) -> Finding {
+fn about_way(page: Page<'_>, way: Way, list: &str, sorts: bool) -> Finding {
     let capabilities = page.capabilities;
     let (weight, text) = match way {
+        Way::Index | Way::MergedIndexes if sorts => {
+            (Weight::Note, format!("{list} can give the page in order, but the planner sorts the rows"))
+        }
         Way::Index => (Weight::Good, format!("the index {list} gives the page in order")),
         Way::MergedIndexes => (
             Weight::Good,
@@ -103,11 +124,11 @@ fn about_way(page: Page<'_>, way: Way, list: &str) -> Finding {
             let text = format!("{walk}; an index on {} would spare that", columns.join(", "));
             return advice(capabilities, Weight::Slow, text, &columns, None);
         }
-        Way::Stretches => (
+        Way::Intervals => (
             Weight::Good,
             format!(
-                "the newest events are looked at one by one; behind them {list} find those with the words, stretch \
-                 after stretch of time"
+                "the newest events are looked at one by one; behind them {list} find those with the words, interval \
+                 after interval"
             ),
         ),
         Way::Scan => {
@@ -137,8 +158,13 @@ fn about_use(capabilities: &Capabilities, meant: &[String], nodes: &[&Node]) -> 
             say(Weight::Note, format!("the planner prefers {} to {index}", used.join(", ")));
         }
     }
-    if nodes.iter().any(|node| node.reads_whole_table()) {
-        say(Weight::Slow, "the planner reads a whole table (Seq Scan); has it been analysed?".to_owned());
+    let rows = |node: &&&Node| node.rows_estimated.max(node.looked_at());
+    let read = nodes.iter().filter(|node| node.reads_whole_table());
+    let whole_table = read.max_by(|a, b| rows(a).total_cmp(&rows(b)));
+    if let Some(node) = whole_table {
+        let of = node.relation.as_deref().unwrap_or("the table");
+        let weight = if rows(&node) > QUICKLY_READ { Weight::Slow } else { Weight::Note };
+        say(weight, format!("the planner reads all of {of} (Seq Scan, ~{} rows)", rows(&node)));
     }
     findings
 }

@@ -4,7 +4,8 @@
 //! strict mode, which the functions are told to keep to themselves.
 
 use super::AnyOf;
-use crate::filter::{Change, Path, Side, StateMatch, Step, Test, Value, json_string};
+use crate::domain::CALL_RECORDS;
+use crate::filter::{Change, PartialSides, Path, Side, StateMatch, Step, Test, Value, json_string};
 use sqlx::{Postgres, QueryBuilder};
 
 const OLD: &str = "previous_state";
@@ -24,14 +25,15 @@ pub(super) fn push_match(sql: &mut QueryBuilder<Postgres>, found: &StateMatch) {
 }
 
 /// `path:from->to`
-pub(super) fn push_change(sql: &mut QueryBuilder<Postgres>, change: &Change) {
+pub(super) fn push_change(sql: &mut QueryBuilder<Postgres>, change: &Change, sides: &PartialSides) {
     let Change { path, from, to } = change;
     sql.push('(');
+    push_no_call(sql);
     push_side(sql, OLD, path, from.as_ref(), to.as_ref());
     sql.push(" AND ");
     push_side(sql, NEW, path, to.as_ref(), from.as_ref());
     sql.push(" AND ");
-    push_differs(sql, path);
+    push_differs(sql, path, sides);
     sql.push(')');
 }
 
@@ -126,14 +128,32 @@ fn place(path: &Path) -> String {
 }
 
 /// `changed:a,b`
-pub(super) fn push_changed(sql: &mut QueryBuilder<Postgres>, paths: &[Path]) {
-    super::push_joined(sql, paths, " OR ", push_differs);
+pub(super) fn push_changed(sql: &mut QueryBuilder<Postgres>, paths: &[Path], sides: &PartialSides) {
+    sql.push('(');
+    push_no_call(sql);
+    super::push_joined(sql, paths, " OR ", |sql, path| push_differs(sql, path, sides));
+    sql.push(')');
+}
+
+/// The event does not record a call: what such a record holds is no state, and changed nothing. The same question as
+/// [`crate::domain::CallRecord::of`] answers.
+fn push_no_call(sql: &mut QueryBuilder<Postgres>) {
+    for kind in CALL_RECORDS {
+        let (all, any) = (kind.all.join(","), kind.any.join(","));
+        // The operators look into arrays, too.
+        sql.push(format_args!(
+            "({OLD} IS NULL AND {NEW} ?& '{{{all}}}' AND {NEW} ?| '{{{any}}}' AND jsonb_typeof({NEW}) = 'object') \
+             IS NOT TRUE AND "
+        ));
+    }
 }
 
 /// The values at a path differ; an absent state counts as empty.
-fn push_differs(sql: &mut QueryBuilder<Postgres>, path: &Path) {
+fn push_differs(sql: &mut QueryBuilder<Postgres>, path: &Path, sides: &PartialSides) {
     if path.is_whole() {
-        sql.push(format_args!("(coalesce({OLD}, '{{}}') <> coalesce({NEW}, '{{}}'))"));
+        sql.push('(');
+        push_whole_differs(sql, sides);
+        sql.push(')');
         return;
     }
     let place = place(path);
@@ -144,7 +164,9 @@ fn push_differs(sql: &mut QueryBuilder<Postgres>, path: &Path) {
         ("jsonb_path_query_first", "{}")
     };
     let value = |sql: &mut QueryBuilder<Postgres>, column: &'static str| {
-        sql.push(format_args!("{function}(coalesce({column}, '{absent}'), ")).push_bind(place.clone());
+        sql.push(format_args!("{function}(coalesce("));
+        push_state(sql, column, sides);
+        sql.push(format_args!(", '{absent}'), ")).push_bind(place.clone());
         sql.push("::jsonpath, '{}', true)");
     };
     sql.push('(');
@@ -154,18 +176,48 @@ fn push_differs(sql: &mut QueryBuilder<Postgres>, path: &Path) {
     sql.push(')');
 }
 
+/// The states differ; an absent one counts as empty.
+fn push_whole_differs(sql: &mut QueryBuilder<Postgres>, sides: &PartialSides) {
+    for (n, column) in [OLD, NEW].into_iter().enumerate() {
+        sql.push(if n == 0 { "coalesce(" } else { " <> coalesce(" });
+        push_state(sql, column, sides);
+        sql.push(", '{}')");
+    }
+}
+
+/// A state, completed from the other one where only that one is whole.
+fn push_state(sql: &mut QueryBuilder<Postgres>, column: &'static str, sides: &PartialSides) {
+    let (types, whole) = if column == NEW { (&sides.new, OLD) } else { (&sides.previous, NEW) };
+    if types.is_empty() {
+        sql.push(column);
+        return;
+    }
+    sql.push("(CASE WHEN resource_type = ANY(").push_bind(types.clone()).push(format_args!(
+        ") AND jsonb_typeof({whole}) = 'object' AND jsonb_typeof({column}) = 'object' \
+         THEN {whole} || {column} ELSE {column} END)"
+    ));
+}
+
 /// `onlychanged:a,b`: something differs, and nothing does once these places are taken out.
-pub(super) fn push_only_changed(sql: &mut QueryBuilder<Postgres>, paths: &[Path]) {
-    sql.push(format_args!("(coalesce({OLD}, '{{}}') <> coalesce({NEW}, '{{}}') AND "));
-    push_without(sql, OLD, paths);
+pub(super) fn push_only_changed(sql: &mut QueryBuilder<Postgres>, paths: &[Path], sides: &PartialSides) {
+    sql.push('(');
+    push_no_call(sql);
+    push_whole_differs(sql, sides);
+    sql.push(" AND ");
+    push_without(sql, OLD, paths, sides);
     sql.push(" = ");
-    push_without(sql, NEW, paths);
+    push_without(sql, NEW, paths, sides);
     sql.push(')');
 }
 
 /// A state without some places. One subquery for each place (`OFFSET 0` keeps the planner from merging them, which
 /// would write the state out three times a level), after those keys of the root that can go at once.
-fn push_without(sql: &mut QueryBuilder<Postgres>, column: &'static str, paths: &[Path]) {
+fn push_without(
+    sql: &mut QueryBuilder<Postgres>,
+    column: &'static str,
+    paths: &[Path],
+    sides: &PartialSides,
+) {
     let is_root = |path: &&Path| matches!(path.steps.as_slice(), [Step::Key(_)]);
     let keys: Vec<String> =
         paths.iter().filter(is_root).filter_map(|p| p.root().map(str::to_owned)).collect();
@@ -176,8 +228,10 @@ fn push_without(sql: &mut QueryBuilder<Postgres>, column: &'static str, paths: &
             "(SELECT CASE WHEN jsonb_path_exists(s, p, '{}', true) THEN s #- d ELSE s END FROM (SELECT ",
         );
     }
-    sql.push(format_args!("(CASE jsonb_typeof({column}) WHEN 'object' THEN {column} - "));
-    sql.push_bind(keys).push(format_args!("::text[] ELSE coalesce({column}, '{{}}') END)"));
+    sql.push(format_args!("(CASE jsonb_typeof({column}) WHEN 'object' THEN "));
+    push_state(sql, column, sides);
+    sql.push(" - ").push_bind(keys);
+    sql.push(format_args!("::text[] ELSE coalesce({column}, '{{}}') END)"));
     for path in deeper {
         let steps: Vec<String> = path
             .steps

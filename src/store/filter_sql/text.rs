@@ -45,7 +45,9 @@ impl Vector {
     pub(crate) fn of(capabilities: &Capabilities) -> Self {
         let is_vector = |column: &Column| column.name == "search_vector" && column.type_name == "tsvector";
         if capabilities.columns.iter().any(is_vector) {
-            return Self::Stored;
+            // Events may be missing in a vector that is not as we make it.
+            let trusted = capabilities.vector_altered.is_empty();
+            return if trusted { Self::Stored } else { Self::Computed };
         }
         TextIndex::of(capabilities).map_or(Self::Computed, |index| Self::Indexed(Arc::new(index)))
     }
@@ -53,7 +55,8 @@ impl Vector {
 
 /// The words of an event as our schema stores them, computed.
 fn push_computed(sql: &mut QueryBuilder<Postgres>) {
-    let ids = COLUMNS.map(|column| format!("coalesce({column}, '')")).join(" || ' ' || ");
+    // Columns of different collations cannot be put together otherwise.
+    let ids = COLUMNS.map(|column| format!("coalesce({column} COLLATE \"C\", '')")).join(" || ' ' || ");
     let state = |column: &str| format!("coalesce(left({}, 32768), '')", printed(column));
     sql.push('(');
     for (n, text) in
@@ -106,7 +109,7 @@ pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, settin
         Vector::Indexed(index) => {
             query_in(sql, &index.configuration, words.text.clone(), words.prefix);
             if let Some(categories) = &index.categories {
-                push_types(sql, words, categories, setting.organization);
+                push_types(sql, words, index, categories, setting.organization);
             }
         }
     }
@@ -115,14 +118,19 @@ pub(super) fn push_words(sql: &mut QueryBuilder<Postgres>, words: &Words, settin
 
 /// `WITH RECURSIVE met (event_category, event_type, n)`: the first types of an organisation, read from the index on them
 /// from one to the next.
-pub(in crate::store) fn push_types_met(sql: &mut QueryBuilder<Postgres>, organization: &str, most: u32) {
-    sql.push(
-        "WITH RECURSIVE met AS ((SELECT event_category, event_type, 1 AS n FROM audit_events WHERE organization_id = ",
-    );
-    sql.push_bind(organization.to_owned()).push(
+pub(in crate::store) fn push_types_met(
+    sql: &mut QueryBuilder<Postgres>,
+    table: &str,
+    organization: &str,
+    most: u32,
+) {
+    sql.push(format_args!(
+        "WITH RECURSIVE met AS ((SELECT event_category, event_type, 1 AS n FROM {table} WHERE organization_id = ",
+    ));
+    sql.push_bind(organization.to_owned()).push(format_args!(
         " ORDER BY event_category, event_type LIMIT 1) UNION ALL SELECT next.* FROM met CROSS JOIN LATERAL (SELECT \
-         e.event_category, e.event_type, met.n + 1 FROM audit_events e WHERE e.organization_id = ",
-    );
+         e.event_category, e.event_type, met.n + 1 FROM {table} e WHERE e.organization_id = ",
+    ));
     sql.push_bind(organization.to_owned()).push(format_args!(
         " AND (e.event_category, e.event_type) > (met.event_category, met.event_type) \
          ORDER BY e.event_category, e.event_type LIMIT 1) next WHERE met.n < {most})"
@@ -131,11 +139,17 @@ pub(in crate::store) fn push_types_met(sql: &mut QueryBuilder<Postgres>, organiz
 
 /// ` OR` the type has the words as its parts, which somebody else's index does not know. The types of an organisation
 /// are few: they are read from the index on them, from one to the next, once for the statement.
-fn push_types(sql: &mut QueryBuilder<Postgres>, words: &Words, categories: &[String], organization: &str) {
+fn push_types(
+    sql: &mut QueryBuilder<Postgres>,
+    words: &Words,
+    index: &TextIndex,
+    categories: &[String],
+    organization: &str,
+) {
     sql.push(" OR event_category = ANY(")
         .push_bind(categories.to_vec())
         .push(") AND event_type = ANY(ARRAY(");
-    push_types_met(sql, organization, MOST_TYPES);
+    push_types_met(sql, &index.table, organization, MOST_TYPES);
     sql.push(" SELECT event_type FROM met WHERE ");
     push_split(sql, "event_type");
     sql.push(" @@ ");

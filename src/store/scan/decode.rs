@@ -49,8 +49,8 @@ impl Form {
     /// By the type's fixed object id in `pg_type`.
     pub(super) fn of_type(oid: i64) -> Self {
         match oid {
-            // text, json, bpchar, varchar
-            25 | 114 | 1042 | 1043 => Self::Text,
+            // text, json, varchar; of a bpchar, the blanks that fill it up go with the cast
+            25 | 114 | 1043 => Self::Text,
             869 => Self::Inet,
             3802 => Self::Jsonb,
             1184 => Self::Timestamp,

@@ -13,10 +13,14 @@ impl Snapshot<'_> {
     /// [`StoreError`].
     pub async fn discard(&mut self) -> Result<u64, StoreError> {
         let (pieces, _) = self.table.pieces(self.c, &[]).await?;
+        let backend: i32 = sqlx::query_scalar("SELECT pg_catalog.pg_backend_pid()")
+            .persistent(false)
+            .fetch_one(&mut *self.c)
+            .await?;
         let mut bytes = 0;
         for unit in pieces.into_iter().flat_map(|piece| piece.units) {
             sqlx::raw_sql(BEFORE_UNIT).execute(&mut *self.c).await?;
-            let sql = self.table.copy(&unit);
+            let sql = self.table.copy(&unit, backend);
             // Until the stream has been read to its end.
             self.poisoned = true;
             let mut stream = self.c.copy_out_raw(&sql).await?;

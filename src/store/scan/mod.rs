@@ -4,26 +4,39 @@
 //! A row that the server cannot send (a number that expands to a gigabyte, a damaged page) ends a COPY with an error.
 //! That row is found, reported as unreadable, and the reading goes on behind it.
 
+mod catalogue;
 mod copy;
+mod count;
 mod decode;
 mod floor;
+mod heads;
 mod lookup;
 mod pace;
+mod parts;
 mod plan;
 mod ranges;
 mod read;
+mod vector;
 
+pub use catalogue::{Catalogue, catalogue};
+pub use count::Counted;
 pub use decode::Scanned;
+pub use heads::{ChainRecord, HeadSight};
 pub use pace::Pace;
+pub use parts::{Skipped, Unexpected};
 pub use ranges::{Earlier, Extent, Range};
 pub(super) use read::{is_about_a_row, reason};
+pub use vector::{Depth, OtherVector, Vectors};
 
+use super::connection::{Link as Connection, Start};
+use super::schema::{self, Guard};
 use super::{ReadDb, StoreError};
 use crate::chain::Row;
 use crate::domain::{OrgScope, TimeRange, Timestamp};
 use plan::Table;
 use read::{Turns, copy_out};
-use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
+use serde::Serialize;
+use sqlx::{PgConnection, Row as _};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +68,8 @@ pub trait Sink: Send + 'static {
     fn row(&mut self, row: &Scanned<'_>);
     /// A row that cannot be read.
     fn unreadable(&mut self, row: Unreadable);
+    /// A relation of which not all was given.
+    fn skipped(&mut self, part: Skipped);
     /// The rows that follow are those of this range: its place in [`Outline::ranges`].
     fn begins(&mut self, _range: usize) {}
     /// All of the range has been given.
@@ -101,6 +116,8 @@ pub struct Snapshot<'c> {
     table: Arc<Table>,
     /// What it is a state of.
     pub view: View,
+    /// Where the transaction began.
+    session: String,
     /// The connection must not be used again.
     poisoned: bool,
 }
@@ -116,6 +133,23 @@ pub struct View {
     pub identity: String,
     /// Who looks: under row-level security, others may see other rows.
     pub role: String,
+    /// The state of the columns.
+    pub catalogue: Catalogue,
+    /// The table that was read.
+    pub table: Named,
+}
+
+/// A table by its names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Named {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The role that it belongs to.
+    pub owner: String,
+    /// Its object id.
+    pub oid: i64,
 }
 
 /// Opens a snapshot for the length of `work`.
@@ -131,13 +165,16 @@ pub async fn with_snapshot<T, F>(
 where
     F: AsyncFnOnce(&mut Snapshot<'_>) -> Result<T, StoreError>,
 {
+    db.relation(cancel).await?;
     in_transaction(db, None, cancel, async |c: &mut PgConnection| {
-        let table = Table::look_at(c, &request.scope, request.range, request.links_only).await;
+        let relation = db.known_relation().ok_or(StoreError::NoTable)?;
+        let table = Table::look_at(c, &relation, &request.scope, request.range, request.links_only).await;
         let mut snapshot = match table {
             Ok(table) => {
                 let view = describe(c, table.oid()).await.map_err(Stop::from)?;
                 let table = Arc::new(table);
-                Snapshot { c, db, cancel, request, table, view, poisoned: false }
+                let session = count::session(c).await.map_err(Stop::from)?;
+                Snapshot { c, db, cancel, request, table, view, session, poisoned: false }
             }
             Err(e) => return Err(e.into()),
         };
@@ -183,23 +220,15 @@ where
 {
     let mut cause = None;
     let ended = db
-        .run_long(cancel, async |c: &mut PgConnection| {
-            let result = match begin(c, exported).await {
-                Ok(()) => work(c).await,
-                Err(e) => Err(e.into()),
-            };
-            match result {
-                Ok(done) => {
-                    sqlx::raw_sql("COMMIT").execute(c).await?;
-                    Ok(Some(done))
-                }
+        .run_within(Start::scan(exported), cancel, async |c: &mut Connection| {
+            match work(c.bare()).await {
+                Ok(done) => Ok(Some(done)),
                 // Keeps the connection from being used again, and lets the cause be told instead.
                 Err(Stop::Poisoned(error) | Stop::Clean(error @ StoreError::Connection(_))) => {
                     cause = Some(error);
                     Err(sqlx::Error::Protocol("the connection is given up".to_owned()))
                 }
                 Err(Stop::Clean(error)) => {
-                    sqlx::raw_sql("ROLLBACK").execute(c).await?;
                     cause = Some(error);
                     Ok(None)
                 }
@@ -215,24 +244,14 @@ where
     }
 }
 
-async fn begin(c: &mut PgConnection, exported: Option<&str>) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *c).await?;
-    if let Some(id) = exported {
-        // The server's own identifier: digits, A to F and '-'; the statement takes no parameters.
-        let plain: String = id.chars().filter(|c| c.is_ascii_hexdigit() || *c == '-').collect();
-        let mut sql = QueryBuilder::<Postgres>::new("SET TRANSACTION SNAPSHOT '");
-        sql.push(plain).push("'").build().persistent(false).execute(&mut *c).await?;
-    }
-    sqlx::raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
-        .execute(c)
-        .await?;
-    Ok(())
-}
-
 async fn describe(c: &mut PgConnection, table: i64) -> Result<View, StoreError> {
     let row = sqlx::query(
-        "SELECT transaction_timestamp(), pg_snapshot_xmin(pg_current_snapshot())::text::int8, current_user::text",
+        "SELECT transaction_timestamp(), pg_snapshot_xmin(pg_current_snapshot())::text::int8, current_user::text, \
+             n.nspname::text, c.relname::text, pg_get_userbyid(c.relowner)::text \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::int8::oid",
     )
+    .bind(table)
+    .persistent(false)
     .fetch_one(&mut *c)
     .await?;
     Ok(View {
@@ -240,13 +259,50 @@ async fn describe(c: &mut PgConnection, table: i64) -> Result<View, StoreError> 
         before_transaction: row.try_get(1)?,
         identity: super::identity::of(c, table).await?,
         role: row.try_get(2)?,
+        table: Named { schema: row.try_get(3)?, name: row.try_get(4)?, owner: row.try_get(5)?, oid: table },
+        catalogue: catalogue::of(c, table).await?,
     })
 }
 
 impl Snapshot<'_> {
+    /// The triggers that keep the table of our own schema append-only, where they do not hold; none of another schema.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn guard(&mut self) -> Result<Vec<Guard>, StoreError> {
+        if !self.table.parts.ours {
+            return Ok(Vec::new());
+        }
+        let mut guard = schema::guard(self.c, &self.table.name).await?;
+        guard.retain(|trigger| !trigger.holds());
+        Ok(guard)
+    }
+
     /// Rows that the planner expects in the scope.
     pub fn estimate(&self) -> u64 {
         self.table.estimate
+    }
+
+    /// Relations that lists read, and this reader cannot.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.table.parts.skipped
+    }
+
+    /// Relations under the table of our own schema that nobody who follows it makes.
+    pub fn unexpected(&self) -> &[Unexpected] {
+        &self.table.parts.unexpected
+    }
+
+    /// Columns of the table, or of a relation below it, that no scheme knows; the search vector of our own schema, which is
+    /// computed from the others, is none of them.
+    pub fn other_columns(&self) -> &[String] {
+        &self.table.other_columns
+    }
+
+    /// Names of foreign tables among the relations that are read.
+    pub fn foreign(&self) -> Vec<String> {
+        let foreign = |leaf: &&parts::Leaf| leaf.way == parts::Way::Whole { foreign: true };
+        self.table.parts.leaves.iter().filter(foreign).map(|leaf| leaf.name.clone()).collect()
     }
 
     /// Reads at most `limit` rows of the scope, in no order, whose states take no more than `bytes` in the table; fewer

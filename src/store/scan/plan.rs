@@ -5,8 +5,10 @@
 //! that arrived. Row addresses are valid for the length of the snapshot only and are never kept.
 
 use super::super::StoreError;
+use super::super::connection::Relation;
 use super::super::row::SqlTime;
 use super::decode::{COLUMNS, Form, LINK_COLUMNS};
+use super::parts::{Leaf, Parts, Way};
 use super::ranges::{self, Earlier, File, Piece};
 use crate::domain::{OrgScope, TimeRange};
 use futures_util::TryStreamExt as _;
@@ -28,7 +30,8 @@ pub(super) struct Table {
     /// Qualified and quoted by the server.
     pub(super) name: String,
     oid: i64,
-    leaves: Vec<Leaf>,
+    /// What it consists of.
+    pub(super) parts: Parts,
     pub(super) forms: [Form; 22],
     /// The condition of the scope, its values quoted by the server: COPY takes no parameters.
     condition: String,
@@ -37,17 +40,10 @@ pub(super) struct Table {
     links_only: bool,
     /// Whether a valid constraint keeps event ids apart within an organisation.
     pub(super) unique_ids: bool,
-}
-
-/// A table that has rows of its own.
-#[derive(Debug, Clone)]
-struct Leaf {
-    oid: i64,
-    /// The number of its file; it changes when the table is rewritten.
-    file: i64,
-    name: String,
-    blocks: i64,
-    rows: f32,
+    /// A column of hashes has a collation to which different texts may be equal.
+    pub(super) loose_hashes: bool,
+    /// Columns that no scheme knows.
+    pub(super) other_columns: Vec<String>,
 }
 
 /// What one statement reads.
@@ -65,6 +61,8 @@ pub(super) enum Place {
     Blocks { after: Tid, end: Option<u32> },
     /// These rows, ascending.
     Rows(Vec<Tid>),
+    /// All of it, in no order.
+    Whole,
 }
 
 /// Which rows of that place. What an earlier scan has seen is what was written before a certain transaction.
@@ -81,20 +79,28 @@ impl Table {
     /// Looks at the catalogue, in the transaction that will read.
     pub(super) async fn look_at(
         c: &mut PgConnection,
+        relation: &Relation,
         scope: &OrgScope,
         range: TimeRange,
         links_only: bool,
     ) -> Result<Self, StoreError> {
+        // By its name: a change of layout puts another table in its place.
         let table = sqlx::query(
-            "SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname), c.relkind::text
+            "SELECT c.oid::int8, c.relkind::text
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.oid = to_regclass('audit_events')",
+             WHERE n.nspname = $1 AND c.relname = $2",
         )
+        .bind(&relation.schema)
+        .bind(&relation.name)
+        .persistent(false)
         .fetch_optional(&mut *c)
         .await?
         .ok_or(StoreError::NoTable)?;
-        let (oid, name, kind): (i64, String, String) =
-            (table.try_get(0)?, table.try_get(1)?, table.try_get(2)?);
+        let (oid, kind): (i64, String) = (table.try_get(0)?, table.try_get(1)?);
+        let name = relation.named().to_owned();
+        if let Some(why) = relation.unverifiable() {
+            return Err(StoreError::Other(why.to_owned()));
+        }
         if kind != "r" && kind != "p" {
             return Err(StoreError::Other(
                 "audit_events is no table here but a view or a foreign table; verification reads the table itself"
@@ -102,11 +108,26 @@ impl Table {
             ));
         }
         let forms = forms(c, oid).await?;
-        let leaves = leaves(c, oid).await?;
         let condition = condition(c, scope, range).await?;
-        let unique_ids = unique_ids(c, oid).await?;
-        let estimate = estimate(c, &name, &condition).await?;
-        Ok(Self { name, oid, leaves, forms, condition, estimate, links_only, unique_ids })
+        let parts = Parts::of(c, oid, &condition).await?;
+        // The key of a table says nothing of what inherits from it.
+        let unique_ids = !parts.inherits && unique_ids(c, oid).await?;
+        let loose_hashes = loose_hashes(c, oid).await?;
+        let other_columns = other_columns(c, oid).await?;
+        let mut table = Self {
+            name,
+            oid,
+            parts,
+            forms,
+            condition,
+            estimate: 0,
+            links_only,
+            unique_ids,
+            loose_hashes,
+            other_columns,
+        };
+        table.estimate = estimate(c, &table.source(), &table.condition).await?;
+        Ok(table)
     }
 
     /// Cuts the scope into pieces, and says how many rows there are when that had to be counted. Where earlier scans
@@ -116,29 +137,80 @@ impl Table {
         c: &mut PgConnection,
         earlier: &[Earlier],
     ) -> Result<(Vec<Piece>, Option<u64>), StoreError> {
-        let blocks: i64 = self.leaves.iter().map(|leaf| leaf.blocks).sum();
-        let rows: f32 = self.leaves.iter().map(|leaf| leaf.rows).sum();
-        let files = || self.leaves.iter().enumerate().map(|(leaf, of)| of.file(leaf));
-        if blocks > SMALL && self.estimate.saturating_mul(SHARE) < rows as u64 {
+        let leaves = &self.parts.leaves;
+        let whole = leaves.iter().enumerate().filter(|(_, leaf)| leaf.way != Way::Addresses);
+        let mut pieces: Vec<Piece> = whole.map(|(at, leaf)| ranges::whole(leaf.file(at))).collect();
+        let files = leaves.iter().enumerate().filter(|(_, leaf)| leaf.way == Way::Addresses);
+        let files = files.map(|(at, leaf)| leaf.file(at));
+        if self.goes_by_index() {
             let tids = self.addresses(c).await?;
             let count = tids.values().map(|tids| tids.len() as u64).sum();
-            let pieces = files().flat_map(|file| {
+            let known = pieces.is_empty();
+            pieces.extend(files.flat_map(|file| {
                 tids.get(&file.leaf).map(|tids| ranges::of_rows(file, tids, earlier)).unwrap_or_default()
-            });
-            return Ok((pieces.collect(), Some(count)));
+            }));
+            return Ok((pieces, known.then_some(count)));
         }
-        Ok((files().flat_map(|file| ranges::of_blocks(file, earlier)).collect(), None))
+        pieces.extend(files.flat_map(|file| ranges::of_blocks(file, earlier)));
+        Ok((pieces, None))
     }
 
-    async fn addresses(&self, c: &mut PgConnection) -> Result<BTreeMap<usize, Vec<Tid>>, StoreError> {
-        let mut sql = QueryBuilder::<Postgres>::new("SELECT tableoid::int8, ctid::text FROM ");
-        sql.push(&self.name).push(" WHERE ").push(&self.condition);
+    /// Whether the rows of the scope are so few that they are looked up first.
+    pub(super) fn goes_by_index(&self) -> bool {
+        self.blocks() > SMALL && self.estimate.saturating_mul(SHARE) < self.rows()
+    }
+
+    /// Rows of all organisations by the planner's statistics.
+    pub(super) fn rows(&self) -> u64 {
+        self.parts.leaves.iter().map(|leaf| leaf.rows).sum::<f32>() as u64
+    }
+
+    /// Blocks of all that is read by row addresses.
+    pub(super) fn blocks(&self) -> i64 {
+        self.parts.leaves.iter().map(|leaf| leaf.blocks).sum()
+    }
+
+    /// What stands behind FROM for questions about all that can be read: the table, as lists read it; without a part
+    /// that cannot be read, the others.
+    pub(super) fn source(&self) -> String {
+        if self.parts.skipped.is_empty() {
+            return self.name.clone();
+        }
+        let one = |leaf: &Leaf| match &leaf.way {
+            Way::Through(_) => None,
+            _ => Some(format!("SELECT {} FROM ONLY {}", COLUMNS.join(", "), leaf.name)),
+        };
+        let all: Vec<String> = self.parts.leaves.iter().filter_map(one).collect();
+        if all.is_empty() {
+            return format!("ONLY {}", self.name);
+        }
+        format!("({}) audit_events", all.join(" UNION ALL "))
+    }
+
+    /// The addresses of the rows of the scope, by relation, ascending.
+    pub(super) async fn addresses(
+        &self,
+        c: &mut PgConnection,
+    ) -> Result<BTreeMap<usize, Vec<Tid>>, StoreError> {
+        let mut sql = QueryBuilder::<Postgres>::new("");
+        if self.parts.leaves.iter().all(|leaf| leaf.way == Way::Addresses) {
+            sql.push("SELECT tableoid::int8, ctid::text FROM ").push(&self.name);
+            sql.push(" WHERE ").push(&self.condition);
+        } else {
+            // Only of those that are read by their addresses.
+            let by_address = self.parts.leaves.iter().filter(|leaf| leaf.way == Way::Addresses);
+            for (at, leaf) in by_address.enumerate() {
+                sql.push(if at == 0 { "" } else { " UNION ALL " });
+                sql.push("SELECT tableoid::int8, ctid::text FROM ONLY ").push(&leaf.name);
+                sql.push(" WHERE ").push(&self.condition);
+            }
+        }
         let mut found: BTreeMap<usize, Vec<Tid>> = BTreeMap::new();
         {
             let mut rows = sql.build().persistent(false).fetch(&mut *c);
             while let Some(row) = rows.try_next().await? {
                 let oid: i64 = row.try_get(0)?;
-                let leaf = self.leaves.iter().position(|leaf| leaf.oid == oid);
+                let leaf = self.parts.leaves.iter().position(|leaf| leaf.oid == oid);
                 let leaf =
                     leaf.ok_or_else(|| StoreError::Other("a partition was attached just now".to_owned()))?;
                 found.entry(leaf).or_default().push(parse_tid(row.try_get(1)?)?);
@@ -150,8 +222,9 @@ impl Table {
         Ok(found)
     }
 
-    /// COPY of a piece.
-    pub(super) fn copy(&self, unit: &Unit) -> String {
+    /// COPY of a piece, by the server process of this transaction: another one, where a pooler sends it there, has another
+    /// snapshot and gives no rows.
+    pub(super) fn copy(&self, unit: &Unit, backend: i32) -> String {
         let mut columns = String::new();
         if self.reads_links_only(unit) {
             for (i, name) in LINK_COLUMNS.iter().enumerate() {
@@ -164,7 +237,10 @@ impl Table {
                 let _ = write!(columns, "{}{name}{cast}", if i == 0 { "" } else { ", " });
             }
         }
-        format!("COPY (SELECT {columns} FROM {}) TO STDOUT (FORMAT binary)", self.from(unit))
+        format!(
+            "COPY (SELECT {columns} FROM {} AND pg_catalog.pg_backend_pid() = {backend}) TO STDOUT (FORMAT binary)",
+            self.from(unit)
+        )
     }
 
     /// What is behind FROM for a piece.
@@ -181,18 +257,35 @@ impl Table {
                 }
                 format!("ctid = ANY ('{{{list}}}'::tid[])")
             }
+            Place::Whole => "true".to_owned(),
         };
         // Transactions are numbered modulo 2^32 in a row: of two, the one up to 2^31 behind is the earlier one.
+        // Of numbers below 3, which are no transactions, nothing follows.
         let earlier = |transaction: i64| {
-            format!("(({transaction} - xmin::text::int8) & 4294967295) BETWEEN 1 AND 2147483647")
+            format!(
+                "(xmin::text::int8 >= 3 AND (({transaction} - xmin::text::int8) & 4294967295) BETWEEN 1 AND 2147483647)"
+            )
         };
         let which = match unit.which {
             Which::All => String::new(),
             Which::Known(transaction) => format!(" AND {}", earlier(transaction)),
             Which::Later(transaction) => format!(" AND NOT {}", earlier(transaction)),
         };
-        let name = self.leaves.get(unit.leaf).map_or(self.name.as_str(), |leaf| leaf.name.as_str());
-        format!("ONLY {name} WHERE {place}{which} AND {}", self.condition)
+        let condition = &self.condition;
+        match self.parts.leaves.get(unit.leaf) {
+            Some(Leaf { way: Way::Through(oids), .. }) => {
+                let oids: Vec<String> = oids.iter().map(i64::to_string).collect();
+                format!(
+                    "{} WHERE tableoid = ANY ('{{{}}}'::oid[]) AND {condition}",
+                    self.name,
+                    oids.join(",")
+                )
+            }
+            leaf => {
+                let name = leaf.map_or(self.name.as_str(), |leaf| leaf.name.as_str());
+                format!("ONLY {name} WHERE {place}{which} AND {condition}")
+            }
+        }
     }
 
     /// A sample of the scope, as COPY: of the first rows, those whose states take no more than `bytes` in the table. Of
@@ -208,7 +301,7 @@ impl Table {
             "COPY (SELECT {columns} FROM (SELECT * FROM {} WHERE {} LIMIT {}) first \
              WHERE coalesce(pg_column_size(previous_state), 0) + coalesce(pg_column_size(new_state), 0) <= {bytes} \
              LIMIT {limit}) TO STDOUT (FORMAT binary)",
-            self.name,
+            self.source(),
             self.condition,
             u64::from(limit) * 10,
         )
@@ -217,6 +310,11 @@ impl Table {
     /// Whether only ids, times and hashes are read of a unit.
     pub(super) fn reads_links_only(&self, unit: &Unit) -> bool {
         self.links_only || matches!(unit.which, Which::Known(_))
+    }
+
+    /// Name of the relation of a unit, or of the first one of several.
+    pub(super) fn part(&self, unit: &Unit) -> String {
+        self.parts.leaves.get(unit.leaf).map_or(&self.name, |leaf| &leaf.name).clone()
     }
 
     /// The condition of the scope.
@@ -246,6 +344,8 @@ impl Unit {
                 let rest: Vec<Tid> = tids.iter().copied().filter(|t| *t > tid).collect();
                 (!rest.is_empty()).then_some(Place::Rows(rest))?
             }
+            // In no order, nothing is behind anything.
+            Place::Whole => return None,
         };
         Some(Self { place, ..self.clone() })
     }
@@ -271,6 +371,7 @@ async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError>
          WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped",
     )
     .bind(oid)
+    .persistent(false)
     .fetch_all(c)
     .await?;
     let mut types: BTreeMap<String, (i64, String)> = BTreeMap::new();
@@ -294,31 +395,6 @@ async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError>
     Ok(forms)
 }
 
-async fn leaves(c: &mut PgConnection, oid: i64) -> Result<Vec<Leaf>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT c.oid::int8, pg_relation_filenode(c.oid)::int8, format('%I.%I', n.nspname, c.relname),
-                pg_relation_size(c.oid) / current_setting('block_size')::int8, greatest(c.reltuples, 0)
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind = 'r'
-           AND (c.oid = $1::int8::oid OR c.oid IN (SELECT relid FROM pg_partition_tree($1::int8::oid) WHERE isleaf))
-         ORDER BY c.oid",
-    )
-    .bind(oid)
-    .fetch_all(c)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Leaf {
-                oid: row.try_get(0)?,
-                file: row.try_get(1)?,
-                name: row.try_get(2)?,
-                blocks: row.try_get(3)?,
-                rows: row.try_get(4)?,
-            })
-        })
-        .collect()
-}
-
 async fn condition(c: &mut PgConnection, scope: &OrgScope, range: TimeRange) -> Result<String, StoreError> {
     let row = sqlx::query(
         "SELECT quote_literal($1::text), quote_literal($2::timestamptz), quote_literal($3::timestamptz)",
@@ -326,6 +402,7 @@ async fn condition(c: &mut PgConnection, scope: &OrgScope, range: TimeRange) -> 
     .bind(scope.organization().as_str())
     .bind(range.since.map(SqlTime))
     .bind(range.until.map(SqlTime))
+    .persistent(false)
     .fetch_one(c)
     .await?;
     let mut condition = format!("organization_id = {}", row.try_get::<String, _>(0)?);
@@ -337,6 +414,36 @@ async fn condition(c: &mut PgConnection, scope: &OrgScope, range: TimeRange) -> 
     Ok(condition)
 }
 
+async fn other_columns(c: &mut PgConnection, oid: i64) -> Result<Vec<String>, sqlx::Error> {
+    let known: Vec<String> = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    sqlx::query_scalar(
+        "WITH RECURSIVE tree (oid) AS (
+            SELECT $1::int8::oid
+            UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid)
+         SELECT a.attname::text FROM tree JOIN pg_catalog.pg_attribute a ON a.attrelid = tree.oid
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL ($2::text[])
+           AND NOT (a.attname = 'search_vector' AND a.attgenerated = 's')
+         GROUP BY a.attname ORDER BY min(a.attnum)",
+    )
+    .bind(oid)
+    .bind(known)
+    .persistent(false)
+    .fetch_all(c)
+    .await
+}
+
+async fn loose_hashes(c: &mut PgConnection, oid: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+             WHERE a.attrelid = $1::int8::oid AND a.attname IN ('hash', 'previous_hash')
+               AND NOT l.collisdeterministic)",
+    )
+    .bind(oid)
+    .persistent(false)
+    .fetch_one(c)
+    .await
+}
+
 async fn unique_ids(c: &mut PgConnection, oid: i64) -> Result<bool, StoreError> {
     let row = sqlx::query(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i
@@ -346,6 +453,7 @@ async fn unique_ids(c: &mut PgConnection, oid: i64) -> Result<bool, StoreError> 
                    WHERE a.attname IS NULL OR a.attname NOT IN ('event_id', 'organization_id')))",
     )
     .bind(oid)
+    .persistent(false)
     .fetch_one(c)
     .await?;
     Ok(row.try_get(0)?)

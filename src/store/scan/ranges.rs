@@ -49,6 +49,13 @@ pub(super) struct Piece {
     pub(super) units: Vec<Unit>,
 }
 
+impl Piece {
+    /// Whether it is all of a relation that is not read by row addresses.
+    pub(super) fn is_whole(&self) -> bool {
+        self.units.iter().any(|unit| unit.place == Place::Whole)
+    }
+}
+
 /// A table or partition as far as it matters here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct File {
@@ -89,6 +96,12 @@ impl Known {
         }
         (None, None)
     }
+}
+
+/// A relation that is read with one statement. Nothing of it is remembered: it is read again every time.
+pub(super) fn whole(file: File) -> Piece {
+    let extent = Extent { table: file.table, file: file.number, from: 0, to: 0 };
+    piece(file.leaf, extent, None, Place::Whole, &[])
 }
 
 /// Cuts a whole file into pieces.

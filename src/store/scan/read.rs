@@ -3,18 +3,23 @@
 use super::super::{ReadDb, StoreError, said};
 use super::copy::Frames;
 use super::pace::Pace;
-use super::plan::{self, Table, Tid, Unit};
+use super::plan::{self, Place, Table, Tid, Unit};
 use super::ranges::{Earlier, Piece};
 use super::{
-    AFTER_UNIT, BEFORE_UNIT, Link, Outline, Scanned, Sink, Snapshot, Stop, Unreadable, in_transaction,
+    AFTER_UNIT, BEFORE_UNIT, Link, Outline, Scanned, Sink, Skipped, Snapshot, Stop, Unreadable,
+    in_transaction,
 };
 use super::{decode, lookup};
 use futures_util::StreamExt as _;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// How long a reader keeps its thread.
+const LONGEST_TURN: Duration = Duration::from_millis(20);
 
 /// What the readers of a scan share.
 #[derive(Debug, Clone)]
@@ -22,6 +27,8 @@ struct Work {
     table: Arc<Table>,
     /// Pieces that nobody has begun, each with its place in the outline.
     queue: Arc<Mutex<VecDeque<(usize, Piece)>>>,
+    /// Those among them that are read by the first reader only: a foreign server's snapshot is that of one connection.
+    whole: Arc<Mutex<VecDeque<(usize, Piece)>>>,
     pace: Arc<Pace>,
     stop: CancellationToken,
 }
@@ -46,23 +53,30 @@ impl Snapshot<'_> {
         // One reader's failure ends the others.
         let stop = self.cancel.child_token();
         let _guard = stop.clone().drop_guard();
+        let (whole, queue): (VecDeque<_>, VecDeque<_>) =
+            pieces.into_iter().enumerate().partition(|(_, piece)| piece.is_whole());
         let work = Work {
             table: self.table.clone(),
-            queue: Arc::new(Mutex::new(pieces.into_iter().enumerate().collect())),
+            queue: Arc::new(Mutex::new(queue)),
+            whole: Arc::new(Mutex::new(whole)),
             pace: pace.clone(),
             stop: stop.clone(),
         };
         let mut own = sinks.pop().ok_or_else(|| StoreError::Other("there is no reader".to_owned()))?;
         let mut others = JoinSet::new();
         if !sinks.is_empty() {
-            let row = sqlx::query("SELECT pg_export_snapshot()").fetch_one(&mut *self.c).await?;
+            let row =
+                sqlx::query("SELECT pg_export_snapshot()").persistent(false).fetch_one(&mut *self.c).await?;
             let exported: String = row.try_get(0)?;
             for sink in sinks {
                 let (db, work, exported) = (self.db.clone(), work.clone(), exported.clone());
                 others.spawn(async move { work.follow(db, exported, sink).await });
             }
         }
-        let read = work.drain(self.c, &mut own).await;
+        let read = match work.drain(self.c, &work.whole, &mut own).await {
+            Ok(()) => work.drain(self.c, &work.queue, &mut own).await,
+            failed => failed,
+        };
         if read.is_err() {
             stop.cancel();
         }
@@ -82,7 +96,7 @@ impl Snapshot<'_> {
             }
         }
         match (read, failed) {
-            (Ok(()), None) => Ok((done, work.queue().is_empty())),
+            (Ok(()), None) => Ok((done, is_empty(&work.whole) && is_empty(&work.queue))),
             (Err(Stop::Clean(StoreError::Cancelled)) | Ok(()), Some(error)) => Err(error),
             (Err(stop), _) => Err(self.note(stop)),
         }
@@ -90,22 +104,26 @@ impl Snapshot<'_> {
 }
 
 impl Work {
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<(usize, Piece)>> {
-        // The queue is whole between any two of its operations.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A reader beside the first one.
     async fn follow<S: Sink>(&self, db: ReadDb, exported: String, mut sink: S) -> Result<S, StoreError> {
         in_transaction(&db, Some(&exported), &self.stop, async |c: &mut PgConnection| {
-            self.drain(c, &mut sink).await
+            self.drain(c, &self.queue, &mut sink).await
         })
         .await?;
         Ok(sink)
     }
 
     /// Reads pieces until there are none, or a pause is too long.
-    async fn drain<S: Sink>(&self, c: &mut PgConnection, sink: &mut S) -> Result<(), Stop> {
+    async fn drain<S: Sink>(
+        &self,
+        c: &mut PgConnection,
+        queue: &Mutex<VecDeque<(usize, Piece)>>,
+        sink: &mut S,
+    ) -> Result<(), Stop> {
+        let backend: i32 = sqlx::query_scalar("SELECT pg_catalog.pg_backend_pid()")
+            .persistent(false)
+            .fetch_one(&mut *c)
+            .await?;
         loop {
             self.pace.take(0, &self.stop).await;
             if self.stop.is_cancelled() {
@@ -114,30 +132,40 @@ impl Work {
             if self.pace.is_given_up() {
                 return Ok(());
             }
-            let Some((range, piece)) = self.queue().pop_front() else { return Ok(()) };
+            let Some((range, piece)) = pop(queue) else { return Ok(()) };
             sink.begins(range);
             for unit in piece.units {
-                self.read_unit(c, unit, sink).await?;
+                self.read_unit(c, backend, unit, sink).await?;
             }
             sink.ends();
         }
     }
 
     /// Reads one unit, row by row round those that cannot be read.
-    async fn read_unit<S: Sink>(&self, c: &mut PgConnection, unit: Unit, sink: &mut S) -> Result<(), Stop> {
+    async fn read_unit<S: Sink>(
+        &self,
+        c: &mut PgConnection,
+        backend: i32,
+        unit: Unit,
+        sink: &mut S,
+    ) -> Result<(), Stop> {
         let mut rest = Some(unit);
         while let Some(unit) = rest {
             sqlx::raw_sql(BEFORE_UNIT).execute(&mut *c).await?;
-            let copied = self.copy_unit(c, &unit, sink).await?;
+            let copied = self.copy_unit(c, backend, &unit, sink).await?;
             sqlx::raw_sql(AFTER_UNIT).execute(&mut *c).await?;
             let Some((error, delivered)) = copied else { return Ok(()) };
+            if unit.place == Place::Whole {
+                sink.skipped(Skipped { relation: self.table.part(&unit), reason: reason(&error) });
+                return Ok(());
+            }
             let Some((tid, link)) = row_at(c, &self.table, &unit, delivered).await? else {
                 // All rows had come: it was no row that failed.
                 return Err(error.into());
             };
             // Once more by itself: the error may have been another one's, such as a shortage of memory.
             sqlx::raw_sql(BEFORE_UNIT).execute(&mut *c).await?;
-            let again = self.copy_unit(c, &unit.only(tid), sink).await?;
+            let again = self.copy_unit(c, backend, &unit.only(tid), sink).await?;
             sqlx::raw_sql(AFTER_UNIT).execute(&mut *c).await?;
             if let Some((error, _)) = again {
                 let place = format!("({},{})", tid.0, tid.1);
@@ -152,11 +180,12 @@ impl Work {
     async fn copy_unit<S: Sink>(
         &self,
         c: &mut PgConnection,
+        backend: i32,
         unit: &Unit,
         sink: &mut S,
     ) -> Result<Option<(StoreError, u64)>, Stop> {
         let (table, turns) = (&self.table, Turns { pace: &self.pace, stop: &self.stop });
-        let sql = table.copy(unit);
+        let sql = table.copy(unit, backend);
         if table.reads_links_only(unit) {
             return copy_out(c, &sql, turns, |columns| decode::link(columns).map(|row| sink.row(&row)).err())
                 .await;
@@ -171,6 +200,15 @@ impl Work {
         })
         .await
     }
+}
+
+fn pop(queue: &Mutex<VecDeque<(usize, Piece)>>) -> Option<(usize, Piece)> {
+    // The queue is whole between any two of its operations.
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
+fn is_empty(queue: &Mutex<VecDeque<(usize, Piece)>>) -> bool {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
 }
 
 /// Who says when a reader waits.
@@ -191,7 +229,7 @@ pub(super) async fn copy_out<const N: usize>(
     let mut stream = c.copy_out_raw(sql).await.map_err(|e| Stop::Poisoned(e.into()))?;
     let mut frames = Some(Frames::<N>::new());
     let (mut delivered, mut wrong) = (0, None);
-    let (mut since_turn, mut turn) = (0, turns.pace.turn());
+    let (mut since_turn, mut turn, mut begun) = (0, turns.pace.turn(), Instant::now());
     while let Some(piece) = stream.next().await {
         let piece = match piece {
             Ok(piece) => piece,
@@ -216,6 +254,11 @@ pub(super) async fn copy_out<const N: usize>(
         if since_turn >= turn {
             turns.pace.take(since_turn, turns.stop).await;
             (since_turn, turn) = (0, turns.pace.turn());
+        }
+        if begun.elapsed() >= LONGEST_TURN {
+            // Judging a row may take long, and the runtime's timers and signals wait for a thread that reads.
+            tokio::task::yield_now().await;
+            begun = Instant::now();
         }
     }
     match (wrong, frames) {

@@ -29,8 +29,11 @@ pub async fn list(db: &WriteDb) -> Result<Vec<Grant>, StoreError> {
         SELECT role_name, organization_id, granted_by,
             to_char(granted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS granted_at,
             EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role_name) AS role_exists
-        FROM agenttrace_grants ORDER BY role_name, organization_id"#;
-    sqlx::query_as(SQL).fetch_all(db.pool()).await.map_err(refused)
+        FROM {schema}.agenttrace_grants ORDER BY role_name, organization_id"#;
+    let mut work = db.begin().await?;
+    let found = sqlx::query_as(db.relation()?.name_in(SQL)).fetch_all(&mut *work).await.map_err(refused)?;
+    work.commit().await?;
+    Ok(found)
 }
 
 /// Lets a role see an organisation. Whether it did not before.
@@ -39,19 +42,20 @@ pub async fn list(db: &WriteDb) -> Result<Vec<Grant>, StoreError> {
 /// As [`list`], and when there is no such role.
 pub async fn grant(db: &WriteDb, role: &str, organization: &OrgId) -> Result<bool, StoreError> {
     const SQL: &str = "
-        INSERT INTO agenttrace_grants (role_name, organization_id)
+        INSERT INTO {schema}.agenttrace_grants (role_name, organization_id)
         SELECT rolname, $2 FROM pg_catalog.pg_roles WHERE rolname = $1 ON CONFLICT DO NOTHING";
-    let mut c = db.pool().acquire().await?;
-    let granted =
-        sqlx::query(SQL).bind(role).bind(organization.as_str()).execute(&mut *c).await.map_err(refused)?;
+    let mut work = db.begin().await?;
+    let grant = sqlx::query(db.relation()?.name_in(SQL)).bind(role).bind(organization.as_str());
+    let granted = grant.execute(&mut *work).await.map_err(refused)?;
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)")
             .bind(role)
-            .fetch_one(&mut *c)
+            .fetch_one(&mut *work)
             .await?;
     if !exists {
         return Err(StoreError::Other(format!("there is no role '{role}': CREATE ROLE makes it")));
     }
+    work.commit().await?;
     Ok(granted.rows_affected() > 0)
 }
 
@@ -60,8 +64,12 @@ pub async fn grant(db: &WriteDb, role: &str, organization: &OrgId) -> Result<boo
 /// # Errors
 /// When the table cannot be read.
 pub async fn has_events(db: &WriteDb, organization: &OrgId) -> Result<bool, StoreError> {
-    const SQL: &str = "SELECT EXISTS (SELECT FROM audit_events WHERE organization_id = $1)";
-    Ok(sqlx::query_scalar(SQL).bind(organization.as_str()).fetch_one(db.pool()).await?)
+    const SQL: &str = "SELECT EXISTS (SELECT FROM {schema}.audit_events WHERE organization_id = $1)";
+    let mut work = db.begin().await?;
+    let query = sqlx::query_scalar(db.relation()?.name_in(SQL)).bind(organization.as_str());
+    let found = query.fetch_one(&mut *work).await?;
+    work.commit().await?;
+    Ok(found)
 }
 
 /// Takes that back. Whether it had been granted. A role that is a member of others may see the organisation by those.
@@ -69,9 +77,11 @@ pub async fn has_events(db: &WriteDb, organization: &OrgId) -> Result<bool, Stor
 /// # Errors
 /// As [`list`].
 pub async fn revoke(db: &WriteDb, role: &str, organization: &OrgId) -> Result<bool, StoreError> {
-    const SQL: &str = "DELETE FROM agenttrace_grants WHERE role_name = $1 AND organization_id = $2";
-    let revoked =
-        sqlx::query(SQL).bind(role).bind(organization.as_str()).execute(db.pool()).await.map_err(refused)?;
+    const SQL: &str = "DELETE FROM {schema}.agenttrace_grants WHERE role_name = $1 AND organization_id = $2";
+    let mut work = db.begin().await?;
+    let revoke = sqlx::query(db.relation()?.name_in(SQL)).bind(role).bind(organization.as_str());
+    let revoked = revoke.execute(&mut *work).await.map_err(refused)?;
+    work.commit().await?;
     Ok(revoked.rows_affected() > 0)
 }
 
@@ -84,7 +94,8 @@ fn refused(error: sqlx::Error) -> StoreError {
                 .to_owned(),
         ),
         Some("42501") => {
-            StoreError::Other(format!("{error}; grants are made by members of agenttrace_owner, and superusers"))
+            let said = crate::store::said(&error);
+            StoreError::Other(format!("{said}; grants are made by members of agenttrace_owner, and superusers"))
         }
         _ => error.into(),
     }

@@ -1,18 +1,15 @@
 //! The secondary indexes of our table: dropped before a bulk load, built after it, restored after an interruption.
 //! Their one definition is the migration that makes them.
 
+use super::migrations::{named, qualified};
+use crate::store::connection::Work;
 use crate::store::{StoreError, WriteDb};
-#[expect(clippy::disallowed_types, reason = "DROP INDEX with the names of our own migration")]
-use sqlx::AssertSqlSafe;
-use sqlx::{Connection as _, PgConnection};
 use std::sync::{Mutex, PoisonError};
 
 const MIGRATIONS: [&str; 2] = [
     include_str!("../../../assets/migrations/0002_indexes.sql"),
     include_str!("../../../assets/migrations/0005_email_index.sql"),
 ];
-/// Key of the advisory lock under which they are dropped and built ("agenttra" in ASCII).
-const LOCK: i64 = 0x6167_656e_7474_7261;
 
 /// Name and statement of each index.
 pub(super) fn definitions() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -23,15 +20,12 @@ pub(super) fn definitions() -> impl Iterator<Item = (&'static str, &'static str)
     })
 }
 
-/// Waits until no other program drops or builds indexes, and keeps others waiting until the connection is closed (also
-/// by the end of the program).
+/// Keeps others from dropping or building indexes until it is dropped, also by the end of the program.
 ///
 /// # Errors
 /// When the server cannot be reached.
-pub(in crate::store) async fn lock_indexes(db: &WriteDb) -> Result<PgConnection, StoreError> {
-    let mut connection = db.pool().acquire().await?.detach();
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
-    Ok(connection)
+pub(in crate::store) async fn lock_indexes(db: &WriteDb) -> Result<Work, StoreError> {
+    db.turn("agenttrace indexes").await
 }
 
 /// Builds the secondary indexes that are missing, as after a bulk load that was cut off, and returns their names. Waits
@@ -43,66 +37,83 @@ pub async fn ensure_indexes(db: &WriteDb) -> Result<Vec<&'static str>, StoreErro
     if missing(db).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let lock = lock_indexes(db).await?;
+    let turn = lock_indexes(db).await?;
     let built = build_indexes(db).await;
-    lock.close().await?;
+    turn.roll_back().await;
     built
 }
 
-/// Drops the secondary indexes; the lock must be held.
+/// Drops the secondary indexes; the turn must be held.
 pub(in crate::store) async fn drop_indexes(db: &WriteDb) -> Result<(), StoreError> {
-    let names: Vec<_> = definitions().map(|(name, _)| name).collect();
-    let statement = format!("DROP INDEX IF EXISTS {}", names.join(", "));
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(db.pool()).await?;
-    Ok(())
+    let relation = db.relation()?;
+    let missing = missing(db).await?;
+    let there = definitions().map(|(name, _)| name).filter(|name| missing.iter().all(|(m, _)| m != name));
+    let there: Vec<String> = there.map(|name| relation.beside(name)).collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let mut work = db.begin().await?;
+    work.run(format!("DROP INDEX IF EXISTS {}", there.join(", "))).await?;
+    Ok(work.commit().await?)
 }
 
-/// Builds what is missing, two at a time where the table is in one piece; the lock must be held.
+/// Builds what is missing, two at a time where the table is in one piece; the turn must be held.
 pub(in crate::store) async fn build_indexes(db: &WriteDb) -> Result<Vec<&'static str>, StoreError> {
     let mut missing = missing(db).await?;
     // The one that takes longest first, so that the others are built beside it.
     missing.sort_by_key(|(_, statement)| !statement.contains("USING GIN"));
     let names = missing.iter().map(|(name, _)| *name).collect();
     let queue = Mutex::new(missing.into_iter());
+    let relation = db.relation()?;
+    let mut work = db.begin().await?;
+    let schema = named(&mut work, &relation.schema).await?;
     // The server names the indexes of partitions itself, and gives two that it builds at once the same name.
     let partitioned: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = to_regclass('audit_events'))",
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass($1))",
     )
-    .fetch_one(db.pool())
+    .bind(relation.sql())
+    .fetch_one(&mut *work)
     .await?;
+    work.commit().await?;
     if partitioned {
-        build(db, &queue).await?;
+        build(db, &schema, &queue).await?;
     } else {
-        tokio::try_join!(build(db, &queue), build(db, &queue))?;
+        tokio::try_join!(build(db, &schema, &queue), build(db, &schema, &queue))?;
     }
     Ok(names)
 }
 
 async fn build(
     db: &WriteDb,
+    schema: &str,
     queue: &Mutex<impl Iterator<Item = (&'static str, &'static str)>>,
 ) -> Result<(), StoreError> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     while let Some((_, statement)) = next() {
-        sqlx::raw_sql(statement).execute(db.pool()).await?;
+        let mut work = db.begin().await?;
+        work.run(qualified(statement, schema)).await?;
+        work.commit().await?;
     }
     Ok(())
 }
 
 async fn missing(db: &WriteDb) -> Result<Vec<(&'static str, &'static str)>, StoreError> {
-    let names: Vec<_> = definitions().map(|(name, _)| name).collect();
-    let missing: Vec<String> =
-        sqlx::query_scalar("SELECT name FROM unnest($1::text[]) name WHERE to_regclass(name) IS NULL")
-            .bind(&names)
-            .fetch_all(db.pool())
-            .await?;
-    Ok(definitions().filter(|(name, _)| missing.iter().any(|m| m == name)).collect())
+    let relation = db.relation()?;
+    let mut work = db.begin().await?;
+    let there: Vec<String> = sqlx::query_scalar(
+        "SELECT i.relname::text FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
+         WHERE x.indrelid = to_regclass($1)",
+    )
+    .bind(relation.sql())
+    .fetch_all(&mut *work)
+    .await?;
+    work.commit().await?;
+    Ok(definitions().filter(|(name, _)| !there.iter().any(|there| there == name)).collect())
 }
 
 /// Statistics for the planner, and the visibility map for index-only scans, after a bulk load.
 pub(in crate::store) async fn settle(db: &WriteDb) -> Result<(), StoreError> {
-    sqlx::raw_sql("VACUUM (ANALYZE) audit_events").execute(db.pool()).await?;
-    Ok(())
+    db.run_alone(format!("VACUUM (ANALYZE) {}", db.relation()?.sql())).await
 }
 
 #[cfg(test)]

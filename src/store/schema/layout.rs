@@ -6,11 +6,14 @@
 //! the length of one short transaction, nobody writes: what came in meanwhile is added, the numbers are compared, and
 //! the tables change their names.
 
+use super::migrations::{named, qualified};
 use super::{Layout, indexes, partitions, roles};
+use crate::store::connection::{Link, Relation};
 use crate::store::{StoreError, WriteDb};
 #[expect(clippy::disallowed_types, reason = "names of our own tables and indexes")]
 use sqlx::AssertSqlSafe;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::Row as _;
+use std::sync::Arc;
 
 /// Hash partitions.
 const PARTS: u32 = 8;
@@ -26,13 +29,13 @@ const COLUMNS: &str = "event_id, timestamp, organization_id, project_id, actor_t
     previous_state, new_state, request_id, session_id, hash, previous_hash";
 
 const GUARD: &str = "
-    CREATE TRIGGER refuse_row BEFORE UPDATE OR DELETE ON audit_events
-        FOR EACH ROW EXECUTE FUNCTION agenttrace_refuse();
-    ALTER TABLE audit_events ENABLE ALWAYS TRIGGER refuse_row;
+    CREATE TRIGGER refuse_row BEFORE UPDATE OR DELETE ON {schema}.audit_events
+        FOR EACH ROW EXECUTE FUNCTION {schema}.agenttrace_refuse();
+    ALTER TABLE {schema}.audit_events ENABLE ALWAYS TRIGGER refuse_row;
     DO $$ DECLARE part REGCLASS; BEGIN
-        FOR part IN SELECT relid FROM pg_partition_tree('audit_events') LOOP
+        FOR part IN SELECT relid FROM pg_partition_tree('{schema}.audit_events') LOOP
             EXECUTE format('CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
-                'EXECUTE FUNCTION agenttrace_refuse()', part);
+                'EXECUTE FUNCTION {schema}.agenttrace_refuse()', part);
             EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER refuse_truncate', part);
         END LOOP;
     END $$;";
@@ -40,13 +43,40 @@ const GUARD: &str = "
 /// What the old table's owner and privileges were, the new one's are.
 const PRIVILEGES: &str = "
     DO $$ DECLARE old pg_class; held RECORD; BEGIN
-        SELECT * INTO old FROM pg_class WHERE oid = to_regclass('audit_events_plain');
-        EXECUTE format('ALTER TABLE audit_events OWNER TO %I', pg_get_userbyid(old.relowner));
+        SELECT * INTO old FROM pg_class WHERE oid = to_regclass('{schema}.audit_events_plain');
+        EXECUTE format('ALTER TABLE {schema}.audit_events OWNER TO %I', pg_get_userbyid(old.relowner));
         FOR held IN SELECT grantee, privilege_type FROM aclexplode(old.relacl) WHERE grantee <> old.relowner LOOP
-            EXECUTE format('GRANT %s ON audit_events TO %s', held.privilege_type,
+            EXECUTE format('GRANT %s ON {schema}.audit_events TO %s', held.privilege_type,
                 CASE held.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(held.grantee)) END);
         END LOOP;
     END $$;";
+
+/// The tables of a change, each with its schema.
+struct Tables {
+    relation: Arc<Relation>,
+    /// The schema as it stands in a text.
+    schema: String,
+    /// The table now.
+    now: String,
+    /// The table that is being filled.
+    new: String,
+}
+
+impl Tables {
+    async fn of(c: &mut Link, relation: Arc<Relation>) -> Result<Self, StoreError> {
+        let schema = named(c, &relation.schema).await?;
+        Ok(Self { now: relation.sql().to_owned(), new: relation.beside(NEW), schema, relation })
+    }
+
+    fn beside(&self, name: &str) -> String {
+        self.relation.beside(name)
+    }
+
+    /// One of the statements above.
+    fn fill(&self, statements: &str) -> String {
+        statements.replace("{schema}", &self.schema)
+    }
+}
 
 /// How far a change of layout has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,22 +109,18 @@ pub async fn change_layout(
     to: Layout,
     on_step: &(dyn Fn(&Step) + Send + Sync),
 ) -> Result<(), StoreError> {
-    let mut c = db.pool().acquire().await?.detach();
-    let result = change(&mut c, db, to, on_step).await;
-    // With it go its locks, however it ended.
-    let _ = c.close().await;
+    let turn = db.turn("agenttrace layout").await?;
+    let result = change(db, to, on_step).await;
+    turn.roll_back().await;
     result
 }
 
-async fn change(
-    c: &mut PgConnection,
-    db: &WriteDb,
-    to: Layout,
-    on_step: &(dyn Fn(&Step) + Send + Sync),
-) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_lock(hashtextextended('agenttrace_layout', 0))").execute(&mut *c).await?;
-    let now = current(c).await?;
+async fn change(db: &WriteDb, to: Layout, on_step: &(dyn Fn(&Step) + Send + Sync)) -> Result<(), StoreError> {
+    let mut work = db.begin().await?;
+    let tables = Tables::of(&mut work, db.relation()?).await?;
+    let now = current(&mut work, &tables).await?;
     if now == to {
+        work.roll_back().await;
         return Ok(());
     }
     if now != Layout::Plain {
@@ -103,38 +129,44 @@ async fn change(
                 .to_owned(),
         ));
     }
-    let left_over: bool =
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(OLD).fetch_one(&mut *c).await?;
-    if left_over {
+    if there(&mut work, &tables.beside(OLD)).await? {
         return Err(StoreError::Other(format!(
             "the table {OLD} of an earlier change is still there; drop or rename it"
         )));
     }
-    let pieces = pieces(c, to).await?;
-    make(c, to, &pieces).await?;
+    let pieces = pieces(&mut work, &tables, to).await?;
+    make(&mut work, &tables, to, &pieces).await?;
+    work.commit().await?;
     let total = pieces.iter().map(|piece| piece.events).sum();
     let mut done = 0;
     for piece in &pieces {
-        piece.copy(c).await?;
+        let mut work = db.begin_in_one_snapshot().await?;
+        piece.add(&mut work, &tables).await?;
+        work.commit().await?;
         done += piece.events;
         on_step(&Step::Copied { piece: piece.name.clone(), done, total });
     }
     for (name, statement) in indexes::definitions() {
-        let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-            .bind(format!("new_{name}"))
-            .fetch_one(&mut *c)
-            .await?;
-        if !there {
-            let statement = statement.replace(name, &format!("new_{name}"));
-            let statement = statement.replace("ON audit_events", &format!("ON {NEW}"));
-            run(c, statement).await?;
-            on_step(&Step::Indexed(name));
+        let mut work = db.begin().await?;
+        if there(&mut work, &tables.beside(&format!("new_{name}"))).await? {
+            work.roll_back().await;
+            continue;
         }
+        let statement = statement.replace(name, &format!("new_{name}"));
+        let statement = statement.replace("ON audit_events", &format!("ON {}", tables.new));
+        work.run(statement).await?;
+        work.commit().await?;
+        on_step(&Step::Indexed(name));
     }
-    run(c, format!("ANALYZE {NEW}")).await?;
-    let kept = exchange_patiently(c, to).await?;
+    let mut work = db.begin().await?;
+    work.run(format!("ANALYZE {}", tables.new)).await?;
+    work.commit().await?;
+    let kept = exchange_patiently(db, &tables, to).await?;
     // It belonged to the old table.
-    sqlx::raw_sql(super::DAILY_SUMMARY).execute(&mut *c).await?;
+    let mut work = db.begin().await?;
+    work.run(qualified(super::DAILY_SUMMARY, &tables.schema)).await?;
+    work.commit().await?;
+    db.find().await?;
     roles::renew(db).await?;
     on_step(&Step::Exchanged { kept: kept.then_some(OLD) });
     if to == Layout::Range {
@@ -143,12 +175,17 @@ async fn change(
     Ok(())
 }
 
-async fn current(c: &mut PgConnection) -> Result<Layout, StoreError> {
+async fn there(c: &mut Link, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(name).fetch_one(c).await
+}
+
+async fn current(c: &mut Link, tables: &Tables) -> Result<Layout, StoreError> {
     let kind: Option<String> = sqlx::query_scalar(
         "SELECT CASE WHEN c.relkind = 'r' THEN 'plain' ELSE p.partstrat::text END
          FROM pg_class c LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
-         WHERE c.oid = to_regclass('audit_events')",
+         WHERE c.oid = to_regclass($1)",
     )
+    .bind(&tables.now)
     .fetch_optional(c)
     .await?
     .flatten();
@@ -170,12 +207,13 @@ struct Piece {
     events: u64,
 }
 
-async fn pieces(c: &mut PgConnection, to: Layout) -> Result<Vec<Piece>, StoreError> {
+async fn pieces(c: &mut Link, tables: &Tables, to: Layout) -> Result<Vec<Piece>, StoreError> {
+    let name_in = |sql| tables.relation.name_in(sql);
     if to != Layout::Range {
-        let rows = sqlx::query(
+        let rows = sqlx::query(name_in(
             "SELECT organization_id::text, format('organization_id = %L', organization_id), count(*)
-             FROM audit_events GROUP BY organization_id ORDER BY organization_id",
-        )
+             FROM {schema}.audit_events GROUP BY organization_id ORDER BY organization_id",
+        ))
         .fetch_all(c)
         .await?;
         return rows
@@ -186,10 +224,10 @@ async fn pieces(c: &mut PgConnection, to: Layout) -> Result<Vec<Piece>, StoreErr
             })
             .collect();
     }
-    let outside: Option<String> = sqlx::query_scalar(
-        "SELECT event_id::text FROM audit_events
+    let outside: Option<String> = sqlx::query_scalar(name_in(
+        "SELECT event_id::text FROM {schema}.audit_events
          WHERE timestamp < '1970-01-01Z' OR timestamp >= '3000-01-01Z' ORDER BY timestamp LIMIT 1",
-    )
+    ))
     .fetch_optional(&mut *c)
     .await?;
     if let Some(id) = outside {
@@ -198,13 +236,13 @@ async fn pieces(c: &mut PgConnection, to: Layout) -> Result<Vec<Piece>, StoreErr
             id.escape_debug()
         )));
     }
-    let rows = sqlx::query(
+    let rows = sqlx::query(name_in(
         "SELECT to_char(low AT TIME ZONE 'UTC', 'YYYY-MM'), quote_literal(low), quote_literal(high), events
          FROM (SELECT date_trunc('month', timestamp, 'UTC') AS low, count(*) AS events,
                       (date_trunc('month', timestamp AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC' AS high
-               FROM audit_events GROUP BY 1, 3) months
+               FROM {schema}.audit_events GROUP BY 1, 3) months
          ORDER BY low",
-    )
+    ))
     .fetch_all(c)
     .await?;
     rows.iter()
@@ -221,53 +259,48 @@ async fn pieces(c: &mut PgConnection, to: Layout) -> Result<Vec<Piece>, StoreErr
 }
 
 /// The new table with its partitions; what is there already stays.
-async fn make(c: &mut PgConnection, to: Layout, pieces: &[Piece]) -> Result<(), StoreError> {
+async fn make(c: &mut Link, tables: &Tables, to: Layout, pieces: &[Piece]) -> Result<(), StoreError> {
     let (key, by) = match to {
         Layout::Range => ("organization_id, event_id, timestamp", "RANGE (timestamp)"),
         _ => ("organization_id, event_id", "HASH (organization_id)"),
     };
+    let Tables { now, new, .. } = tables;
     let mut sql = format!(
-        "CREATE TABLE IF NOT EXISTS {NEW} (LIKE audit_events INCLUDING DEFAULTS INCLUDING GENERATED \
+        "CREATE TABLE IF NOT EXISTS {new} (LIKE {now} INCLUDING DEFAULTS INCLUDING GENERATED \
          INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS, \
-         PRIMARY KEY ({key})) PARTITION BY {by}; COMMENT ON TABLE {NEW} IS 'agenttrace: a change of layout is under way';"
+         PRIMARY KEY ({key})) PARTITION BY {by}; COMMENT ON TABLE {new} IS 'agenttrace: a change of layout is under way';"
     );
     for (low, high) in pieces.iter().filter_map(|piece| piece.bounds.as_ref()) {
         let month: String = low.chars().filter(char::is_ascii_digit).take(6).collect();
         let (year, month) = month.split_at(4.min(month.len()));
+        let part = tables.beside(&format!("audit_events_{year}_{month}"));
         sql.push_str(&format!(
-            "CREATE TABLE IF NOT EXISTS audit_events_{year}_{month} PARTITION OF {NEW} FOR VALUES FROM ({low}) TO ({high});"
+            "CREATE TABLE IF NOT EXISTS {part} PARTITION OF {new} FOR VALUES FROM ({low}) TO ({high});"
         ));
     }
     if to == Layout::Hash {
-        for part in 0..PARTS {
+        for remainder in 0..PARTS {
+            let part = tables.beside(&format!("audit_events_{remainder}"));
             sql.push_str(&format!(
-                "CREATE TABLE IF NOT EXISTS audit_events_{part} PARTITION OF {NEW} \
-                 FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {part});"
+                "CREATE TABLE IF NOT EXISTS {part} PARTITION OF {new} \
+                 FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {remainder});"
             ));
         }
     }
-    run(c, sql).await
+    c.run(sql).await?;
+    Ok(())
 }
 
 impl Piece {
     /// Copies what the new table does not have yet, and compares.
-    async fn copy(&self, c: &mut PgConnection) -> Result<(), StoreError> {
-        let mut transaction = c.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-        self.add(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    async fn add(&self, c: &mut PgConnection) -> Result<(), StoreError> {
+    async fn add(&self, c: &mut Link, tables: &Tables) -> Result<(), StoreError> {
         let condition = &self.condition;
-        run(
-            c,
-            format!(
-                "INSERT INTO {NEW} ({COLUMNS}) SELECT {COLUMNS} FROM audit_events o WHERE {condition} AND NOT EXISTS \
-                 (SELECT FROM {NEW} n WHERE n.organization_id = o.organization_id AND n.event_id = o.event_id \
-                  AND n.timestamp = o.timestamp AND n.hash = o.hash)"
-            ),
-        )
+        let Tables { now, new, .. } = tables;
+        c.run(format!(
+            "INSERT INTO {new} ({COLUMNS}) SELECT {COLUMNS} FROM {now} o WHERE {condition} AND NOT EXISTS \
+             (SELECT FROM {new} n WHERE n.organization_id = o.organization_id AND n.event_id = o.event_id \
+              AND n.timestamp = o.timestamp AND n.hash = o.hash)"
+        ))
         .await?;
         let digest = |table: &str| {
             format!(
@@ -275,7 +308,7 @@ impl Piece {
                  WHERE {condition})"
             )
         };
-        let sql = format!("SELECT {} IS NOT DISTINCT FROM {}", digest("audit_events"), digest(NEW));
+        let sql = format!("SELECT {} IS NOT DISTINCT FROM {}", digest(now), digest(new));
         let equal: bool = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(c).await?;
         if equal {
             return Ok(());
@@ -288,11 +321,11 @@ impl Piece {
 }
 
 /// Exchanges the tables, once the lock can be had. Whether the old one was kept.
-async fn exchange_patiently(c: &mut PgConnection, to: Layout) -> Result<bool, StoreError> {
+async fn exchange_patiently(db: &WriteDb, tables: &Tables, to: Layout) -> Result<bool, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match exchange(c, to).await {
+        match exchange(db, tables, to).await {
             // Somebody reads; new readers must not wait behind us for long.
             Err(StoreError::Database(e)) if tries < TRIES && is_lock_timeout(&e) => {
                 tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -306,53 +339,53 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
 }
 
-async fn exchange(c: &mut PgConnection, to: Layout) -> Result<bool, StoreError> {
-    let mut transaction = c.begin().await?;
-    sqlx::raw_sql("SET LOCAL lock_timeout = '2s'; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut *transaction)
-        .await?;
+async fn exchange(db: &WriteDb, tables: &Tables, to: Layout) -> Result<bool, StoreError> {
+    let Tables { now, new, .. } = tables;
+    let mut work = db.begin().await?;
+    work.run(format!("SET LOCAL lock_timeout = '2s'; LOCK TABLE {now} IN ACCESS EXCLUSIVE MODE")).await?;
     // Events that came in since they were copied.
-    let pieces = pieces(&mut transaction, to).await?;
-    make(&mut transaction, to, &pieces).await?;
+    let pieces = pieces(&mut work, tables, to).await?;
+    make(&mut work, tables, to, &pieces).await?;
     let mut events = 0;
     for piece in &pieces {
-        let sql = format!("SELECT count(*) FROM {NEW} WHERE {}", piece.condition);
-        let copied: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
+        let sql = format!("SELECT count(*) FROM {new} WHERE {}", piece.condition);
+        let copied: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *work).await?;
         if copied.unsigned_abs() != piece.events {
-            piece.add(&mut transaction).await?;
+            piece.add(&mut work, tables).await?;
         }
         events += piece.events;
     }
-    let protection = roles::in_force(&mut transaction).await?;
-    let mut sql = "DROP VIEW IF EXISTS audit_daily_summary_granted; DROP MATERIALIZED VIEW IF EXISTS audit_daily_summary;"
-        .to_owned();
+    let protection = roles::in_force(&mut work, &tables.relation).await?;
+    let beside = |name: &str| tables.beside(name);
+    let mut sql = format!(
+        "DROP VIEW IF EXISTS {}; DROP MATERIALIZED VIEW IF EXISTS {};",
+        beside("audit_daily_summary_granted"),
+        beside("audit_daily_summary")
+    );
     sql.push_str(&format!(
-        "ALTER TABLE audit_events RENAME TO {OLD}; ALTER TABLE {NEW} RENAME TO audit_events;"
-    ));
-    sql.push_str(&format!(
-        "ALTER INDEX audit_events_pkey RENAME TO {OLD}_pkey; ALTER INDEX {NEW}_pkey RENAME TO audit_events_pkey;"
+        "ALTER TABLE {now} RENAME TO {OLD}; ALTER TABLE {new} RENAME TO audit_events; \
+         ALTER INDEX {} RENAME TO {OLD}_pkey; ALTER INDEX {} RENAME TO audit_events_pkey;",
+        beside("audit_events_pkey"),
+        beside(&format!("{NEW}_pkey"))
     ));
     for (name, _) in indexes::definitions() {
         sql.push_str(&format!(
-            "ALTER INDEX IF EXISTS {name} RENAME TO {name}_plain; ALTER INDEX new_{name} RENAME TO {name};"
+            "ALTER INDEX IF EXISTS {} RENAME TO {name}_plain; ALTER INDEX {} RENAME TO {name};",
+            beside(name),
+            beside(&format!("new_{name}"))
         ));
     }
-    sql.push_str("COMMENT ON TABLE audit_events IS 'agenttrace: hash-chained audit trail, append-only';");
-    run(&mut transaction, sql).await?;
-    sqlx::raw_sql(GUARD).execute(&mut *transaction).await?;
-    sqlx::raw_sql(PRIVILEGES).execute(&mut *transaction).await?;
+    sql.push_str(&format!("COMMENT ON TABLE {now} IS 'agenttrace: hash-chained audit trail, append-only';"));
+    sql.push_str(&tables.fill(GUARD));
+    sql.push_str(&tables.fill(PRIVILEGES));
+    work.run(sql).await?;
     // Before anybody else sees the table: policies stay behind with the old one.
     if let Some(protection) = protection {
-        roles::apply(&mut transaction, protection).await?;
+        roles::apply(&mut work, &tables.relation, protection).await?;
     }
     if events == 0 {
-        run(&mut transaction, format!("DROP TABLE {OLD}")).await?;
+        work.run(format!("DROP TABLE {}", beside(OLD))).await?;
     }
-    transaction.commit().await?;
+    work.commit().await?;
     Ok(events > 0)
-}
-
-async fn run(c: &mut PgConnection, sql: String) -> Result<(), StoreError> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(c).await?;
-    Ok(())
 }

@@ -1,10 +1,11 @@
 //! The months of a table in layout `monthly`.
 
 use crate::domain::Timestamp;
+use crate::store::connection::Link;
 use crate::store::row::SqlTime;
 use crate::store::{ReadDb, StoreError, WriteDb};
 use serde::Serialize;
-use sqlx::{PgConnection, Row as _};
+use sqlx::Row as _;
 use tokio_util::sync::CancellationToken;
 
 /// Months that are made ahead unless told otherwise.
@@ -32,8 +33,9 @@ pub struct Partition {
 /// # Errors
 /// [`StoreError`].
 pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Partition>, StoreError> {
+    let relation = db.relation(cancel).await?;
     let rows = db
-        .run(cancel, async |c: &mut PgConnection| {
+        .run(cancel, async |c: &mut Link| {
             sqlx::query(
                 "SELECT c.relname::text, pg_get_expr(c.relpartbound, c.oid),
                     CASE WHEN p.partstrat = 'r' THEN
@@ -42,8 +44,9 @@ pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Partiti
                     i.inhdetachpending
                  FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
                      JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent
-                 WHERE i.inhparent = to_regclass('audit_events') ORDER BY 3 NULLS FIRST, 1",
+                 WHERE i.inhparent = to_regclass($1) ORDER BY 3 NULLS FIRST, 1",
             )
+            .bind(relation.named())
             .fetch_all(c)
             .await
         })
@@ -68,12 +71,15 @@ pub async fn list(db: &ReadDb, cancel: &CancellationToken) -> Result<Vec<Partiti
 /// # Errors
 /// When the server refuses.
 pub async fn ensure(db: &WriteDb, ahead: u32) -> Result<Vec<String>, StoreError> {
-    let made: Vec<Option<String>> = sqlx::query_scalar(
-        "SELECT agenttrace_ensure_partition((date_trunc('month', now() AT TIME ZONE 'UTC') \
+    let relation = db.relation()?;
+    let mut work = db.begin().await?;
+    let made: Vec<Option<String>> = sqlx::query_scalar(relation.name_in(
+        "SELECT {schema}.agenttrace_ensure_partition((date_trunc('month', now() AT TIME ZONE 'UTC') \
              + make_interval(months => n)) AT TIME ZONE 'UTC') FROM generate_series(0, $1) n ORDER BY n",
-    )
+    ))
     .bind(i32::try_from(ahead.min(1200)).unwrap_or(1200))
-    .fetch_all(db.pool())
+    .fetch_all(&mut *work)
     .await?;
+    work.commit().await?;
     Ok(made.into_iter().flatten().collect())
 }

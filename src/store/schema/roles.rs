@@ -1,15 +1,10 @@
 //! Roles, ownership, grants and row-level security: who may do what in a database with our schema.
 
-use super::migrate_error;
+use super::migrations::{TURN, named};
+use crate::store::connection::{Link, Relation};
 use crate::store::{StoreError, WriteDb};
 use serde::Serialize;
-#[expect(
-    clippy::disallowed_types,
-    reason = "our own statements with the name of a schema, quoted by the server"
-)]
-use sqlx::AssertSqlSafe;
-use sqlx::migrate::Migrate as _;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
 const ROLES: &str = include_str!("../../../assets/roles.sql");
 const ROW_SECURITY: &str = include_str!("../../../assets/rls.sql");
@@ -29,15 +24,12 @@ pub enum Protection {
 /// # Errors
 /// When the role may not make roles or does not own the tables, and when somebody holds a table for five seconds.
 pub async fn protect(db: &WriteDb, wanted: Protection) -> Result<(), StoreError> {
-    // Dropped when it fails, which ends its transaction and gives back the lock.
-    let mut connection = db.pool().acquire().await?.detach();
-    connection.lock().await.map_err(migrate_error)?;
-    let mut transaction = connection.begin().await?;
-    let protection = in_force(&mut transaction).await?.map_or(wanted, |now| now.max(wanted));
-    apply(&mut transaction, protection).await?;
-    transaction.commit().await?;
-    connection.unlock().await.map_err(migrate_error)?;
-    Ok(connection.close().await?)
+    let relation = db.relation()?;
+    let mut work = db.begin().await?;
+    work.lock_turn(TURN).await?;
+    let protection = in_force(&mut work, &relation).await?.map_or(wanted, |now| now.max(wanted));
+    apply(&mut work, &relation, protection).await?;
+    Ok(work.commit().await?)
 }
 
 /// Puts in force for new objects what is in force for the others. Returns whether there was anything in force.
@@ -45,7 +37,9 @@ pub async fn protect(db: &WriteDb, wanted: Protection) -> Result<(), StoreError>
 /// # Errors
 /// As [`protect`].
 pub(super) async fn renew(db: &WriteDb) -> Result<bool, StoreError> {
-    let protection = in_force(&mut *db.pool().acquire().await?).await?;
+    let mut work = db.begin().await?;
+    let protection = in_force(&mut work, &*db.relation()?).await?;
+    work.commit().await?;
     if let Some(protection) = protection {
         protect(db, protection).await?;
     }
@@ -53,55 +47,44 @@ pub(super) async fn renew(db: &WriteDb) -> Result<bool, StoreError> {
 }
 
 /// What is in force, by the table of the chains' heads: `audit_events` itself may just have been exchanged.
-pub(super) async fn in_force(c: &mut PgConnection) -> Result<Option<Protection>, StoreError> {
+pub(super) async fn in_force(c: &mut Link, relation: &Relation) -> Result<Option<Protection>, StoreError> {
     let found: Option<bool> = sqlx::query_scalar(
-        "SELECT relrowsecurity FROM pg_class \
-         WHERE oid = to_regclass('audit_chain_heads') AND pg_get_userbyid(relowner) = 'agenttrace_owner'",
+        "SELECT relrowsecurity FROM pg_catalog.pg_class \
+         WHERE oid = to_regclass($1) AND pg_get_userbyid(relowner) = 'agenttrace_owner'",
     )
+    .bind(relation.beside("audit_chain_heads"))
     .fetch_optional(c)
     .await?;
     Ok(found.map(|row_security| if row_security { Protection::RowSecurity } else { Protection::Roles }))
 }
 
 /// Runs the statements; in a transaction, for which they set things.
-pub(super) async fn apply(c: &mut PgConnection, protection: Protection) -> Result<(), StoreError> {
-    let schema = schema(c).await?;
+pub(super) async fn apply(
+    c: &mut Link,
+    relation: &Relation,
+    protection: Protection,
+) -> Result<(), StoreError> {
+    let schema = named(c, &relation.schema).await?;
     let scripts: &[&str] = match protection {
         Protection::Roles => &[ROLES],
         Protection::RowSecurity => &[ROLES, ROW_SECURITY],
     };
     for script in scripts {
-        let statements = AssertSqlSafe(script.replace("{schema}", &schema));
-        sqlx::raw_sql(statements).execute(&mut *c).await.map_err(refused)?;
+        c.run(script.replace("{schema}", &schema)).await.map_err(refused)?;
     }
     Ok(())
-}
-
-/// The schema of our table, quoted where it has to be.
-async fn schema(c: &mut PgConnection) -> Result<String, StoreError> {
-    let name: String = sqlx::query_scalar(
-        "SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.oid = to_regclass('audit_events')",
-    )
-    .fetch_optional(c)
-    .await?
-    .ok_or(StoreError::NoTable)?;
-    // It gets into function bodies and literals, too, for which it is not quoted.
-    if name.chars().all(|c| c.is_alphanumeric() || "_-. \"".contains(c)) {
-        Ok(name)
-    } else {
-        Err(StoreError::Other(format!("the schema's name {name} has characters that cannot be used here")))
-    }
 }
 
 fn refused(error: sqlx::Error) -> StoreError {
     let state = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     match state.as_deref() {
         Some("42501") => StoreError::Other(format!(
-            "{error}; roles and ownership take a superuser, or the owner of the database and its tables with CREATEROLE"
+            "{}; roles and ownership take a superuser, or the owner of the database and its tables with CREATEROLE",
+            crate::store::said(&error)
         )),
         Some("55P03") => StoreError::Other(format!(
-            "{error}; a session holds a table of the trail, try again when it has ended"
+            "{}; a session holds a table of the trail, try again when it has ended",
+            crate::store::said(&error)
         )),
         _ => error.into(),
     }
@@ -123,19 +106,26 @@ pub struct Access {
 }
 
 /// Looks at what is in force for `audit_events`, which must be there.
-pub(super) async fn look(c: &mut PgConnection) -> Result<Access, sqlx::Error> {
+pub(super) async fn look(c: &mut Link, relation: &Relation) -> Result<Access, sqlx::Error> {
+    let organizations = relation.beside("agenttrace_organizations");
     let row = sqlx::query(
         "SELECT pg_get_userbyid(c.relowner)::text AS owner, c.relrowsecurity AS row_security, \
-                row_security_active(c.oid) AS confined, to_regproc('agenttrace_organizations') IS NOT NULL AS ours \
-         FROM pg_class c WHERE c.oid = to_regclass('audit_events')",
+                row_security_active(c.oid) AS confined, \
+                EXISTS (SELECT FROM pg_proc p WHERE p.oid = to_regproc($2) AND p.proowner = c.relowner) AS ours \
+         FROM pg_class c WHERE c.oid = to_regclass($1)",
     )
+    .bind(relation.named())
+    .bind(&organizations)
     .fetch_one(&mut *c)
     .await?;
     let owner: String = row.try_get("owner")?;
     let confined = row.try_get("confined")?;
     let organizations = if confined && row.try_get("ours")? {
         let granted: i64 =
-            sqlx::query_scalar("SELECT cardinality(agenttrace_organizations())::int8").fetch_one(c).await?;
+            QueryBuilder::<Postgres>::new(format!("SELECT cardinality({organizations}())::int8"))
+                .build_query_scalar()
+                .fetch_one(c)
+                .await?;
         Some(granted.unsigned_abs())
     } else {
         None
@@ -150,14 +140,13 @@ pub(super) async fn look(c: &mut PgConnection) -> Result<Access, sqlx::Error> {
 }
 
 /// What contradicts the roles that are in force, in words.
-pub(super) async fn contradictions(c: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+pub(super) async fn contradictions(c: &mut Link, relation: &Relation) -> Result<Vec<String>, sqlx::Error> {
     // Privileges by way of PUBLIC and of other roles count.
     sqlx::query_scalar(
         "WITH rows AS (
              SELECT c.oid, c.relname, c.relowner, c.relkind, c.relrowsecurity FROM pg_class c
-             WHERE c.oid IN (SELECT relid FROM pg_partition_tree('audit_events'))
-                OR c.oid IN (to_regclass('audit_events'), to_regclass('audit_chain_heads'),
-                             to_regclass('audit_archive_segments'), to_regclass('audit_daily_summary')))
+             WHERE c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass($1)))
+                OR c.oid IN (to_regclass($1), to_regclass($2), to_regclass($3), to_regclass($4)))
          SELECT format('the relation %s belongs to %s, not to agenttrace_owner', relname, pg_get_userbyid(relowner))
          FROM rows WHERE pg_get_userbyid(relowner) <> 'agenttrace_owner'
          UNION ALL
@@ -174,9 +163,13 @@ pub(super) async fn contradictions(c: &mut PgConnection) -> Result<Vec<String>, 
          SELECT format('the relation %s shows every organisation, in spite of row-level security', relname)
          FROM rows, pg_roles r
          WHERE r.rolname = 'agenttrace_reader' AND NOT relrowsecurity AND has_table_privilege(r.oid, rows.oid, 'SELECT')
-           AND (SELECT relrowsecurity FROM rows WHERE oid = to_regclass('audit_events'))
+           AND (SELECT relrowsecurity FROM rows WHERE oid = to_regclass($1))
          ORDER BY 1",
     )
+    .bind(relation.named())
+    .bind(relation.beside("audit_chain_heads"))
+    .bind(relation.beside("audit_archive_segments"))
+    .bind(relation.beside("audit_daily_summary"))
     .fetch_all(c)
     .await
 }

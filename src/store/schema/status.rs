@@ -1,9 +1,14 @@
 //! What is there, and what is missing.
 
-use super::{MIGRATOR, indexes, roles};
-use crate::store::{ReadDb, Standing, StoreError};
+use super::guard::{self, Guard};
+use super::migrations::{MIGRATOR, title};
+use super::{indexes, roles};
+use crate::store::connection::Link;
+use crate::store::search::AlteredVector;
+use crate::store::{ReadDb, Relation, Standing, StoreError, organizations};
 use serde::Serialize;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The state of a database as far as the schema goes. Serialised by `db status --format json`.
@@ -18,6 +23,8 @@ pub struct Status {
     /// Which server of several it is.
     #[serde(flatten)]
     pub standing: Standing,
+    /// Sessions are handed out by a pooler.
+    pub pooled: bool,
     /// Whose the table is.
     pub schema: Origin,
     /// Our migrations that the database has, as `version description`.
@@ -36,9 +43,17 @@ pub struct Status {
     pub layout_change: Option<LayoutChange>,
     /// Organisations whose chain our writer has written to; `None` without our schema.
     pub chains: Option<u64>,
+    /// Events that belong to no organisation that can be named; `None` where that could not be counted.
+    pub unnamed_events: Option<u64>,
+    /// How the table is read where it is not as ours, in words: times without a zone, columns that are missing, and why
+    /// it cannot be verified.
+    pub reading: Vec<String>,
     /// What is not as it must be, in words; empty when all is well.
     pub problems: Vec<String>,
 }
+
+/// How long events without an organisation are counted: a table without an index is read through for that.
+const BUDGET: Duration = Duration::from_secs(3);
 
 /// Whose table `audit_events` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -79,6 +94,12 @@ pub enum LayoutChange {
 /// The table `audit_events`, partitions included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Table {
+    /// Its schema.
+    pub schema: String,
+    /// The role that it belongs to.
+    pub owner: String,
+    /// Its object id.
+    pub oid: i64,
     /// How the rows are kept.
     pub layout: Layout,
     /// Rows by the planner's statistics; `None` before the first ANALYZE.
@@ -102,46 +123,67 @@ pub struct Index {
     pub bytes: i64,
 }
 
-/// A trigger of the append-only guard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Guard {
-    /// Its name.
-    pub trigger: String,
-    /// It is there.
-    pub present: bool,
-    /// It fires in every session (ENABLE ALWAYS), also with `session_replication_role = replica`.
-    pub always: bool,
-}
-
 /// Looks at the schema. Works on any database, also on somebody else's table.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses.
 pub async fn status(db: &ReadDb, cancel: &CancellationToken) -> Result<Status, StoreError> {
-    let mut status = db.run(cancel, look).await?;
+    let relation = match db.relation(cancel).await {
+        Ok(relation) => Some(relation),
+        Err(StoreError::NoTable) => None,
+        // What there is of it is told all the same.
+        Err(StoreError::Unfit(_)) => db.known_relation(),
+        Err(error) => return Err(error),
+    };
+    let mut status = db.run(cancel, async |c: &mut Link| look(c, relation.as_deref()).await).await?;
     status.standing = db.facts().await?.standing;
+    status.pooled = db.is_pooled();
+    let is_fit = relation.as_deref().is_some_and(|relation| relation.shape.is_ok());
+    if status.table.is_some() && is_fit {
+        status.unnamed_events = organizations::unnamed_within(db, BUDGET, cancel).await?;
+    }
     let contradictions = std::mem::take(&mut status.problems);
     status.problems = problems(&status);
+    if let (Some(_), Ok(known)) = (&status.table, db.capabilities(cancel).await) {
+        let altered = known.vector_altered.iter().map(AlteredVector::words);
+        status.problems.extend(altered.map(|words| format!("{words}; searches do not use it")));
+    }
     status.problems.extend(contradictions);
+    if let Some(Err(reason)) = relation.as_deref().map(|relation| &relation.shape) {
+        status.problems.push(reason.clone());
+    }
+    status.reading = relation.iter().flat_map(|relation| relation.remarks()).collect();
+    status.reading.extend(relation.iter().filter_map(|r| r.unverifiable().map(str::to_owned)));
     Ok(status)
 }
 
-async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
+async fn look(c: &mut Link, relation: Option<&Relation>) -> Result<Status, sqlx::Error> {
+    let beside = |name: &str| relation.map(|relation| relation.beside(name));
     let row = sqlx::query(
         "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, current_database()::text AS database, \
-                current_user::text AS role, to_regclass('audit_events') IS NOT NULL AS there, \
-                to_regclass('_sqlx_migrations') IS NOT NULL AS migrated, \
-                to_regclass('audit_chain_heads') IS NOT NULL AS heads, \
-                to_regclass('audit_events_new') IS NOT NULL AS layout_begun, \
-                to_regclass('audit_events_plain') IS NOT NULL AS layout_done",
+                current_user::text AS role, to_regclass($1) IS NOT NULL AS there, \
+                EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($2) AND relkind = 'r') AS migrated, \
+                EXISTS (SELECT FROM pg_class WHERE oid = to_regclass($3) AND relkind = 'r') AS heads, \
+                to_regclass($4) IS NOT NULL AS layout_begun, to_regclass($5) IS NOT NULL AS layout_done",
     )
+    .bind(relation.map(Relation::named))
+    .bind(beside("_sqlx_migrations"))
+    .bind(beside("audit_chain_heads"))
+    .bind(beside("audit_events_new"))
+    .bind(beside("audit_events_plain"))
     .fetch_one(&mut *c)
     .await?;
     let there: bool = row.try_get("there")?;
-    let known: Vec<i64> = if row.try_get("migrated")? {
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *c).await?
-    } else {
-        Vec::new()
+    let relation = relation.filter(|_| there);
+    let known: Vec<i64> = match relation {
+        Some(relation) if row.try_get("migrated")? => {
+            let table = relation.beside("_sqlx_migrations");
+            QueryBuilder::<Postgres>::new(format!("SELECT version FROM {table} WHERE success"))
+                .build_query_scalar()
+                .fetch_all(&mut *c)
+                .await?
+        }
+        _ => Vec::new(),
     };
     let (applied, pending): (Vec<_>, Vec<_>) = MIGRATOR.iter().partition(|m| known.contains(&m.version));
     let schema = match (there, applied.is_empty()) {
@@ -150,27 +192,45 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
         (true, false) => Origin::Agenttrace,
     };
     let ours = schema == Origin::Agenttrace;
-    let names = |list: Vec<&sqlx::migrate::Migration>| list.into_iter().map(super::title).collect::<Vec<_>>();
-    let chains = if ours && row.try_get("heads")? {
-        let chains: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM audit_chain_heads").fetch_one(&mut *c).await?;
-        u64::try_from(chains).ok()
-    } else {
-        None
+    let names = |list: Vec<&sqlx::migrate::Migration>| list.into_iter().map(title).collect::<Vec<_>>();
+    let made = relation.filter(|_| ours);
+    let chains = match made {
+        Some(relation) if row.try_get("heads")? => {
+            let table = relation.beside("audit_chain_heads");
+            let chains: i64 = QueryBuilder::<Postgres>::new(format!("SELECT count(*) FROM {table}"))
+                .build_query_scalar()
+                .fetch_one(&mut *c)
+                .await?;
+            u64::try_from(chains).ok()
+        }
+        _ => None,
     };
-    let access = if ours { Some(roles::look(c).await?) } else { None };
+    let access = match made {
+        Some(relation) => Some(roles::look(c, relation).await?),
+        None => None,
+    };
     let in_force = access.as_ref().is_some_and(|access| access.roles);
     Ok(Status {
         server_version: row.try_get("version")?,
         database: row.try_get("database")?,
         role: row.try_get("role")?,
         standing: Standing::default(),
+        pooled: false,
         schema,
         migrations_applied: names(applied),
         migrations_pending: if schema == Origin::Foreign { Vec::new() } else { names(pending) },
-        table: if there { Some(table(c).await?) } else { None },
-        indexes: if there { look_at_indexes(c, ours).await? } else { Vec::new() },
-        guard: if ours { guard(c).await? } else { Vec::new() },
+        table: match relation {
+            Some(relation) => Some(table(c, relation).await?),
+            None => None,
+        },
+        indexes: match relation {
+            Some(relation) => look_at_indexes(c, relation, ours).await?,
+            None => Vec::new(),
+        },
+        guard: match made {
+            Some(relation) => guard::look(c.bare(), relation.named()).await?,
+            None => Vec::new(),
+        },
         access,
         layout_change: match (ours, row.try_get("layout_begun")?, row.try_get("layout_done")?) {
             (true, true, _) => Some(LayoutChange::Begun),
@@ -178,14 +238,20 @@ async fn look(c: &mut PgConnection) -> Result<Status, sqlx::Error> {
             _ => None,
         },
         chains,
-        problems: if in_force { roles::contradictions(c).await? } else { Vec::new() },
+        unnamed_events: None,
+        reading: Vec::new(),
+        problems: match made {
+            Some(relation) if in_force => roles::contradictions(c, relation).await?,
+            _ => Vec::new(),
+        },
     })
 }
 
-async fn table(c: &mut PgConnection) -> Result<Table, sqlx::Error> {
+async fn table(c: &mut Link, relation: &Relation) -> Result<Table, sqlx::Error> {
     // The tree of a table without partitions is empty.
     let row = sqlx::query(
-        "SELECT CASE WHEN r.relkind = 'r' THEN 'plain' ELSE p.partstrat::text END AS layout, \
+        "SELECT r.oid::int8 AS oid, pg_get_userbyid(r.relowner)::text AS owner, \
+                CASE WHEN r.relkind = 'r' THEN 'plain' ELSE p.partstrat::text END AS layout, \
                 CASE WHEN bool_or(l.reltuples >= 0) AND bool_and(l.reltuples >= 0 OR pg_relation_size(l.oid) = 0) \
                      THEN sum(greatest(l.reltuples, 0)::float8)::bigint END AS rows, \
                 coalesce(sum(pg_table_size(l.oid)), 0)::bigint AS table_bytes, \
@@ -194,8 +260,9 @@ async fn table(c: &mut PgConnection) -> Result<Table, sqlx::Error> {
               LEFT JOIN LATERAL (SELECT relid FROM pg_partition_tree(r.oid) WHERE isleaf \
                                  UNION SELECT r.oid WHERE r.relkind = 'r') t ON true \
               LEFT JOIN pg_class l ON l.oid = t.relid \
-         WHERE r.oid = to_regclass('audit_events') GROUP BY r.relkind, p.partstrat",
+         WHERE r.oid = to_regclass($1) GROUP BY r.relkind, p.partstrat, r.oid, r.relowner",
     )
+    .bind(relation.named())
     .fetch_one(c)
     .await?;
     let layout = match row.try_get::<Option<&str>, _>("layout")? {
@@ -205,6 +272,9 @@ async fn table(c: &mut PgConnection) -> Result<Table, sqlx::Error> {
         _ => Layout::Other,
     };
     Ok(Table {
+        schema: relation.schema.clone(),
+        owner: row.try_get("owner")?,
+        oid: row.try_get("oid")?,
         layout,
         estimated_rows: row.try_get("rows")?,
         table_bytes: row.try_get("table_bytes")?,
@@ -212,14 +282,15 @@ async fn table(c: &mut PgConnection) -> Result<Table, sqlx::Error> {
     })
 }
 
-async fn look_at_indexes(c: &mut PgConnection, ours: bool) -> Result<Vec<Index>, sqlx::Error> {
+async fn look_at_indexes(c: &mut Link, relation: &Relation, ours: bool) -> Result<Vec<Index>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT i.relname::text AS name, x.indisvalid AND x.indisready AS valid, \
                 coalesce((SELECT sum(pg_relation_size(t.relid))::bigint FROM pg_partition_tree(i.oid) t), \
                          pg_relation_size(i.oid)) AS bytes \
          FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
-         WHERE x.indrelid = to_regclass('audit_events') ORDER BY i.relname",
+         WHERE x.indrelid = to_regclass($1) ORDER BY i.relname",
     )
+    .bind(relation.named())
     .fetch_all(c)
     .await?;
     let mut found = Vec::with_capacity(rows.len());
@@ -241,25 +312,6 @@ async fn look_at_indexes(c: &mut PgConnection, ours: bool) -> Result<Vec<Index>,
     Ok(found)
 }
 
-async fn guard(c: &mut PgConnection) -> Result<Vec<Guard>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT wanted.name, t.oid IS NOT NULL AS present, coalesce(t.tgenabled = 'A', false) AS always \
-         FROM unnest(ARRAY['refuse_row', 'refuse_truncate']) wanted(name) \
-              LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass('audit_events') AND t.tgname = wanted.name",
-    )
-    .fetch_all(c)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Guard {
-                trigger: row.try_get("name")?,
-                present: row.try_get("present")?,
-                always: row.try_get("always")?,
-            })
-        })
-        .collect()
-}
-
 fn problems(status: &Status) -> Vec<String> {
     let mut problems = Vec::new();
     if status.schema == Origin::Absent {
@@ -274,12 +326,9 @@ fn problems(status: &Status) -> Vec<String> {
             problems.push(format!("the index {} is invalid: queries do not use it", index.name));
         }
     }
-    for guard in &status.guard {
-        if !guard.present {
-            problems.push(format!("the trigger {} is missing: the table is not append-only", guard.trigger));
-        } else if !guard.always {
-            problems.push(format!("the trigger {} does not fire in every session", guard.trigger));
-        }
+    problems.extend(status.guard.iter().filter_map(Guard::problem));
+    if let Some(events @ 1..) = status.unnamed_events {
+        problems.push(organizations::unnamed_in_words(events));
     }
     problems
 }

@@ -8,6 +8,8 @@ use crate::store::filter_sql::SEARCHED;
 pub struct TextIndex {
     /// Its name.
     pub name: String,
+    /// The table, in SQL.
+    pub(in crate::store) table: String,
     /// The expression, as the server prints it. Made of nothing but columns, literals and functions of PostgreSQL that
     /// are harmless: it becomes part of statements.
     pub(in crate::store) expression: String,
@@ -43,7 +45,12 @@ impl TextIndex {
         let columns: Vec<&str> = capabilities.columns.iter().map(|c| c.name.as_str()).collect();
         capabilities.indexes.iter().filter(usable).find_map(|index| {
             let found = index.keys.iter().find_map(|key| read(&key.of, &columns))?;
-            Some(Self { name: index.name.clone(), categories: categories(capabilities), ..found })
+            Some(Self {
+                name: index.name.clone(),
+                table: capabilities.relation.sql().to_owned(),
+                categories: categories(capabilities),
+                ..found
+            })
         })
     }
 
@@ -82,6 +89,7 @@ fn read(expression: &str, columns: &[&str]) -> Option<TextIndex> {
     }
     Some(TextIndex {
         name: String::new(),
+        table: String::new(),
         expression: expression.to_owned(),
         configuration: configuration.to_owned(),
         columns: used,

@@ -1,4 +1,4 @@
-//! Words by an index that knows no time and no organisation: stretch after stretch of time, each of a size that the
+//! Words by an index that knows no time and no organisation: interval after interval, each of a size that the
 //! planner expects to be quick, so that the newest events come first and every statement is short.
 
 use super::index::TextIndex;
@@ -15,15 +15,15 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// The first stretch.
+/// The first interval.
 const FIRST: Duration = Duration::from_hours(3 * 24);
-/// No stretch is shorter: then the events in it are looked at one by one.
+/// No interval is shorter: then the events in it are looked at one by one.
 const SHORTEST: Duration = Duration::from_hours(1);
-/// Each stretch is longer than the one before by this factor, unless that one took long.
+/// Each interval is longer than the one before by this factor, unless that one took long.
 const GROWTH: u32 = 4;
-/// A stretch that took longer is followed by a shorter one.
+/// An interval that took longer is followed by a shorter one.
 const LONG: Duration = Duration::from_millis(75);
-/// A stretch that took longer than this is not followed by a longer one.
+/// An interval that took longer than this is not followed by a longer one.
 const SHORT: Duration = Duration::from_millis(25);
 /// Most entries of the index that a statement may go through: all of a word are read, whatever the time. A million
 /// takes about 140 ms.
@@ -35,7 +35,7 @@ const MOST_FETCHED: f64 = 3_000.0;
 /// them.
 const MOST_COMPUTED: f64 = 400.0;
 
-/// What the planner means to do with a stretch.
+/// What the planner means to do with an interval.
 #[derive(Debug, PartialEq)]
 enum Plan {
     /// To ask the index on words, for few enough events.
@@ -85,9 +85,9 @@ pub(in crate::store) fn index<'v>(vector: &'v super::Vector, filter: &Filter) ->
     filter.conditions().iter().any(super::is_words).then_some(&**index)
 }
 
-/// The part of a query in a stretch of time that begins at `from`, and the end of the stretch, which belongs to it;
-/// `None` where the stretch reaches the end of the trail.
-fn stretch(
+/// The part of a query in an interval that begins at `from`, and the end of the interval, which belongs to it;
+/// `None` where the interval reaches the end of the trail.
+fn interval(
     query: &Query,
     from: Timestamp,
     length: Duration,
@@ -109,18 +109,18 @@ fn stretch(
     (part, (!ends).then_some(edge))
 }
 
-/// The first stretch from an event on, as it is asked for, for the account of a page.
+/// The first interval from an event on, as it is asked for, for the account of a page.
 pub(in crate::store) fn first(query: &Query, from: Timestamp, ascending: bool) -> Query {
     let end = Timestamp::from_micros(if ascending { i64::MAX } else { i64::MIN });
-    stretch(query, from, FIRST, end, ascending).0
+    interval(query, from, FIRST, end, ascending).0
 }
 
-/// How the events of a stretch are read: all that have the words, sorted afterwards.
+/// How the events of an interval are read: all that have the words, sorted afterwards.
 pub(in crate::store) fn access(index: &TextIndex) -> Access {
-    Access::Words { index: index.name.clone(), by_function: false }
+    Access::Words { index: index.name.clone(), function: None }
 }
 
-/// The key behind which a walk goes on that has come to the end of a stretch.
+/// The key behind which a walk goes on that has come to the end of an interval.
 fn key_behind(edge: Timestamp, direction: Direction) -> EventKey {
     let next = i64::from(direction.ascending) - i64::from(direction.ties == Ties::Mirrored);
     let timestamp = Timestamp::from_micros(edge.as_micros().saturating_add(next));
@@ -128,8 +128,8 @@ fn key_behind(edge: Timestamp, direction: Direction) -> EventKey {
 }
 
 impl<T> Walk<'_, T> {
-    /// Goes on behind an event, stretch by stretch. `rows` were found among the `events` before.
-    pub(in crate::store) async fn in_stretches(
+    /// Goes on behind an event, interval by interval. `rows` were found among the `events` before.
+    pub(in crate::store) async fn in_intervals(
         self,
         index: &TextIndex,
         key: EventKey,
@@ -147,7 +147,7 @@ impl<T> Walk<'_, T> {
         let mut pieces = direction.behind(&key, false);
         let mut length = FIRST;
         loop {
-            let (part, edge) = stretch(self.statements.query, from, length, end, direction.ascending);
+            let (part, edge) = interval(self.statements.query, from, length, end, direction.ascending);
             let statements = Statements { query: &part, access: &access, ..self.statements };
             let wanted = self.limit - rows.len();
             let bound = pieces.back().unwrap_or(&Bound::Open);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_planner_means_to_do_decides_how_a_stretch_is_read() {
+    fn what_the_planner_means_to_do_decides_how_a_interval_is_read() {
         let by_index = |entries, fetched| {
             let words = node("Bitmap Index Scan", entries, "to_tsvector(x) @@ 'a'", Vec::new());
             let both = node("BitmapAnd", fetched, "", vec![words]);
@@ -275,20 +275,20 @@ mod tests {
     }
 
     #[test]
-    fn stretches_follow_one_another_without_gap_or_overlap_to_the_end() {
+    fn intervals_follow_one_another_without_gap_or_overlap_to_the_end() {
         let scope = OrgScope::enter(OrgId::new("acme").unwrap());
         let at = |hours: i64| Timestamp::from_micros(hours * 3_600_000_000);
         let range = TimeRange { since: Some(at(-500)), until: Some(at(0)) };
         let query = Query { scope, filter: Filter::default(), range };
         let hours = |n: u64| Duration::from_hours(n);
-        let (newest, edge) = stretch(&query, at(-10), hours(90), at(-200), false);
+        let (newest, edge) = interval(&query, at(-10), hours(90), at(-200), false);
         assert_eq!((newest.range.since, edge), (Some(at(-100)), Some(at(-100))));
         assert_eq!(newest.range.until, Some(Timestamp::from_micros(at(-10).as_micros() + 1)));
-        let (last, edge) = stretch(&query, at(-100), hours(360), at(-200), false);
+        let (last, edge) = interval(&query, at(-100), hours(360), at(-200), false);
         assert_eq!((last.range.since, edge), (Some(at(-200)), None));
-        let (rising, edge) = stretch(&query, at(-200), hours(90), at(-1), true);
+        let (rising, edge) = interval(&query, at(-200), hours(90), at(-1), true);
         assert_eq!((rising.range.since, edge), (Some(at(-200)), Some(at(-110))));
-        let (end, _) = stretch(&query, at(-90), hours(u64::from(u32::MAX)), Timestamp::INFINITY, true);
+        let (end, _) = interval(&query, at(-90), hours(u64::from(u32::MAX)), Timestamp::INFINITY, true);
         assert_eq!(end.range.until, Some(at(0)), "never behind the window");
         // Where a page is left, the next one begins with the next instant.
         for (ascending, ties, next) in [

@@ -1,9 +1,10 @@
 //! The words of a trail, by how many events have them.
 
 use crate::domain::OrgScope;
+use crate::store::connection::Link;
 use crate::store::filter_sql::Vector;
 use crate::store::{ReadDb, StoreError, filter_sql};
-use sqlx::{PgConnection, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 use tokio_util::sync::CancellationToken;
 
 /// Words of a sample.
@@ -32,15 +33,17 @@ pub async fn sample(
     let mut vectors = QueryBuilder::new("SELECT ");
     filter_sql::push_vector(&mut vectors, &Vector::of(&capabilities));
     let vectors = vectors.into_string();
-    let from = "FROM audit_events TABLESAMPLE SYSTEM (%s) REPEATABLE (1) WHERE organization_id = %L";
+    let table = capabilities.relation.sql();
+    let from = format!("FROM {table}").replace('%', "%%")
+        + " TABLESAMPLE SYSTEM (%s) REPEATABLE (1) WHERE organization_id = %L";
     let mut sql = QueryBuilder::new("SELECT word, ndoc::int8 FROM ts_stat(format(");
     sql.push_bind(format!("{} {from}", vectors.replace('%', "%%"))).push(", ").push_bind(percent);
     sql.push(", ").push_bind(scope.organization().as_str().to_owned()).push(")) ORDER BY ndoc DESC, word");
-    let mut count = QueryBuilder::new("SELECT count(*) FROM audit_events TABLESAMPLE SYSTEM (");
+    let mut count = QueryBuilder::new(format!("SELECT count(*) FROM {table} TABLESAMPLE SYSTEM ("));
     count.push_bind(percent).push(") REPEATABLE (1) WHERE organization_id = ");
     count.push_bind(scope.organization().as_str().to_owned());
     let (looked, words) = db
-        .run(cancel, async |c: &mut PgConnection| {
+        .run(cancel, async |c: &mut Link| {
             Ok((count.build().fetch_one(&mut *c).await?, sql.build().fetch_all(c).await?))
         })
         .await?;

@@ -2,14 +2,15 @@
 
 use super::copy::{self, Linked};
 use super::head::{self, Head};
+use super::original;
 use super::prepare::{Ready, check_text};
 use super::stored::{self, Stored};
 use super::{CHANNEL, Failure, Fate, Writer};
-use crate::chain::{Content, to_hex};
+use crate::chain::{EventText, Fields, to_hex};
 use crate::domain::{ColumnError, OrgId, Timestamp};
+use crate::store::connection::{Link as Connection, Relation, bounded};
 use crate::store::row::SqlTime;
 use chrono::Datelike as _;
-use sqlx::PgConnection;
 use std::collections::HashMap;
 
 /// Where an event's place in the chain comes from.
@@ -42,8 +43,42 @@ pub(super) struct Batch {
 /// What the table, or an event earlier in the batch, has under an id.
 struct Occupant<'a> {
     foreign: bool,
-    content: Option<&'a Content>,
+    content: Option<&'a EventText>,
     link: Option<(&'a str, &'a str)>,
+    source: Source<'a>,
+}
+
+/// Where its columns are.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Table(&'a Stored),
+    Batch(&'a Ready),
+}
+
+impl Occupant<'_> {
+    /// What becomes of an event that comes under its id with other content, or another place in the chain.
+    fn meets(&self, ready: &Ready, link: Option<(&str, &str)>) -> Fate {
+        let ip = ready.ip.map(|ip| ip.to_string());
+        let fields = ready.fields(ip.as_deref());
+        let told = |own: &Fields<'_>| {
+            if link.is_none() && original::same_record(own, &fields) {
+                return Fate::MappedDifferently;
+            }
+            let mut differs = original::differences(own, &fields);
+            if let (Some(own), Some(link)) = (self.link, link) {
+                differs.extend((own.0 != link.0).then(|| "hash".to_owned()));
+                differs.extend((own.1 != link.1).then(|| "previous_hash".to_owned()));
+            }
+            Fate::Conflict(differs)
+        };
+        match self.source {
+            Source::Table(stored) => stored.fields().map_or(Fate::Conflict(Vec::new()), |own| told(&own)),
+            Source::Batch(earlier) => {
+                let ip = earlier.ip.map(|ip| ip.to_string());
+                told(&earlier.fields(ip.as_deref()))
+            }
+        }
+    }
 }
 
 /// How the table is divided.
@@ -66,14 +101,44 @@ impl Batch {
         writer: &mut Writer,
         organization: &OrgId,
     ) -> Result<Vec<(usize, Fate)>, Failure> {
-        let mut tx = writer.db.pool().begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
-        sqlx::query("SET LOCAL synchronous_commit = on").execute(&mut *tx).await?;
-        let recorded = head::lock(&mut tx, organization).await?;
+        let relation = writer.db.relation()?;
+        let mut work = writer.db.begin().await?;
+        let done = bounded(self.store_in(&mut work, &relation, writer, organization)).await;
+        match done {
+            Ok((fates, None)) => {
+                // Also the record of an organisation that has no events yet goes away again.
+                work.roll_back().await;
+                Ok(fates)
+            }
+            Ok((fates, Some(after))) => {
+                work.commit().await?;
+                match after {
+                    Some(after) => writer.known.insert(organization.clone(), after),
+                    None => writer.known.remove(organization),
+                };
+                Ok(fates)
+            }
+            Err(failure) => {
+                work.roll_back().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// The fates, and, where something was written, the new head if there is one.
+    async fn store_in(
+        &self,
+        tx: &mut Connection,
+        relation: &Relation,
+        writer: &mut Writer,
+        organization: &OrgId,
+    ) -> Result<(Vec<(usize, Fate)>, Option<Option<Head>>), Failure> {
+        let recorded = head::lock(tx, relation, organization).await?;
 
         let ids: Vec<&str> = self.events.iter().map(|(_, ready, _)| ready.event.event_id.as_str()).collect();
-        let partitions = self.make_room(&mut tx).await?;
+        let partitions = self.make_room(tx, relation).await?;
         let partitioned = partitions != Partitions::None;
-        let stored = stored::find(&mut tx, organization, &ids, partitioned, &mut writer.json).await?;
+        let stored = stored::find(tx, relation, organization, &ids, partitioned, &mut writer.json).await?;
         let fates = self.fates(organization, &stored, partitions);
         let new: Vec<_> = self
             .events
@@ -83,9 +148,7 @@ impl Batch {
             .map(|((_, ready, link), _)| (ready, link))
             .collect();
         let Some((last, _)) = new.last() else {
-            // Also the record of an organisation that has no events yet goes away again.
-            tx.rollback().await?;
-            return Ok(fates);
+            return Ok((fates, None));
         };
 
         let known = writer.known.get(organization);
@@ -95,7 +158,7 @@ impl Batch {
             if writer.trusting && known == Some(&recorded) {
                 recorded
             } else {
-                head::check(&mut tx, organization, &recorded, known, continue_from).await?
+                head::check(tx, relation, organization, &recorded, known, continue_from).await?
             }
         } else {
             recorded
@@ -104,14 +167,14 @@ impl Batch {
         // Given hashes need not follow from one another, nor from the record.
         let follows = chained
             || (is_chain(&hashes, &before.hash)
-                && head::holds(&mut tx, organization, &before, known).await?);
+                && head::holds(tx, relation, organization, &before, known).await?);
 
         let rows = new.iter().zip(&hashes).map(|((ready, _), (hash, previous_hash))| Linked {
             ready,
             hash,
             previous_hash,
         });
-        let written = copy::send(&mut tx, rows).await?;
+        let written = copy::send(tx, relation, rows).await?;
         if written != new.len() as u64 {
             let text = format!("the server took {written} of {} events", new.len());
             return Err(Failure::Sql(sqlx::Error::Protocol(text)));
@@ -122,26 +185,22 @@ impl Batch {
             let event_id = Some(last.event.event_id.clone());
             Some(Head { event_id, hash, events: before.events + new.len() as i64 })
         } else {
-            head::only(&mut tx, organization).await?
+            head::only(tx, relation, organization).await?
         };
         if let Some(after) = &after {
-            head::advance(&mut tx, organization, after).await?;
+            head::advance(tx, relation, organization, after).await?;
         }
-        sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *tx).await?;
-        tx.commit().await?;
-        match after {
-            Some(after) => writer.known.insert(organization.clone(), after),
-            None => writer.known.remove(organization),
-        };
-        Ok(fates)
+        sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(tx).await?;
+        Ok((fates, Some(after)))
     }
 
     /// Sees to it that there is a partition for each event that can have one, where the table has a partition for each
     /// month.
-    async fn make_room(&self, c: &mut PgConnection) -> Result<Partitions, sqlx::Error> {
+    async fn make_room(&self, c: &mut Connection, relation: &Relation) -> Result<Partitions, sqlx::Error> {
         let strategy: Option<String> = sqlx::query_scalar(
-            "SELECT partstrat::text FROM pg_partitioned_table WHERE partrelid = to_regclass('audit_events')",
+            "SELECT partstrat::text FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass($1)",
         )
+        .bind(relation.sql())
         .fetch_optional(&mut *c)
         .await?;
         let partitions = match strategy.as_deref() {
@@ -156,7 +215,7 @@ impl Batch {
             times.sort_unstable();
             times.dedup_by_key(|time| month(*time));
             for time in times {
-                sqlx::query("SELECT agenttrace_ensure_partition($1)")
+                sqlx::query(relation.name_in("SELECT {schema}.agenttrace_ensure_partition($1)"))
                     .bind(SqlTime(time))
                     .execute(&mut *c)
                     .await?;
@@ -179,6 +238,7 @@ impl Batch {
                     foreign: event.organization != organization.as_str(),
                     content: event.content.as_ref(),
                     link: Some((&event.hash, &event.previous_hash)),
+                    source: Source::Table(event),
                 };
                 (id.as_str(), occupant)
             })
@@ -197,7 +257,12 @@ impl Batch {
             };
             match occupants.get(ready.event.event_id.as_str()) {
                 None => {
-                    let occupant = Occupant { foreign: false, content: Some(&ready.content), link: own_link };
+                    let occupant = Occupant {
+                        foreign: false,
+                        content: Some(&ready.content),
+                        link: own_link,
+                        source: Source::Batch(ready),
+                    };
                     occupants.insert(&ready.event.event_id, occupant);
                     Fate::Stored
                 }
@@ -214,7 +279,7 @@ impl Batch {
                 {
                     Fate::Duplicate
                 }
-                Some(_) => Fate::Conflict,
+                Some(occupant) => occupant.meets(ready, own_link),
             }
         };
         self.events.iter().map(|(at, ready, link)| (*at, fate(ready, link))).collect()

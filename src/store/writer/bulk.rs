@@ -2,8 +2,8 @@
 
 use super::{Fate, WriteError, Writer, WriterSettings};
 use crate::domain::{NewEvent, OrgId};
+use crate::store::connection::Work;
 use crate::store::{StoreError, WriteDb, schema};
-use sqlx::{Connection as _, PgConnection};
 use std::collections::HashMap;
 
 /// Organisations that are written at once.
@@ -19,7 +19,7 @@ const SIDE_BY_SIDE: usize = 2;
 pub struct BulkWriter {
     db: WriteDb,
     /// Keeps others from dropping and building indexes.
-    lock: PgConnection,
+    turn: Work,
     writers: Vec<Writer>,
     /// The writer of each organisation, and how many events each writer was given.
     assigned: HashMap<OrgId, usize>,
@@ -32,17 +32,18 @@ impl BulkWriter {
     /// # Errors
     /// When the server refuses.
     pub async fn begin(db: WriteDb) -> Result<Self, WriteError> {
-        let lock = schema::lock_indexes(&db).await?;
-        let empty: bool = sqlx::query_scalar("SELECT NOT EXISTS (SELECT FROM audit_events)")
-            .fetch_one(db.pool())
-            .await
-            .map_err(StoreError::from)?;
+        let relation = db.relation()?;
+        let turn = schema::lock_indexes(&db).await?;
+        let mut work = db.begin().await?;
+        let look = relation.name_in("SELECT NOT EXISTS (SELECT FROM {schema}.audit_events)");
+        let empty: bool = sqlx::query_scalar(look).fetch_one(&mut *work).await.map_err(StoreError::from)?;
+        work.commit().await.map_err(StoreError::from)?;
         if empty {
             schema::drop_indexes(&db).await?;
         }
         let writer = || Writer { trusting: empty, ..Writer::new(db.clone(), WriterSettings::default()) };
         let writers = (0..SIDE_BY_SIDE).map(|_| writer()).collect();
-        Ok(Self { writers, db, lock, assigned: HashMap::new(), loads: [0; SIDE_BY_SIDE] })
+        Ok(Self { writers, db, turn, assigned: HashMap::new(), loads: [0; SIDE_BY_SIDE] })
     }
 
     /// As [`Writer::append`]; organisations are written side by side.
@@ -91,7 +92,7 @@ impl BulkWriter {
     pub async fn finish(self) -> Result<(), WriteError> {
         schema::build_indexes(&self.db).await?;
         schema::settle(&self.db).await?;
-        self.lock.close().await.map_err(StoreError::from)?;
+        self.turn.roll_back().await;
         Ok(())
     }
 }

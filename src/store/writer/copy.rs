@@ -2,7 +2,7 @@
 
 use super::prepare::Ready;
 use crate::domain::Json;
-use sqlx::PgConnection;
+use crate::store::connection::{Link, Relation};
 
 /// The columns in the order of [`row`].
 macro_rules! columns {
@@ -14,17 +14,18 @@ macro_rules! columns {
 }
 
 /// The statement whose input [`send`] writes.
-const COPY: &str = concat!("COPY audit_events (", columns!(), ") FROM STDIN (FORMAT binary)");
-/// PostgreSQL has no COPY into a table with row-level security. There the rows take a way round, of the same session.
+const COPY: &str = concat!("COPY {schema}.audit_events (", columns!(), ") FROM STDIN (FORMAT binary)");
+/// PostgreSQL has no COPY into a table with row-level security. There the rows take a way round, which ends with the
+/// transaction: the session may be other people's next.
 const ASIDE: &str = concat!(
-    "CREATE TEMPORARY TABLE IF NOT EXISTS agenttrace_batch ON COMMIT DELETE ROWS AS SELECT ",
+    "CREATE TEMPORARY TABLE agenttrace_batch ON COMMIT DROP AS SELECT ",
     columns!(),
-    " FROM audit_events WITH NO DATA"
+    " FROM {schema}.audit_events WITH NO DATA"
 );
 const COPY_ASIDE: &str =
     concat!("COPY pg_temp.agenttrace_batch (", columns!(), ") FROM STDIN (FORMAT binary)");
 const FROM_ASIDE: &str = concat!(
-    "INSERT INTO audit_events (",
+    "INSERT INTO {schema}.audit_events (",
     columns!(),
     ") SELECT ",
     columns!(),
@@ -48,15 +49,19 @@ pub(super) struct Linked<'a> {
 
 /// Writes rows into the table; returns how many the server took.
 pub(super) async fn send<'a>(
-    connection: &mut PgConnection,
+    link: &mut Link,
+    relation: &Relation,
     rows: impl Iterator<Item = Linked<'a>>,
 ) -> Result<u64, sqlx::Error> {
-    let confined: bool =
-        sqlx::query_scalar("SELECT row_security_active('audit_events')").fetch_one(&mut *connection).await?;
+    let confined: bool = sqlx::query_scalar("SELECT row_security_active(to_regclass($1))")
+        .bind(relation.sql())
+        .fetch_one(&mut *link)
+        .await?;
     if confined {
-        sqlx::raw_sql(ASIDE).execute(&mut *connection).await?;
+        sqlx::raw_sql(relation.name_in(ASIDE)).execute(&mut *link).await?;
     }
-    let mut copy = connection.copy_in_raw(if confined { COPY_ASIDE } else { COPY }).await?;
+    let statement = relation.name_in(if confined { COPY_ASIDE } else { COPY }).0;
+    let mut copy = link.bare().copy_in_raw(&statement).await?;
     let mut buffer = Vec::with_capacity(CHUNK + CHUNK / 4);
     buffer.extend_from_slice(HEADER);
     for linked in rows {
@@ -70,7 +75,7 @@ pub(super) async fn send<'a>(
     copy.send(buffer.as_slice()).await?;
     let taken = copy.finish().await?;
     if confined {
-        return Ok(sqlx::raw_sql(FROM_ASIDE).execute(connection).await?.rows_affected());
+        return Ok(sqlx::raw_sql(relation.name_in(FROM_ASIDE)).execute(link).await?.rows_affected());
     }
     Ok(taken)
 }

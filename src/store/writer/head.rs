@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::domain::OrgId;
-use sqlx::PgConnection;
+use crate::store::connection::{Link, Relation};
 
 /// At most this many heads are named in a message.
 const NAMED: usize = 20;
@@ -17,14 +17,18 @@ pub(super) struct Head {
 }
 
 /// Takes the lock that writers of the organisation hold until they commit, and reads the record.
-pub(super) async fn lock(c: &mut PgConnection, organization: &OrgId) -> Result<Head, sqlx::Error> {
-    sqlx::query("INSERT INTO audit_chain_heads (organization_id) VALUES ($1) ON CONFLICT DO NOTHING")
-        .bind(organization.as_str())
-        .execute(&mut *c)
-        .await?;
-    let (event_id, hash, events) = sqlx::query_as(
-        "SELECT event_id, hash, event_count FROM audit_chain_heads WHERE organization_id = $1 FOR UPDATE",
-    )
+pub(super) async fn lock(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+) -> Result<Head, sqlx::Error> {
+    sqlx::query(relation.name_in(
+        "INSERT INTO {schema}.audit_chain_heads (organization_id) VALUES ($1) ON CONFLICT DO NOTHING",
+    ))
+    .bind(organization.as_str())
+    .execute(&mut *c)
+    .await?;
+    let (event_id, hash, events) = sqlx::query_as(relation.name_in("SELECT event_id, hash, event_count FROM {schema}.audit_chain_heads WHERE organization_id = $1 FOR UPDATE"))
     .bind(organization.as_str())
     .fetch_one(c)
     .await?;
@@ -33,7 +37,8 @@ pub(super) async fn lock(c: &mut PgConnection, organization: &OrgId) -> Result<H
 
 /// The head to go on from.
 pub(super) async fn check(
-    c: &mut PgConnection,
+    c: &mut Link,
+    relation: &Relation,
     organization: &OrgId,
     recorded: &Head,
     known: Option<&Head>,
@@ -41,19 +46,19 @@ pub(super) async fn check(
 ) -> Result<Head, Failure> {
     if known != Some(recorded)
         && let Some(wanted) = continue_from
-        && (wanted == recorded.hash || is_head(c, organization, wanted).await?)
+        && (wanted == recorded.hash || is_head(c, relation, organization, wanted).await?)
     {
-        let events = count(c, organization).await?;
+        let events = count(c, relation, organization).await?;
         return Ok(Head { event_id: None, hash: wanted.to_owned(), events });
     }
-    if holds(c, organization, recorded, known).await? {
+    if holds(c, relation, organization, recorded, known).await? {
         return Ok(recorded.clone());
     }
-    let heads = all(c, organization).await?;
+    let heads = all(c, relation, organization).await?;
     match heads.as_slice() {
         // Events were added or removed behind the writer's back, but the chain ends where it should.
         [(_, only)] if *only == recorded.hash => {
-            Ok(Head { events: count(c, organization).await?, ..recorded.clone() })
+            Ok(Head { events: count(c, relation, organization).await?, ..recorded.clone() })
         }
         _ => {
             let heads: Vec<String> = heads.into_iter().map(|(_, hash)| hash).collect();
@@ -67,21 +72,26 @@ pub(super) async fn check(
 /// Cheap when this writer left the record itself (`known`): two look-ups show that the head is there and has no
 /// successor. Else the organisation's events are counted too, so that a second head does not go unnoticed.
 pub(super) async fn holds(
-    c: &mut PgConnection,
+    c: &mut Link,
+    relation: &Relation,
     organization: &OrgId,
     recorded: &Head,
     known: Option<&Head>,
 ) -> Result<bool, sqlx::Error> {
-    let ends_there = recorded.hash.is_empty() || is_head(c, organization, &recorded.hash).await?;
-    Ok(ends_there && (known == Some(recorded) || count(c, organization).await? == recorded.events))
+    let ends_there = recorded.hash.is_empty() || is_head(c, relation, organization, &recorded.hash).await?;
+    Ok(ends_there && (known == Some(recorded) || count(c, relation, organization).await? == recorded.events))
 }
 
 /// The chain's head, if it has exactly one.
-pub(super) async fn only(c: &mut PgConnection, organization: &OrgId) -> Result<Option<Head>, sqlx::Error> {
-    let mut heads = all(c, organization).await?;
+pub(super) async fn only(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+) -> Result<Option<Head>, sqlx::Error> {
+    let mut heads = all(c, relation, organization).await?;
     match (heads.pop(), heads.is_empty()) {
         (Some((event_id, hash)), true) => {
-            Ok(Some(Head { event_id: Some(event_id), hash, events: count(c, organization).await? }))
+            Ok(Some(Head { event_id: Some(event_id), hash, events: count(c, relation, organization).await? }))
         }
         _ => Ok(None),
     }
@@ -89,23 +99,24 @@ pub(super) async fn only(c: &mut PgConnection, organization: &OrgId) -> Result<O
 
 /// Where the chain ends, without the lock: the recorded head when it holds, else the heads that the table has.
 pub(super) async fn now(
-    c: &mut PgConnection,
+    c: &mut Link,
+    relation: &Relation,
     organization: &OrgId,
     known: Option<&Head>,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
-    let recorded: Option<(Option<String>, String, i64)> = sqlx::query_as(
-        "SELECT event_id, hash, event_count FROM audit_chain_heads WHERE organization_id = $1",
-    )
+    let recorded: Option<(Option<String>, String, i64)> = sqlx::query_as(relation.name_in(
+        "SELECT event_id, hash, event_count FROM {schema}.audit_chain_heads WHERE organization_id = $1",
+    ))
     .bind(organization.as_str())
     .fetch_optional(&mut *c)
     .await?;
     if let Some((Some(event_id), hash, events)) = recorded {
         let recorded = Head { event_id: Some(event_id.clone()), hash: hash.clone(), events };
-        if holds(c, organization, &recorded, known).await? {
+        if holds(c, relation, organization, &recorded, known).await? {
             return Ok(vec![(event_id, hash)]);
         }
     }
-    all(c, organization).await
+    all(c, relation, organization).await
 }
 
 fn describe(recorded: &str, heads: &[String]) -> String {
@@ -126,14 +137,13 @@ fn describe(recorded: &str, heads: &[String]) -> String {
 
 /// Records the new head.
 pub(super) async fn advance(
-    c: &mut PgConnection,
+    c: &mut Link,
+    relation: &Relation,
     organization: &OrgId,
     head: &Head,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE audit_chain_heads SET event_id = $2, hash = $3, event_count = $4, updated_at = now() \
-         WHERE organization_id = $1",
-    )
+    sqlx::query(relation.name_in("UPDATE {schema}.audit_chain_heads SET event_id = $2, hash = $3, event_count = $4, updated_at = now() \
+         WHERE organization_id = $1"))
     .bind(organization.as_str())
     .bind(&head.event_id)
     .bind(&head.hash)
@@ -144,34 +154,41 @@ pub(super) async fn advance(
 }
 
 /// Whether an event of the organisation has this hash and none refers to it (two index look-ups).
-async fn is_head(c: &mut PgConnection, organization: &OrgId, hash: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM audit_events WHERE hashtextextended(hash, 0) = hashtextextended($2, 0) \
+async fn is_head(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+    hash: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(relation.name_in("SELECT EXISTS (SELECT FROM {schema}.audit_events WHERE hashtextextended(hash, 0) = hashtextextended($2, 0) \
                             AND hash = $2 AND organization_id = $1) \
-            AND NOT EXISTS (SELECT FROM audit_events WHERE hashtextextended(previous_hash, 0) = hashtextextended($2, 0) \
-                            AND previous_hash = $2 AND organization_id = $1)",
-    )
+            AND NOT EXISTS (SELECT FROM {schema}.audit_events WHERE hashtextextended(previous_hash, 0) = hashtextextended($2, 0) \
+                            AND previous_hash = $2 AND organization_id = $1)"))
     .bind(organization.as_str())
     .bind(hash)
     .fetch_one(c)
     .await
 }
 
-async fn count(c: &mut PgConnection, organization: &OrgId) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE organization_id = $1")
-        .bind(organization.as_str())
-        .fetch_one(c)
-        .await
+async fn count(c: &mut Link, relation: &Relation, organization: &OrgId) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        relation.name_in("SELECT count(*) FROM {schema}.audit_events WHERE organization_id = $1"),
+    )
+    .bind(organization.as_str())
+    .fetch_one(c)
+    .await
 }
 
 /// Id and hash of the events that no event of the organisation refers to, newest first; one more than [`NAMED`] at
 /// most. Reads all events of the organisation.
-async fn all(c: &mut PgConnection, organization: &OrgId) -> Result<Vec<(String, String)>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT e.event_id, e.hash FROM audit_events e WHERE e.organization_id = $1 \
-            AND NOT EXISTS (SELECT FROM audit_events s WHERE s.organization_id = $1 AND s.previous_hash = e.hash) \
-         ORDER BY e.timestamp DESC, e.event_id DESC LIMIT $2",
-    )
+async fn all(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as(relation.name_in("SELECT e.event_id, e.hash FROM {schema}.audit_events e WHERE e.organization_id = $1 \
+            AND NOT EXISTS (SELECT FROM {schema}.audit_events s WHERE s.organization_id = $1 AND s.previous_hash = e.hash) \
+         ORDER BY e.timestamp DESC, e.event_id DESC LIMIT $2"))
     .bind(organization.as_str())
     .bind(NAMED as i64 + 1)
     .fetch_all(c)

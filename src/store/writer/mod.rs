@@ -8,6 +8,7 @@ mod batch;
 mod bulk;
 mod copy;
 mod head;
+mod original;
 mod prepare;
 mod rehearsal;
 mod stored;
@@ -44,8 +45,10 @@ pub enum Fate {
     Stored,
     /// The same event is there already.
     Duplicate,
-    /// Another event with this id is there already.
-    Conflict,
+    /// The same original record is there already, mapped to columns by other rules; it stays as it is.
+    MappedDifferently,
+    /// Another event with this id is there already: the columns in which it differs.
+    Conflict(Vec<String>),
     /// The table cannot hold it.
     Rejected(ColumnError),
 }
@@ -72,12 +75,19 @@ pub enum WriteError {
 #[derive(Debug)]
 enum Failure {
     Sql(sqlx::Error),
+    Store(StoreError),
     Foreign { detail: String, heads: Vec<String> },
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -141,8 +151,11 @@ impl Writer {
     /// Where the organisation's chain ends, as event id and hash: one head when the record of it agrees with the table,
     /// else what the table says (at most 21). None when it has no events.
     pub async fn heads(&self, organization: &OrgId) -> Result<Vec<(String, String)>, StoreError> {
-        let mut c = self.db.pool().acquire().await?;
-        Ok(head::now(&mut c, organization, self.known.get(organization)).await?)
+        let relation = self.db.relation()?;
+        let mut work = self.db.begin().await?;
+        let heads = head::now(&mut work, &relation, organization, self.known.get(organization)).await?;
+        work.commit().await?;
+        Ok(heads)
     }
 
     /// Brings the planner's statistics up to date if `stored` events are a tenth of the table or more (the share at
@@ -152,15 +165,18 @@ impl Writer {
     /// # Errors
     /// When the server refuses. A role that does not own the table gets a warning from it, no error.
     pub async fn analyze_after(&self, stored: u64) -> Result<(), StoreError> {
+        let relation = self.db.relation()?;
+        let mut work = self.db.begin().await?;
         // Before the first ANALYZE the number of rows is -1.
         let rows: f32 =
-            sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'audit_events'::regclass")
-                .fetch_one(self.db.pool())
+            sqlx::query_scalar("SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass($1)")
+                .bind(relation.sql())
+                .fetch_one(&mut *work)
                 .await?;
         if stored > 0 && stored as f32 >= rows / 10.0 {
-            sqlx::raw_sql("ANALYZE audit_events").execute(self.db.pool()).await?;
+            work.run(format!("ANALYZE {}", relation.sql())).await?;
         }
-        Ok(())
+        Ok(work.commit().await?)
     }
 
     async fn write(&mut self, events: Vec<(NewEvent, Link)>) -> Result<Vec<Fate>, WriteError> {
@@ -199,6 +215,7 @@ impl Writer {
                 Ok(fates) => return Ok(fates),
                 Err(failure) if failure.is_race() && tried < TRIES => tried += 1,
                 Err(Failure::Sql(error)) => return Err(StoreError::from(error).into()),
+                Err(Failure::Store(error)) => return Err(error.into()),
                 Err(Failure::Foreign { detail, heads }) => {
                     return Err(WriteError::ForeignHead {
                         organization: organization.clone(),

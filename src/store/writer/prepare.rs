@@ -1,6 +1,6 @@
 //! What the table can hold, and the form in which it will.
 
-use crate::chain::{Canonicaliser, Content, Fields, Inet, Limits};
+use crate::chain::{Canonicaliser, EventText, Fields, Inet, Limits};
 use crate::domain::{ColumnError, Json, LIMITS, NewEvent};
 
 /// An event that the table can hold.
@@ -8,7 +8,7 @@ use crate::domain::{ColumnError, Json, LIMITS, NewEvent};
 pub(super) struct Ready {
     pub(super) event: NewEvent,
     pub(super) ip: Option<Inet>,
-    pub(super) content: Content,
+    pub(super) content: EventText,
 }
 
 /// Checks an event and canonicalises it.
@@ -40,7 +40,7 @@ pub(super) fn prepare(mut event: NewEvent, json: &mut Canonicaliser) -> Result<R
         None => None,
     };
     let printed_ip = ip.map(|ip| ip.to_string());
-    let content = Content::of(&fields(&event, printed_ip.as_deref()), json)?;
+    let content = EventText::of(&fields(&event, printed_ip.as_deref()), json)?;
     Ok(Ready { event, ip, content })
 }
 
@@ -76,6 +76,13 @@ fn texts(event: &NewEvent) -> impl Iterator<Item = (&'static str, &str)> {
     ]
     .into_iter()
     .filter_map(|(column, value)| Some((column, value?)))
+}
+
+impl Ready {
+    /// The columns as the table will hold them; `ip` is the printed [`Self::ip`].
+    pub(super) fn fields<'a>(&'a self, ip: Option<&'a str>) -> Fields<'a> {
+        fields(&self.event, ip)
+    }
 }
 
 fn fields<'a>(event: &'a NewEvent, ip: Option<&'a str>) -> Fields<'a> {

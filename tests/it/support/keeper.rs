@@ -26,12 +26,13 @@ pub(super) fn server() -> &'static PrivateServer {
 }
 
 fn attach() -> PrivateServer {
+    super::binaries::ensure();
     PrivateServer::attach(&Options { folder: folder(), purpose: Purpose::ThrowAway })
         .unwrap_or_else(|e| panic!("no PostgreSQL for the tests: {e}\n{}", e.hints.join("\n")))
 }
 
 /// One for each user and checkout; runs of the same checkout at the same time share it.
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     let checkout = super::short_hash(env!("CARGO_MANIFEST_DIR").as_bytes());
     let uid = std::os::unix::fs::MetadataExt::uid(&tempfile::tempfile().unwrap().metadata().unwrap());
     throw_away_parent().join(format!("agenttrace-tests-{uid}-{checkout}"))

@@ -1,0 +1,205 @@
+//! What keys do, in each context.
+
+use crate::console::app::dispatch;
+use crate::console::app::message::{Effect, Effects};
+use crate::console::app::model::{Connection, Model, Page};
+use crate::console::app::navigation::{navigate, open, remember};
+use crate::console::app::start_task::{begin, stop};
+use crate::console::connection::task as connection_task;
+use crate::console::connection::update::{interrupt, reconnect};
+use crate::console::core::keymap::{Action, Context};
+use crate::console::core::layout::Focus;
+use crate::console::core::tasks::Slot;
+use crate::console::core::view_stack::History;
+use crate::console::dialogs::palette::Palette;
+use crate::console::dialogs::{Overlay, help};
+use crate::console::event::tree_update;
+use crate::console::filter_bar::update::in_filter;
+use crate::console::widgets::scrolling::lines_of;
+use crate::console::widgets::time_zone::Zone;
+use crossterm::event::KeyEvent;
+
+/// A key was pressed.
+pub(in crate::console) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
+    let context = model.context();
+    match model.setup.keymap.action(context, key) {
+        Some(action) => {
+            // What failed is tried again when the user goes on.
+            model.marks.trouble = None;
+            act(model, action, effects);
+        }
+        None if context == Context::Editor => match model.overlay.as_mut().and_then(Overlay::editor_mut) {
+            Some(editor) => {
+                if editor.input(key) {
+                    tree_update::typed(model, effects);
+                }
+            }
+            None => model.filter.input(key),
+        },
+        // A key without a meaning ends a question.
+        None if matches!(context, Context::Copy | Context::Scope | Context::Levels) => model.overlay = None,
+        None => {}
+    }
+}
+
+/// Does what a key, or the palette, asks for.
+fn act(model: &mut Model, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Interrupt => return interrupt(model, effects),
+        Action::Suspend => return effects.push(Effect::Suspend),
+        Action::Redraw => return effects.push(Effect::Redraw),
+        _ => {}
+    }
+    match model.overlay.take() {
+        Some(overlay) => in_dialog(model, overlay, action, effects),
+        None if model.filter.is_editing() => in_filter(model, action, effects),
+        None if dispatch::in_page(model, action, effects) => {}
+        None if dispatch::act(model, action, effects) => {}
+        None => in_panes(model, action, effects),
+    }
+}
+
+/// A key in a dialog: of a feature, or of none.
+fn in_dialog(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) {
+    match dispatch::answer(model, overlay, action, effects) {
+        Some(Overlay::Quit) => {
+            if action == Action::Yes {
+                effects.push(Effect::Quit);
+            } else if model.history.current().is_none() {
+                model.overlay = Some(Overlay::Organizations);
+            }
+        }
+        Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
+        Some(Overlay::Help(top)) => in_help(model, top, action),
+        _ => {}
+    }
+}
+
+fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Leave => return,
+        Action::Submit => {
+            if let Some(chosen) = palette.chosen() {
+                return act(model, chosen, effects);
+            }
+        }
+        Action::Clear => palette.prompt.editor.set(""),
+        Action::HistoryBack => palette.step(-1),
+        Action::HistoryForward => palette.step(1),
+        _ => {}
+    }
+    model.overlay = Some(Overlay::Palette(palette));
+}
+
+fn in_help(model: &mut Model, top: usize, action: Action) {
+    let lines = usize::from(model.size.1.saturating_sub(4)).max(1);
+    let last = help::height(&model.setup.keymap).saturating_sub(lines);
+    // The last line of a page that is not the last says that there is more.
+    if let Some(by) = lines_of(action, lines.saturating_sub(1).max(1)) {
+        model.overlay = Some(Overlay::Help(top.saturating_add_signed(by).min(last)));
+    }
+    // Any other key closes help.
+}
+
+/// Keys of the panes that belong to no feature.
+fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Help => model.overlay = Some(Overlay::Help(0)),
+        Action::Palette => {
+            let in_tree = matches!(model.page, Some(Page::Tree(_)));
+            model.overlay = Some(Overlay::Palette(Box::new(Palette::new(in_tree))));
+        }
+        Action::Refresh => refresh(model, effects),
+        Action::Back => {
+            navigate(model, History::back, effects);
+        }
+        Action::Forward => {
+            navigate(model, History::forward, effects);
+        }
+        Action::Timeline => model.focus_on(Focus::Timeline),
+        Action::Change => model.focus_on(Focus::Change),
+        Action::Integrity => model.focus_on(Focus::Integrity),
+        Action::Event => model.focus_on(Focus::Event),
+        // Where the focus has no other use for it.
+        Action::Open if model.timeline.row().is_some() => model.focus_on(Focus::Event),
+        Action::NextPane => model.focus_on(model.focus.next(1)),
+        Action::PreviousPane => model.focus_on(model.focus.next(-1)),
+        Action::Zoom => model.zoomed = !model.zoomed,
+        Action::Zone => {
+            model.zone = if model.zone == Zone::Utc { model.setup.local } else { Zone::Utc };
+            model.timeline.window.set_zone(model.zone);
+        }
+        Action::Copy => model.overlay = Some(Overlay::Copy),
+        Action::Quit => {
+            let reading = model.focus != Focus::Timeline && model.areas().timeline.is_none();
+            if reading {
+                model.focus = Focus::Timeline;
+            } else if !navigate(model, History::pop, effects) {
+                leave(model, effects);
+            }
+        }
+        Action::Cancel => cancel(model, effects),
+        _ => {}
+    }
+}
+
+/// Leaves the console; asks before where something would be lost.
+fn leave(model: &mut Model, effects: &mut Effects) {
+    let runs = [Slot::Scan, Slot::Ghosts].into_iter().any(|slot| model.slots.running(slot).is_some());
+    if runs || !model.marks.picked().is_empty() {
+        model.overlay = Some(Overlay::Quit);
+    } else {
+        effects.push(Effect::Quit);
+    }
+}
+
+/// Undoes the last thing on the screen: cancels what is running, else shows the event again in the place of a blame or
+/// a state, else ends a zoom, else goes back one level.
+fn cancel(model: &mut Model, effects: &mut Effects) {
+    // A walk past events that do not match may go on for long; other pages are there before they are missed.
+    let walk = model.timeline.walk().map(|_| Slot::Older);
+    let slots: Vec<Slot> = [Slot::View, Slot::Scan, Slot::Find].into_iter().chain(walk).collect();
+    if stop(model, &slots, effects) {
+        // Counting alone is no reason to stay, but who stops a search wants the server to rest.
+        stop(model, &[Slot::Count], effects);
+        return;
+    }
+    if matches!(model.focus, Focus::Timeline | Focus::Change) && model.change.show_event() {
+        return;
+    }
+    let zoomed = model.areas();
+    model.zoomed = false;
+    if model.areas() != zoomed {
+        return;
+    }
+    if model.focus == Focus::Timeline {
+        navigate(model, History::back, effects);
+    } else {
+        model.focus = Focus::Timeline;
+    }
+}
+
+fn refresh(model: &mut Model, effects: &mut Effects) {
+    match model.connection {
+        Connection::Up => {
+            if model.history.current().is_none() {
+                return begin(model, connection_task::Task::Organizations(), effects);
+            }
+            remember(model);
+            model.timeline.recount = true;
+            model.trails.compare_again();
+            if let Some(place) = model.history.current_mut() {
+                // New bounds: the trail may have grown.
+                place.range = None;
+            }
+            model.change.forget_versions();
+            model.trails.trouble = None;
+            open(model, effects);
+            dispatch::retry(model, effects);
+        }
+        Connection::Lost { .. } if model.slots.running(Slot::Connection).is_none() => {
+            reconnect(model, effects);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,396 @@
+//! Everything the console knows. Changed by `update` only, drawn by `render`.
+
+use crate::config::Span;
+use crate::console::change::pane::ChangePane;
+use crate::console::core::clock::Moment;
+use crate::console::core::keymap::{Context, Keymap};
+use crate::console::core::layout::{Areas, Focus, Wish, areas, below_title};
+use crate::console::core::tasks::{PAGES, Slot, Slots};
+use crate::console::core::view_stack::History;
+use crate::console::dialogs::Overlay;
+use crate::console::dialogs::organizations::Organizations;
+use crate::console::event::pane::{EventPane, Setting};
+use crate::console::event::tree_pane::TreePane;
+use crate::console::filter_bar::pane::FilterLine;
+use crate::console::filter_bar::search_prompt::Sought;
+use crate::console::ghosts::pane::GhostPane;
+use crate::console::integrity::findings::FindingsPage;
+use crate::console::integrity::row_marks::Marks;
+use crate::console::integrity::selected_event::IntegrityPane;
+use crate::console::integrity::trails;
+use crate::console::integrity::trails::{Trails, Verified};
+use crate::console::timeline::pane::Timeline;
+use crate::console::timeline::task::Progress as Reading;
+use crate::console::widgets::theme::Theme;
+use crate::console::widgets::time_zone::Zone;
+use crate::domain::{EventRow, OrgId, Safe, Timestamp};
+use crate::filter::Filter;
+use crate::store::ServerFacts;
+use std::time::Duration;
+
+/// How long a notice stays.
+pub(crate) const NOTICE: Duration = Duration::from_secs(5);
+
+/// Within this time a second Ctrl-c leaves.
+pub(crate) const TWICE: Duration = Duration::from_secs(2);
+
+/// How often an idle console looks whether the server still answers.
+pub(crate) const PULSE: Duration = Duration::from_millis(2_500);
+
+/// Work that is done sooner is not announced: the words would only flicker.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(150);
+
+/// Time between two pictures of the spinner.
+const SPIN: Duration = Duration::from_millis(120);
+
+/// What does not change while the console runs.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// What people call the target.
+    pub(crate) label: Safe,
+    /// It is a production database.
+    pub(crate) production: bool,
+    /// It lives on the private server, which can be started again.
+    pub(crate) private_server: bool,
+    /// Length of the default window.
+    pub(crate) window: Span,
+    /// The machine's zone.
+    pub(crate) local: Zone,
+    /// Keys.
+    pub(crate) keymap: Keymap,
+    /// Colours.
+    pub(crate) theme: Theme,
+    /// Under which name findings are accepted.
+    pub(crate) user: String,
+    /// What names the target on a command line.
+    pub(crate) flags: Vec<String>,
+}
+
+/// Whether there is a database behind the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Connection {
+    /// The first attempt is under way.
+    Connecting,
+    /// Connected.
+    Up,
+    /// Not any more, or not yet.
+    Lost {
+        /// Since when.
+        since: Timestamp,
+        /// How often connecting was tried.
+        attempts: u32,
+        /// When it is tried again; `None` while it is being tried, and where trying again cannot help.
+        retry_at: Option<Duration>,
+        /// Why.
+        reason: Safe,
+    },
+}
+
+/// What has the place of all panes.
+#[derive(Debug)]
+pub(crate) enum Page {
+    /// The selected event as a tree.
+    Tree(Box<TreePane>),
+    /// Ghost changes.
+    Ghosts,
+    /// The findings of the trail.
+    Findings(Box<FindingsPage>),
+}
+
+/// A remark that goes away by itself.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    /// The remark.
+    pub(crate) text: Safe,
+    /// When it goes.
+    pub(crate) until: Duration,
+}
+
+/// The state of the console.
+#[derive(Debug)]
+pub(crate) struct Model {
+    /// What does not change.
+    pub(crate) setup: Setup,
+    /// Columns and lines of the screen.
+    pub(crate) size: (u16, u16),
+    /// The time of the last message.
+    pub(crate) at: Moment,
+    /// The zone of times in the timeline.
+    pub(crate) zone: Zone,
+    /// The database.
+    pub(crate) connection: Connection,
+    /// Version, database and role, once connected.
+    pub(crate) server: Option<ServerFacts>,
+    /// Running work.
+    pub(crate) slots: Slots,
+    /// Visited views.
+    pub(crate) history: History,
+    /// The organisation and filter to begin with.
+    pub(crate) wanted: (Option<OrgId>, String, Filter),
+    /// The list of events.
+    pub(crate) timeline: Timeline,
+    /// What is known of its rows.
+    pub(crate) marks: Marks,
+    /// What is known of the selected event.
+    pub(crate) integrity: IntegrityPane,
+    /// What is known of whole trails.
+    pub(crate) trails: Trails,
+    /// What the event changed.
+    pub(crate) change: ChangePane,
+    /// The event.
+    pub(crate) event: EventPane,
+    /// The filter line.
+    pub(crate) filter: FilterLine,
+    /// What was last looked for in a view.
+    pub(crate) sought: Option<Sought>,
+    /// The chooser.
+    pub(crate) organizations: Organizations,
+    /// The last search for ghost changes.
+    pub(crate) ghosts: Option<GhostPane>,
+    /// What has the place of the panes.
+    pub(crate) page: Option<Page>,
+    /// What lies on top.
+    pub(crate) overlay: Option<Overlay>,
+    /// The pane with the keys.
+    pub(crate) focus: Focus,
+    /// The pane about the event that had them last.
+    pub(crate) detail: Focus,
+    /// The pane with the keys has the whole screen.
+    pub(crate) zoomed: bool,
+    /// What has to be read before anything of the table is: it stays until a key.
+    pub(crate) banner: Vec<Safe>,
+    /// There was such a banner in this session.
+    pub(crate) warned: bool,
+    /// Why the console is not to be used here.
+    pub(crate) refused: Option<Safe>,
+    /// A remark.
+    pub(crate) notice: Option<Notice>,
+    /// Until when a Ctrl-c leaves.
+    pub(crate) leave_until: Option<Duration>,
+    /// When the server is looked at next.
+    pub(crate) pulse_at: Duration,
+    /// The screen is not up to date.
+    pub(crate) dirty: bool,
+}
+
+impl Model {
+    /// A console that has not connected yet.
+    pub(crate) fn new(setup: Setup, at: Moment, wanted: (Option<OrgId>, String, Filter)) -> Self {
+        Self {
+            setup,
+            size: (0, 0),
+            at,
+            zone: Zone::Utc,
+            connection: Connection::Connecting,
+            server: None,
+            slots: Slots::default(),
+            history: History::default(),
+            wanted,
+            timeline: Timeline::default(),
+            marks: Marks::default(),
+            integrity: IntegrityPane::default(),
+            trails: Trails::default(),
+            change: ChangePane::default(),
+            event: EventPane::default(),
+            filter: FilterLine::default(),
+            sought: None,
+            organizations: Organizations::default(),
+            ghosts: None,
+            page: None,
+            overlay: None,
+            focus: Focus::default(),
+            detail: Focus::Change,
+            zoomed: false,
+            banner: Vec::new(),
+            warned: false,
+            refused: None,
+            notice: None,
+            leave_until: None,
+            pulse_at: PULSE,
+            dirty: true,
+        }
+    }
+
+    /// Where everything is on the screen.
+    pub(crate) fn areas(&self) -> Areas {
+        let wish = Wish {
+            filter_height: self.filter.height(self.listed().is_some(), self.size),
+            focus: self.focus,
+            detail: self.detail,
+            zoomed: self.zoomed,
+        };
+        areas(self.size.0, self.size.1, wish)
+    }
+
+    /// Gives a pane the keys. A pane about the event fetches what it shows without waiting.
+    pub(crate) fn focus_on(&mut self, pane: Focus) {
+        self.focus = pane;
+        if pane != Focus::Timeline {
+            self.detail = pane;
+            self.event.hurry(self.at.clock);
+        }
+    }
+
+    /// Tells the panes their sizes. To be called whenever [`Self::areas`] may have changed.
+    pub(crate) fn lay_out(&mut self) {
+        let areas = self.areas();
+        if let Some(area) = areas.timeline {
+            self.timeline.set_height(usize::from(below_title(area).height));
+        }
+        let change = areas.change.map(below_title).unwrap_or_default();
+        self.change.set_size(usize::from(change.width), usize::from(change.height));
+        let page = below_title(areas.body());
+        match (&mut self.page, &mut self.ghosts) {
+            (Some(Page::Tree(tree)), _) => {
+                tree.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            (Some(Page::Findings(list)), _) => {
+                list.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            (Some(Page::Ghosts), Some(list)) => {
+                list.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            _ => {}
+        }
+        if let Some(area) = areas.event {
+            let area = below_title(area);
+            let setting = self.setting();
+            self.event.set_size(usize::from(area.width), usize::from(area.height), setting);
+        }
+    }
+
+    /// What the event pane needs to know.
+    pub(crate) fn setting(&self) -> Setting {
+        Setting { local: self.setup.local, now: self.at.wall }
+    }
+
+    /// What keys mean at the moment.
+    pub(crate) fn context(&self) -> Context {
+        match &self.overlay {
+            Some(overlay) => overlay.context(),
+            None if self.filter.is_editing() => Context::Editor,
+            None if matches!(self.page, Some(Page::Tree(_))) => Context::Tree,
+            None => Context::Pane,
+        }
+    }
+
+    /// Shows a remark for a while.
+    pub(crate) fn notify(&mut self, text: Safe) {
+        self.notice = Some(Notice { text, until: self.at.clock + NOTICE });
+    }
+
+    /// Shows why answers are not shared.
+    pub(crate) fn note_cache_trouble(&mut self, trouble: Option<&str>) {
+        if let Some(trouble) = trouble {
+            self.notify(Safe::composed(&format!("the shared cache is not used: {trouble}")));
+        }
+    }
+
+    /// Whether the rows at hand belong to the current view, and not to the one before.
+    pub(crate) fn shows_current_place(&self) -> bool {
+        match (&self.timeline.query, self.history.current()) {
+            (Some(query), Some(place)) => {
+                *query.scope.organization() == place.organization && query.filter == place.filter
+            }
+            (query, _) => query.is_none(),
+        }
+    }
+
+    /// Organisation and filter that a command can list: of the filter line while it is edited, else of the view; `None`
+    /// without a filter, and for one that asks this machine.
+    pub(crate) fn listed(&self) -> Option<(&str, &str)> {
+        let organization = self.organization()?.as_str();
+        let (text, filter) = match self.filter.text() {
+            Some(text) => (text, self.filter.meaning()?),
+            None => self.history.current().map(|place| (place.text.as_str(), &place.filter))?,
+        };
+        (!text.trim().is_empty() && !filter.asks_this_machine()).then_some((organization, text))
+    }
+
+    /// The organisation looked at.
+    pub(crate) fn organization(&self) -> Option<&OrgId> {
+        self.history.current().map(|place| &place.organization)
+    }
+
+    /// The report of a trail whose age is on the screen.
+    fn report_on_screen(&self) -> Option<&Verified> {
+        // In the header or in its own pane.
+        if usize::from(self.size.0) < trails::WIDE {
+            self.areas().integrity?;
+        }
+        self.trails.report(self.organization()?)
+    }
+
+    /// The times whose ages are on the screen: of a report, of a number that was counted earlier, of a sheet.
+    fn ages(&self) -> impl Iterator<Item = Timestamp> {
+        let sheet = match &self.overlay {
+            Some(Overlay::Sheet(sheet)) => sheet.since(),
+            _ => None,
+        };
+        let counted = self.areas().timeline.and_then(|_| self.timeline.counted());
+        let report = self.report_on_screen().map(|verified| verified.at);
+        [sheet, counted, report].into_iter().flatten()
+    }
+
+    /// Whether something on the screen grows old.
+    pub(crate) fn shows_age(&self) -> bool {
+        self.ages().next().is_some()
+    }
+
+    /// Rows on the screen of which it is not known whether they fit their hashes, and which may be looked at: not
+    /// after a failure, until the next movement.
+    pub(crate) fn unmarked(&self) -> impl Iterator<Item = &EventRow> {
+        let areas = self.areas();
+        let seen = areas.timeline.is_some() || areas.integrity.is_some();
+        let looking = seen && self.marks.trouble.is_none() && self.shows_current_place();
+        let rows = self.timeline.visible().map(|row| &row.event);
+        rows.filter(move |row| looking && self.marks.of(row).is_none())
+    }
+
+    /// The work worth mentioning, with its picture of the spinner.
+    pub(crate) fn activity(&self) -> Option<(&'static str, &'static str)> {
+        const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+        let (since, text) = self.visible_work().find(|(since, _)| self.at.clock >= *since + PATIENCE)?;
+        let turn = (self.at.clock.saturating_sub(since).as_millis() / SPIN.as_millis()) as usize;
+        Some((PICTURES[turn % PICTURES.len()], text))
+    }
+
+    /// How far a page has come that takes reading the whole table.
+    pub(crate) fn reading(&self) -> Option<Safe> {
+        let is_fetched = PAGES.iter().any(|slot| self.slots.running(*slot).is_some());
+        self.timeline.reading.filter(|_| is_fetched).map(Reading::describe)
+    }
+
+    fn visible_work(&self) -> impl Iterator<Item = (Duration, &'static str)> {
+        Slot::ALL.iter().filter_map(|s| Some((self.slots.running(*s)?, s.activity()?)))
+    }
+
+    /// When something happens without anybody's doing: the spinner turns, a remark goes, the selection has rested, a
+    /// connection is tried, the server is looked at. An idle console wakes every [`PULSE`] only.
+    pub(crate) fn next_wake(&self) -> Duration {
+        let clock = self.at.clock;
+        let spin = self
+            .visible_work()
+            .map(|(since, _)| if clock < since + PATIENCE { since + PATIENCE } else { clock + SPIN });
+        let retry = match self.connection {
+            // The countdown on the screen.
+            Connection::Lost { retry_at: Some(at), .. } => Some(at.min(clock + Duration::from_millis(500))),
+            _ => None,
+        };
+        let connected = self.connection == Connection::Up;
+        let integrity = self.areas().integrity.is_some();
+        let ages = self.ages().map(|at| clock + trails::ages_in(at, self.at.wall));
+        let pulse = (connected && self.slots.running(Slot::Pulse).is_none()).then_some(self.pulse_at);
+        spin.chain(retry)
+            .chain(pulse)
+            .chain(self.notice.as_ref().map(|n| n.until))
+            .chain(self.leave_until)
+            .chain(self.event.due().filter(|_| connected))
+            .chain(self.filter.due().filter(|_| connected))
+            .chain(self.marks.due().filter(|_| connected))
+            .chain(self.integrity.due().filter(|_| connected && integrity))
+            .chain(ages)
+            .min()
+            .unwrap_or(clock + Duration::from_hours(1))
+    }
+}

@@ -1,0 +1,112 @@
+//! Going from view to view: opening one, going back and forth, going to a version of a resource.
+
+use crate::console::app::message::Effects;
+use crate::console::app::model::Model;
+use crate::console::app::start_task::{abandon, begin};
+use crate::console::core::layout::Focus;
+use crate::console::core::tasks::Slot;
+use crate::console::core::view_stack::{History, Place};
+use crate::console::filter_bar::saved_task::Shelving;
+use crate::console::filter_bar::task as filter_bar;
+use crate::console::integrity::row_marks::Marks;
+use crate::console::timeline::task::{Landing, Task, ViewRequest};
+use crate::domain::{EventKey, OrgId, OrgScope};
+use crate::store::history::Resource;
+
+/// Enters an organisation with the filter that the console was started with.
+pub(in crate::console) fn enter_first(model: &mut Model, organization: OrgId, effects: &mut Effects) {
+    let (_, text, filter) = std::mem::take(&mut model.wanted);
+    model.history.push(Place::new(organization.clone(), text, filter));
+    open(model, effects);
+    begin(model, filter_bar::Task::Shelf(organization, Shelving::Look), effects);
+}
+
+/// Opens the current view, at the event that was selected in it.
+pub(in crate::console) fn open(model: &mut Model, effects: &mut Effects) {
+    let landing =
+        model.history.current().and_then(|p| p.selected.clone()).map_or(Landing::Newest, Landing::At);
+    open_at(model, landing, effects);
+}
+
+/// Opens the current view at a place.
+pub(in crate::console) fn open_at(model: &mut Model, landing: Landing, effects: &mut Effects) {
+    let Some(place) = model.history.current_mut() else { return };
+    place.filter.supply(&model.trails.known(&place.organization));
+    let request = ViewRequest {
+        scope: OrgScope::enter(place.organization.clone()),
+        filter: place.filter.clone(),
+        range: place.range,
+        now: model.at.wall,
+        window: model.setup.window.as_duration(),
+    };
+    abandon(model, &[Slot::Older, Slot::Newer, Slot::Count, Slot::Cost, Slot::New], effects);
+    begin(model, Task::Open(Box::new(request), landing), effects);
+}
+
+/// Remembers the selected event of the current view, before going somewhere else.
+pub(in crate::console) fn remember(model: &mut Model) {
+    let key = model.timeline.key();
+    if let Some(place) = model.history.current_mut() {
+        place.selected = key.or(place.selected.take());
+    }
+}
+
+/// Goes to a new view.
+pub(in crate::console) fn visit(model: &mut Model, place: Place, effects: &mut Effects) {
+    remember(model);
+    let elsewhere = model.history.current().is_none_or(|p| p.organization != place.organization);
+    model.history.push(place);
+    show_other(model, elsewhere, effects);
+}
+
+/// Opens the view that has become the current one.
+fn show_other(model: &mut Model, elsewhere: bool, effects: &mut Effects) {
+    if elsewhere {
+        // Rows of one organisation must not stand under the name of another, not even for a moment.
+        model.timeline.close();
+        model.marks = Marks::default();
+        abandon(model, &[Slot::Marks], effects);
+        if let Some(organization) = model.organization().cloned() {
+            begin(model, filter_bar::Task::Shelf(organization, Shelving::Look), effects);
+        }
+    }
+    model.focus = Focus::Timeline;
+    open(model, effects);
+}
+
+/// Goes back or forth among the visited views. Whether there was one to go to.
+pub(in crate::console) fn navigate(
+    model: &mut Model,
+    go: fn(&mut History) -> bool,
+    effects: &mut Effects,
+) -> bool {
+    remember(model);
+    let before = model.history.current().map(|p| p.organization.clone());
+    let moved = go(&mut model.history);
+    if moved {
+        let elsewhere = model.history.current().map(|p| &p.organization) != before.as_ref();
+        show_other(model, elsewhere, effects);
+    }
+    moved
+}
+
+/// Selects an event in the history of its resource: in the view that is that history, or in a new one.
+pub(in crate::console) fn go_to_version(
+    model: &mut Model,
+    resource: &Resource,
+    key: EventKey,
+    effects: &mut Effects,
+) {
+    let Some(place) = model.history.current() else { return };
+    let Ok(filter) = resource.filter() else { return };
+    if place.filter != filter {
+        let mut next = Place::new(place.organization.clone(), filter.to_string(), filter);
+        next.selected = Some(key);
+        let focus = model.focus;
+        visit(model, next, effects);
+        // A reader who goes from version to version stays in the pane.
+        model.focus = focus;
+    } else if !model.timeline.select(&key) {
+        open_at(model, Landing::At(key), effects);
+    }
+}

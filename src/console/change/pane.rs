@@ -1,0 +1,574 @@
+//! What the selected event changed: path list, unified, side by side, raw; or how it differs from a marked event.
+
+use crate::console::change::layout::{Cell, Form, Laid, Layout, Line, States, left_column};
+use crate::console::event::task::Detail;
+use crate::console::timeline::row::Row;
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::theme::Role;
+use crate::diff::chronicle::Chronicle;
+use crate::diff::writing::Writing;
+use crate::domain::{EventKey, EventRow, OrgId, Safe};
+use crate::store::history::{Excerpt, Resource};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Lines above those that scroll: which resource, which event.
+const HEAD: usize = 2;
+
+/// The event that others are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// Its organisation.
+    pub(crate) organization: OrgId,
+    /// The event.
+    pub(crate) key: EventKey,
+    /// Its state after, once it has been fetched; `Some(None)` when it recorded none.
+    state: Option<Option<Arc<Excerpt>>>,
+}
+
+/// The versions of a resource, as far as they are known.
+#[derive(Debug)]
+struct Versions {
+    organization: String,
+    resource: Resource,
+    /// `None` until they have been fetched, and where they are too much to be kept.
+    chronicle: Option<Arc<Chronicle>>,
+}
+
+impl Versions {
+    fn are_of(&self, row: &EventRow) -> bool {
+        self.organization == row.organization_id && self.resource == Resource::of(row)
+    }
+}
+
+/// What the pane looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Lens {
+    /// The states before and after the event.
+    #[default]
+    Event,
+    /// The states after the marked event and after this one.
+    Marked,
+    /// Who last set each value of the resource.
+    Blame,
+    /// The state of the resource after the event.
+    State,
+}
+
+/// A way through the versions of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the version before.
+    Older,
+    /// To the version after.
+    Newer,
+    /// To the first one.
+    First,
+    /// To the last one.
+    Last,
+}
+
+/// Work for the executor, apart from the organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Two states compared.
+    Compared(States, Form),
+    /// Who last set each value.
+    Blame(Resource, EventKey, Form),
+    /// The state after an event.
+    State(Resource, EventKey, Form),
+    /// The same after a version that is at hand, or before the first.
+    StateAt(Arc<Chronicle>, Option<usize>, Form),
+}
+
+/// The state of the pane.
+#[derive(Debug, Default)]
+pub(crate) struct ChangePane {
+    row: Option<Row>,
+    /// States of the event, once they have been fetched.
+    states: Option<States>,
+    trouble: Option<Safe>,
+    marked: Option<Marked>,
+    versions: Option<Versions>,
+    /// What is looked at.
+    lens: Lens,
+    layout: Layout,
+    unfolded: BTreeSet<String>,
+    /// What was asked for last.
+    asked: Option<Form>,
+    laid: Option<Laid>,
+    cursor: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
+
+impl ChangePane {
+    /// Shows another event; its states follow with [`Self::fill`].
+    pub(crate) fn show(&mut self, row: Option<&Row>) {
+        self.row = row.cloned();
+        self.states = None;
+        self.unfolded.clear();
+        if self.lens == Lens::State && self.chronicle().is_some() {
+            // From version to version the eye stays where it is; what it sees is replaced within a frame or two.
+            self.trouble = None;
+            self.asked = None;
+        } else {
+            self.forget();
+        }
+    }
+
+    /// All versions of the resource shown, if they are at hand.
+    pub(crate) fn chronicle(&self) -> Option<&Arc<Chronicle>> {
+        let row = &self.row.as_ref()?.event;
+        self.versions.as_ref().filter(|v| v.are_of(row))?.chronicle.as_ref()
+    }
+
+    /// The resource whose versions are to be fetched, once.
+    pub(crate) fn take_wanted_versions(&mut self) -> Option<Resource> {
+        let row = &self.row.as_ref().filter(|_| self.lens == Lens::State && self.height > 0)?.event;
+        if self.versions.as_ref().is_some_and(|v| v.are_of(row)) {
+            return None;
+        }
+        let (organization, resource) = (row.organization_id.clone(), Resource::of(row));
+        self.versions = Some(Versions { organization, resource: resource.clone(), chronicle: None });
+        Some(resource)
+    }
+
+    /// The versions of a resource.
+    pub(crate) fn keep_versions(&mut self, resource: &Resource, chronicle: Option<Arc<Chronicle>>) {
+        if let Some(versions) = self.versions.as_mut().filter(|v| v.resource == *resource) {
+            versions.chronicle = chronicle;
+            if self.lens == Lens::State {
+                self.asked = None;
+            }
+        }
+    }
+
+    /// The table may have others by now.
+    pub(crate) fn forget_versions(&mut self) {
+        self.versions = None;
+    }
+
+    /// The version after which the resource is shown: the last one not newer than the event.
+    fn version(&self) -> Option<usize> {
+        let row = &self.row.as_ref()?.event;
+        self.chronicle()?.last_until(row.timestamp, &row.event_id)
+    }
+
+    /// The version before or after the event, or the first or last one; `Err` where they are not at hand.
+    pub(crate) fn go(&self, way: Way) -> Result<Option<EventKey>, ()> {
+        let (Some(chronicle), Some(row)) = (self.chronicle(), &self.row) else { return Err(()) };
+        let at = self.version();
+        let entries = chronicle.entries();
+        let is_itself = at.and_then(|n| entries.get(n)).is_some_and(|e| e.event_id == row.event.event_id);
+        let there = match way {
+            Way::Older => at.and_then(|n| if is_itself { n.checked_sub(1) } else { Some(n) }),
+            Way::Newer => Some(at.map_or(0, |n| n + 1)),
+            Way::First => Some(0),
+            Way::Last => entries.len().checked_sub(1),
+        };
+        let entry = there.and_then(|n| entries.get(n));
+        Ok(entry.map(|e| EventKey { timestamp: e.timestamp, event_id: e.event_id.clone() }))
+    }
+
+    /// The state shown, exactly as stored, and the time and resource that it is of; while time is travelled.
+    pub(crate) fn state_shown(&self) -> Option<Option<String>> {
+        (self.lens == Lens::State).then_some(())?;
+        let (chronicle, at) = (self.chronicle()?, self.version()?);
+        let [_, after] = chronicle.states(at).ok()?;
+        Some(after.text().map(str::to_owned))
+    }
+
+    /// Whether time is travelled.
+    pub(crate) fn travels(&self) -> bool {
+        self.lens == Lens::State
+    }
+
+    /// What is shown is not what is wanted any more.
+    fn forget(&mut self) {
+        self.trouble = None;
+        self.asked = None;
+        self.laid = None;
+        (self.cursor, self.top) = (0, 0);
+    }
+
+    /// The states of the event shown.
+    pub(crate) fn fill(&mut self, event: &Detail) {
+        if self.row.as_ref().is_some_and(|r| r.event.key() == event.row.key()) {
+            self.states = Some(event.states.clone());
+            self.forget();
+        }
+    }
+
+    /// Says why there is nothing to show.
+    pub(crate) fn fail(&mut self, text: Safe) {
+        self.trouble = Some(text);
+    }
+
+    /// Asks again for what could not be shown.
+    pub(crate) fn retry(&mut self) {
+        if self.trouble.is_some() {
+            self.forget();
+        }
+    }
+
+    /// Work for the executor, if what is shown is not what is wanted. The pane takes it as asked for.
+    pub(crate) fn wanted(&mut self) -> Option<Wanted> {
+        // The life of a resource waits for the event, too: until then the selection may move on.
+        let version =
+            self.chronicle().filter(|_| self.lens == Lens::State).cloned().map(|c| (c, self.version()));
+        let states = if version.is_some() { None } else { Some(self.states_to_compare()?) };
+        let form = Form {
+            layout: self.layout,
+            width: self.width.saturating_sub(2),
+            height: self.height.saturating_sub(HEAD),
+            unfolded: self.unfolded.clone(),
+        };
+        if self.height == 0 || self.asked.as_ref() == Some(&form) {
+            return None;
+        }
+        self.asked = Some(form.clone());
+        let row = &self.row.as_ref()?.event;
+        if let Some((chronicle, version)) = version {
+            return Some(Wanted::StateAt(chronicle, version, form));
+        }
+        Some(match self.lens {
+            Lens::Event | Lens::Marked => Wanted::Compared(states?, form),
+            Lens::Blame => Wanted::Blame(Resource::of(row), row.key(), form),
+            Lens::State => Wanted::State(Resource::of(row), row.key(), form),
+        })
+    }
+
+    /// What was asked for.
+    pub(crate) fn lay(&mut self, laid: Laid) {
+        self.trouble = None;
+        self.laid = Some(laid);
+        self.keep_in_sight();
+    }
+
+    /// Takes note of the pane's size; 0 × 0 when it is not on the screen.
+    pub(crate) fn set_size(&mut self, width: usize, height: usize) {
+        if width > 0 {
+            self.width = width;
+        }
+        self.height = height;
+        self.keep_in_sight();
+    }
+
+    /// The next layout; from the life of the resource, back to the event.
+    pub(crate) fn cycle(&mut self) {
+        if matches!(self.lens, Lens::Blame | Lens::State) {
+            return self.look(Lens::Event);
+        }
+        self.layout = self.layout.next(self.width.saturating_sub(2));
+        (self.cursor, self.top) = (0, 0);
+    }
+
+    /// Looks at something else.
+    fn look(&mut self, lens: Lens) {
+        self.lens = lens;
+        self.forget();
+    }
+
+    /// Looks at something else, or, if it does already, at the event again.
+    pub(crate) fn toggle(&mut self, lens: Lens) {
+        self.look(if self.lens == lens { Lens::Event } else { lens });
+    }
+
+    /// Shows the event again. False when it is what is shown.
+    pub(crate) fn show_event(&mut self) -> bool {
+        let other = self.lens != Lens::Event;
+        if other {
+            self.look(Lens::Event);
+        }
+        other
+    }
+
+    /// The event that the line under the cursor is about.
+    pub(crate) fn event_at_cursor(&self) -> Option<&EventKey> {
+        self.laid.as_ref().and_then(|l| l.lines.get(self.cursor)).and_then(|l| l.event.as_deref())
+    }
+
+    /// Marks the event shown, or takes its mark away. Whether it is marked now.
+    pub(crate) fn mark(&mut self, organization: &OrgId) -> bool {
+        let Some(row) = &self.row else { return false };
+        let key = row.event.key();
+        let again = self.marked.as_ref().is_some_and(|m| m.key == key && m.organization == *organization);
+        if self.lens == Lens::Marked {
+            self.look(Lens::Event);
+        }
+        self.marked = (!again).then(|| Marked { organization: organization.clone(), key, state: None });
+        !again
+    }
+
+    /// The marked event of an organisation.
+    pub(crate) fn marked(&self, organization: &OrgId) -> Option<&EventKey> {
+        self.marked.as_ref().filter(|m| m.organization == *organization).map(|m| &m.key)
+    }
+
+    /// The marked event, while it is compared with.
+    pub(crate) fn compared(&self, organization: &OrgId) -> Option<&EventKey> {
+        self.marked(organization).filter(|_| self.lens == Lens::Marked)
+    }
+
+    /// Compares with the marked event, or not any more. Whether its state has to be fetched.
+    pub(crate) fn compare(&mut self) -> bool {
+        self.toggle(Lens::Marked);
+        self.lens == Lens::Marked && self.marked.as_ref().is_some_and(|m| m.state.is_none())
+    }
+
+    /// The state of the marked event.
+    pub(crate) fn fill_marked(&mut self, event: Option<Detail>) {
+        let Some(marked) = &mut self.marked else { return };
+        match event {
+            Some(event) if event.row.key() == marked.key => {
+                marked.state = Some(event.states.new);
+                self.asked = None;
+            }
+            Some(_) => {}
+            None => self.trouble = Some(Safe::literal("the marked event is not in the table any more")),
+        }
+    }
+
+    /// Whether only a beginning was fetched of a state.
+    pub(crate) fn is_in_part(&self) -> bool {
+        let compares = matches!(self.lens, Lens::Event | Lens::Marked);
+        compares && self.states_to_compare().is_some_and(|s| s.in_part())
+    }
+
+    fn states_to_compare(&self) -> Option<States> {
+        let mut states = self.states.clone()?;
+        if self.lens == Lens::Marked {
+            states.old = self.marked.as_ref()?.state.clone()?;
+            states.writing = Writing::Full;
+        }
+        Some(states)
+    }
+
+    /// Shows the unchanged parts of what the cursor is on, or folds them again.
+    pub(crate) fn toggle_fold(&mut self) {
+        let line = self.laid.as_ref().and_then(|l| l.lines.get(self.cursor));
+        if let Some(pointer) = line.and_then(|l| l.pointer.as_deref())
+            && matches!(self.lens, Lens::Event | Lens::Marked)
+            && matches!(self.layout, Layout::Unified | Layout::Columns)
+            && !self.unfolded.remove(pointer)
+        {
+            self.unfolded.insert(pointer.to_owned());
+        }
+    }
+
+    /// The place that the line under the cursor is about (JSON Pointer).
+    pub(crate) fn pointer(&self) -> Option<&str> {
+        self.laid.as_ref().and_then(|l| l.lines.get(self.cursor)).and_then(|l| l.pointer.as_deref())
+    }
+
+    /// The state after the event, if it is here whole.
+    pub(crate) fn state_after(&self) -> Option<&str> {
+        let state = self.states.as_ref()?.new.as_deref().filter(|s| s.is_whole())?;
+        Some(&state.text)
+    }
+
+    /// The states of the event, as far as they are here whole; the new one first.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let sides = self.states.iter().flat_map(|s| [s.new.as_deref(), s.old.as_deref()]);
+        sides.flatten().filter(|s| s.is_whole()).map(|s| &*s.text)
+    }
+
+    /// Moves the cursor by lines.
+    pub(crate) fn scroll(&mut self, by: isize) {
+        self.cursor = self.cursor.saturating_add_signed(by);
+        self.keep_in_sight();
+    }
+
+    /// Lines that scroll.
+    pub(crate) fn body_height(&self) -> usize {
+        let heading = self.laid.as_ref().map_or(0, |l| l.heading.len());
+        self.height.saturating_sub(HEAD + heading)
+    }
+
+    fn keep_in_sight(&mut self) {
+        let lines = self.laid.as_ref().map_or(0, |l| l.lines.len());
+        let height = self.body_height().max(1);
+        self.cursor = self.cursor.min(lines.saturating_sub(1));
+        self.top = self.top.min(self.cursor).max((self.cursor + 1).saturating_sub(height));
+    }
+
+    /// `side by side · 12 of 214`
+    pub(crate) fn note(&self) -> Safe {
+        let name = match self.lens {
+            Lens::Event => self.layout.name().to_owned(),
+            Lens::Marked => format!("with the marked event · {}", self.layout.name()),
+            Lens::Blame => "blame".to_owned(),
+            Lens::State => "state after the event".to_owned(),
+        };
+        match &self.laid {
+            Some(laid) if laid.lines.len() > self.body_height() => {
+                let (at, of) = (self.cursor + 1, laid.lines.len());
+                Safe::from_untrusted(&format!("{name} · {at} of {of}"))
+            }
+            _ => Safe::from_untrusted(&name),
+        }
+    }
+
+    /// Draws the lines that fit.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, focused: bool) {
+        let Some(row) = &self.row else {
+            painter.say(1, 0, "No event is selected.", Role::Muted);
+            return;
+        };
+        let room = painter.width().saturating_sub(2);
+        let [what, how] = self.title(row);
+        painter.put(1, 0, &what.cut_middle(room), Role::Title);
+        painter.put(1, 1, &how.cut_end(room), Role::Muted);
+        let trouble = self.trouble.as_ref().map(|text| (text, Role::Error));
+        let mut y = HEAD;
+        match (&self.laid, trouble) {
+            (_, Some((text, role))) => {
+                painter.put_wrapped(1, y, text, role);
+            }
+            (None, None) => {
+                painter.say(1, y, "loading…", Role::Muted);
+            }
+            (Some(laid), None) => {
+                for line in &laid.heading {
+                    paint_line(painter, y, line);
+                    y += 1;
+                }
+                for (index, line) in laid.lines.iter().enumerate().skip(self.top) {
+                    if y >= painter.height() {
+                        break;
+                    }
+                    paint_line(painter, y, line);
+                    if index == self.cursor && focused {
+                        painter.mark_line(y, Role::Selected);
+                    }
+                    y += 1;
+                }
+            }
+        }
+    }
+
+    /// `role_binding/rb-7`, `update by alice@acme.example · 2026-01-15T09:58:01.002000Z`; or the two events compared.
+    fn title(&self, row: &Row) -> [Safe; 2] {
+        let e = &row.event;
+        let time = e.timestamp.to_rfc3339();
+        let lines = match self.marked.as_ref().filter(|_| self.lens == Lens::Marked) {
+            Some(marked) => [
+                format!("- {} {}", marked.key.timestamp.to_rfc3339(), marked.key.event_id),
+                format!("+ {time} {}", e.event_id),
+            ],
+            None => {
+                let actor = e.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&e.actor_id);
+                [
+                    format!("{}/{}", e.resource_type, e.resource_id),
+                    format!("{} by {actor} · {time}", e.action),
+                ]
+            }
+        };
+        lines.map(|line| Safe::from_untrusted(&line))
+    }
+}
+
+fn paint_line(painter: &mut Painter<'_>, y: usize, line: &Line) {
+    let width = painter.width().saturating_sub(2);
+    match &line.right {
+        None => paint_cell(painter, 1, y, &line.left),
+        Some(right) => {
+            let left_width = left_column(width);
+            paint_cell(painter, 1, y, &line.left);
+            painter.say(1 + left_width, y, "│", Role::Rule);
+            paint_cell(painter, 2 + left_width, y, right);
+        }
+    }
+}
+
+fn paint_cell(painter: &mut Painter<'_>, x: usize, y: usize, cell: &Cell) {
+    if let Some((mark, role)) = &cell.mark {
+        painter.put(x, y, mark, *role);
+    }
+    let mut x = x + cell.indent;
+    for (text, role) in &cell.pieces {
+        x = painter.put(x, y, text, *role);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::app::fixtures::{event_row, row_at};
+
+    fn whole(text: &str) -> Arc<Excerpt> {
+        Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None })
+    }
+
+    fn detail(id: &str, old: &str, new: &str) -> Detail {
+        let states = States { old: Some(whole(old)), new: Some(whole(new)), writing: Writing::Full };
+        Detail { row: event_row(id, 1), states, previous_state: None, new_state: None }
+    }
+
+    fn pane() -> ChangePane {
+        let mut pane = ChangePane::default();
+        pane.set_size(120, 20);
+        pane.show(Some(&row_at(1, "a")));
+        pane.fill(&detail("a", "{\"n\": 1}", "{\"n\": 2}"));
+        pane
+    }
+
+    fn form(pane: &mut ChangePane) -> Form {
+        match pane.wanted() {
+            Some(Wanted::Compared(_, form)) => form,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn work_is_asked_for_once_for_each_form_and_only_while_the_pane_is_seen() {
+        let mut pane = pane();
+        assert_eq!(form(&mut pane).layout, Layout::Paths);
+        assert_eq!(pane.wanted(), None);
+        let mut seen = vec![Layout::Paths];
+        for _ in 0..4 {
+            pane.cycle();
+            seen.push(form(&mut pane).layout);
+        }
+        assert_eq!(seen, [Layout::Paths, Layout::Unified, Layout::Columns, Layout::Raw, Layout::Paths]);
+        pane.set_size(80, 0);
+        assert_eq!(pane.wanted(), None);
+        pane.set_size(80, 20);
+        assert_eq!(form(&mut pane).width, 78);
+        // Too narrow for two columns.
+        pane.cycle();
+        pane.cycle();
+        assert_eq!(pane.layout, Layout::Raw);
+    }
+
+    #[test]
+    fn states_of_another_event_are_not_shown() {
+        let mut pane = pane();
+        pane.show(Some(&row_at(2, "b")));
+        pane.fill(&detail("a", "1", "2"));
+        assert_eq!(pane.wanted(), None);
+    }
+
+    #[test]
+    fn a_marked_event_is_compared_with_what_is_selected() {
+        let acme = OrgId::new("acme").unwrap();
+        let mut pane = pane();
+        assert!(pane.mark(&acme));
+        assert_eq!(pane.marked(&OrgId::new("globex").unwrap()), None);
+        pane.show(Some(&row_at(2, "b")));
+        pane.fill(&Detail { row: event_row("b", 2), ..detail("b", "{}", "{\"n\": 3}") });
+        assert!(pane.compare());
+        // Its state has to come first.
+        assert_eq!(pane.wanted(), None);
+        pane.fill_marked(Some(detail("a", "{\"n\": 1}", "{\"n\": 2}")));
+        let Some(Wanted::Compared(states, _)) = pane.wanted() else { panic!() };
+        assert_eq!([states.old, states.new], [Some(whole("{\"n\": 2}")), Some(whole("{\"n\": 3}"))]);
+        assert!(!pane.compare());
+        let Some(Wanted::Compared(states, _)) = pane.wanted() else { panic!() };
+        assert_eq!(states.old, Some(whole("{}")));
+        pane.show(Some(&row_at(1, "a")));
+        assert!(!pane.mark(&acme), "a second time takes the mark away");
+    }
+}

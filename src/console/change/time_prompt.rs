@@ -1,0 +1,99 @@
+//! The prompt for a time to go to.
+
+use crate::console::widgets::prompt::Prompt;
+use crate::domain::{Safe, TimeRange, Timestamp};
+use crate::filter::Filter;
+use std::time::Duration;
+
+/// The prompt while it is typed.
+#[derive(Debug)]
+pub(crate) struct TimePrompt {
+    /// The line.
+    pub(crate) prompt: Prompt,
+}
+
+impl Default for TimePrompt {
+    fn default() -> Self {
+        Self { prompt: Prompt::new("T ", "2026-01-15T09:58Z, 2026-01-15, yesterday, -3h, …") }
+    }
+}
+
+impl TimePrompt {
+    /// The time, in the language of filters; `None` when it is not one: the reason is shown.
+    pub(crate) fn answered(&mut self, now: Timestamp, newest: Option<Timestamp>) -> Option<Asked> {
+        let text = self.prompt.text().replace(['"', '\\'], "");
+        let range = |field: &str| {
+            Filter::parse(&format!("{field}:\"{text}\""))
+                .map_err(|e| e.to_string())
+                .and_then(|filter| filter.range(now, newest, Duration::ZERO).map_err(|e| e.to_string()))
+        };
+        // A day, an hour or a minute is an interval; what is none, such as `-3h`, is an instant only.
+        match range("since") {
+            Ok(TimeRange { since: Some(start), .. }) => {
+                let end = range("at").ok().and_then(|range| range.until);
+                Some(Asked { start, end: end.unwrap_or(start) })
+            }
+            Ok(_) => None,
+            Err(why) => {
+                self.prompt.refuse(Safe::composed(&why));
+                None
+            }
+        }
+    }
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Its first instant.
+    pub(crate) start: Timestamp,
+    /// The first one after it; the same where an instant was asked for.
+    pub(crate) end: Timestamp,
+}
+
+impl Asked {
+    /// The last instant of it.
+    pub(crate) fn last(self) -> Timestamp {
+        if self.end > self.start {
+            Timestamp::from_micros(self.end.as_micros().saturating_sub(1))
+        } else {
+            self.start
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_the_filter() {
+        let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
+        let at = |text: &str| {
+            let mut line = TimePrompt::default();
+            assert!(line.prompt.editor.paste(text));
+            (line.answered(now, None).map(|asked| asked.start.to_rfc3339()), line.prompt.trouble.is_some())
+        };
+        let time = |text: &str| (Some(text.to_owned()), false);
+        assert_eq!(at("2026-01-15T09:58Z"), time("2026-01-15T09:58:00.000000Z"));
+        assert_eq!(at(" 2026-01-14 "), time("2026-01-14T00:00:00.000000Z"));
+        assert_eq!(at("-3h"), time("2026-01-15T09:00:00.000000Z"));
+        assert_eq!(at("soon\" OR x"), (None, true));
+        assert_eq!(at(""), (None, true));
+    }
+
+    #[test]
+    fn a_day_is_all_of_it() {
+        // A Thursday.
+        let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
+        let last = |text: &str| {
+            let mut line = TimePrompt::default();
+            assert!(line.prompt.editor.paste(text));
+            line.answered(now, None).map(|asked| asked.last().to_rfc3339())
+        };
+        assert_eq!(last("tuesday").as_deref(), Some("2026-01-13T23:59:59.999999Z"));
+        assert_eq!(last("2026-01-14").as_deref(), Some("2026-01-14T23:59:59.999999Z"));
+        assert_eq!(last("2026-01-14T09:58:00Z").as_deref(), Some("2026-01-14T09:58:00.999999Z"));
+        assert_eq!(last("-3h").as_deref(), Some("2026-01-15T09:00:00.000000Z"));
+    }
+}

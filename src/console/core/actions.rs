@@ -1,0 +1,258 @@
+//! Everything a key can do: one table that keymap, help, footer, palette and the pages of keys are made from.
+
+macro_rules! actions {
+    ($($section:ident { $($action:ident $name:literal $short:literal $doc:literal;)+ })+) => {
+        /// Everything a key can do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Action { $($(#[doc = $doc] $action,)+)+ }
+
+        impl Action {
+            /// All actions, in the order of help.
+            pub const ALL: &'static [Self] = &[$($(Self::$action,)+)+];
+
+            /// Its name in the keymap.
+            pub const fn name(self) -> &'static str { match self { $($(Self::$action => $name,)+)+ } }
+
+            /// One or two words for the footer.
+            pub const fn short(self) -> &'static str { match self { $($(Self::$action => $short,)+)+ } }
+
+            /// A sentence for help and README.
+            pub const fn doc(self) -> &'static str { match self { $($(Self::$action => $doc,)+)+ } }
+
+            /// Where it is in force.
+            pub const fn section(self) -> Section { match self { $($(Self::$action => Section::$section,)+)+ } }
+        }
+    };
+}
+
+actions! {
+    Move {
+        Down "down" "down" "next line (older event)";
+        Up "up" "up" "previous line (newer event)";
+        PageDown "page-down" "page" "next page";
+        PageUp "page-up" "page back" "previous page";
+        HalfDown "half-down" "half page" "half a page down";
+        HalfUp "half-up" "half page back" "half a page up";
+        First "first" "newest" "newest event; top of a text";
+        Last "last" "oldest" "oldest event; end of a text";
+        Open "open" "open" "open the selected event; choose";
+        Cancel "cancel" "back" "undo the last thing: cancel what runs, end a blame or a zoom, else go back";
+    }
+    Global {
+        Filter "filter" "filter" "edit the filter";
+        Search "search" "search" "search this view (older events first)";
+        NextHit "next-hit" "next match" "next match (older)";
+        PreviousHit "previous-hit" "previous match" "previous match (newer)";
+        Include "include" "include" "filter to this value…";
+        Exclude "exclude" "exclude" "exclude this value…";
+        Pivot "pivot" "pivot" "new view: all events with this value…";
+        Surroundings "surroundings" "context" "show surrounding events";
+        Organization "organization" "organisation" "choose the organisation";
+        NextEvent "next-event" "next event" "next (older) event, also while reading one";
+        PreviousEvent "previous-event" "previous event" "previous (newer) event, also while reading one";
+        Timeline "timeline" "timeline" "timeline pane";
+        Change "change" "change" "change pane";
+        Integrity "integrity" "integrity" "integrity pane";
+        Event "event" "event" "event pane";
+        Copy "copy" "copy" "copy…";
+        Layout "layout" "layout" "layout of the change: paths, unified, side by side, raw";
+        Mark "mark" "mark" "mark the event for comparison or verification";
+        Compare "compare" "compare" "compare with the marked event; again: with the previous state";
+        PreviousVersion "previous-version" "previous version" "previous version of this resource";
+        NextVersion "next-version" "next version" "next version of this resource";
+        FirstVersion "first-version" "first" "first version of this resource";
+        LastVersion "last-version" "last" "last version of this resource";
+        Time "time" "time" "go to a time, or to the newest event of a day";
+        Blame "blame" "blame" "blame: who set each value";
+        State "state" "state" "state of this resource after the event";
+        Tree "tree" "tree" "tree of the event and its states";
+        Verify "verify" "verify" "verify the marked rows, else those on the screen, large ones too";
+        VerifyAll "verify-all" "verify all" "verify the whole trail (again: stop)";
+        Pause "pause" "pause" "pause or resume verification";
+        Throttle "throttle" "throttle" "limit verification speed";
+        Accept "accept" "accept" "accept this finding…";
+        Findings "findings" "findings" "findings of the trail, and the last verifications";
+        Ghosts "ghosts" "ghosts" "unexplained changes (\"ghosts\")…";
+        NextFinding "next-finding" "next finding" "next finding";
+        PreviousFinding "previous-finding" "previous finding" "previous finding";
+        Plan "plan" "plan" "explain this view's query";
+        Histogram "histogram" "histogram" "histogram: event counts over time";
+        Summary "summary" "summary" "totals by category, severity, action and actor";
+        NextPane "next-pane" "next pane" "next pane";
+        PreviousPane "previous-pane" "previous pane" "previous pane";
+        Zoom "zoom" "zoom" "zoom this pane";
+        Back "back" "back" "previous view";
+        Forward "forward" "forward" "next view";
+        Refresh "refresh" "refresh" "refresh";
+        Zone "zone" "UTC/local" "times in UTC or local time";
+        Palette "palette" "palette" "find an action by name";
+        Help "help" "help" "help: all keys";
+        Quit "quit" "quit" "close this view; at the first one, leave (asks while a scan runs or events are marked)";
+    }
+    Tree {
+        Collapse "collapse" "fold" "fold, then parent";
+        Expand "expand" "unfold" "unfold, then first child";
+        ExpandAll "expand-all" "unfold all" "unfold everything below";
+        CollapseAll "collapse-all" "fold all" "fold everything below";
+        Levels "levels" "levels" "unfold to depth 0–9";
+        FindPath "find-path" "path" "go to a path by some of its letters";
+    }
+    Editor {
+        Submit "submit" "submit" "run the filter; run the action";
+        Leave "leave" "cancel" "cancel";
+        Clear "clear" "clear" "clear the line";
+        Complete "complete" "complete" "complete the field or value; again: the next one";
+        CompleteBack "complete-back" "complete back" "previous completion";
+        HistoryBack "history-back" "history" "previous filter";
+        HistoryForward "history-forward" "next" "next filter";
+        SaveFilter "save-filter" "save" "save the filter under a name";
+        SavedFilters "saved-filters" "saved" "choose a saved filter";
+    }
+    Copy {
+        CopyRow "row" "row" "the event in one line";
+        CopyValue "value" "value" "the value under the cursor of the change";
+        CopyState "state" "state" "the state shown";
+        CopyPath "path" "path" "the path of the value (JSON Pointer)";
+        CopyCommand "command" "command" "the command that shows the event";
+        CopyListing "listing" "listing" "the command that lists this view";
+        CopyJson "json" "JSON" "the event as JSON, without its states";
+    }
+    Values {
+        PickActor "actor" "actor" "the actor";
+        PickResource "resource" "resource" "the resource";
+        PickSession "session" "session" "the session";
+        PickRequest "request" "request" "the request";
+        PickAddress "address" "address" "the address";
+        PickUserAgent "user-agent" "user agent" "the user agent";
+        PickType "type" "type" "the event type";
+        PickAction "verb" "action" "the action";
+        PickCategory "category" "category" "the category";
+        PickSeverity "severity" "severity" "the severity";
+        PickProject "project" "project" "the project";
+    }
+    Saved {
+        Forget "delete" "delete" "delete the saved filter";
+    }
+    Scope {
+        ScopeResource "resource" "resource" "the resource of the selected event";
+        ScopeView "view" "view" "the resources of this view";
+        ScopeOrganization "organization" "organisation" "all resources of the organisation";
+    }
+    Levels {
+        Level0 "level-0" "0" "fold everything";
+        Level1 "level-1" "1" "unfold one level";
+        Level2 "level-2" "2" "unfold two levels";
+        Level3 "level-3" "3" "unfold three levels";
+        Level4 "level-4" "4" "unfold four levels";
+        Level5 "level-5" "5" "unfold five levels";
+        Level6 "level-6" "6" "unfold six levels";
+        Level7 "level-7" "7" "unfold seven levels";
+        Level8 "level-8" "8" "unfold eight levels";
+        Level9 "level-9" "9" "unfold nine levels";
+    }
+    Confirm {
+        Yes "yes" "yes" "yes";
+        No "no" "no" "no";
+    }
+    Always {
+        Interrupt "interrupt" "stop" "cancel what is running; twice within 2 s: leave";
+        Suspend "suspend" "suspend" "suspend the program, fg brings it back";
+        Redraw "redraw" "redraw" "draw the screen anew";
+    }
+}
+
+impl Action {
+    /// Depth that the action unfolds a tree to; `None` for other actions.
+    pub fn level(self) -> Option<usize> {
+        Self::ALL.iter().filter(|a| a.section() == Section::Levels).position(|a| *a == self)
+    }
+}
+
+/// Where a key is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Section {
+    /// Lists and texts.
+    Move,
+    /// Wherever no text is typed and no question is open.
+    Global,
+    /// In the tree of an event; these go before the keys of the panes.
+    Tree,
+    /// While text is typed.
+    Editor,
+    /// After the key that copies.
+    Copy,
+    /// While a value of an event is chosen.
+    Values,
+    /// In the list of saved filters.
+    Saved,
+    /// While the scope of a search for ghost changes is chosen.
+    Scope,
+    /// While the depth of a tree is chosen.
+    Levels,
+    /// While a question is open.
+    Confirm,
+    /// Everywhere.
+    Always,
+}
+
+impl Section {
+    /// All sections.
+    pub const ALL: [Self; 11] = [
+        Self::Move,
+        Self::Global,
+        Self::Tree,
+        Self::Editor,
+        Self::Copy,
+        Self::Values,
+        Self::Saved,
+        Self::Scope,
+        Self::Levels,
+        Self::Confirm,
+        Self::Always,
+    ];
+
+    /// Its name in the keymap.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Move => "move",
+            Self::Global => "global",
+            Self::Tree => "tree",
+            Self::Editor => "editor",
+            Self::Copy => "copy",
+            Self::Values => "values",
+            Self::Saved => "saved",
+            Self::Scope => "scope",
+            Self::Levels => "levels",
+            Self::Confirm => "confirm",
+            Self::Always => "always",
+        }
+    }
+
+    /// Its heading in help.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Move => "Moving",
+            Self::Global => "Views and panes",
+            Self::Tree => "In a tree",
+            Self::Editor => "While typing",
+            Self::Copy => "Copying",
+            Self::Values => "Choosing a value",
+            Self::Saved => "Saved filters",
+            Self::Scope => "Scope of a ghost search",
+            Self::Levels => "Depth of a tree",
+            Self::Confirm => "Confirming",
+            Self::Always => "Always",
+        }
+    }
+
+    /// Whether a key may not stand in both, because both are in force at once.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self == other
+            || self == Self::Always
+            || other == Self::Always
+            || matches!(
+                (self, other),
+                (Self::Move, Self::Global | Self::Tree) | (Self::Global | Self::Tree, Self::Move)
+            )
+    }
+}

@@ -1,0 +1,229 @@
+//! Where everything is: a pure function of the size of the screen and a few wishes.
+
+use ratatui::layout::Rect;
+
+/// From this many columns on, the timeline and one pane about the selected event stand side by side.
+const TWO_PANES: u16 = 110;
+
+/// From this many columns on, all panes about the selected event stand beside the timeline.
+const ALL_PANES: u16 = 160;
+
+/// What the timeline should have beside a pane: what it has on an ordinary terminal.
+const TIMELINE: u16 = 80;
+
+/// With fewer lines than this between them, three panes one above the other show nothing of use.
+const ALL_PANES_HEIGHT: u16 = 20;
+
+/// A pane, or the one that has the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Focus {
+    /// The list of events.
+    #[default]
+    Timeline,
+    /// What the event changed.
+    Change,
+    /// What is known of the event's integrity.
+    Integrity,
+    /// The event.
+    Event,
+}
+
+impl Focus {
+    /// All panes, in the order of their numbers and of Tab.
+    pub(crate) const ALL: [Self; 4] = [Self::Timeline, Self::Change, Self::Integrity, Self::Event];
+
+    /// The pane `by` places further round.
+    pub(crate) fn next(self, by: isize) -> Self {
+        let count = Self::ALL.len() as isize;
+        let at = (self as isize + by).rem_euclid(count);
+        Self::ALL.get(at as usize).copied().unwrap_or_default()
+    }
+}
+
+/// What the layout depends on besides the size of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    /// Lines of the filter; more than one while it is edited, or its command is shown.
+    pub(crate) filter_height: u16,
+    /// The pane that has the keys.
+    pub(crate) focus: Focus,
+    /// The pane about the event that had them last.
+    pub(crate) detail: Focus,
+    /// The pane that has the keys has the whole screen.
+    pub(crate) zoomed: bool,
+}
+
+/// Areas of the screen; those without room are empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Areas {
+    /// First line: where we are.
+    pub(crate) header: Rect,
+    /// The filter line.
+    pub(crate) filter: Rect,
+    /// Title line and rows of the timeline.
+    pub(crate) timeline: Option<Rect>,
+    /// The line between the timeline and what is beside it.
+    pub(crate) divider: Option<Rect>,
+    /// Title line and text of the change.
+    pub(crate) change: Option<Rect>,
+    /// Title line and text about the integrity.
+    pub(crate) integrity: Option<Rect>,
+    /// Title line and fields of the event.
+    pub(crate) event: Option<Rect>,
+    /// Breadcrumbs and what is going on.
+    pub(crate) status: Rect,
+    /// Last line: keys.
+    pub(crate) footer: Rect,
+}
+
+impl Areas {
+    /// Where a pane is, if it is on the screen.
+    pub(crate) fn of(&self, pane: Focus) -> Option<Rect> {
+        match pane {
+            Focus::Timeline => self.timeline,
+            Focus::Change => self.change,
+            Focus::Integrity => self.integrity,
+            Focus::Event => self.event,
+        }
+    }
+
+    /// Where all panes are, between the filter and the status line.
+    pub(crate) fn body(&self) -> Rect {
+        let y = self.filter.y + self.filter.height;
+        Rect { y, height: self.status.y.saturating_sub(y), ..self.filter }
+    }
+
+    fn set(&mut self, pane: Focus, area: Rect) {
+        let place = match pane {
+            Focus::Timeline => &mut self.timeline,
+            Focus::Change => &mut self.change,
+            Focus::Integrity => &mut self.integrity,
+            Focus::Event => &mut self.event,
+        };
+        *place = Some(area);
+    }
+
+    /// Stacks the panes about the event: integrity needs a few lines only, the others share the rest.
+    fn stack(&mut self, column: Rect) {
+        let integrity = (column.height / 5).clamp(4, 12);
+        let change = (column.height - integrity) / 2;
+        let event = column.height - integrity - change;
+        let mut y = column.y;
+        for (pane, height) in [(Focus::Change, change), (Focus::Integrity, integrity), (Focus::Event, event)]
+        {
+            self.set(pane, Rect { y, height, ..column });
+            y += height;
+        }
+    }
+}
+
+/// Lays out a screen of `width` × `height`. Rows of events come first; on small screens header, footer, filter and
+/// status line give way in the reverse of this order. Where there is no room for all panes, the one with the keys is
+/// there, and beside the timeline the last one that had them.
+pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
+    let Wish { filter_height, focus, detail, zoomed } = wish;
+    let mut rest = height;
+    let mut take = |wanted: u16, leave: u16| {
+        let taken = if rest >= wanted + leave { wanted } else { 0 };
+        rest -= taken;
+        taken
+    };
+    // While the filter is edited, its line must be seen.
+    let editing = filter_height > 1;
+    let first_filter = if editing { take(1, 0) } else { 0 };
+    let header = take(1, 3);
+    let footer = take(1, 3);
+    let filter = if editing { first_filter + take(filter_height - 1, 2) } else { take(1, 4) };
+    let status = take(1, 4);
+    let line = |y: u16, lines: u16| Rect { x: 0, y, width, height: lines };
+    let body = line(header + filter, rest);
+    let mut areas = Areas {
+        header: line(0, header),
+        filter: line(header, filter),
+        status: line(header + filter + rest, status),
+        footer: line(header + filter + rest + status, footer),
+        ..Areas::default()
+    };
+    if width < TWO_PANES || zoomed {
+        areas.set(focus, body);
+        return areas;
+    }
+    let left = (width * 3 / 5).max(TIMELINE.min(width * 2 / 3));
+    areas.timeline = Some(Rect { width: left, ..body });
+    areas.divider = Some(Rect { x: left, width: 1, ..body });
+    let column = Rect { x: left + 1, width: width - left - 1, ..body };
+    if width >= ALL_PANES && body.height >= ALL_PANES_HEIGHT {
+        areas.stack(column);
+    } else {
+        areas.set(detail, column);
+    }
+    areas
+}
+
+/// The part of a pane below its title; without a title where there is one line only.
+pub(crate) fn below_title(pane: Rect) -> Rect {
+    if pane.height > 1 { Rect { y: pane.y + 1, height: pane.height - 1, ..pane } } else { pane }
+}
+
+/// A box in the middle of the screen for what lies on top.
+pub(crate) fn centered(width: u16, height: u16, wanted_width: u16, wanted_height: u16) -> Rect {
+    let (w, h) = (wanted_width.min(width), wanted_height.min(height));
+    Rect { x: (width - w) / 2, y: (height - h) / 2, width: w, height: h }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_tile_every_screen() {
+        let wish = |filter_height, focus, zoomed| Wish { filter_height, focus, detail: Focus::Event, zoomed };
+        for width in 0..250 {
+            for height in 0..70 {
+                for wish in [
+                    wish(1, Focus::Timeline, false),
+                    wish(3, Focus::Event, false),
+                    wish(1, Focus::Event, true),
+                ] {
+                    let a = areas(width, height, wish);
+                    let body = a.of(wish.focus).unwrap();
+                    let body = Rect { height: a.timeline.unwrap_or(body).height, ..body };
+                    let lines =
+                        a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
+                    assert_eq!(lines, height);
+                    assert_eq!(a.footer.y + a.footer.height, height);
+                    if let (Some(t), Some(d)) = (a.timeline, a.divider) {
+                        let beside: Vec<Rect> = Focus::ALL[1..].iter().filter_map(|p| a.of(*p)).collect();
+                        assert!(beside.iter().all(|b| t.width + d.width + b.width == width));
+                        assert!(beside.iter().all(|b| (d.x, b.x) == (t.width, t.width + 1)));
+                        assert_eq!(beside.iter().map(|b| b.height).sum::<u16>(), t.height);
+                        assert!(beside.windows(2).all(|w| w[0].y + w[0].height == w[1].y));
+                    }
+                    assert!(body.height > 0 || height == 0 || wish.filter_height == 3);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_panes_as_there_is_room_for() {
+        let shown = |width, height, focus, zoomed| {
+            let a = areas(width, height, Wish { filter_height: 1, focus, detail: Focus::Change, zoomed });
+            Focus::ALL.map(|pane| a.of(pane).is_some())
+        };
+        assert_eq!(shown(80, 24, Focus::Timeline, false), [true, false, false, false]);
+        assert_eq!(shown(80, 24, Focus::Integrity, false), [false, false, true, false]);
+        assert_eq!(shown(120, 40, Focus::Timeline, false), [true, true, false, false]);
+        assert_eq!(shown(160, 40, Focus::Timeline, false), [true; 4]);
+        assert_eq!(shown(200, 20, Focus::Timeline, false), [true, true, false, false]);
+        assert_eq!(shown(200, 60, Focus::Change, true), [false, true, false, false]);
+    }
+
+    #[test]
+    fn tab_goes_round() {
+        let way: Vec<Focus> = (0..5).map(|n| Focus::Timeline.next(n)).collect();
+        assert_eq!(way[..4], Focus::ALL);
+        assert_eq!(way[4], Focus::Timeline);
+        assert_eq!(Focus::Timeline.next(-1), Focus::Event);
+    }
+}

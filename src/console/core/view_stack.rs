@@ -1,0 +1,141 @@
+//! The views that were visited: nothing is lost by going somewhere else.
+
+use crate::domain::{EventKey, OrgId, Safe, TimeRange};
+use crate::filter::Filter;
+
+/// Maximum number of views that are remembered.
+const REMEMBERED: usize = 100;
+
+/// A view: enough to open it again as it was.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    /// Its organisation.
+    pub(crate) organization: OrgId,
+    /// Its filter as typed.
+    pub(crate) text: String,
+    /// Its filter.
+    pub(crate) filter: Filter,
+    /// Its bounds, once they are known.
+    pub(crate) range: Option<TimeRange>,
+    /// The event that was selected.
+    pub(crate) selected: Option<EventKey>,
+}
+
+impl Place {
+    /// A view that has not been opened yet.
+    pub(crate) fn new(organization: OrgId, text: String, filter: Filter) -> Self {
+        Self { organization, text, filter, range: None, selected: None }
+    }
+}
+
+/// The visited views, and which one is shown.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    places: Vec<Place>,
+    at: usize,
+}
+
+impl History {
+    /// The view shown.
+    pub(crate) fn current(&self) -> Option<&Place> {
+        self.places.get(self.at)
+    }
+
+    /// The view shown.
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Place> {
+        self.places.get_mut(self.at)
+    }
+
+    /// Goes to a new view; the ones that were ahead are forgotten.
+    pub(crate) fn push(&mut self, place: Place) {
+        self.places.truncate(self.at + 1);
+        self.places.push(place);
+        if self.places.len() > REMEMBERED {
+            self.places.remove(0);
+        }
+        self.at = self.places.len() - 1;
+    }
+
+    /// Goes a view back. False at the first one.
+    pub(crate) fn back(&mut self) -> bool {
+        let can = self.can_go_back();
+        self.at -= usize::from(can);
+        can
+    }
+
+    /// Goes a view forward. False at the last one.
+    pub(crate) fn forward(&mut self) -> bool {
+        let can = self.can_go_forward();
+        self.at += usize::from(can);
+        can
+    }
+
+    /// Closes the view shown and goes back. False at the first one, which stays.
+    pub(crate) fn pop(&mut self) -> bool {
+        let can = self.can_go_back();
+        if can {
+            self.places.remove(self.at);
+            self.at -= 1;
+        }
+        can
+    }
+
+    /// Whether there is a view before.
+    pub(crate) fn can_go_back(&self) -> bool {
+        self.at > 0
+    }
+
+    /// Whether there is a view ahead.
+    pub(crate) fn can_go_forward(&self) -> bool {
+        self.at + 1 < self.places.len()
+    }
+
+    /// The way here, the last views first as far as `columns` allow: `… › acme actor:eve › sev:critical`.
+    pub(crate) fn breadcrumbs(&self, columns: usize) -> Safe {
+        let mut crumbs: Vec<String> = Vec::new();
+        let mut previous: Option<&Place> = None;
+        for place in self.places.iter().take(self.at + 1) {
+            let filter = if place.text.is_empty() { "all events" } else { &place.text };
+            let moved = previous.is_none_or(|p| p.organization != place.organization);
+            crumbs.push(if moved { format!("{}: {filter}", place.organization) } else { filter.to_owned() });
+            previous = Some(place);
+        }
+        for skip in 0..crumbs.len() {
+            let start = if skip > 0 { "… › " } else { "" };
+            let text = Safe::composed(&format!("{start}{}", crumbs[skip..].join(" › ")));
+            if text.width() <= columns || skip + 1 == crumbs.len() {
+                return text.cut_end(columns);
+            }
+        }
+        Safe::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(organization: &str, text: &str) -> Place {
+        Place::new(OrgId::new(organization).unwrap(), text.to_owned(), Filter::default())
+    }
+
+    #[test]
+    fn a_new_view_forgets_what_was_ahead_and_pop_closes() {
+        let mut history = History::default();
+        assert!(!history.back() && !history.pop() && !history.forward());
+        for text in ["", "a", "b"] {
+            history.push(place("acme", text));
+        }
+        assert!(history.back() && history.back() && !history.back());
+        assert!(history.forward());
+        assert_eq!(history.current().unwrap().text, "a");
+        history.push(place("globex", "c"));
+        assert!(!history.can_go_forward());
+        assert_eq!(history.breadcrumbs(80).as_str(), "acme: all events › a › globex: c");
+        assert_eq!(history.breadcrumbs(20).as_str(), "… › a › globex: c");
+        assert_eq!(history.breadcrumbs(15).as_str(), "… › globex: c");
+        assert_eq!(history.breadcrumbs(5).as_str(), "… › …");
+        assert!(history.pop());
+        assert_eq!(history.current().unwrap().text, "a");
+    }
+}

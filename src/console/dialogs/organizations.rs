@@ -1,0 +1,87 @@
+//! The chooser of organisations.
+
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::picker::Picker;
+use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
+use crate::domain::{OrgId, Safe, grouped};
+use crate::store::organizations::Organization;
+
+/// The state of the chooser.
+#[derive(Debug, Default)]
+pub(crate) struct Organizations {
+    list: Vec<Organization>,
+    picker: Picker,
+    /// Why there is no list.
+    pub(crate) trouble: Option<Safe>,
+}
+
+impl Organizations {
+    /// Shows a new list; the selection stays on its organisation, or goes to `current`.
+    pub(crate) fn set(&mut self, list: Vec<Organization>, current: Option<&OrgId>) {
+        let keep = self.selected().cloned().or_else(|| current.cloned());
+        self.picker.select(list.iter().position(|o| Some(&o.id) == keep.as_ref()).unwrap_or(0));
+        self.list = list;
+        self.trouble = None;
+    }
+
+    /// Puts the selection on an organisation.
+    pub(crate) fn select(&mut self, id: &OrgId) {
+        if let Some(at) = self.list.iter().position(|o| o.id == *id) {
+            self.picker.select(at);
+        }
+    }
+
+    /// The organisations.
+    pub(crate) fn list(&self) -> &[Organization] {
+        &self.list
+    }
+
+    /// The selected one.
+    pub(crate) fn selected(&self) -> Option<&OrgId> {
+        self.list.get(self.picker.selected(self.list.len())).map(|o| &o.id)
+    }
+
+    /// Moves the selection.
+    pub(crate) fn step(&mut self, by: isize) {
+        self.picker.step(by, self.list.len());
+    }
+
+    /// Lines of the list.
+    pub(crate) fn height(&self) -> usize {
+        self.list.len().max(1) + 1
+    }
+
+    /// Draws the list.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, zone: Zone, loading: bool) {
+        if self.list.is_empty() {
+            match &self.trouble {
+                Some(text) => painter.put(1, 0, text, Role::Error),
+                None if loading => painter.say(1, 0, "loading…", Role::Muted),
+                None => painter.say(
+                    1,
+                    0,
+                    "The table has no events: `agenttrace ingest FILE` loads some.",
+                    Role::Notice,
+                ),
+            };
+            return;
+        }
+        let right = painter.width().saturating_sub(1);
+        let time_at = right.saturating_sub(28);
+        painter.say(3, 0, "organisation", Role::Muted);
+        painter.put_right(time_at.saturating_sub(2), 0, &Safe::literal("events"), Role::Muted);
+        painter.say(time_at, 0, "newest event", Role::Muted);
+        self.picker.paint(painter, 1, self.list.len(), |painter, y, index| {
+            let Some(organization) = self.list.get(index) else { return };
+            let events = organization.events.map_or_else(|| "–".to_owned(), grouped);
+            let newest = organization
+                .newest
+                .map_or_else(|| "–".to_owned(), |t| format!("{} {}", zone.day_name(t), zone.clock(t)));
+            let id = Safe::from_untrusted(organization.id.as_str());
+            painter.put(3, y, &id.cut_middle(time_at.saturating_sub(16)), Role::Text);
+            painter.put_right(time_at.saturating_sub(2), y, &Safe::from_untrusted(&events), Role::Text);
+            painter.put(time_at, y, &Safe::from_untrusted(&newest), Role::Text);
+        });
+    }
+}

@@ -1,0 +1,87 @@
+//! The palette: every action by name, for those who do not know its key.
+
+use crate::console::core::keymap::{Action, Keymap, Section};
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::picker::Picker;
+use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::theme::Role;
+use crate::domain::Safe;
+
+/// The state of the palette.
+#[derive(Debug, Default)]
+pub(crate) struct Palette {
+    /// The words typed.
+    pub(crate) prompt: Prompt,
+    picker: Picker,
+    /// The tree has the keys: what can be done in it is offered, too.
+    in_tree: bool,
+}
+
+impl Palette {
+    /// An empty line over the panes, or over the tree.
+    pub(crate) fn new(in_tree: bool) -> Self {
+        Self { prompt: Prompt::new(": ", ""), in_tree, ..Self::default() }
+    }
+
+    /// The actions whose name or description has all words.
+    pub(crate) fn matches(&self) -> Vec<Action> {
+        let text = self.prompt.editor.text().to_lowercase();
+        let offered = |a: &Action| match a.section() {
+            Section::Global | Section::Move | Section::Always => *a != Action::Palette,
+            Section::Tree => self.in_tree,
+            _ => false,
+        };
+        let has = |a: &Action, word: &str| a.name().contains(word) || a.doc().to_lowercase().contains(word);
+        Action::ALL
+            .iter()
+            .copied()
+            .filter(offered)
+            .filter(|a| text.split_whitespace().all(|word| has(a, word)))
+            .collect()
+    }
+
+    /// The action to run.
+    pub(crate) fn chosen(&self) -> Option<Action> {
+        let matches = self.matches();
+        matches.get(self.picker.selected(matches.len())).copied()
+    }
+
+    /// Moves the selection.
+    pub(crate) fn step(&mut self, by: isize) {
+        let length = self.matches().len();
+        self.picker.step(by, length);
+    }
+
+    /// Draws it; returns the place of the cursor.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> (usize, usize) {
+        let cursor = self.prompt.paint_line(painter, 0);
+        let matches = self.matches();
+        if matches.is_empty() {
+            painter.say(3, 1, "no action has these words", Role::Muted);
+        }
+        self.picker.paint(painter, 1, matches.len(), |painter, y, index| {
+            let Some(action) = matches.get(index) else { return };
+            painter.say(3, y, action.name(), Role::Text);
+            painter.say(20, y, action.doc(), Role::Muted);
+            let right = painter.width().saturating_sub(1);
+            painter.put_right(right, y, &Safe::from_untrusted(&keymap.keys_of(*action).join(" ")), Role::Key);
+        });
+        cursor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_narrow_the_list() {
+        let mut palette = Palette::default();
+        assert!(palette.matches().len() > 15);
+        assert!(palette.prompt.editor.paste("oldest"));
+        assert_eq!(palette.chosen(), Some(Action::Last));
+        assert!(palette.prompt.editor.paste(" nothing like it"));
+        assert_eq!(palette.chosen(), None);
+        palette.step(1);
+    }
+}

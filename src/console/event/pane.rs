@@ -1,0 +1,339 @@
+//! One event: its 22 columns, times in every reading, and both states.
+
+use crate::console::event::task::Detail;
+use crate::console::integrity::row_marks::{Glance, Mark};
+use crate::console::timeline::row::Row;
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::{Zone, relative};
+use crate::domain::{EventKey, EventRow, Safe, Timestamp};
+use std::time::Duration;
+
+/// Columns of the names of fields, blank included.
+const LABEL: usize = 17;
+
+/// How long the selection must rest before the states of an event are fetched.
+const SETTLE: Duration = Duration::from_millis(80);
+
+/// The state of the pane.
+#[derive(Debug, Default)]
+pub(crate) struct EventPane {
+    row: Option<Row>,
+    states: States,
+    /// What is known of its content.
+    known: Option<Glance>,
+    lines: Vec<Line>,
+    top: usize,
+    width: usize,
+    height: usize,
+    /// When the states are to be fetched.
+    due: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+enum States {
+    #[default]
+    Waiting,
+    Ready(Option<Vec<Safe>>, Option<Vec<Safe>>),
+    Trouble(Safe),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    label: Safe,
+    text: Safe,
+    role: Role,
+}
+
+/// What the lines depend on besides the event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// The machine's zone.
+    pub(crate) local: Zone,
+    /// The present.
+    pub(crate) now: Timestamp,
+}
+
+impl EventPane {
+    /// The event shown.
+    pub(crate) fn key(&self) -> Option<EventKey> {
+        self.row.as_ref().map(|r| r.event.key())
+    }
+
+    /// Shows an event: its columns at once, its states when they have been fetched. False when it is shown already.
+    pub(crate) fn show(&mut self, row: Option<&Row>, clock: Duration, setting: Setting) -> bool {
+        let same = match (&self.row, row) {
+            (Some(old), Some(new)) => old.event == new.event,
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return false;
+        }
+        self.row = row.cloned();
+        self.states = States::Waiting;
+        self.due = row.map(|_| clock + SETTLE);
+        self.top = 0;
+        self.lay_out(setting);
+        true
+    }
+
+    /// Takes note of what is known of its content.
+    pub(crate) fn set_known(&mut self, known: Option<Glance>, setting: Setting) {
+        if self.known != known {
+            self.known = known;
+            self.lay_out(setting);
+        }
+    }
+
+    /// When the states are to be fetched.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// Fetches the states (again), without waiting.
+    pub(crate) fn hurry(&mut self, clock: Duration) {
+        if self.row.is_some() && !matches!(self.states, States::Ready(..)) {
+            self.due = Some(clock);
+        }
+    }
+
+    /// The event to fetch now, if it is time.
+    pub(crate) fn take_due(&mut self, clock: Duration) -> Option<EventKey> {
+        if self.due.is_some_and(|due| due <= clock) {
+            self.due = None;
+            self.key()
+        } else {
+            None
+        }
+    }
+
+    /// Adds the states of the event.
+    pub(crate) fn fill(&mut self, detail: Option<Detail>, setting: Setting) {
+        match detail {
+            Some(detail) if Some(detail.row.key()) == self.key() => {
+                self.states = States::Ready(detail.previous_state, detail.new_state);
+            }
+            Some(_) => return,
+            None => self.states = States::Trouble(Safe::literal("the event is not in the table any more")),
+        }
+        self.lay_out(setting);
+    }
+
+    /// Says why there are no states.
+    pub(crate) fn fail(&mut self, text: Safe, setting: Setting) {
+        self.states = States::Trouble(text);
+        self.lay_out(setting);
+    }
+
+    /// Takes note of the pane's size.
+    pub(crate) fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
+        let changed = self.width != width;
+        self.width = width;
+        self.height = height;
+        if changed {
+            self.lay_out(setting);
+        }
+        self.top = self.top.min(self.last_top());
+    }
+
+    /// Scrolls by lines.
+    pub(crate) fn scroll(&mut self, by: isize) {
+        self.top = self.top.saturating_add_signed(by).min(self.last_top());
+    }
+
+    /// Lines of the pane.
+    pub(crate) fn height(&self) -> usize {
+        self.height
+    }
+
+    /// `12–40 of 214`, empty when everything is on the screen.
+    pub(crate) fn position(&self) -> Safe {
+        if self.lines.len() <= self.height {
+            return Safe::default();
+        }
+        let end = (self.top + self.height).min(self.lines.len());
+        Safe::from_untrusted(&format!("{}–{end} of {}", self.top + 1, self.lines.len()))
+    }
+
+    fn last_top(&self) -> usize {
+        self.lines.len().saturating_sub(self.height)
+    }
+
+    fn lay_out(&mut self, setting: Setting) {
+        let mut out = Lines { lines: Vec::new(), width: self.width.max(LABEL + 8) };
+        if let Some(row) = &self.row {
+            out.columns(row, &self.states, self.known.as_ref(), setting);
+        }
+        self.lines = out.lines;
+        self.top = self.top.min(self.last_top());
+    }
+
+    /// Draws the lines that fit.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
+        if self.row.is_none() {
+            painter.say(1, 0, "No event is selected.", Role::Muted);
+        }
+        for (y, line) in self.lines.iter().skip(self.top).take(painter.height()).enumerate() {
+            let x = if line.label.as_str().is_empty() { 0 } else { LABEL };
+            painter.put(1, y, &line.label, Role::Label);
+            painter.put(1 + x, y, &line.text, line.role);
+        }
+    }
+}
+
+/// Lines under construction.
+struct Lines {
+    lines: Vec<Line>,
+    width: usize,
+}
+
+impl Lines {
+    fn columns(&mut self, row: &Row, states: &States, known: Option<&Glance>, setting: Setting) {
+        let EventRow {
+            event_id,
+            timestamp,
+            organization_id,
+            project_id,
+            actor_type,
+            actor_id,
+            actor_email,
+            actor_ip,
+            actor_user_agent,
+            event_category,
+            event_type,
+            event_severity,
+            resource_type,
+            resource_id,
+            resource_name,
+            action,
+            request_id,
+            session_id,
+            hash,
+            previous_hash,
+            xmin: _,
+        } = &row.event;
+        self.text("event_id", event_id);
+        self.add("timestamp", Safe::from_untrusted(&timestamp.to_rfc3339()), Role::Text);
+        let local = format!("{} · {}", setting.local.full(*timestamp), relative(*timestamp, setting.now));
+        self.add("  local · age", Safe::from_untrusted(&local), Role::Muted);
+        self.add("event_severity", Safe::from_untrusted(event_severity), row.severity());
+        self.text("event_category", event_category);
+        self.text("event_type", event_type);
+        self.text("action", action);
+        self.integrity(known);
+        self.blank();
+        self.text("actor_type", actor_type);
+        self.text("actor_id", actor_id);
+        self.optional("actor_email", actor_email.as_deref());
+        self.optional("actor_ip", actor_ip.as_deref());
+        self.optional("actor_user_agent", actor_user_agent.as_deref());
+        self.blank();
+        self.text("resource_type", resource_type);
+        self.text("resource_id", resource_id);
+        self.optional("resource_name", resource_name.as_deref());
+        self.states(states);
+        self.blank();
+        self.text("organization_id", organization_id);
+        self.optional("project_id", project_id.as_deref());
+        self.text("request_id", request_id);
+        self.optional("session_id", session_id.as_deref());
+        self.blank();
+        self.text("hash", hash);
+        if previous_hash.is_empty() {
+            self.add("previous_hash", Safe::literal("empty: the first event of its chain"), Role::Muted);
+        } else {
+            self.text("previous_hash", previous_hash);
+        }
+    }
+
+    /// The change comes before the identifiers: it is what people look for. Long states are followed by them, one key
+    /// away (the end of the text).
+    fn states(&mut self, states: &States) {
+        match states {
+            States::Waiting => self.add("states", Safe::literal("loading…"), Role::Muted),
+            States::Trouble(text) => self.add("states", text.clone(), Role::Error),
+            States::Ready(previous, new) => {
+                self.state("previous_state", previous.as_deref());
+                self.state("new_state", new.as_deref());
+            }
+        }
+    }
+
+    fn integrity(&mut self, known: Option<&Glance>) {
+        let mark = known.map_or(Mark::Unchecked, |glance| glance.mark);
+        let mut text = format!("{} {}", mark.sign(), mark.word());
+        if let Some(why) = known.map(|glance| glance.why.as_str()).filter(|why| !why.is_empty()) {
+            text.push_str(": ");
+            text.push_str(why);
+        }
+        self.add("integrity", Safe::from_untrusted(&text), mark.role());
+    }
+
+    fn text(&mut self, label: &'static str, text: &str) {
+        if text.is_empty() {
+            self.add(label, Safe::literal("empty"), Role::Muted);
+        } else {
+            self.add(label, Safe::from_untrusted(text), Role::Text);
+        }
+    }
+
+    fn optional(&mut self, label: &'static str, text: Option<&str>) {
+        match text {
+            Some(text) => self.text(label, text),
+            None => self.add(label, Safe::literal("null"), Role::Muted),
+        }
+    }
+
+    fn state(&mut self, label: &'static str, lines: Option<&[Safe]>) {
+        match lines {
+            None => self.add(label, Safe::literal("null"), Role::Muted),
+            Some([line]) => self.add(label, line.clone(), Role::Text),
+            Some(lines) => {
+                self.lines.push(Line {
+                    label: Safe::literal(label),
+                    text: Safe::default(),
+                    role: Role::Text,
+                });
+                for line in lines {
+                    for text in line.wrapped(self.width.saturating_sub(2)) {
+                        self.lines.push(Line { label: Safe::default(), text, role: Role::Text });
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, label: &'static str, text: Safe, role: Role) {
+        let mut label = Safe::literal(label);
+        for text in text.wrapped(self.width.saturating_sub(LABEL + 2)) {
+            let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
+            let text = if indent.is_empty() { text } else { Safe::composed(&format!("{indent}{text}")) };
+            self.lines.push(Line { label: std::mem::take(&mut label), text, role });
+        }
+    }
+
+    fn blank(&mut self) {
+        self.lines.push(Line { label: Safe::default(), text: Safe::default(), role: Role::Text });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::app::fixtures::row_at;
+
+    const SETTING: Setting = Setting { local: Zone::Utc, now: Timestamp::from_micros(0) };
+
+    #[test]
+    fn a_resting_selection_is_fetched_once() {
+        let mut pane = EventPane::default();
+        let at = Duration::from_millis;
+        assert!(pane.show(Some(&row_at(1, "a")), at(0), SETTING));
+        assert!(!pane.show(Some(&row_at(1, "a")), at(10), SETTING));
+        assert!(pane.show(Some(&row_at(2, "b")), at(50), SETTING));
+        assert_eq!(pane.take_due(at(90)), None);
+        assert_eq!(pane.take_due(at(130)).unwrap().event_id, "b");
+        assert_eq!(pane.take_due(at(500)), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Filters under a name: the line in which the name is typed, and the chooser.
+
+use crate::case::saved::{LineError, Saved};
+use crate::console::core::keymap::{Action, Keymap};
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::picker::Picker;
+use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::theme::Role;
+use crate::domain::Safe;
+
+/// The question for the name of a filter.
+#[derive(Debug)]
+pub(crate) struct Naming {
+    filter: String,
+    /// The name.
+    pub(crate) prompt: Prompt,
+}
+
+impl Naming {
+    /// Asks for the name of a filter.
+    pub(crate) fn new(filter: &str) -> Self {
+        Self {
+            filter: filter.to_owned(),
+            prompt: Prompt::new("name ", "saved for all organisations, on this machine"),
+        }
+    }
+
+    /// Lines of the box's inside.
+    pub(crate) const HEIGHT: usize = 3;
+
+    /// The filter and its name; `None` when it is no name: the reason is shown. A name that is in use has to be
+    /// confirmed.
+    pub(crate) fn answered(&mut self, saved: &[Saved]) -> Option<Saved> {
+        let name = self.prompt.text().to_owned();
+        let new = match Saved::new(&name, &self.filter) {
+            Ok(new) => new,
+            Err(error @ (LineError::Name(_) | LineError::Long | LineError::Form)) => {
+                self.prompt.trouble = Some(Safe::composed(&error.to_string()));
+                return None;
+            }
+            Err(LineError::Filter(..)) => {
+                self.prompt.trouble = Some(Safe::literal("not a valid filter: go back and correct it"));
+                return None;
+            }
+        };
+        let other = saved.iter().find(|other| other.name == new.name && other.filter != new.filter);
+        let warning =
+            other.map(|other| Safe::composed(&format!("submit again to replace: {}", other.filter)));
+        if warning.is_some() && self.prompt.trouble != warning {
+            self.prompt.trouble = warning;
+            return None;
+        }
+        Some(new)
+    }
+
+    /// Draws it; returns the place of the cursor.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+        let room = painter.width().saturating_sub(2);
+        painter.put(1, 0, &Safe::composed(&self.filter).cut_end(room), Role::Text);
+        self.prompt.paint(painter, 1)
+    }
+}
+
+/// The chooser of a saved filter.
+#[derive(Debug)]
+pub(crate) struct SavedFilters {
+    list: Vec<Saved>,
+    picker: Picker,
+}
+
+impl SavedFilters {
+    /// A chooser among these.
+    pub(crate) fn new(list: Vec<Saved>) -> Self {
+        Self { list, picker: Picker::default() }
+    }
+
+    /// The chosen one.
+    pub(crate) fn selected(&self) -> Option<&Saved> {
+        self.list.get(self.picker.selected(self.list.len()))
+    }
+
+    /// Moves the selection.
+    pub(crate) fn step(&mut self, by: isize) {
+        self.picker.step(by, self.list.len());
+    }
+
+    /// Takes the selected one off the list.
+    pub(crate) fn forget(&mut self) -> Option<Saved> {
+        let selected = self.picker.selected(self.list.len());
+        (selected < self.list.len()).then(|| self.list.remove(selected))
+    }
+
+    /// Lines of the box's inside.
+    pub(crate) fn height(&self) -> usize {
+        self.list.len().max(1) + 1
+    }
+
+    /// Draws the list.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) {
+        let last = painter.height().saturating_sub(1);
+        let text = if self.list.is_empty() {
+            let save = keymap.key(Action::SaveFilter);
+            format!("none: {save} saves the filter that is being edited")
+        } else {
+            let (open, delete) = (keymap.key(Action::Open), keymap.key(Action::Forget));
+            format!("{open} puts it into the filter line · {delete} deletes it")
+        };
+        painter.put(1, last, &Safe::from_untrusted(&text), Role::Muted);
+        let names = self.list.iter().map(|saved| Safe::composed(&saved.name).width()).max().unwrap_or(0);
+        let length = self.list.len();
+        let mut painter = painter.above(1);
+        self.picker.paint(&mut painter, 0, length, |painter, y, index| {
+            let Some(saved) = self.list.get(index) else { return };
+            painter.put(3, y, &Safe::composed(&saved.name), Role::Label);
+            let room = painter.width().saturating_sub(names + 6);
+            painter.put(names + 5, y, &Safe::composed(&saved.filter).cut_end(room), Role::Text);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_use_has_to_be_confirmed_and_what_is_none_is_refused() {
+        let saved = [Saved::new("a", "sev:info").unwrap()];
+        let mut naming = Naming::new("sev:critical");
+        naming.prompt.editor.set("a b");
+        assert_eq!(naming.answered(&saved), None);
+        naming.prompt.editor.set("a");
+        assert_eq!(naming.answered(&saved), None);
+        let new = naming.answered(&saved).unwrap();
+        assert_eq!(new.to_string(), "a = sev:critical");
+        naming.prompt.editor.set("b");
+        assert_eq!(naming.answered(&saved).unwrap().name, "b");
+    }
+
+    #[test]
+    fn the_selection_stays_on_the_list() {
+        let saved = |name: &str| Saved::new(name, "x").unwrap();
+        let mut chooser = SavedFilters::new(vec![saved("a"), saved("b")]);
+        chooser.step(9);
+        assert_eq!(chooser.forget().unwrap().name, "b");
+        assert_eq!(chooser.selected().unwrap().name, "a");
+        chooser.forget();
+        assert_eq!((chooser.forget(), chooser.selected()), (None, None));
+    }
+}

@@ -1,0 +1,5 @@
+//! Plan, summary and histogram of a view.
+
+pub(crate) mod dialog;
+pub(crate) mod task;
+pub(crate) mod update;

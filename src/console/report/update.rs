@@ -1,0 +1,85 @@
+//! What follows from a report about the view, and what keys do in its dialog.
+
+use crate::console::app::feature::Update;
+use crate::console::app::message::Effects;
+use crate::console::app::model::{Connection, Model};
+use crate::console::app::start_task::{abandon, begin};
+use crate::console::core::failure::Failure;
+use crate::console::core::keymap::Action;
+use crate::console::core::tasks::Slot;
+use crate::console::dialogs::{Overlay, copy_text};
+use crate::console::report::dialog::{Sheet, Subject};
+use crate::console::report::task::{Output, Progress, Task};
+use crate::console::widgets::scrolling::lines_of;
+use crate::store::cache::Freshness;
+
+/// The rules of reports.
+pub(in crate::console) struct Rules;
+
+impl Update for Rules {
+    type Output = Output;
+    type Progress = Progress;
+
+    fn done(model: &mut Model, Output::Sheet(answer): Output, _effects: &mut Effects) {
+        model.note_cache_trouble(answer.trouble.as_deref());
+        let Some(Overlay::Sheet(sheet)) = &model.overlay else { return };
+        let command = copy_text::listing(model, sheet.subject.command());
+        if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+            sheet.fill(answer, command.as_deref());
+        }
+    }
+
+    fn failed(model: &mut Model, _slot: Slot, failure: Failure, _effects: &mut Effects) {
+        if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+            sheet.fail(failure.text);
+        }
+    }
+
+    fn retry(model: &mut Model, effects: &mut Effects) {
+        if let Some(Overlay::Sheet(sheet)) = &model.overlay
+            && sheet.has_failed()
+        {
+            let subject = sheet.subject;
+            open(model, subject, Freshness::Recent, effects);
+        }
+    }
+
+    fn act(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
+        let subject = match action {
+            Action::Plan => Subject::Plan,
+            Action::Histogram => Subject::Histogram,
+            Action::Summary => Subject::Summary,
+            _ => return false,
+        };
+        open(model, subject, Freshness::Recent, effects);
+        true
+    }
+
+    fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
+        let Overlay::Sheet(mut sheet) = overlay else { return Some(overlay) };
+        let height = usize::from(model.size.1.saturating_sub(5)).max(1);
+        if let Some(by) = lines_of(action, height) {
+            sheet.scroll(by, height);
+            model.overlay = Some(Overlay::Sheet(sheet));
+            return None;
+        }
+        // Any other key closes it; a refresh opens it again.
+        abandon(model, &[Slot::Sheet], effects);
+        if action == Action::Refresh {
+            open(model, sheet.subject, Freshness::Now, effects);
+        }
+        None
+    }
+}
+
+/// Opens a report about the view; its lines are being computed.
+fn open(model: &mut Model, subject: Subject, wanted: Freshness, effects: &mut Effects) {
+    let Some(query) = model.timeline.query.clone() else { return };
+    if model.connection == Connection::Up {
+        let again = model.setup.keymap.key(Action::Refresh);
+        let stop = model.setup.keymap.key(Action::Cancel);
+        model.overlay = Some(Overlay::Sheet(Box::new(Sheet::new(subject, &stop, &again))));
+        let width = usize::from(model.size.0).saturating_sub(8);
+        begin(model, Task::Sheet(query, subject, width, wanted), effects);
+    }
+}

@@ -1,0 +1,223 @@
+//! Which columns the timeline has, and how wide they are: fitted to the rows on the screen and near it.
+
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::theme::Role;
+
+/// A column besides the fixed ones: mark, time and severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// The type of the event.
+    Type,
+    /// The object: type and id.
+    Resource,
+    /// Who acted.
+    Actor,
+    /// The address that it came from.
+    Address,
+    /// How many fields changed.
+    Changes,
+    /// The action, where the type does not say it.
+    Action,
+    /// The session.
+    Session,
+    /// The request.
+    Request,
+}
+
+impl Column {
+    /// All, in their order on the screen.
+    const ALL: [Self; 8] = [
+        Self::Type,
+        Self::Resource,
+        Self::Actor,
+        Self::Address,
+        Self::Changes,
+        Self::Action,
+        Self::Session,
+        Self::Request,
+    ];
+
+    const fn head(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Resource => "resource",
+            Self::Actor => "actor",
+            Self::Address => "address",
+            Self::Changes => "Δ",
+            Self::Action => "action",
+            Self::Session => "session",
+            Self::Request => "request",
+        }
+    }
+
+    /// From this width of the timeline on the column is there even where others are cut for it; below, where it fits.
+    const fn always_from(self) -> usize {
+        match self {
+            Self::Type | Self::Resource | Self::Actor => 0,
+            Self::Changes | Self::Action => 100,
+            Self::Address => 120,
+            Self::Session => 140,
+            Self::Request => 160,
+        }
+    }
+}
+
+/// First column of those that share the rest of a line.
+const LEFT: usize = 17;
+
+/// Columns of a number of changes.
+const CHANGES: usize = 4;
+
+/// The columns of a timeline, from left to right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Columns(Vec<(Column, usize)>);
+
+impl Columns {
+    /// Fits columns into a timeline `width` wide, less one at the right end. `widest` is the width of the longest text
+    /// that the rows have in a column.
+    pub(crate) fn fit(width: usize, widest: impl Fn(Column) -> usize) -> Self {
+        let widest = Column::ALL.map(widest);
+        let room = width.saturating_sub(LEFT + 1);
+        let mut shown: Vec<(Column, usize)> = Vec::with_capacity(widest.len());
+        // By importance, which is their order: what has to be there, then what fits beside it uncut.
+        for forced in [true, false] {
+            for (column, widest) in Column::ALL.into_iter().zip(widest) {
+                let wanted = match column {
+                    Column::Changes => CHANGES,
+                    // Nobody has one, or every type says it: no column.
+                    _ if widest == 0 => continue,
+                    _ => widest.max(column.head().len()),
+                };
+                let taken: usize = shown.iter().map(|(_, wanted)| wanted + 1).sum();
+                let is_due = width >= column.always_from();
+                if is_due == forced && (forced || taken + wanted <= room) {
+                    shown.push((column, wanted));
+                }
+            }
+        }
+        shown.sort_by_key(|(column, _)| *column as usize);
+        let room = room.saturating_sub(shown.len().saturating_sub(1));
+        let kind =
+            shown.first().filter(|(column, _)| *column == Column::Type).map_or(0, |(_, wanted)| *wanted);
+        level(&mut shown, room);
+        // What happened is cut last.
+        let kind = kind.min(room * 2 / 5);
+        if let Some(((Column::Type, width), others)) = shown.split_first_mut()
+            && *width < kind
+        {
+            *width = kind;
+            level(others, room - kind);
+        }
+        Self(shown)
+    }
+
+    /// Each column with its place and its width.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Column, usize, usize)> {
+        let mut x = LEFT;
+        self.0.iter().map(move |(column, width)| {
+            let at = x;
+            x += width + 1;
+            (*column, at, *width)
+        })
+    }
+
+    /// Draws the names of the columns.
+    pub(crate) fn paint_heads(&self, painter: &mut Painter<'_>, y: usize) {
+        painter.say(3, y, "time", Role::Label);
+        painter.say(12, y, "sev", Role::Label);
+        for (column, x, width) in self.places() {
+            if column.head().chars().count() <= width {
+                painter.say(x, y, column.head(), Role::Label);
+            }
+        }
+    }
+}
+
+/// Cuts the widest columns, and no others, to one width such that all have room.
+fn level(columns: &mut [(Column, usize)], room: usize) {
+    let mut widths: Vec<usize> = columns.iter().map(|(_, width)| *width).collect();
+    if widths.iter().sum::<usize>() <= room {
+        return;
+    }
+    widths.sort_unstable();
+    let (mut rest, mut left) = (room, widths.len());
+    for width in widths {
+        if width * left > rest {
+            break;
+        }
+        rest -= width;
+        left -= 1;
+    }
+    let (limit, mut spare) = (rest / left.max(1), rest % left.max(1));
+    for (_, width) in columns.iter_mut().filter(|(_, width)| *width > limit) {
+        *width = limit + usize::from(spare > 0);
+        spare = spare.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of rows with texts of these widths.
+    fn fit(width: usize, kind: usize, resource: usize, actor: usize) -> Columns {
+        Columns::fit(width, |column| match column {
+            Column::Type => kind,
+            Column::Resource => resource,
+            Column::Actor => actor,
+            Column::Address => 13,
+            Column::Changes => 0,
+            Column::Action | Column::Session | Column::Request => 6,
+        })
+    }
+
+    fn shown(columns: &Columns) -> Vec<&'static str> {
+        columns.places().map(|(column, ..)| column.head()).collect()
+    }
+
+    fn widths(columns: &Columns) -> Vec<usize> {
+        columns.places().map(|(_, _, width)| width).collect()
+    }
+
+    #[test]
+    fn a_column_is_cut_only_where_none_beside_it_is_blank() {
+        let columns = fit(80, 37, 3, 3);
+        assert_eq!(shown(&columns)[..3], ["type", "resource", "actor"]);
+        assert_eq!(widths(&columns)[..3], [37, 8, 5], "the type is whole, since the others leave room");
+    }
+
+    #[test]
+    fn the_widest_are_cut_to_one_width() {
+        assert_eq!(widths(&fit(80, 20, 60, 60)), [20, 20, 20]);
+        assert_eq!(widths(&fit(81, 20, 60, 60)), [20, 21, 20]);
+        assert_eq!(widths(&fit(80, 60, 60, 16)), [24, 20, 16], "and the type last");
+        assert_eq!(widths(&fit(80, 60, 60, 60)), [24, 18, 18]);
+    }
+
+    #[test]
+    fn columns_come_with_the_width() {
+        let at = |width| shown(&fit(width, 20, 30, 40));
+        assert_eq!(at(60), ["type", "resource", "actor"]);
+        assert_eq!(at(80), ["type", "resource", "actor"]);
+        assert_eq!(at(100), ["type", "resource", "actor", "Δ", "action"]);
+        assert_eq!(at(120), ["type", "resource", "actor", "address", "Δ", "action"]);
+        assert_eq!(at(160)[6..], ["session", "request"]);
+        assert_eq!(shown(&fit(80, 9, 9, 9))[3..], ["address", "Δ", "action"], "earlier where they fit");
+    }
+
+    #[test]
+    fn what_no_row_has_is_no_column() {
+        assert_eq!(shown(&Columns::fit(200, |_| 0)), ["Δ"]);
+    }
+
+    #[test]
+    fn columns_never_need_more_than_there_is() {
+        for width in 0..400 {
+            for (kind, resource, actor) in [(90, 90, 90), (1, 1, 1), (90, 1, 30)] {
+                let columns = fit(width, kind, resource, actor);
+                let end = columns.places().map(|(_, x, width)| x + width).max().unwrap_or(0);
+                assert!(end <= width.max(LEFT + 8), "{width}: {columns:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The list of events.
+
+pub(crate) mod columns;
+pub(crate) mod pane;
+pub(crate) mod row;
+pub(crate) mod task;
+pub(crate) mod update;
+pub(crate) mod view;
+pub(crate) mod window;

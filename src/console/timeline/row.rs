@@ -1,0 +1,244 @@
+//! A row of the timeline, made fit for the screen once, when its page arrives.
+
+use crate::console::integrity::row_marks::{Delta, Marks};
+use crate::console::timeline::columns::{Column, Columns};
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
+use crate::domain::{EventRow, Safe};
+use chrono::NaiveDate;
+
+/// An event with the texts that the timeline shows of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// The event without states.
+    pub(crate) event: EventRow,
+    /// Its day in the zone shown; `None` for the infinities.
+    pub(crate) day: Option<NaiveDate>,
+    clock: Safe,
+    severity: (Safe, Role),
+    action: Safe,
+    kind: Safe,
+    actor: Actor,
+    resource: Safe,
+    ip: Safe,
+    session: Safe,
+    request: Safe,
+}
+
+/// Who acted: what may be cut, and the domain, which may not.
+#[derive(Debug, Clone)]
+struct Actor {
+    local: Safe,
+    domain: Safe,
+    whole: Safe,
+}
+
+impl Actor {
+    fn new(event: &EventRow) -> Self {
+        let prefix = match event.actor_type.as_str() {
+            "service" => "svc:",
+            "system" => "sys:",
+            _ => "",
+        };
+        let name = event.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&event.actor_id);
+        // A name that says it needs no prefix.
+        let says_it = name.starts_with(prefix.trim_end_matches(':'));
+        Self::of(if says_it { "" } else { prefix }, name)
+    }
+
+    fn of(prefix: &str, name: &str) -> Self {
+        let (local, domain) = match name.rfind('@') {
+            Some(at) => name.split_at(at),
+            None => (name, ""),
+        };
+        Self {
+            local: Safe::from_untrusted(&format!("{prefix}{local}")),
+            domain: Safe::from_untrusted(domain),
+            whole: Safe::from_untrusted(&format!("{prefix}{name}")),
+        }
+    }
+
+    /// Cut to columns: the domain of an e-mail address is never cut, as long as something remains before it.
+    fn cut(&self, columns: usize) -> Safe {
+        let room = columns.saturating_sub(self.domain.width());
+        if self.whole.width() <= columns || room < 5 {
+            self.whole.cut_middle(columns)
+        } else {
+            Safe::composed(&format!("{}{}", self.local.cut_middle(room), self.domain))
+        }
+    }
+}
+
+/// The name of an actor cut to columns, as the timeline cuts it.
+pub(crate) fn cut_actor(name: &str, columns: usize) -> Safe {
+    Actor::of("", name).cut(columns)
+}
+
+impl Row {
+    /// Formats an event.
+    pub(crate) fn new(event: EventRow, zone: Zone) -> Self {
+        let safe = |text: &Option<String>| Safe::from_untrusted(text.as_deref().unwrap_or_default());
+        Self {
+            day: zone.day(event.timestamp),
+            clock: Safe::from_untrusted(&zone.clock(event.timestamp)),
+            severity: severity(&event.event_severity),
+            action: Safe::from_untrusted(if says(&event.event_type, &event.action) {
+                ""
+            } else {
+                &event.action
+            }),
+            kind: Safe::from_untrusted(&event.event_type),
+            actor: Actor::new(&event),
+            resource: Safe::from_untrusted(&format!("{}/{}", event.resource_type, event.resource_id)),
+            ip: safe(&event.actor_ip),
+            session: safe(&event.session_id),
+            request: Safe::from_untrusted(&event.request_id),
+            event,
+        }
+    }
+
+    /// Shows its time in another zone.
+    pub(crate) fn set_zone(&mut self, zone: Zone) {
+        self.day = zone.day(self.event.timestamp);
+        self.clock = Safe::from_untrusted(&zone.clock(self.event.timestamp));
+    }
+
+    /// How its severity looks.
+    pub(crate) fn severity(&self) -> Role {
+        self.severity.1
+    }
+
+    /// How many columns its text in a column takes, uncut.
+    pub(crate) fn width(&self, column: Column) -> usize {
+        match column {
+            Column::Type => self.kind.width(),
+            Column::Resource => self.resource.width(),
+            Column::Actor => self.actor.whole.width(),
+            Column::Address => self.ip.width(),
+            Column::Changes => 0,
+            Column::Action => self.action.width(),
+            Column::Session => self.session.width(),
+            Column::Request => self.request.width(),
+        }
+    }
+
+    /// Draws it on line `y`. The bar of the selected row has one colour; only a severity keeps its own.
+    pub(crate) fn paint(
+        &self,
+        painter: &mut Painter<'_>,
+        y: usize,
+        columns: &Columns,
+        marks: &Marks,
+        selected: bool,
+    ) {
+        let role = |role| if selected { Role::Text } else { role };
+        let mark = marks.mark(&self.event);
+        painter.say(1, y, mark.sign(), role(mark.role()));
+        painter.put(3, y, &self.clock, Role::Text);
+        let severity = if self.severity.1 == Role::Info { role(Role::Info) } else { self.severity.1 };
+        painter.put(12, y, &self.severity.0.cut_end(4), severity);
+        for (column, x, width) in columns.places() {
+            match column {
+                Column::Type => painter.put(x, y, &self.kind.cut_middle(width), Role::Text),
+                Column::Resource => painter.put(x, y, &self.resource.cut_middle(width), Role::Text),
+                Column::Actor => painter.put(x, y, &self.actor.cut(width), Role::Text),
+                Column::Address => painter.put(x, y, &self.ip.cut_middle(width), Role::Text),
+                Column::Changes => match marks.of(&self.event).map(|g| &g.delta) {
+                    Some(Delta::Changes(sign)) => painter.put(x, y, sign, Role::Text),
+                    Some(Delta::Noise) => painter.say(x, y, "Δ0", role(Role::Muted)),
+                    Some(Delta::NotRecorded) => painter.say(x, y, "–", role(Role::Muted)),
+                    Some(Delta::Uncounted) => painter.say(x, y, "Δ?", role(Role::Muted)),
+                    None => painter.say(x, y, "·", role(Role::Muted)),
+                },
+                Column::Action => painter.put(x, y, &self.action.cut_end(width), role(Role::Muted)),
+                Column::Session => painter.put(x, y, &self.session.cut_middle(width), role(Role::Muted)),
+                Column::Request => painter.put(x, y, &self.request.cut_middle(width), role(Role::Muted)),
+            };
+        }
+    }
+}
+
+/// Stems of the words that types have for an action.
+const STEMS: [(&str, &[&str]); 4] = [
+    ("create", &["creat", "add", "insert"]),
+    ("read", &["view", "get", "list", "describe", "head"]),
+    ("update", &["updat", "chang", "modif", "put"]),
+    ("delete", &["delet", "remov", "revok", "purg"]),
+];
+
+/// Whether a type names the action already: `dataset.exported` does for `export`, `login.succeeded` does not for
+/// `create`.
+fn says(kind: &str, action: &str) -> bool {
+    let kind = kind.to_lowercase();
+    let stem = action.to_lowercase();
+    let stem = stem.strip_suffix('e').unwrap_or(&stem);
+    let others = STEMS.iter().find(|(word, _)| *word == action).map_or(&[][..], |(_, others)| others);
+    !stem.is_empty() && (kind.contains(stem) || others.iter().any(|other| kind.contains(other)))
+}
+
+/// The word for a severity: critical and warning in capitals, so that they stand out without colour too.
+fn severity(stored: &str) -> (Safe, Role) {
+    match stored {
+        "critical" => (Safe::literal("CRIT"), Role::Critical),
+        "warning" => (Safe::literal("WARN"), Role::Warning),
+        "info" => (Safe::literal("info"), Role::Info),
+        other => (Safe::from_untrusted(other), Role::Text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::app::fixtures::event_row;
+
+    #[test]
+    fn the_domain_of_an_address_survives_the_cut() {
+        let mut event = event_row("e1", 0);
+        event.actor_email = Some("a.very.long.name.of.somebody@corp.example".to_owned());
+        let row = Row::new(event, Zone::Utc);
+        assert_eq!(row.actor.cut(60).as_str(), "a.very.long.name.of.somebody@corp.example");
+        assert_eq!(row.actor.cut(24).as_str(), "a.ver…ebody@corp.example");
+        assert_eq!(row.actor.cut(24).width(), 24);
+        assert!(row.actor.cut(12).width() <= 12);
+    }
+
+    #[test]
+    fn the_action_stands_where_the_type_does_not_say_it() {
+        for (kind, action, expected) in [
+            ("dataset.exported", "export", true),
+            ("role_binding.updated", "update", true),
+            ("prompt.viewed", "read", true),
+            ("DeleteTrail", "delete", true),
+            ("login.succeeded", "create", false),
+            ("logout", "delete", false),
+            ("anything", "", false),
+        ] {
+            assert_eq!(says(kind, action), expected, "{kind} {action}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_says_what_it_is_has_no_prefix() {
+        let name = |kind: &str, id: &str| {
+            let event = EventRow {
+                actor_type: kind.to_owned(),
+                actor_email: None,
+                actor_id: id.to_owned(),
+                ..event_row("e1", 0)
+            };
+            Row::new(event, Zone::Utc).actor.whole.as_str().to_owned()
+        };
+        assert_eq!(name("service", "svc-ci"), "svc-ci");
+        assert_eq!(name("service", "ci"), "svc:ci");
+        assert_eq!(name("system", "cron"), "sys:cron");
+        assert_eq!(name("user", "svc-ci"), "svc-ci");
+    }
+
+    #[test]
+    fn words_of_other_tables_are_shown_as_they_are() {
+        let mut event = event_row("e1", 0);
+        event.event_severity = "fatal\u{1b}".to_owned();
+        assert_eq!(Row::new(event, Zone::Utc).severity.0.as_str(), "fatal\\x1B");
+    }
+}

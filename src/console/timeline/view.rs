@@ -1,0 +1,104 @@
+//! How the rows of the timeline are drawn.
+
+use crate::console::integrity::row_marks::Marks;
+use crate::console::timeline::columns::Columns;
+use crate::console::timeline::pane::Timeline;
+use crate::console::timeline::row::Row;
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
+use crate::domain::{EventKey, Safe, Timestamp, grouped};
+
+/// Rows for which columns are fitted together, so that they keep their places while the screen moves by rows.
+const FITTED: usize = 32;
+
+/// What the rows look like besides what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look<'a> {
+    /// What is known of their content.
+    pub(crate) marks: &'a Marks,
+    /// The zone of their times.
+    pub(crate) zone: Zone,
+    /// The keys go here.
+    pub(crate) focused: bool,
+    /// They belong to the view before; they are dimmed until the new ones are there.
+    pub(crate) stale: bool,
+    /// The event that others are compared with.
+    pub(crate) marked: Option<&'a EventKey>,
+}
+
+impl Timeline {
+    /// Draws the rows.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
+        let Look { marks, zone, focused, stale, marked } = *look;
+        let columns = Columns::fit(painter.width(), |column| {
+            self.near().map(|row| row.width(column)).max().unwrap_or(0)
+        });
+        let mut y = usize::from(self.heads);
+        if self.heads {
+            columns.paint_heads(painter, 0);
+        }
+        if self.has_day_line() && self.paint_day(painter, y, self.top, zone) {
+            y += 1;
+        }
+        for (index, row) in self.window.rows().iter().enumerate().skip(self.top) {
+            if index > self.top && self.window.day_beginning_at(index).is_some() {
+                self.paint_day(painter, y, index, zone);
+                y += 1;
+            }
+            if y >= painter.height() {
+                return;
+            }
+            row.paint(painter, y, &columns, marks, index == self.selected);
+            let is_it = |id: &str, at: Timestamp| id == row.event.event_id && at == row.event.timestamp;
+            let is_picked = marks.picked().iter().any(|picked| is_it(&picked.event_id, picked.timestamp));
+            if is_picked || marked.is_some_and(|key| is_it(&key.event_id, key.timestamp)) {
+                painter.say(2, y, "◆", Role::Notice);
+            }
+            if stale {
+                painter.mark_line(y, Role::Muted);
+            }
+            if index == self.selected {
+                painter.say(0, y, "▸", Role::Text);
+                painter.mark_line(y, if focused { Role::Selected } else { Role::SelectedUnfocused });
+            }
+            y += 1;
+        }
+        if !self.window.is_empty() {
+            let end = match (self.walk(), self.window.has_older()) {
+                (Some(walk), _) => {
+                    let x = painter.say(0, y, "   … ", Role::Muted);
+                    painter.put(x, y, &walk, Role::Muted);
+                    return;
+                }
+                (None, true) => "   … older events follow",
+                (None, false) => "   ─ no older event in this view ─",
+            };
+            painter.say(0, y, end, Role::Muted);
+        }
+    }
+
+    /// The rows on the screen and some beside them.
+    fn near(&self) -> impl Iterator<Item = &Row> {
+        let first = self.top / FITTED * FITTED;
+        let end = (self.top + self.height).next_multiple_of(FITTED);
+        self.window.rows().iter().skip(first).take(end - first)
+    }
+
+    /// Draws the separator of the day of a row. False when the row is not there.
+    fn paint_day(&self, painter: &mut Painter<'_>, y: usize, index: usize, zone: Zone) -> bool {
+        let (Some(row), Some(day)) = (self.window.rows().get(index), self.window.day_of(index)) else {
+            return false;
+        };
+        let mut name = zone.day_name(row.event.timestamp);
+        if day.complete {
+            name.push_str(" · ");
+            name.push_str(&grouped(day.rows as u64));
+            name.push_str(if day.rows == 1 { " event" } else { " events" });
+        }
+        let x = painter.say(0, y, "── ", Role::Rule);
+        let x = painter.put(x, y, &Safe::from_untrusted(&name), Role::Day);
+        painter.rule(x + 1, y, "─", Role::Rule);
+        true
+    }
+}

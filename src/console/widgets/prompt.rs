@@ -1,0 +1,52 @@
+//! A prompt: a line that is typed, and below it a hint or why it was refused.
+
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::text_input::Editor;
+use crate::console::widgets::theme::Role;
+use crate::domain::Safe;
+
+/// The line while it is typed.
+#[derive(Debug, Default)]
+pub(crate) struct Prompt {
+    label: &'static str,
+    hint: &'static str,
+    /// The text.
+    pub(crate) editor: Editor,
+    /// Why the text was refused.
+    pub(crate) trouble: Option<Safe>,
+}
+
+impl Prompt {
+    /// An empty line after a label, with a hint below.
+    pub(crate) fn new(label: &'static str, hint: &'static str) -> Self {
+        Self { label, hint, ..Self::default() }
+    }
+
+    /// The text, without blanks at its ends.
+    pub(crate) fn text(&self) -> &str {
+        self.editor.text().trim()
+    }
+
+    /// Shows why the text was refused.
+    pub(crate) fn refuse(&mut self, why: Safe) {
+        self.trouble = Some(why);
+    }
+
+    /// Draws the line at `y` and the hint below it; returns the place of the cursor.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, y: usize) -> (usize, usize) {
+        let cursor = self.paint_line(painter, y);
+        let room = painter.width().saturating_sub(2);
+        match &self.trouble {
+            Some(why) => painter.put(1, y + 1, &why.cut_end(room), Role::Error),
+            None => painter.say(1, y + 1, self.hint, Role::Muted),
+        };
+        cursor
+    }
+
+    /// Draws the line at `y` alone; returns the place of the cursor.
+    pub(crate) fn paint_line(&self, painter: &mut Painter<'_>, y: usize) -> (usize, usize) {
+        let x = painter.say(1, y, self.label, Role::Key);
+        let (cursor, _) = self.editor.paint(painter, x, y, &[], None);
+        (cursor, y)
+    }
+}

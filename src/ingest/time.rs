@@ -1,0 +1,166 @@
+//! Times as sources write them. Nothing is assumed: a time without a zone is refused unless somebody has said which
+//! zone it is in, be it the user or the format itself.
+
+use super::Reject;
+use crate::domain::Timestamp;
+use chrono::{LocalResult, NaiveDateTime, TimeZone as _, Utc};
+use chrono_tz::Tz;
+
+/// An instant, and whether it stood in a leap second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) timestamp: Timestamp,
+    /// Second 60, which neither PostgreSQL nor the clock of any computer has: the next second is meant.
+    pub(super) leap_second: bool,
+}
+
+/// Reads RFC 3339, and what PostgreSQL, Python and Athena print: a blank for the `T`, offsets such as `+00`, `+0530`,
+/// `+00:00:30` or ` UTC`, any number of digits (those beyond microseconds are cut).
+pub(super) fn read(text: &str, zone: Option<Tz>) -> Result<Moment, Reject> {
+    let shown: String = text.chars().take(64).collect();
+    let wrong = || Reject::new(format!("'{shown}' is not a time such as 2026-01-15T09:58:01.002Z"));
+    let (local, offset) = split(text).ok_or_else(wrong)?;
+    let leap_second = local.and_utc().timestamp_subsec_nanos() >= 1_000_000_000;
+    let utc = match (offset, zone) {
+        (Some(seconds), _) => {
+            local.checked_sub_signed(chrono::TimeDelta::seconds(seconds)).ok_or_else(wrong)?.and_utc()
+        }
+        (None, None) => {
+            return Err(Reject::new(format!(
+                "'{shown}' has no zone; name it with --zone (such as --zone UTC)"
+            )));
+        }
+        (None, Some(zone)) => match zone.from_local_datetime(&local) {
+            LocalResult::Single(time) => time.with_timezone(&Utc),
+            LocalResult::Ambiguous(a, b) => {
+                let reason = format!("'{shown}' happens twice in {}: {a} or {b}", zone.name());
+                return Err(Reject::new(reason));
+            }
+            LocalResult::None => {
+                return Err(Reject::new(format!("'{shown}' never happens in {}", zone.name())));
+            }
+        },
+    };
+    Ok(Moment { timestamp: Timestamp::from(utc), leap_second })
+}
+
+/// Date and clock, and the offset in seconds if there is one.
+fn split(text: &str) -> Option<(NaiveDateTime, Option<i64>)> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let rest = rest.strip_prefix(['T', 't', ' '])?;
+    let clock_ends = rest.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(rest.len());
+    let (clock, offset) = rest.split_at_checked(clock_ends)?;
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+    if fraction.is_empty() || clock.len() != 8 {
+        return None;
+    }
+    let digits: String = fraction.chars().take(6).collect();
+    let local = format!("{date}T{clock}.{digits}");
+    let local = NaiveDateTime::parse_from_str(&local, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+    let offset = offset.strip_prefix(' ').unwrap_or(offset);
+    match offset {
+        "" => Some((local, None)),
+        "Z" | "z" | "UTC" => Some((local, Some(0))),
+        _ => Some((local, Some(seconds(offset)?))),
+    }
+}
+
+/// Seconds of an offset: `+02`, `+0230`, `+02:30`, `+02:30:15`.
+fn seconds(offset: &str) -> Option<i64> {
+    let (sign, digits) = match offset.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-" | "\u{2212}", digits) => (-1, digits),
+        _ => return None,
+    };
+    let parts: Vec<&str> = if digits.len() == 4 {
+        vec![digits.get(..2)?, digits.get(2..)?]
+    } else {
+        digits.split(':').collect()
+    };
+    let number = |part: &&str| -> Option<i64> {
+        (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok())?
+    };
+    let numbers: Vec<i64> = parts.iter().map(number).collect::<Option<_>>()?;
+    let (hours, minutes, seconds) = match numbers.as_slice() {
+        [h] => (*h, 0, 0),
+        [h, m] => (*h, *m, 0),
+        [h, m, s] => (*h, *m, *s),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60 && seconds < 60).then_some(sign * (hours * 3600 + minutes * 60 + seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> String {
+        read(text, None).map_or_else(|e| e.to_string(), |moment| moment.timestamp.to_rfc3339())
+    }
+
+    #[test]
+    fn times_of_every_writer_are_read() {
+        for (text, instant) in [
+            ("2026-03-04 05:06:07+00", "2026-03-04T05:06:07.000000Z"),
+            ("2026-03-04 05:06:07.1234567+00", "2026-03-04T05:06:07.123456Z"),
+            ("2026-03-04T05:06:07.123456789Z", "2026-03-04T05:06:07.123456Z"),
+            ("2026-03-04T05:06:07+0530", "2026-03-03T23:36:07.000000Z"),
+            ("2026-03-04T05:06:07-05:30", "2026-03-04T10:36:07.000000Z"),
+            ("2026-03-04t05:06:07z", "2026-03-04T05:06:07.000000Z"),
+            ("2026-03-04 05:06:07.000 UTC", "2026-03-04T05:06:07.000000Z"),
+            ("2026-03-04T05:06:07.5+00:00:30", "2026-03-04T05:05:37.500000Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
+            ("1969-12-31T23:59:59.9999999Z", "1969-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(at(text), instant, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_instant_is_refused_with_its_reason() {
+        assert!(at("2026-03-04T05:06:07").ends_with("has no zone; name it with --zone (such as --zone UTC)"));
+        for text in [
+            "1772600767",
+            "2026-03-04",
+            "2026-03-04T05:06:07 Europe/Berlin",
+            "2026-03-04T05:06:07 CET",
+            "2026-03-04T24:00:00Z",
+            "2026-03-04T05:06Z",
+            "2026-03-04T05:06:07,5Z",
+            "2026-03-04T05:06:07.Z",
+            "2026-03-04T05:06:07+25:00",
+            "2026-03-04T05:06:07+1:00",
+            "3/4/2026 5:06:07 AM",
+            "infinity",
+            "2026-02-30T00:00:00Z",
+            "20ü6-03-04",
+            "",
+        ] {
+            assert!(at(text).contains("is not a time such as"), "{text}: {}", at(text));
+        }
+    }
+
+    #[test]
+    fn a_zone_that_was_named_is_applied_and_its_gaps_are_refused() {
+        let berlin: Tz = "Europe/Berlin".parse().unwrap();
+        let at = |text| read(text, Some(berlin)).map(|m| m.timestamp.to_rfc3339());
+        assert_eq!(at("2026-07-04T05:06:07").unwrap(), "2026-07-04T03:06:07.000000Z");
+        assert_eq!(at("2026-07-04T05:06:07Z").unwrap(), "2026-07-04T05:06:07.000000Z", "it says its own");
+        let twice = at("2026-10-25T02:30:00").unwrap_err().to_string();
+        assert!(
+            twice.contains("happens twice") && twice.contains("CEST") && twice.contains("CET"),
+            "{twice}"
+        );
+        assert!(at("2026-03-29T02:30:00").unwrap_err().to_string().contains("never happens"));
+    }
+
+    #[test]
+    fn a_leap_second_is_the_next_second_and_said() {
+        let moment = read("2026-03-04T23:59:60Z", None).unwrap();
+        assert_eq!(
+            (moment.timestamp.to_rfc3339().as_str(), moment.leap_second),
+            ("2026-03-05T00:00:00.000000Z", true)
+        );
+        assert!(!read("2026-03-04T23:59:59.999Z", None).unwrap().leap_second);
+    }
+}

@@ -1,0 +1,60 @@
+//! Aggregates over a query: refused where very many events would have to be read, else computed or remembered.
+
+use crate::error::{Error, Kind, Result};
+use crate::store::cache::{Answer, Freshness};
+use crate::store::histogram::Histogram;
+use crate::store::summary::{By, MAX_EVENTS, Summary};
+use crate::store::timeline::{self, Count, Query};
+use crate::store::{ReadDb, answers};
+use tokio_util::sync::CancellationToken;
+
+/// Refuses to read more than [`MAX_EVENTS`] events, by the planner's estimate, unless `force` insists.
+///
+/// # Errors
+/// Exit 5 when the planner expects too many; exit 3 when it cannot be asked.
+pub async fn refuse_too_many(
+    db: &ReadDb,
+    query: &Query,
+    force: bool,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    match timeline::estimate(db, query, cancel).await? {
+        Count::Estimate(events) if events > MAX_EVENTS && !force => Err(Error::new(
+            Kind::Refused,
+            format!("about {events} events would have to be read, more than {MAX_EVENTS}"),
+        )
+        .hint("narrow the time with since: and until:, or add a field that has an index, such as actor:")
+        .hint("--force reads them anyway; --timeout 10m gives each statement longer")),
+        _ => Ok(()),
+    }
+}
+
+/// Event counts per time bucket, at most `buckets` of them.
+///
+/// # Errors
+/// As [`refuse_too_many`]; exit 3 when the database cannot be read.
+pub async fn histogram(
+    db: &ReadDb,
+    query: &Query,
+    buckets: u32,
+    (wanted, force): (Freshness, bool),
+    cancel: &CancellationToken,
+) -> Result<Answer<Histogram>> {
+    refuse_too_many(db, query, force, cancel).await?;
+    Ok(answers::histogram(db, query, buckets, wanted, &|_| {}, cancel).await?)
+}
+
+/// Totals by columns, the largest `limit` groups; `actors` counts the actors of each, too.
+///
+/// # Errors
+/// As [`refuse_too_many`]; exit 3 when the database cannot be read.
+pub async fn totals(
+    db: &ReadDb,
+    query: &Query,
+    (by, actors, limit): (&[By], bool, u32),
+    (wanted, force): (Freshness, bool),
+    cancel: &CancellationToken,
+) -> Result<Answer<Summary>> {
+    refuse_too_many(db, query, force, cancel).await?;
+    Ok(answers::groups(db, query, by, actors, limit, wanted, cancel).await?)
+}

@@ -1,0 +1,14 @@
+//! The use cases that the command line and the console share, each once: a view of events opened, continued and counted;
+//! aggregates with their cost gate; a verification from the records of this machine to the report; the acceptance of
+//! findings. Shells parse arguments and show results.
+
+pub mod acceptance;
+pub mod aggregate;
+pub mod export;
+pub mod listing;
+mod records;
+mod schemes;
+pub mod verification;
+
+pub use records::Records;
+pub use schemes::{SchemeOf, schemes};
