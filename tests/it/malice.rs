@@ -489,7 +489,9 @@ async fn a_statement_behind_a_pool_of_one_session_can_be_stopped() {
     let database = support::database().await;
     fill(&database).await;
     let mut watch = PgConnection::connect_with(&database.options).await.unwrap();
-    sqlx::query(FILL).bind(1_500).execute(&mut watch).await.unwrap();
+    sqlx::query(FILL).bind(6_000).execute(&mut watch).await.unwrap();
+    // The pulse below waits for 2.4 s, which the statement has to outlast on any machine.
+    let long = (0..20).map(|part| SLOW.replace(".", &format!(".p{part}"))).collect::<Vec<_>>().join(" OR ");
     let Some(pooler) = crate::trust::Pooler::start_with(&database, "transaction", 1).await else {
         println!("skipped: there is no pgbouncer, or no socket to reach the server by");
         return;
@@ -500,7 +502,7 @@ async fn a_statement_behind_a_pool_of_one_session_can_be_stopped() {
     let stop = never();
     let working = tokio::spawn({
         let (db, stop) = (db.clone(), stop.clone());
-        async move { timeline::page(&db, &query("o-1", SLOW), &Seek::Newest, 1_000_000, &stop).await.map(drop) }
+        async move { timeline::page(&db, &query("o-1", &long), &Seek::Newest, 1_000_000, &stop).await.map(drop) }
     });
     let active =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()

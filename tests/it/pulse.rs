@@ -92,7 +92,7 @@ async fn statements_that_run_are_no_silence_and_silence_is_noticed() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     let begun = Instant::now();
     db.pulse().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < ReadDb::PULSE_LIMIT, "{:?}", begun.elapsed());
     assert!(pages.iter().any(|page| !page.is_finished()), "they still wait");
     c.close().await.unwrap();
     for page in pages {
@@ -104,7 +104,7 @@ async fn statements_that_run_are_no_silence_and_silence_is_noticed() {
     let lost = db.pulse().await.unwrap_err();
     assert!(lost.is_connection_loss(), "{lost:?}");
     let took = begun.elapsed();
-    assert!((ReadDb::PULSE_LIMIT..ReadDb::PULSE_LIMIT + Duration::from_secs(1)).contains(&took), "{took:?}");
+    assert!((ReadDb::PULSE_LIMIT..ReadDb::PULSE_LIMIT * 2).contains(&took), "{took:?}");
     // The same line, when it speaks again.
     silent.send(false).unwrap();
     db.pulse().await.unwrap();
