@@ -491,7 +491,7 @@ async fn a_statement_behind_a_pool_of_one_session_can_be_stopped() {
     let mut watch = PgConnection::connect_with(&database.options).await.unwrap();
     sqlx::query(FILL).bind(6_000).execute(&mut watch).await.unwrap();
     // The pulse below waits for 2.4 s, which the statement has to outlast on any machine.
-    let long = (0..20).map(|part| SLOW.replace(".", &format!(".p{part}"))).collect::<Vec<_>>().join(" OR ");
+    let long = (0..20).map(|part| SLOW.replace('.', &format!(".p{part}"))).collect::<Vec<_>>().join(" OR ");
     let Some(pooler) = crate::trust::Pooler::start_with(&database, "transaction", 1).await else {
         println!("skipped: there is no pgbouncer, or no socket to reach the server by");
         return;
