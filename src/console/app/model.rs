@@ -218,6 +218,7 @@ impl Model {
             focus: self.focus,
             detail: self.detail,
             zoomed: self.zoomed,
+            needed: [self.change.needed(), self.event.needed()],
         };
         areas(self.size.0, self.size.1, wish)
     }

@@ -465,6 +465,7 @@ fn an_idle_console_wakes_for_the_pulse_only_and_draws_nothing() {
     desk.model.timeline.paused = true;
     assert!(desk.model.slots.abandon(Slot::Older));
     desk.wait(1_500);
+    assert!(desk.model.slots.abandon(Slot::Integrity));
     let wake = desk.model.next_wake();
     assert_eq!(wake, desk.model.pulse_at);
     desk.millis = wake.as_millis() as u64;

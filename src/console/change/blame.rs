@@ -122,7 +122,7 @@ fn laid(
         say(&format!("the first {MAX_LINES} of {} values", found.lines.len()), Role::Notice);
     }
     let line = |line: &BlameLine<'_>| blame_line(line, events, now, actor_columns(form.width), options);
-    Laid { heading, lines: found.lines.iter().take(MAX_LINES).map(line).collect() }
+    Laid::new(heading, found.lines.iter().take(MAX_LINES).map(line).collect())
 }
 
 fn blame_line(

@@ -133,6 +133,15 @@ pub(crate) struct Laid {
     pub(crate) heading: Vec<Line>,
     /// The rest.
     pub(crate) lines: Vec<Line>,
+    /// Lines that the rest would have if there were room to unfold every value.
+    pub(crate) unfolded: usize,
+}
+
+impl Laid {
+    /// What has no more to show, however much room there is.
+    pub(crate) fn new(heading: Vec<Line>, lines: Vec<Line>) -> Self {
+        Self { heading, unfolded: lines.len(), lines }
+    }
 }
 
 /// Compares two states and lays the difference out. `elapsed` limits the work as in [`compare`].
@@ -156,7 +165,7 @@ pub(crate) fn lay_out(
     if form.layout == Layout::Raw {
         let compared = compare(old, new, options, elapsed);
         let heading = wrapped(&rows::heading(&compared), width);
-        return Laid { heading, lines: body(&compared, form.layout, &View { width, ..View::default() }) };
+        return Laid::new(heading, body(&compared, form.layout, &View { width, ..View::default() }));
     }
     let limits = Limits { bytes: options.budget.bytes, nodes: options.budget.nodes };
     let [whole_old, whole_new] = states.writing.completed(old, new, limits);
@@ -174,19 +183,25 @@ pub(crate) fn lay_out(
     }
     if form.layout == Layout::Paths {
         let height = form.height.saturating_sub(heading.len());
-        return Laid { heading, lines: paths(&compared, &view, height) };
+        let (lines, unfolded) = paths(&compared, &view, height);
+        return Laid { heading, lines, unfolded };
     }
-    Laid { heading, lines: body(&compared, form.layout, &view) }
+    Laid::new(heading, body(&compared, form.layout, &view))
 }
 
-/// The path list, its values over as many lines as there is room for.
-fn paths(compared: &Comparison<'_>, view: &View, height: usize) -> Vec<Line> {
+/// The path list, its values over as many lines as there is room for; and how many lines it has with each value unfolded.
+fn paths(compared: &Comparison<'_>, view: &View, height: usize) -> (Vec<Line>, usize) {
     let at = |lines| wrapped(&rows::path_list(compared, &View { lines, ..view.clone() }), view.width);
+    let whole = at(12);
+    let unfolded = whole.len();
+    if unfolded <= height {
+        return (whole, unfolded);
+    }
     let short = at(1);
     if short.len() >= height {
-        return short;
+        return (short, unfolded);
     }
-    [12, 6, 4, 3, 2].into_iter().map(at).find(|lines| lines.len() <= height).unwrap_or(short)
+    ([6, 4, 3, 2].into_iter().map(at).find(|lines| lines.len() <= height).unwrap_or(short), unfolded)
 }
 
 fn body(compared: &Comparison<'_>, layout: Layout, view: &View) -> Vec<Line> {
@@ -250,7 +265,7 @@ fn in_part(states: &States, form: &Form, width: usize) -> Laid {
             .collect(),
         _ => Vec::new(),
     };
-    Laid { heading, lines }
+    Laid::new(heading, lines)
 }
 
 /// A sentence over as many lines as it needs.

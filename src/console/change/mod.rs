@@ -7,3 +7,4 @@ pub(crate) mod task;
 pub(crate) mod time_prompt;
 pub(crate) mod time_travel;
 pub(crate) mod update;
+mod view;

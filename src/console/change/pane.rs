@@ -1,10 +1,8 @@
 //! What the selected event changed: path list, unified, side by side, raw; or how it differs from a marked event.
 
-use crate::console::change::layout::{Cell, Form, Laid, Layout, Line, States, left_column};
+use crate::console::change::layout::{Form, Laid, Layout, States};
 use crate::console::event::task::Detail;
 use crate::console::timeline::row::Row;
-use crate::console::widgets::painter::Painter;
-use crate::console::widgets::theme::Role;
 use crate::diff::chronicle::Chronicle;
 use crate::diff::writing::Writing;
 use crate::domain::{EventKey, EventRow, OrgId, Safe};
@@ -13,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Lines above those that scroll: which resource, which event.
-const HEAD: usize = 2;
+pub(super) const HEAD: usize = 2;
 
 /// The event that others are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,21 +82,23 @@ pub(crate) enum Wanted {
 /// The state of the pane.
 #[derive(Debug, Default)]
 pub(crate) struct ChangePane {
-    row: Option<Row>,
+    pub(super) row: Option<Row>,
     /// States of the event, once they have been fetched.
     states: Option<States>,
-    trouble: Option<Safe>,
-    marked: Option<Marked>,
+    pub(super) trouble: Option<Safe>,
+    pub(super) marked: Option<Marked>,
     versions: Option<Versions>,
     /// What is looked at.
-    lens: Lens,
-    layout: Layout,
+    pub(super) lens: Lens,
+    pub(super) layout: Layout,
     unfolded: BTreeSet<String>,
     /// What was asked for last.
     asked: Option<Form>,
-    laid: Option<Laid>,
-    cursor: usize,
-    top: usize,
+    pub(super) laid: Option<Laid>,
+    /// Lines that what was laid out last could fill.
+    needed: usize,
+    pub(super) cursor: usize,
+    pub(super) top: usize,
     width: usize,
     height: usize,
 }
@@ -222,7 +222,8 @@ impl ChangePane {
         let form = Form {
             layout: self.layout,
             width: self.width.saturating_sub(2),
-            height: self.height.saturating_sub(HEAD),
+            // Only a comparison unfolds: the rest is not asked for again when the pane grows.
+            height: if self.unfolds() { self.height.saturating_sub(HEAD) } else { 0 },
             unfolded: self.unfolded.clone(),
         };
         if self.height == 0 || self.asked.as_ref() == Some(&form) {
@@ -240,9 +241,19 @@ impl ChangePane {
         })
     }
 
+    fn unfolds(&self) -> bool {
+        matches!(self.lens, Lens::Event | Lens::Marked) && self.layout == Layout::Paths
+    }
+
+    /// Lines that the pane could fill; until the next change is laid out, those of the last.
+    pub(crate) fn needed(&self) -> usize {
+        self.needed
+    }
+
     /// What was asked for.
     pub(crate) fn lay(&mut self, laid: Laid) {
         self.trouble = None;
+        self.needed = HEAD + laid.heading.len() + laid.unfolded;
         self.laid = Some(laid);
         self.keep_in_sight();
     }
@@ -392,104 +403,6 @@ impl ChangePane {
         let height = self.body_height().max(1);
         self.cursor = self.cursor.min(lines.saturating_sub(1));
         self.top = self.top.min(self.cursor).max((self.cursor + 1).saturating_sub(height));
-    }
-
-    /// `side by side · 12 of 214`
-    pub(crate) fn note(&self) -> Safe {
-        let name = match self.lens {
-            Lens::Event => self.layout.name().to_owned(),
-            Lens::Marked => format!("with the marked event · {}", self.layout.name()),
-            Lens::Blame => "blame".to_owned(),
-            Lens::State => "state after the event".to_owned(),
-        };
-        match &self.laid {
-            Some(laid) if laid.lines.len() > self.body_height() => {
-                let (at, of) = (self.cursor + 1, laid.lines.len());
-                Safe::from_untrusted(&format!("{name} · {at} of {of}"))
-            }
-            _ => Safe::from_untrusted(&name),
-        }
-    }
-
-    /// Draws the lines that fit.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, focused: bool) {
-        let Some(row) = &self.row else {
-            painter.say(1, 0, "No event is selected.", Role::Muted);
-            return;
-        };
-        let room = painter.width().saturating_sub(2);
-        let [what, how] = self.title(row);
-        painter.put(1, 0, &what.cut_middle(room), Role::Title);
-        painter.put(1, 1, &how.cut_end(room), Role::Muted);
-        let trouble = self.trouble.as_ref().map(|text| (text, Role::Error));
-        let mut y = HEAD;
-        match (&self.laid, trouble) {
-            (_, Some((text, role))) => {
-                painter.put_wrapped(1, y, text, role);
-            }
-            (None, None) => {
-                painter.say(1, y, "loading…", Role::Muted);
-            }
-            (Some(laid), None) => {
-                for line in &laid.heading {
-                    paint_line(painter, y, line);
-                    y += 1;
-                }
-                for (index, line) in laid.lines.iter().enumerate().skip(self.top) {
-                    if y >= painter.height() {
-                        break;
-                    }
-                    paint_line(painter, y, line);
-                    if index == self.cursor && focused {
-                        painter.mark_line(y, Role::Selected);
-                    }
-                    y += 1;
-                }
-            }
-        }
-    }
-
-    /// `role_binding/rb-7`, `update by alice@acme.example · 2026-01-15T09:58:01.002000Z`; or the two events compared.
-    fn title(&self, row: &Row) -> [Safe; 2] {
-        let e = &row.event;
-        let time = e.timestamp.to_rfc3339();
-        let lines = match self.marked.as_ref().filter(|_| self.lens == Lens::Marked) {
-            Some(marked) => [
-                format!("- {} {}", marked.key.timestamp.to_rfc3339(), marked.key.event_id),
-                format!("+ {time} {}", e.event_id),
-            ],
-            None => {
-                let actor = e.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&e.actor_id);
-                [
-                    format!("{}/{}", e.resource_type, e.resource_id),
-                    format!("{} by {actor} · {time}", e.action),
-                ]
-            }
-        };
-        lines.map(|line| Safe::from_untrusted(&line))
-    }
-}
-
-fn paint_line(painter: &mut Painter<'_>, y: usize, line: &Line) {
-    let width = painter.width().saturating_sub(2);
-    match &line.right {
-        None => paint_cell(painter, 1, y, &line.left),
-        Some(right) => {
-            let left_width = left_column(width);
-            paint_cell(painter, 1, y, &line.left);
-            painter.say(1 + left_width, y, "│", Role::Rule);
-            paint_cell(painter, 2 + left_width, y, right);
-        }
-    }
-}
-
-fn paint_cell(painter: &mut Painter<'_>, x: usize, y: usize, cell: &Cell) {
-    if let Some((mark, role)) = &cell.mark {
-        painter.put(x, y, mark, *role);
-    }
-    let mut x = x + cell.indent;
-    for (text, role) in &cell.pieces {
-        x = painter.put(x, y, text, *role);
     }
 }
 

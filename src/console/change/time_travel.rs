@@ -99,7 +99,7 @@ pub(crate) fn state_at(
             Role::Error,
             form.width,
         ));
-        return Laid { heading, lines: Vec::new() };
+        return Laid::new(heading, Vec::new());
     };
     let before = index.zip(states.as_ref()).and_then(|(index, states)| chronicle.version(index, states));
     let following = chronicle.version(next, &following);
@@ -115,7 +115,7 @@ pub(crate) fn state(moment: &Moment, form: &Form, options: &Options, elapsed: &d
     if sides.clone().flat_map(|o| [o.previous.as_ref(), o.new.as_ref()]).flatten().any(|e| in_part(&e)) {
         let text = "a state is too large to be shown here: agenttrace resource TYPE ID --at TIME";
         heading.extend(paragraph(text, Role::Notice, width));
-        return Laid { heading, lines: Vec::new() };
+        return Laid::new(heading, Vec::new());
     }
     let (before, following) = (moment.version.as_ref().map(seen), moment.next.as_ref().map(seen));
     between(before.as_ref(), following.as_ref(), heading, form, options, elapsed)
@@ -137,11 +137,11 @@ fn between(
     let text = match known {
         Known::Absent => {
             say("the resource does not exist", Role::Notice);
-            return Laid { heading, lines: Vec::new() };
+            return Laid::new(heading, Vec::new());
         }
         Known::Unknown => {
             say("unknown: no event recorded the state", Role::Notice);
-            return Laid { heading, lines: Vec::new() };
+            return Laid::new(heading, Vec::new());
         }
         Known::State(text) => text,
     };
@@ -162,7 +162,7 @@ fn between(
             row.mark = '?';
         }
     }
-    Laid { heading, lines: wrapped(&rows, width) }
+    Laid::new(heading, wrapped(&rows, width))
 }
 
 fn seen(event: &Observed) -> Version<'_> {

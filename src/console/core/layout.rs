@@ -14,6 +14,12 @@ const TIMELINE: u16 = 80;
 /// With fewer lines than this between them, three panes one above the other show nothing of use.
 const ALL_PANES_HEIGHT: u16 = 20;
 
+/// The same where they are narrow, and their lines broken.
+const ALL_NARROW_PANES_HEIGHT: u16 = 30;
+
+/// Lines, title included, below which a pane that has more to show is not made for the sake of another.
+const LEAST: u16 = 6;
+
 /// A pane, or the one that has the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Focus {
@@ -51,6 +57,8 @@ pub(crate) struct Wish {
     pub(crate) detail: Focus,
     /// The pane that has the keys has the whole screen.
     pub(crate) zoomed: bool,
+    /// Lines that change and event could fill, without title.
+    pub(crate) needed: [usize; 2],
 }
 
 /// Areas of the screen; those without room are empty.
@@ -103,11 +111,26 @@ impl Areas {
         *place = Some(area);
     }
 
-    /// Stacks the panes about the event: integrity needs a few lines only, the others share the rest.
-    fn stack(&mut self, column: Rect) {
-        let integrity = (column.height / 5).clamp(4, 12);
-        let change = (column.height - integrity) / 2;
-        let event = column.height - integrity - change;
+    /// Stacks the panes about the event: integrity has a few lines, change and event share the rest by what they could
+    /// fill; the one that has the keys comes first.
+    fn stack(&mut self, column: Rect, wish: Wish) {
+        let (height, few) = (column.height, (column.height / 5).clamp(4, 12));
+        let integrity = match wish.focus {
+            Focus::Timeline => few,
+            Focus::Integrity => few.max(height / 2),
+            Focus::Change | Focus::Event => few.min(4),
+        };
+        let rest = height - integrity;
+        let [change, event] =
+            wish.needed.map(|lines| u16::try_from(lines + 1).unwrap_or(u16::MAX).max(LEAST));
+        // Where both want more than there is, each has half, or the one with the keys nearly all.
+        let floor = match wish.focus {
+            Focus::Change => rest.saturating_sub(LEAST),
+            Focus::Event => LEAST.min(rest),
+            Focus::Timeline | Focus::Integrity => rest / 2,
+        };
+        let change = change.min(floor.max(rest.saturating_sub(event)));
+        let event = rest - change;
         let mut y = column.y;
         for (pane, height) in [(Focus::Change, change), (Focus::Integrity, integrity), (Focus::Event, event)]
         {
@@ -121,7 +144,7 @@ impl Areas {
 /// status line give way in the reverse of this order. Where there is no room for all panes, the one with the keys is
 /// there, and beside the timeline the last one that had them.
 pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
-    let Wish { filter_height, focus, detail, zoomed } = wish;
+    let Wish { filter_height, focus, detail, zoomed, .. } = wish;
     let mut rest = height;
     let mut take = |wanted: u16, leave: u16| {
         let taken = if rest >= wanted + leave { wanted } else { 0 };
@@ -152,8 +175,9 @@ pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
     areas.timeline = Some(Rect { width: left, ..body });
     areas.divider = Some(Rect { x: left, width: 1, ..body });
     let column = Rect { x: left + 1, width: width - left - 1, ..body };
-    if width >= ALL_PANES && body.height >= ALL_PANES_HEIGHT {
-        areas.stack(column);
+    let least = if width >= ALL_PANES { ALL_PANES_HEIGHT } else { ALL_NARROW_PANES_HEIGHT };
+    if body.height >= least {
+        areas.stack(column, wish);
     } else {
         areas.set(detail, column);
     }
@@ -177,7 +201,13 @@ mod tests {
 
     #[test]
     fn areas_tile_every_screen() {
-        let wish = |filter_height, focus, zoomed| Wish { filter_height, focus, detail: Focus::Event, zoomed };
+        let wish = |filter_height, focus, zoomed| Wish {
+            filter_height,
+            focus,
+            detail: Focus::Event,
+            zoomed,
+            needed: [9, 30],
+        };
         for width in 0..250 {
             for height in 0..70 {
                 for wish in [
@@ -208,15 +238,39 @@ mod tests {
     #[test]
     fn as_many_panes_as_there_is_room_for() {
         let shown = |width, height, focus, zoomed| {
-            let a = areas(width, height, Wish { filter_height: 1, focus, detail: Focus::Change, zoomed });
+            let a = areas(
+                width,
+                height,
+                Wish { filter_height: 1, focus, detail: Focus::Change, zoomed, needed: [9, 30] },
+            );
             Focus::ALL.map(|pane| a.of(pane).is_some())
         };
         assert_eq!(shown(80, 24, Focus::Timeline, false), [true, false, false, false]);
         assert_eq!(shown(80, 24, Focus::Integrity, false), [false, false, true, false]);
-        assert_eq!(shown(120, 40, Focus::Timeline, false), [true, true, false, false]);
+        assert_eq!(shown(120, 30, Focus::Timeline, false), [true, true, false, false]);
+        assert_eq!(shown(120, 40, Focus::Timeline, false), [true; 4]);
         assert_eq!(shown(160, 40, Focus::Timeline, false), [true; 4]);
         assert_eq!(shown(200, 20, Focus::Timeline, false), [true, true, false, false]);
         assert_eq!(shown(200, 60, Focus::Change, true), [false, true, false, false]);
+    }
+
+    #[test]
+    fn panes_above_each_other_share_by_what_they_need() {
+        let heights = |focus, needed| {
+            let wish = Wish { filter_height: 1, focus, detail: Focus::Change, zoomed: false, needed };
+            let a = areas(120, 40, wish);
+            [a.change, a.integrity, a.event].map(|pane| pane.unwrap().height)
+        };
+        // 36 lines: integrity has a fifth; what change does not need, the event has, and the reverse.
+        assert_eq!(heights(Focus::Timeline, [5, 40]), [6, 7, 23]);
+        assert_eq!(heights(Focus::Timeline, [40, 9]), [19, 7, 10]);
+        assert_eq!(heights(Focus::Timeline, [40, 40]), [14, 7, 15]);
+        assert_eq!(heights(Focus::Timeline, [0, 9]), [6, 7, 23]);
+        assert_eq!(heights(Focus::Integrity, [40, 40]), [9, 18, 9]);
+        assert_eq!(heights(Focus::Event, [40, 40]), [6, 4, 26]);
+        assert_eq!(heights(Focus::Event, [40, 9]), [22, 4, 10]);
+        assert_eq!(heights(Focus::Change, [40, 40]), [26, 4, 6]);
+        assert_eq!(heights(Focus::Change, [5, 40]), [6, 4, 26]);
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl EventPane {
         self.top = self.top.saturating_add_signed(by).min(self.last_top());
     }
 
+    /// Lines that the pane could fill.
+    pub(crate) fn needed(&self) -> usize {
+        self.lines.len()
+    }
+
     /// Lines of the pane.
     pub(crate) fn height(&self) -> usize {
         self.height
@@ -228,6 +233,8 @@ impl Lines {
         self.optional("actor_email", actor_email.as_deref());
         self.optional("actor_ip", actor_ip.as_deref());
         self.optional("actor_user_agent", actor_user_agent.as_deref());
+        self.optional("session_id", session_id.as_deref());
+        self.text("request_id", request_id);
         self.blank();
         self.text("resource_type", resource_type);
         self.text("resource_id", resource_id);
@@ -236,8 +243,6 @@ impl Lines {
         self.blank();
         self.text("organization_id", organization_id);
         self.optional("project_id", project_id.as_deref());
-        self.text("request_id", request_id);
-        self.optional("session_id", session_id.as_deref());
         self.blank();
         self.text("hash", hash);
         if previous_hash.is_empty() {
@@ -306,7 +311,7 @@ impl Lines {
 
     fn add(&mut self, label: &'static str, text: Safe, role: Role) {
         let mut label = Safe::literal(label);
-        for text in text.wrapped(self.width.saturating_sub(LABEL + 2)) {
+        for text in text.wrapped_words(self.width.saturating_sub(LABEL + 2), 0) {
             let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
             let text = if indent.is_empty() { text } else { Safe::composed(&format!("{indent}{text}")) };
             self.lines.push(Line { label: std::mem::take(&mut label), text, role });

@@ -250,15 +250,15 @@ fn a_scan_outlives_a_visit_to_another_view_and_dies_with_the_connection() {
 
 #[test]
 fn an_event_is_verified_when_the_pane_is_there_and_the_selection_rests() {
-    let mut desk = Desk::with_events(50);
-    desk.wait(500);
+    let mut desk = Desk::sized(80, 24, Some("acme"));
+    desk.connect().opened(50, 0).wait(500);
     assert!(!desk.begins(Slot::Integrity), "the pane is not on the screen");
     desk.keys("4").wait(200);
     let (ticket, work) = desk.begun(Slot::Integrity);
     assert!(
         matches!(work, Task::Integrity(integrity::Task::VerifyEvent(_, key, false)) if key.event_id == "e90000")
     );
-    desk.keys("4").key(KeyCode::Tab).keys("1j");
+    desk.keys("1j");
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Integrity)));
     let stale = event_report(&desk, Content::Mismatch);
     desk.end(ticket, Outcome::Done(Output::Integrity(integrity::Output::VerifyEvent(Some(stale)))));
