@@ -119,6 +119,7 @@ impl Bench {
             private_server: false,
             window: Span::days(90),
             local: Zone::Utc,
+            local_name: "UTC".to_owned(),
             keymap: Keymap::shipped().map_err(|e| usage(&e))?,
             theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
             user: String::new(),

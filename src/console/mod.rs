@@ -87,6 +87,7 @@ pub async fn run(start: Start) -> Result<()> {
         private_server: start.target.server.is_some(),
         window: start.window,
         local: Zone::Local,
+        local_name: local_name(),
         keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
         user: case::user(),
@@ -103,6 +104,14 @@ pub async fn run(start: Start) -> Result<()> {
     // One stream for the whole run: a second one would take bytes from the first.
     let input = crossterm::event::EventStream::new();
     Box::pin(Runtime::new(model, screen, executor, clock).run(input, signals)).await
+}
+
+/// The zone of [`chrono::Local`] as filters name it.
+fn local_name() -> String {
+    let named = std::env::var("TZ").ok().map(|name| name.trim_start_matches(':').to_owned());
+    let name = named.filter(|name| !name.is_empty()).or_else(|| iana_time_zone::get_timezone().ok());
+    // A path, a POSIX rule such as CET-1CEST: none that a filter knows.
+    name.filter(|name| Filter::parse(&format!("zone:{name}")).is_ok()).unwrap_or_else(|| "UTC".to_owned())
 }
 
 fn choose_theme(name: Option<&str>, color: ColorChoice) -> Result<Theme> {

@@ -246,7 +246,7 @@ async fn an_investigation_from_start_to_quit() {
     // Nothing matches: it is said, and how to go on.
     t.press("funtil:2026-06-01\r");
     t.wait_for("No event from");
-    t.wait_for("The newest event, of 2026-06-30T12:00Z, is after that");
+    t.wait_for("The newest event, of 2026-06-30 12:00Z, is after that");
     t.press("q");
     t.wait_for("of 5 000");
 

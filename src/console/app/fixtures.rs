@@ -97,6 +97,7 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
         private_server: false,
         window: Span::days(90),
         local: Zone::Fixed(3_600),
+        local_name: "Europe/Berlin".to_owned(),
         keymap: Keymap::shipped().unwrap(),
         theme: Theme::shipped("dark", Depth::Rgb).unwrap(),
         user: "eve".to_owned(),

@@ -157,7 +157,7 @@ fn leave(model: &mut Model, effects: &mut Effects) {
 /// a state, else ends a zoom, else goes back one level.
 fn cancel(model: &mut Model, effects: &mut Effects) {
     // A walk past events that do not match may go on for long; other pages are there before they are missed.
-    let walk = model.timeline.walk().map(|_| Slot::Older);
+    let walk = model.timeline.walk(model.zone).map(|_| Slot::Older);
     let slots: Vec<Slot> = [Slot::View, Slot::Scan, Slot::Find].into_iter().chain(walk).collect();
     if stop(model, &slots, effects) {
         // Counting alone is no reason to stay, but who stops a search wants the server to rest.

@@ -56,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) window: Span,
     /// The machine's zone.
     pub(crate) local: Zone,
+    /// Its IANA name, by which filters know it; `UTC` where it has none.
+    pub(crate) local_name: String,
     /// Keys.
     pub(crate) keymap: Keymap,
     /// Colours.
@@ -246,10 +248,10 @@ impl Model {
                 tree.set_size(usize::from(page.width), usize::from(page.height));
             }
             (Some(Page::Findings(list)), _) => {
-                list.set_size(usize::from(page.width), usize::from(page.height));
+                list.set_size(usize::from(page.width), usize::from(page.height), self.zone);
             }
             (Some(Page::Ghosts), Some(list)) => {
-                list.set_size(usize::from(page.width), usize::from(page.height));
+                list.set_size(usize::from(page.width), usize::from(page.height), self.zone);
             }
             _ => {}
         }
@@ -262,7 +264,7 @@ impl Model {
 
     /// What the event pane needs to know.
     pub(crate) fn setting(&self) -> Setting {
-        Setting { local: self.setup.local, now: self.at.wall }
+        Setting { zone: self.zone, local: self.setup.local, now: self.at.wall }
     }
 
     /// What keys mean at the moment.

@@ -12,7 +12,7 @@ use crate::console::timeline::view::Look;
 use crate::console::widgets::highlight::Hit;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
-use crate::console::widgets::time_zone::{Zone, relative};
+use crate::console::widgets::time_zone::relative;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -116,6 +116,7 @@ fn filter(painter: &mut Painter<'_>, model: &Model) -> Option<(usize, usize)> {
         window: model.setup.window,
         newest: model.timeline.newest,
         command: copy_text::listing_shown(model),
+        zone: model.zone,
     };
     model.filter.paint(painter, &shown)
 }
@@ -180,7 +181,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
             (_, None) => Vec::new(),
         };
     };
-    if let Some(walk) = model.timeline.walk() {
+    if let Some(walk) = model.timeline.walk(model.zone) {
         let next = if model.timeline.paused {
             format!("Cancelled. {} continues.", key(Action::Down))
         } else {
@@ -191,10 +192,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
             if by_words { "Nothing found yet." } else { "Nothing found yet: no index serves this filter." };
         return vec![line(why, Role::Notice), (walk, Role::Text), line(&next, Role::Muted)];
     }
-    let minute = |t: Timestamp| match Zone::Utc.at(t) {
-        Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
-        None => t.to_rfc3339(),
-    };
+    let minute = |t: Timestamp| model.zone.minute(t);
     let Some(newest) = model.timeline.newest else {
         let name = Safe::from_untrusted(place.organization.as_str());
         return vec![
@@ -250,7 +248,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
 fn change(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     let focused = model.focus == Focus::Change;
     title(painter, area, " 3 Change ", &model.change.note(), focused);
-    model.change.paint(&mut painter.on(below_title(area)), focused);
+    model.change.paint(&mut painter.on(below_title(area)), focused, model.zone);
 }
 
 fn integrity(painter: &mut Painter<'_>, area: Rect, model: &Model) {

@@ -457,3 +457,17 @@ fn nothing_is_read_before_the_banner_was_and_its_mark_stays() {
     desk.wait(6_000);
     assert!(desk.model.banner.is_empty() && desk.model.warned);
 }
+
+#[test]
+fn one_zone_is_in_force_everywhere() {
+    let mut desk = desk(120, 40, trail(), true);
+    desk.keys("t");
+    let shown = screen(&desk);
+    let event = shown.lines().position(|line| line.contains("5 Event")).unwrap();
+    let times: Vec<&str> = shown.lines().skip(event).filter(|line| line.contains("2026-01-15")).collect();
+    // The zone in force first, what is stored below it.
+    assert!(times[0].contains("timestamp        2026-01-15 10:58:00"), "{shown}");
+    assert!(times[1].contains("stored (UTC)   2026-01-15"), "{shown}");
+    desk.keys("T");
+    assert!(screen(&desk).contains("in Europe/Berlin: 2026-01-15, "), "{}", screen(&desk));
+}

@@ -10,20 +10,22 @@ use std::time::Duration;
 pub(crate) struct TimePrompt {
     /// The line.
     pub(crate) prompt: Prompt,
-}
-
-impl Default for TimePrompt {
-    fn default() -> Self {
-        Self { prompt: Prompt::new("T ", "2026-01-15T09:58Z, 2026-01-15, yesterday, -3h, …") }
-    }
+    /// The IANA name of the zone of days and clock times that name none.
+    zone: String,
 }
 
 impl TimePrompt {
+    /// An empty line for times of a zone.
+    pub(crate) fn new(zone: &str) -> Self {
+        let hint = format!("in {zone}: 2026-01-15, 2026-01-15T09:58, tuesday, -3h, …");
+        Self { prompt: Prompt::new("T ", &hint), zone: zone.to_owned() }
+    }
+
     /// The time, in the language of filters; `None` when it is not one: the reason is shown.
     pub(crate) fn answered(&mut self, now: Timestamp, newest: Option<Timestamp>) -> Option<Asked> {
         let text = self.prompt.text().replace(['"', '\\'], "");
         let range = |field: &str| {
-            Filter::parse(&format!("{field}:\"{text}\""))
+            Filter::parse(&format!("zone:{} {field}:\"{text}\"", self.zone))
                 .map_err(|e| e.to_string())
                 .and_then(|filter| filter.range(now, newest, Duration::ZERO).map_err(|e| e.to_string()))
         };
@@ -70,7 +72,7 @@ mod tests {
     fn times_are_those_of_the_filter() {
         let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
         let at = |text: &str| {
-            let mut line = TimePrompt::default();
+            let mut line = TimePrompt::new("UTC");
             assert!(line.prompt.editor.paste(text));
             (line.answered(now, None).map(|asked| asked.start.to_rfc3339()), line.prompt.trouble.is_some())
         };
@@ -83,11 +85,30 @@ mod tests {
     }
 
     #[test]
+    fn times_without_a_zone_are_of_the_zone_in_force() {
+        let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
+        let mut line = TimePrompt::new("Europe/Berlin");
+        let mut at = |text: &str| {
+            line.prompt.editor.set(text);
+            line.answered(now, None).map(|asked| asked.start.to_rfc3339()).ok_or(())
+        };
+        assert_eq!(at("2026-01-14").unwrap(), "2026-01-13T23:00:00.000000Z");
+        assert_eq!(at("2026-01-14T09:58Z").unwrap(), "2026-01-14T09:58:00.000000Z");
+        assert_eq!(at("2026-01-14 09:58 Asia/Tokyo").unwrap(), "2026-01-14T00:58:00.000000Z");
+        assert_eq!(at("-3h").unwrap(), "2026-01-15T09:00:00.000000Z");
+        at("2026-10-25 02:30").unwrap_err();
+        let why = line.prompt.trouble.clone().unwrap();
+        assert!(why.as_str().contains("happens twice in Europe/Berlin: "), "{why}");
+        // Over as many lines as it needs: the two that may be meant come last.
+        assert!(why.width() > 74 && line.prompt.height(76) > 2, "{why}");
+    }
+
+    #[test]
     fn a_day_is_all_of_it() {
         // A Thursday.
         let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
         let last = |text: &str| {
-            let mut line = TimePrompt::default();
+            let mut line = TimePrompt::new("UTC");
             assert!(line.prompt.editor.paste(text));
             line.answered(now, None).map(|asked| asked.last().to_rfc3339())
         };

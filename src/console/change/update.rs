@@ -18,6 +18,7 @@ use crate::console::dialogs::{Overlay, copy_text};
 use crate::console::event::task as event;
 use crate::console::timeline::task::Landing;
 use crate::console::widgets::scrolling::lines_of;
+use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventKey, OrgScope, Safe, Timestamp};
 use crate::store::history::Resource;
 
@@ -69,7 +70,10 @@ impl Update for Rules {
             Action::NextVersion => version(model, Way::Newer, effects),
             Action::FirstVersion => version(model, Way::First, effects),
             Action::LastVersion => version(model, Way::Last, effects),
-            Action::Time => model.overlay = Some(Overlay::Time(Box::default())),
+            Action::Time => {
+                let zone = if model.zone == Zone::Utc { "UTC" } else { &model.setup.local_name };
+                model.overlay = Some(Overlay::Time(Box::new(TimePrompt::new(zone))));
+            }
             Action::Compare => compare(model, effects),
             _ if model.focus != Focus::Change => return false,
             Action::Open => open(model, effects),

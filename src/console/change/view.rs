@@ -5,6 +5,7 @@ use crate::console::change::pane::{ChangePane, HEAD, Lens};
 use crate::console::timeline::row::Row;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
 use crate::domain::Safe;
 
 impl ChangePane {
@@ -26,13 +27,13 @@ impl ChangePane {
     }
 
     /// Draws the lines that fit.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, focused: bool) {
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, focused: bool, zone: Zone) {
         let Some(row) = &self.row else {
             painter.say(1, 0, "No event is selected.", Role::Muted);
             return;
         };
         let room = painter.width().saturating_sub(2);
-        let [what, how] = self.title(row);
+        let [what, how] = self.title(row, zone);
         painter.put(1, 0, &what.cut_middle(room), Role::Title);
         painter.put(1, 1, &how.cut_end(room), Role::Muted);
         let trouble = self.trouble.as_ref().map(|text| (text, Role::Error));
@@ -63,20 +64,26 @@ impl ChangePane {
         }
     }
 
-    /// `role_binding/rb-7`, `update by alice@acme.example · 2026-01-15T09:58:01.002000Z`; or the two events compared.
-    fn title(&self, row: &Row) -> [Safe; 2] {
+    /// `role_binding/rb-7`, `update by alice@acme.example from 203.0.113.9 · curl/8.5`: the time stands in the row; or the
+    /// two events compared.
+    fn title(&self, row: &Row, zone: Zone) -> [Safe; 2] {
         let e = &row.event;
-        let time = e.timestamp.to_rfc3339();
         let lines = match self.marked.as_ref().filter(|_| self.lens == Lens::Marked) {
             Some(marked) => [
-                format!("- {} {}", marked.key.timestamp.to_rfc3339(), marked.key.event_id),
-                format!("+ {time} {}", e.event_id),
+                format!("- {} {}", zone.second(marked.key.timestamp), marked.key.event_id),
+                format!("+ {} {}", zone.second(e.timestamp), e.event_id),
             ],
             None => {
                 let actor = e.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&e.actor_id);
                 [
                     format!("{}/{}", e.resource_type, e.resource_id),
-                    format!("{} by {actor} · {time}", e.action),
+                    ["from", "·"].into_iter().zip([&e.actor_ip, &e.actor_user_agent]).fold(
+                        format!("{} by {actor}", e.action),
+                        |said, (joint, part)| match part.as_deref().filter(|part| !part.is_empty()) {
+                            Some(part) => format!("{said} {joint} {part}"),
+                            None => said,
+                        },
+                    ),
                 ]
             }
         };

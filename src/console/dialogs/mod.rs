@@ -117,22 +117,23 @@ impl Overlay {
     /// Title, and columns and lines of the frame.
     pub(crate) fn frame(&self, stage: &Stage<'_>) -> (&'static str, u16, u16) {
         let around = |lines: usize| u16::try_from(lines + 2).unwrap_or(u16::MAX);
+        let inside = |width: u16| usize::from(width.min(stage.size.0).saturating_sub(2));
         match self {
             Self::Help(_) => (" Help ", 100, around(help::height(stage.keymap))),
             Self::Organizations => (" Organisations ", 76, around(stage.organizations.height())),
-            Self::Search(_) => (" Search in this view ", 70, around(2)),
+            Self::Search(line) => (" Search in this view ", 70, around(line.prompt.height(inside(70)))),
             Self::Choices(choices) => (choices.title(), 76, around(choices.height())),
-            Self::Naming(_) => (" Save this filter ", 76, around(Naming::HEIGHT)),
+            Self::Naming(asked) => (" Save this filter ", 76, around(asked.height(inside(76)))),
             Self::Saved(chooser) => (" Saved filters ", 100, around(chooser.height())),
             Self::Palette(_) => (" Actions ", 90, 20),
             Self::Copy => (" Copy ", 60, around(copy_menu::height())),
-            Self::Accept(_) => (" Accept ", 76, around(Accepting::HEIGHT)),
+            Self::Accept(asked) => (" Accept ", 76, around(asked.height(inside(76)))),
             Self::Sheet(sheet) => {
                 let (width, height) = stage.size;
                 (sheet.subject.title(), width.saturating_sub(4), height.saturating_sub(2))
             }
             Self::Seek(line) => (line.title(), 90, around(line.height())),
-            Self::Time(_) => (" Go to a time ", 70, around(2)),
+            Self::Time(line) => (" Go to a time ", 76, around(line.prompt.height(inside(76)))),
             Self::Ghosts => (" Ghost changes ", 76, around(questions::SCOPE_HEIGHT)),
             Self::Levels => (" Depth ", 50, around(1)),
             Self::Quit => (" Leave? ", 40, around(1)),

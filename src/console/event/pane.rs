@@ -26,6 +26,8 @@ pub(crate) struct EventPane {
     top: usize,
     width: usize,
     height: usize,
+    /// The zone that the lines were made for.
+    zone: Option<Zone>,
     /// When the states are to be fetched.
     due: Option<Duration>,
 }
@@ -48,6 +50,8 @@ struct Line {
 /// What the lines depend on besides the event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
+    /// The zone that times are shown in.
+    pub(crate) zone: Zone,
     /// The machine's zone.
     pub(crate) local: Zone,
     /// The present.
@@ -128,8 +132,8 @@ impl EventPane {
 
     /// Takes note of the pane's size.
     pub(crate) fn set_size(&mut self, width: usize, height: usize, setting: Setting) {
-        let changed = self.width != width;
-        self.width = width;
+        let changed = (self.width, self.zone) != (width, Some(setting.zone));
+        (self.width, self.zone) = (width, Some(setting.zone));
         self.height = height;
         if changed {
             self.lay_out(setting);
@@ -219,9 +223,7 @@ impl Lines {
             xmin: _,
         } = &row.event;
         self.text("event_id", event_id);
-        self.add("timestamp", Safe::from_untrusted(&timestamp.to_rfc3339()), Role::Text);
-        let local = format!("{} · {}", setting.local.full(*timestamp), relative(*timestamp, setting.now));
-        self.add("  local · age", Safe::from_untrusted(&local), Role::Muted);
+        self.times(*timestamp, setting);
         self.add("event_severity", Safe::from_untrusted(event_severity), row.severity());
         self.text("event_category", event_category);
         self.text("event_type", event_type);
@@ -249,6 +251,30 @@ impl Lines {
             self.add("previous_hash", Safe::literal("empty: the first event of its chain"), Role::Muted);
         } else {
             self.text("previous_hash", previous_hash);
+        }
+    }
+
+    /// The zone in force first, then the others, each with its mark; the stored value last where it is not the first.
+    fn times(&mut self, at: Timestamp, setting: Setting) {
+        let room = self.width.saturating_sub(LABEL + 2);
+        let (mut stored, local) = (at.to_rfc3339(), setting.local.full(at));
+        if stored.len() > room {
+            // Broken between date and time.
+            stored = stored.replace('T', " ");
+        }
+        let mut times = match setting.zone {
+            Zone::Utc if local == Zone::Utc.full(at) => vec![("timestamp", stored)],
+            Zone::Utc => vec![("timestamp", stored), ("  local", local)],
+            zone => vec![("timestamp", zone.full(at)), ("  stored (UTC)", stored)],
+        };
+        // The age has a line of its own only where it does not fit behind the last one.
+        let age = relative(at, setting.now);
+        match times.last_mut() {
+            Some((_, last)) if last.len() + age.len() + 3 <= room => last.push_str(&format!(" · {age}")),
+            _ => times.push(("  age", age)),
+        }
+        for (n, (label, text)) in times.iter().enumerate() {
+            self.add(label, Safe::from_untrusted(text), if n == 0 { Role::Text } else { Role::Muted });
         }
     }
 
@@ -328,7 +354,7 @@ mod tests {
     use super::*;
     use crate::console::app::fixtures::row_at;
 
-    const SETTING: Setting = Setting { local: Zone::Utc, now: Timestamp::from_micros(0) };
+    const SETTING: Setting = Setting { zone: Zone::Utc, local: Zone::Utc, now: Timestamp::from_micros(0) };
 
     #[test]
     fn a_resting_selection_is_fetched_once() {

@@ -6,6 +6,7 @@ use crate::console::filter_bar::completion::Advice;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Completion, Field, Filter, FilterError, TokenKind, complete, tokens, value_at};
 use std::cell::RefCell;
@@ -418,6 +419,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) newest: Option<Timestamp>,
     /// The command that lists the same.
     pub(crate) command: Option<Safe>,
+    /// The zone that times are shown in.
+    pub(crate) zone: Zone,
 }
 
 impl Shown<'_> {
@@ -450,12 +453,8 @@ impl Shown<'_> {
     /// The window in words, the longest form first.
     fn windows(&self) -> Vec<Safe> {
         let Some(range) = self.range else { return Vec::new() };
-        let day =
-            |t: Timestamp| t.to_utc().map_or_else(|| t.to_rfc3339(), |t| t.format("%Y-%m-%d").to_string());
-        let short = |t: Timestamp| match t.to_utc() {
-            Some(t) => t.format("%Y-%m-%dT%H:%MZ").to_string(),
-            None => t.to_rfc3339(),
-        };
+        let day = |t: Timestamp| self.zone.day(t).map_or_else(|| t.to_rfc3339(), |day| day.to_string());
+        let short = |t: Timestamp| self.zone.minute(t);
         let end = range.until.map_or_else(|| "now".to_owned(), short);
         let texts = match (self.default_window, range.since) {
             (Some(window), Some(since)) => {

@@ -26,7 +26,9 @@ impl Naming {
     }
 
     /// Lines of the box's inside.
-    pub(crate) const HEIGHT: usize = 3;
+    pub(crate) fn height(&self, width: usize) -> usize {
+        1 + self.prompt.height(width)
+    }
 
     /// The filter and its name; `None` when it is no name: the reason is shown. A name that is in use has to be
     /// confirmed.

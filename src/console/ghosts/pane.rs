@@ -3,6 +3,7 @@
 use crate::console::ghosts::task::Progress;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
 use crate::diff::ghost::Ghost;
 use crate::diff::writing::Writing;
 use crate::domain::{EventKey, OrgId, Safe, Timestamp, grouped};
@@ -11,9 +12,6 @@ use crate::verify::Ghosts;
 
 /// Lines about the finding under the cursor, below the list.
 const ABOUT: usize = 5;
-
-/// Columns of a time.
-const TIME: usize = 22;
 
 /// How far a search has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +39,7 @@ pub(crate) struct GhostPane {
     top: usize,
     width: usize,
     height: usize,
+    zone: Zone,
 }
 
 impl GhostPane {
@@ -56,6 +55,7 @@ impl GhostPane {
             top: 0,
             width: 0,
             height: 0,
+            zone: Zone::Utc,
         }
     }
 
@@ -105,9 +105,9 @@ impl GhostPane {
         Some((resource, EventKey { timestamp, event_id }))
     }
 
-    /// Takes note of the size of the page.
-    pub(crate) fn set_size(&mut self, width: usize, height: usize) {
-        (self.width, self.height) = (width, height);
+    /// Takes note of the size of the page and of the zone that times are shown in.
+    pub(crate) fn set_size(&mut self, width: usize, height: usize, zone: Zone) {
+        (self.width, self.height, self.zone) = (width, height, zone);
         self.keep_in_sight();
     }
 
@@ -147,7 +147,7 @@ impl GhostPane {
             "{events} events read, {compared} pairs compared: {} {changes} without an event",
             grouped(total)
         );
-        let minute = |at: &Option<Timestamp>| at.map_or("nothing yet".to_owned(), |at| short(at).to_string());
+        let minute = |at: &Option<Timestamp>| at.map_or("nothing yet".to_owned(), |at| self.zone.second(at));
         let (stage, role) = match &self.stage {
             Stage::Running(at) => (format!("searching, up to {}", minute(at)), Role::Notice),
             Stage::Ended(at, why) => {
@@ -212,11 +212,12 @@ impl GhostPane {
     /// `2026-01-15 09:58:01  role_binding/rb-7       roles quota   gap`
     fn paint_ghost(&self, painter: &mut Painter<'_>, y: usize, ghost: &Ghost) {
         let width = painter.width().saturating_sub(1);
-        painter.put(1, y, &short(ghost.before.1), Role::Text);
-        let columns = (width.saturating_sub(TIME + 2) / 2).max(8);
+        painter.put(1, y, &Safe::from_untrusted(&self.zone.second(ghost.before.1)), Role::Text);
+        let time = self.zone.second_width() + 2;
+        let columns = (width.saturating_sub(time + 2) / 2).max(8);
         let resource = Safe::from_untrusted(&format!("{}/{}", ghost.resource_type, ghost.resource_id));
-        painter.put(1 + TIME, y, &resource.cut_middle(columns), Role::Label);
-        let x = TIME + columns + 2;
+        painter.put(1 + time, y, &resource.cut_middle(columns), Role::Label);
+        let x = time + columns + 2;
         let gap = !self.found.gaps_at(ghost).is_empty();
         let end = if gap { painter.put_right(width, y, &Safe::literal("gap"), Role::Unable) } else { width };
         painter.put(
@@ -236,15 +237,15 @@ impl GhostPane {
             painter.put(9, line, &Safe::from_untrusted(text).cut_end(room), role);
             line += 1;
         };
-        add("left by", &format!("{} {}", short(ghost.after.1), ghost.after.0), Role::Text);
-        add("seen by", &format!("{} {}", short(ghost.before.1), ghost.before.0), Role::Text);
+        add("left by", &format!("{} {}", self.zone.second(ghost.after.1), ghost.after.0), Role::Text);
+        add("seen by", &format!("{} {}", self.zone.second(ghost.before.1), ghost.before.0), Role::Text);
         add("changed", &paths(ghost), Role::Changed);
         match (self.found.gaps_at(ghost), &self.stage) {
             ([first, rest @ ..], _) => {
                 let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
                 let text = format!(
                     "a gap before {} {}{more}: a row may be missing",
-                    short(first.timestamp),
+                    self.zone.second(first.timestamp),
                     first.event_id
                 );
                 add("chain", &text, Role::Unable);
@@ -258,12 +259,6 @@ impl GhostPane {
 fn paths(ghost: &Ghost) -> String {
     let name = |path: &String| if path.is_empty() { "the whole state".to_owned() } else { path.clone() };
     ghost.paths.iter().map(name).collect::<Vec<_>>().join(" ")
-}
-
-/// To the second, in UTC.
-fn short(at: Timestamp) -> Safe {
-    let text = at.to_utc().map_or_else(|| at.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%M:%SZ").to_string());
-    Safe::from_untrusted(&text)
 }
 
 #[cfg(test)]
@@ -296,7 +291,7 @@ pub(crate) mod tests {
 
     fn pane() -> GhostPane {
         let mut pane = GhostPane::new(OrgId::new("acme").unwrap(), Safe::literal("all of acme"));
-        pane.set_size(80, 20);
+        pane.set_size(80, 20, Zone::Utc);
         pane
     }
 

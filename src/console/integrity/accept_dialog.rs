@@ -34,8 +34,10 @@ impl Accepting {
         (!note.is_empty()).then(|| acceptance::answered(self.record.clone(), note.to_owned(), now))
     }
 
-    /// Lines of the box's inside.
-    pub(crate) const HEIGHT: usize = 4;
+    /// Lines of the box's inside at a width.
+    pub(crate) fn height(&self, width: usize) -> usize {
+        2 + self.prompt.height(width)
+    }
 
     /// Draws it; returns the place of the cursor.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {

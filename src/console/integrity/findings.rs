@@ -6,13 +6,12 @@
 use crate::case::verifications::Verification;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
+use crate::console::widgets::time_zone::Zone;
 use crate::domain::{OrgId, Safe, Timestamp, grouped};
 use crate::verify::{Class, Finding};
 
 /// Lines about the finding under the cursor, below the list.
 const ABOUT: usize = 5;
-/// Columns of a time.
-const TIME: usize = 21;
 /// Verifications that are listed.
 const VERIFICATIONS: usize = 20;
 
@@ -75,6 +74,7 @@ pub(crate) struct FindingsPage {
     top: usize,
     width: usize,
     height: usize,
+    zone: Zone,
 }
 
 impl FindingsPage {
@@ -91,6 +91,7 @@ impl FindingsPage {
             top: 0,
             width: 80,
             height: 0,
+            zone: Zone::Utc,
         };
         page.set(findings, verifications);
         page
@@ -137,10 +138,10 @@ impl FindingsPage {
         narrowed
     }
 
-    /// Takes note of the size of the page.
-    pub(crate) fn set_size(&mut self, width: usize, height: usize) {
-        let other = width != self.width;
-        (self.width, self.height) = (width, height);
+    /// Takes note of the size of the page and of the zone that times are shown in.
+    pub(crate) fn set_size(&mut self, width: usize, height: usize, zone: Zone) {
+        let other = (width, zone) != (self.width, self.zone);
+        (self.width, self.height, self.zone) = (width, height, zone);
         if other {
             self.list();
         }
@@ -208,7 +209,7 @@ impl FindingsPage {
             heading(&mut self.lines, "last verifications at this place", 0, Role::Label);
         }
         for verification in &self.verifications {
-            heading(&mut self.lines, &said(verification), 2, Role::Text);
+            heading(&mut self.lines, &said(verification, self.zone), 2, Role::Text);
         }
         self.keep_in_sight();
     }
@@ -234,7 +235,7 @@ impl FindingsPage {
                 }
                 Line::Finding(at) => {
                     if let Some(finding) = self.listed.get(*at).and_then(|at| self.all.get(*at)) {
-                        paint_finding(painter, y, finding);
+                        paint_finding(painter, y, finding, self.zone);
                     }
                     if *at == self.cursor {
                         painter.mark_line(y, Role::Selected);
@@ -256,17 +257,18 @@ impl FindingsPage {
 }
 
 /// `   2026-01-15 09:58:01Z  evt-000123  the stored hash is not the hash of the row`
-fn paint_finding(painter: &mut Painter<'_>, y: usize, finding: &Finding) {
+fn paint_finding(painter: &mut Painter<'_>, y: usize, finding: &Finding, zone: Zone) {
     let width = painter.width().saturating_sub(1);
-    painter.put(3, y, &short(&finding.timestamp), Role::Text);
-    let columns = (width.saturating_sub(TIME + 4) / 2).max(8);
+    let time = Timestamp::parse(&finding.timestamp).map(|at| zone.second(at)).unwrap_or_default();
+    painter.put(3, y, &Safe::from_untrusted(&time), Role::Text);
+    let columns = (width.saturating_sub(zone.second_width() + 5) / 2).max(8);
     let place = Safe::from_untrusted(finding.place()).cut_middle(columns);
-    let x = painter.put(4 + TIME, y, &place, Role::Label) + 2;
+    let x = painter.put(5 + zone.second_width(), y, &place, Role::Label) + 2;
     painter.put(x, y, &Safe::from_untrusted(&finding.detail).cut_end(width.saturating_sub(x)), Role::Muted);
 }
 
 /// `2026-01-15 09:58:02Z  1 204 331 events  chain intact · head of 12 d ago present · 2 findings  by eve`
-pub(crate) fn said(verification: &Verification) -> String {
+pub(crate) fn said(verification: &Verification, zone: Zone) -> String {
     let findings = match verification.findings {
         0 => String::new(),
         1 => " · 1 finding".to_owned(),
@@ -274,18 +276,12 @@ pub(crate) fn said(verification: &Verification) -> String {
     };
     format!(
         "{}  {} events  {}{findings} · {} · by {}",
-        short(&verification.at.to_rfc3339()),
+        zone.second(verification.at),
         grouped(verification.events),
         verification.verdict,
         verification.newest_end,
         verification.by
     )
-}
-
-/// To the second, in UTC; empty where there is none.
-fn short(time: &str) -> Safe {
-    let text = Timestamp::parse(time).ok().and_then(Timestamp::to_utc);
-    Safe::from_untrusted(&text.map(|t| t.format("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default())
 }
 
 /// An explanation without what is of one row only.
@@ -326,7 +322,7 @@ mod tests {
         all.insert(700, finding(5000, "an edit"));
         all.extend(samples::report(&[Class::Fork]).findings);
         let mut page = FindingsPage::new(OrgId::new("acme").unwrap(), all, &[]);
-        page.set_size(80, 20);
+        page.set_size(80, 20, Zone::Utc);
         assert_eq!(page.current().unwrap().event_id, "e5000");
         let headings = page.lines.iter().filter(|line| matches!(line, Line::Heading(..))).count();
         assert_eq!(headings, 3 + 2, "{:?}", &page.lines[..10]);

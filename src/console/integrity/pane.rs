@@ -209,7 +209,7 @@ impl Lines {
         };
         let role = trails::sign(verified.report.verdict).role();
         self.add(label, verdict(verified).as_str(), role);
-        self.add("", trails::coverage(verified, model.at.wall).as_str(), Role::Text);
+        self.add("", trails::coverage(verified, model.at.wall, model.zone).as_str(), Role::Text);
         for limit in verified.report.limits.iter().skip(1) {
             self.add("", limit, Role::Muted);
         }
@@ -289,7 +289,7 @@ impl Lines {
         let Some(organization) = model.organization() else { return };
         let mut label = "before";
         for verification in model.trails.verifications(organization).iter().take(VERIFICATIONS) {
-            self.add(std::mem::take(&mut label), &findings::said(verification), Role::Muted);
+            self.add(std::mem::take(&mut label), &findings::said(verification, model.zone), Role::Muted);
         }
         let Some(verified) = model.trails.report(organization) else { return };
         let coverage = &verified.report.coverage;

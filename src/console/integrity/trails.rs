@@ -430,15 +430,16 @@ fn came(events: Option<u64>, word: &str) -> String {
 }
 
 /// `1 204 331 of 1 204 331 events, verified to 09:58:02Z, 3 s ago`.
-pub(crate) fn coverage(verified: &Verified, now: Timestamp) -> Safe {
+pub(crate) fn coverage(verified: &Verified, now: Timestamp, zone: Zone) -> Safe {
     let report = &verified.report;
     let (part, word) =
         if report.scope.links_only { (report.events, "linked") } else { (report.verified(), "verified") };
     Safe::from_untrusted(&format!(
-        "{} of {} events, {word} to {}Z, {}",
+        "{} of {} events, {word} to {}{}, {}",
         grouped(part),
         grouped(report.events),
-        Zone::Utc.clock(verified.at),
+        zone.clock(verified.at),
+        zone.mark(verified.at),
         age(verified.at, now)
     ))
 }

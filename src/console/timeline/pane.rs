@@ -243,10 +243,10 @@ impl Timeline {
     }
 
     /// `looked at 250 000 events, back to 2026-01-03 10:11Z` while a walk is not at its end.
-    pub(crate) fn walk(&self) -> Option<Safe> {
+    pub(crate) fn walk(&self, zone: Zone) -> Option<Safe> {
         let looked = self.looked.as_ref()?;
         let to = looked.resume.as_ref()?.timestamp;
-        let to = to.to_utc().map_or_else(|| to.to_rfc3339(), |t| t.format("%Y-%m-%d %H:%MZ").to_string());
+        let to = zone.minute(to);
         Some(Safe::from_untrusted(&if looked.by_words {
             format!("searched back to {to}")
         } else {
@@ -550,11 +550,11 @@ mod tests {
         timeline.append(rows, true, Zone::Utc);
         timeline.note_walk(Some(looked));
         assert_eq!(timeline.wanted_older(), None, "the screen is full");
-        assert!(timeline.walk().unwrap().as_str().starts_with("looked at 10 000 events, back to "));
+        assert!(timeline.walk(Zone::Utc).unwrap().as_str().starts_with("looked at 10 000 events, back to "));
         timeline.selected = 29;
         assert_eq!(timeline.wanted_older(), Some(Wanted::Older(resume)));
         timeline.note_walk(None);
-        assert_eq!(timeline.walk(), None);
+        assert_eq!(timeline.walk(Zone::Utc), None);
     }
 
     #[test]

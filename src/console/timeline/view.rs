@@ -65,7 +65,7 @@ impl Timeline {
             y += 1;
         }
         if !self.window.is_empty() {
-            let end = match (self.walk(), self.window.has_older()) {
+            let end = match (self.walk(look.zone), self.window.has_older()) {
                 (Some(walk), _) => {
                     let x = painter.say(0, y, "   … ", Role::Muted);
                     painter.put(x, y, &walk, Role::Muted);

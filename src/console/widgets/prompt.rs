@@ -9,7 +9,7 @@ use crate::domain::Safe;
 #[derive(Debug, Default)]
 pub(crate) struct Prompt {
     label: &'static str,
-    hint: &'static str,
+    hint: Safe,
     /// The text.
     pub(crate) editor: Editor,
     /// Why the text was refused.
@@ -18,8 +18,8 @@ pub(crate) struct Prompt {
 
 impl Prompt {
     /// An empty line after a label, with a hint below.
-    pub(crate) fn new(label: &'static str, hint: &'static str) -> Self {
-        Self { label, hint, ..Self::default() }
+    pub(crate) fn new(label: &'static str, hint: &str) -> Self {
+        Self { label, hint: Safe::composed(hint), ..Self::default() }
     }
 
     /// The text, without blanks at its ends.
@@ -32,13 +32,18 @@ impl Prompt {
         self.trouble = Some(why);
     }
 
+    /// Lines that the line and what is below it take at a width: a refusal is never cut, since it ends with the remedy.
+    pub(crate) fn height(&self, width: usize) -> usize {
+        1 + self.trouble.as_ref().map_or(1, |why| why.wrapped_words(width.saturating_sub(2).max(8), 2).len())
+    }
+
     /// Draws the line at `y` and the hint below it; returns the place of the cursor.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, y: usize) -> (usize, usize) {
         let cursor = self.paint_line(painter, y);
         let room = painter.width().saturating_sub(2);
         match &self.trouble {
-            Some(why) => painter.put(1, y + 1, &why.cut_end(room), Role::Error),
-            None => painter.say(1, y + 1, self.hint, Role::Muted),
+            Some(why) => painter.put_wrapped(1, y + 1, why, Role::Error),
+            None => painter.put(1, y + 1, &self.hint.cut_end(room), Role::Muted),
         };
         cursor
     }

@@ -33,6 +33,14 @@ impl Zone {
         self.at(instant).map_or_else(|| "--:--:--".to_owned(), |t| t.format("%H:%M:%S").to_string())
     }
 
+    /// What follows a time of day: `Z`, or the offset.
+    pub(crate) fn mark(self, instant: Timestamp) -> String {
+        match self.at(instant) {
+            Some(t) if self != Self::Utc => t.format(" %:z").to_string(),
+            _ => "Z".to_owned(),
+        }
+    }
+
     /// The day, `None` for the infinities.
     pub(crate) fn day(self, instant: Timestamp) -> Option<NaiveDate> {
         self.at(instant).map(|t| t.date_naive())
@@ -42,6 +50,30 @@ impl Zone {
     pub(crate) fn day_name(self, instant: Timestamp) -> String {
         match self.at(instant) {
             Some(t) => format!("{} {}", t.format("%a %Y-%m-%d"), self.name_at(&t)),
+            None => instant.to_rfc3339(),
+        }
+    }
+
+    /// Date and time of day to the second: `2026-01-15 23:30:00Z`, `2026-01-16 00:30:00 +01:00`.
+    pub(crate) fn second(self, instant: Timestamp) -> String {
+        self.shown(instant, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// Columns that [`Self::second`] takes.
+    pub(crate) const fn second_width(self) -> usize {
+        if matches!(self, Self::Utc) { 20 } else { 26 }
+    }
+
+    /// The same to the minute.
+    pub(crate) fn minute(self, instant: Timestamp) -> String {
+        self.shown(instant, "%Y-%m-%d %H:%M")
+    }
+
+    /// Every time says the zone that it is of: lines are read, copied and quoted one by one.
+    fn shown(self, instant: Timestamp, format: &str) -> String {
+        match self.at(instant) {
+            Some(t) if self == Self::Utc => format!("{}Z", t.format(format)),
+            Some(t) => t.format(&format!("{format} %:z")).to_string(),
             None => instant.to_rfc3339(),
         }
     }
@@ -96,6 +128,17 @@ mod tests {
         assert_eq!(Zone::Utc.day_name(t), "Thu 2026-01-15 UTC");
         assert_eq!(Zone::Fixed(3_600).day_name(t), "Fri 2026-01-16 local (UTC+01:00)");
         assert_eq!(Zone::Fixed(3_600).full(t), "2026-01-16 00:30:00 +01:00");
+        assert_eq!(Zone::Fixed(3_600).second(t), "2026-01-16 00:30:00 +01:00");
+        assert!(
+            [Zone::Utc, Zone::Fixed(3_600)]
+                .into_iter()
+                .all(|zone| zone.second(t).len() == zone.second_width())
+        );
+        assert_eq!(
+            (Zone::Utc.second(t).as_str(), Zone::Utc.minute(t).as_str()),
+            ("2026-01-15 23:30:00Z", "2026-01-15 23:30Z")
+        );
+        assert_eq!(Zone::Fixed(3_600).minute(Timestamp::INFINITY), "infinity");
         assert_eq!(Zone::Utc.clock(Timestamp::INFINITY), "--:--:--");
     }
 
