@@ -48,7 +48,10 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     if json {
         json::write_line(&mut out, &document(&query, &histogram, counted_at))?;
     } else {
-        report::write(&mut out, &report::histogram(&histogram, context.out.style().width))?;
+        report::write(
+            &mut out,
+            &report::histogram(&histogram, context.out.style().width, &report::bucket_start),
+        )?;
         out.flush()?;
         let events: u64 = histogram.buckets.iter().map(|b| b.events).sum();
         context.out.remark(format_args!("{events} events; a line is {}", length(histogram.seconds)));

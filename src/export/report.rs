@@ -1,8 +1,8 @@
 //! Plans, totals and histograms as lines for people. Lines are data: the command line writes them, the console paints them.
 
-use crate::domain::{Safe, Timestamp};
+use crate::domain::{Safe, Timestamp, grouped};
 use crate::store::explain::{Explanation, Node, Weight};
-use crate::store::histogram::Histogram;
+use crate::store::histogram::{Bucket, Histogram};
 use crate::store::summary::{By, Summary};
 use crate::store::timeline::Query;
 use std::io::{self, Write};
@@ -163,26 +163,41 @@ fn hanging(kind: Kind, lead: &str, text: &Safe, width: usize) -> Vec<Line> {
         .collect()
 }
 
-/// A line with a bar for each time bucket. `width` is in columns.
-pub fn histogram(histogram: &Histogram, width: Option<usize>) -> Vec<Line> {
+/// The beginning of a bucket that is so many seconds wide, in UTC.
+pub fn bucket_start(start: Timestamp, seconds: i64) -> String {
+    match start.to_utc() {
+        Some(t) => t.format(if seconds < 60 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%MZ" }).to_string(),
+        None => start.to_rfc3339(),
+    }
+}
+
+/// A line with a bar for each time bucket: its beginning as `start` says it, its events. `width` is in columns.
+pub fn histogram(
+    histogram: &Histogram,
+    width: Option<usize>,
+    start: &dyn Fn(Timestamp, i64) -> String,
+) -> Vec<Line> {
     let most = histogram.buckets.iter().map(|b| b.events).max().unwrap_or_default();
-    let digits = most.to_string().len();
-    let minute = |t: Timestamp| match t.to_utc() {
-        Some(t) => t
-            .format(if histogram.seconds < 60 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%MZ" })
-            .to_string(),
-        None => t.to_rfc3339(),
-    };
-    let room = width.map_or(BAR, |width| width.saturating_sub(22 + digits)).max(10);
-    let line = |start, events: u64| {
-        let length = (events as f64 / most.max(1) as f64 * room as f64).ceil() as usize;
-        let line = Line::text(&format!("{}  {events:>digits$}", minute(start)));
-        if length == 0 {
-            return line;
+    let digits = grouped(most).len();
+    let heads: Vec<String> = histogram.buckets.iter().map(|b| start(b.start, histogram.seconds)).collect();
+    let head = heads.iter().map(String::len).max().unwrap_or_default();
+    let room = width.map_or(BAR, |width| width.saturating_sub(head + 4 + digits)).max(10);
+    let line = |(bucket, head): (&Bucket, &String)| {
+        let line = Line::text(&format!("{head}  {:>digits$}", grouped(bucket.events)));
+        match bar(bucket.events, most, room) {
+            bar if bar.is_empty() => line,
+            bar => line.and(Kind::Bar, Safe::composed(&format!("  {bar}"))),
         }
-        line.and(Kind::Bar, Safe::composed(&format!("  {}", "█".repeat(length))))
     };
-    histogram.buckets.iter().map(|bucket| line(bucket.start, bucket.events)).collect()
+    histogram.buckets.iter().zip(&heads).map(line).collect()
+}
+
+/// A bar of `events` in `room` columns for `most`, to an eighth of a column; never nothing for something.
+fn bar(events: u64, most: u64, room: usize) -> String {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (events as f64 / most.max(1) as f64 * room as f64 * 8.0).round() as usize;
+    let eighths = if events > 0 { eighths.max(1) } else { 0 };
+    format!("{}{}", "█".repeat(eighths / 8), PARTS.get(eighths % 8).copied().unwrap_or_default())
 }
 
 /// A line for each group, columns as wide as what stands in them.
@@ -196,8 +211,8 @@ pub fn totals(by: &[By], summary: &Summary, actors: bool) -> Vec<Line> {
     for group in &summary.groups {
         let keys = group.keys.iter().map(|key| Safe::from_untrusted(key.as_deref().unwrap_or("-")));
         let mut row: Vec<Safe> = keys.collect();
-        row.push(Safe::from_untrusted(&group.events.to_string()));
-        row.extend(group.actors.map(|n| Safe::from_untrusted(&n.to_string())));
+        row.push(Safe::from_untrusted(&grouped(group.events)));
+        row.extend(group.actors.map(|n| Safe::from_untrusted(&grouped(n))));
         rows.push(row);
     }
     let width = |column: usize| rows.iter().filter_map(|l| l.get(column)).map(Safe::width).max().unwrap_or(0);

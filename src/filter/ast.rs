@@ -8,6 +8,7 @@ use super::parser;
 use super::path::Path;
 use super::value::{Network, Value};
 use super::when::{Span, When};
+use crate::domain::Timestamp;
 use chrono_tz::Tz;
 
 /// A parsed filter. The default one matches every event.
@@ -356,6 +357,13 @@ impl Filter {
     #[must_use]
     pub fn with_only(&self, condition: Expr) -> Self {
         Self { around: None, all_of: vec![condition], ..self.clone() }
+    }
+
+    /// This filter from `since` on, before `until`, instead of its own time.
+    #[must_use]
+    pub fn within(&self, since: Timestamp, until: Timestamp) -> Self {
+        let (since, until) = (Some(When::Instant(since)), Some(When::Instant(until)));
+        Self { since, until, at: None, around: None, all_time: false, ..self.clone() }
     }
 
     /// The text in its one canonical spelling: `parse(canonical(f)) == f`. Cursors and caches go by it. Lists from

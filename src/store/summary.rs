@@ -34,11 +34,13 @@ pub enum By {
     ResourceType,
     Ip,
     Project,
+    Session,
+    UserAgent,
 }
 
 impl By {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Day,
         Self::Category,
         Self::Severity,
@@ -51,6 +53,8 @@ impl By {
         Self::ResourceType,
         Self::Ip,
         Self::Project,
+        Self::Session,
+        Self::UserAgent,
     ];
 
     /// The one of that name.
@@ -73,6 +77,8 @@ impl By {
             Self::ResourceType => "resource_type",
             Self::Ip => "ip",
             Self::Project => "project",
+            Self::Session => "session",
+            Self::UserAgent => "user_agent",
         }
     }
 
@@ -91,6 +97,8 @@ impl By {
             Self::ResourceType => "resource_type::text",
             Self::Ip => "nullif(concat(actor_ip), '')",
             Self::Project => "project_id::text",
+            Self::Session => "session_id::text",
+            Self::UserAgent => "actor_user_agent::text",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::console::ghosts::task as ghosts;
 use crate::console::integrity::row_marks::{Glances, Look, Mark};
 use crate::console::integrity::task as integrity;
 use crate::console::report::dialog::Subject;
+use crate::console::report::drill::{self, Entry};
 use crate::console::report::task as report;
 use crate::console::timeline::task as timeline;
 use crate::console::timeline::task::{Landing, More, Opened};
@@ -30,6 +31,7 @@ use crate::store::Standing;
 use crate::store::cache::Answer;
 use crate::store::cache::Freshness;
 use crate::store::history::Excerpt;
+use crate::store::summary::By;
 use crate::store::timeline::{Count, Looked, Seek};
 use crossterm::event::KeyCode;
 use std::time::Duration;
@@ -191,7 +193,7 @@ fn a_sheet_is_worked_out_for_the_view_and_given_up_when_it_is_closed() {
     desk.keys("X");
     desk.finish(
         Slot::Sheet,
-        Output::Report(report::Output::Sheet(answer(vec![Line::text("good  an index")], None))),
+        Output::Report(report::Output::Sheet(answer(vec![said("good  an index")], None))),
     );
     desk.keys("j");
     assert!(matches!(desk.model.overlay, Some(Overlay::Sheet(_))), "keys of movement scroll");
@@ -415,7 +417,7 @@ fn a_sheet_that_was_worked_out_earlier_says_so_and_is_worked_out_again_on_reques
     let earlier = Timestamp::from_micros(moment(0).wall.as_micros() - 42_000_000);
     desk.finish(
         Slot::Sheet,
-        Output::Report(report::Output::Sheet(answer(vec![Line::text("auth 7")], Some(earlier)))),
+        Output::Report(report::Output::Sheet(answer(vec![said("auth 7")], Some(earlier)))),
     );
     assert!(desk.model.shows_age());
     desk.keys("R");
@@ -424,7 +426,7 @@ fn a_sheet_that_was_worked_out_earlier_says_so_and_is_worked_out_again_on_reques
         Task::Report(report::Task::Sheet(_, Subject::Summary, _, Freshness::Now))
     ));
     assert!(!desk.begins(Slot::View), "only the sheet");
-    let mut told = answer(vec![Line::text("auth 8")], None);
+    let mut told = answer(vec![said("auth 8")], None);
     told.trouble = Some("no answer".to_owned());
     desk.finish(Slot::Sheet, Output::Report(report::Output::Sheet(told)));
     assert_eq!(
@@ -449,6 +451,41 @@ fn the_lag_of_a_replica_is_drawn_when_it_changes() {
     assert!(!pulse(&mut desk, behind(7)));
     assert!(pulse(&mut desk, behind(12)));
     assert_eq!(desk.model.server.as_ref().unwrap().standing.to_string(), "replica, 12 s behind");
+}
+
+/// A line of a report that leads nowhere.
+fn said(text: &str) -> Entry {
+    Entry { line: Line::text(text), target: None }
+}
+
+#[test]
+fn a_line_of_the_totals_leads_to_its_events_and_back() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("fsev:info").key(KeyCode::Enter).opened(40, 0).keys("jS");
+    let (ticket, _) = desk.begun(Slot::Sheet);
+    let leads = |by, key: &str| Entry { line: Line::text(key), target: drill::value(by, Some(key)) };
+    let address = leads(By::Ip, "192.0.2.17");
+    // Told while the rest is being computed: the first line that leads somewhere is chosen.
+    let part = vec![said("IP"), address.clone()];
+    desk.say(Event::Progress(ticket, Progress::Report(part.clone())));
+    let shown = desk.screen();
+    assert!(shown.contains("192.0.2.17") && shown.contains("Computing…"), "{shown}");
+    let all = part.into_iter().chain([said("RESOURCE"), leads(By::Resource, "role_binding/rb-7")]).collect();
+    desk.end(ticket, Outcome::Done(Output::Report(report::Output::Sheet(answer(all, None)))));
+    assert!(!desk.screen().contains("Computing…"));
+    desk.keys("j").key(KeyCode::Enter);
+    let place = desk.model.history.current().unwrap();
+    assert_eq!(place.text, "sev:info res:role_binding/rb-7");
+    desk.opened(7, 0).keys("S");
+    desk.finish(Slot::Sheet, Output::Report(report::Output::Sheet(answer(vec![address.clone()], None))));
+    desk.keys("-");
+    assert_eq!(desk.model.history.current().unwrap().text, "sev:info res:role_binding/rb-7 -ip:192.0.2.17");
+    desk.opened(3, 0).keys("S");
+    desk.finish(Slot::Sheet, Output::Report(report::Output::Sheet(answer(vec![address], None))));
+    desk.keys("p");
+    assert_eq!(desk.model.history.current().unwrap().text, "ip:192.0.2.17");
+    desk.opened(9, 0).keys("q").opened(3, 0).keys("q").opened(7, 0).keys("q").opened(40, 1);
+    assert_eq!(desk.selected(), "e89999", "where one came from");
 }
 
 fn answer<T>(value: T, since: Option<Timestamp>) -> Answer<T> {

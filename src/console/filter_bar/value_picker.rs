@@ -26,6 +26,13 @@ struct Choice {
     term: Match,
 }
 
+/// The text of a filter that came of the one typed as `text`: what was typed stays as it was typed, where the new term can
+/// simply stand behind it.
+pub(crate) fn spelled(text: &str, next: &Filter) -> String {
+    let appended = next.conditions().last().map(|last| format!("{text} {last}").trim().to_owned());
+    appended.filter(|text| Filter::parse(text).as_ref() == Ok(next)).unwrap_or_else(|| next.canonical())
+}
+
 /// The state of the chooser.
 #[derive(Debug)]
 pub(crate) struct Choices {
@@ -96,10 +103,7 @@ impl Choices {
             Purpose::Include => filter.with(term),
             Purpose::Exclude => filter.with(term.not()),
         };
-        // What was typed stays as it was typed, where the new term can simply stand behind it.
-        let appended = next.conditions().last().map(|last| format!("{text} {last}").trim().to_owned());
-        let appended = appended.filter(|text| Filter::parse(text).as_ref() == Ok(&next));
-        Some((appended.unwrap_or_else(|| next.canonical()), next))
+        Some((spelled(text, &next), next))
     }
 
     /// Its title.

@@ -1,6 +1,7 @@
 //! What is said about a view as a whole, on top of the panes: its plan, its sums, its histogram.
 
 use crate::console::integrity::trails;
+use crate::console::report::drill::{Entry, Target};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::domain::{Safe, Timestamp};
@@ -32,7 +33,7 @@ impl Subject {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Plan => " Plan of this view ",
-            Self::Histogram => " Events in time (UTC) ",
+            Self::Histogram => " Events in time ",
             Self::Summary => " Totals of this view ",
         }
     }
@@ -43,8 +44,14 @@ impl Subject {
 pub(crate) struct Sheet {
     /// What is said.
     pub(crate) subject: Subject,
-    /// The lines, once they are there.
-    lines: Option<Vec<Line>>,
+    /// The lines as far as they are there.
+    entries: Vec<Entry>,
+    /// How many of them are the sheet's own.
+    own: usize,
+    /// More are being computed.
+    computing: bool,
+    /// The line that is chosen, where lines lead on.
+    cursor: Option<usize>,
     /// When that was worked out, if it was earlier.
     since: Option<Timestamp>,
     failure: Option<Safe>,
@@ -54,16 +61,44 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
-    /// A sheet whose lines are being worked out.
-    pub(crate) fn new(subject: Subject, stop: &str, again: &str) -> Self {
-        let keys = (Safe::from_untrusted(stop), Safe::from_untrusted(again));
-        Self { subject, keys, lines: None, since: None, failure: None, top: 0 }
+    /// A sheet whose lines are being worked out, below the command that says the same.
+    pub(crate) fn new(subject: Subject, command: Option<&str>, stop: &str, again: &str) -> Self {
+        let command = command.map(|command| [Line::text(command), Line::default()]);
+        let entries: Vec<Entry> = Entry::plain(command.into_iter().flatten()).collect();
+        Self {
+            subject,
+            keys: (Safe::from_untrusted(stop), Safe::from_untrusted(again)),
+            own: entries.len(),
+            entries,
+            computing: true,
+            cursor: None,
+            since: None,
+            failure: None,
+            top: 0,
+        }
     }
 
-    pub(crate) fn fill(&mut self, answer: Answer<Vec<Line>>, command: Option<&str>) {
-        let command = command.map(|command| [Line::text(command), Line::default()]);
-        self.lines = Some(command.into_iter().flatten().chain(answer.value).collect());
-        self.since = answer.since;
+    /// Takes all lines in.
+    pub(crate) fn fill(&mut self, answer: Answer<Vec<Entry>>) {
+        self.entries.truncate(self.own);
+        self.entries.extend(answer.value);
+        self.cursor = self.cursor.or_else(|| self.first());
+        (self.since, self.computing) = (answer.since, false);
+    }
+
+    /// Takes in further lines while the rest is being computed.
+    pub(crate) fn extend(&mut self, entries: Vec<Entry>) {
+        self.entries.extend(entries);
+        self.cursor = self.cursor.or_else(|| self.first());
+    }
+
+    fn first(&self) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.target.is_some())
+    }
+
+    /// The events of the line that is chosen.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        self.entries.get(self.cursor?)?.target.as_ref()
     }
 
     /// When what is shown was worked out, if it was earlier.
@@ -73,7 +108,7 @@ impl Sheet {
 
     /// Says why there are none.
     pub(crate) fn fail(&mut self, reason: Safe) {
-        self.lines = Some(Vec::new());
+        self.computing = false;
         self.failure = Some(reason);
     }
 
@@ -82,20 +117,33 @@ impl Sheet {
         self.failure.is_some()
     }
 
-    /// Moves by so many lines; `height` of them are to be seen.
+    /// Moves by so many lines, or lines that lead on where there are some; `height` lines are to be seen.
     pub(crate) fn scroll(&mut self, by: isize, height: usize) {
-        let height = height.saturating_sub(usize::from(self.since.is_some()));
-        let last = self.lines.as_ref().map_or(0, Vec::len).saturating_sub(height);
-        self.top = self.top.saturating_add_signed(by).min(last);
+        let extra = usize::from(self.since.is_some()) + usize::from(self.computing);
+        let height = height.saturating_sub(extra).max(1);
+        let Some(cursor) = self.cursor else {
+            let last = self.entries.len().saturating_sub(height);
+            self.top = self.top.saturating_add_signed(by).min(last);
+            return;
+        };
+        let leads = |(at, entry): (usize, &Entry)| entry.target.is_some().then_some(at);
+        let choices: Vec<usize> = self.entries.iter().enumerate().filter_map(leads).collect();
+        let place = choices.partition_point(|at| *at < cursor).saturating_add_signed(by);
+        let place = place.min(choices.len().saturating_sub(1));
+        let Some(&at) = choices.get(place) else { return };
+        self.cursor = Some(at);
+        // The head of a group is seen with its first line, and what follows the last line with that.
+        let above =
+            place.checked_sub(1).and_then(|before| choices.get(before)).map_or(0, |before| before + 1);
+        let below = if place + 1 == choices.len() { self.entries.len() } else { at + 1 };
+        self.top = self
+            .top
+            .min(above.max((at + 1).saturating_sub(height)))
+            .max(below.saturating_sub(height).min(at));
     }
 
     /// Draws the lines from the first one to be seen on.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, now: Timestamp) {
-        let Some(lines) = &self.lines else {
-            let text = format!("Computing… ({} to cancel)", self.keys.0);
-            painter.put(1, 0, &Safe::composed(&text), Role::Muted);
-            return;
-        };
         let width = painter.width().saturating_sub(2);
         if let Some(failure) = &self.failure {
             painter.put_wrapped(1, 0, failure, Role::Error);
@@ -107,13 +155,22 @@ impl Sheet {
             painter.put(1, 0, &Safe::from_untrusted(&text).cut_end(width), Role::Notice);
             first = 1;
         }
-        let rest = painter.height().saturating_sub(first);
-        for (y, line) in lines.iter().skip(self.top).take(rest).enumerate() {
+        let rest = painter.height().saturating_sub(first + usize::from(self.computing));
+        let mut below = first;
+        for (at, entry) in self.entries.iter().enumerate().skip(self.top).take(rest) {
             let mut x = 1;
-            for span in &line.0 {
+            for span in &entry.line.0 {
                 let room = (width + 1).saturating_sub(x);
-                x = painter.put(x, first + y, &span.text.cut_end(room), role(span.kind));
+                x = painter.put(x, below, &span.text.cut_end(room), role(span.kind));
             }
+            if self.cursor == Some(at) {
+                painter.mark_line(below, Role::Selected);
+            }
+            below += 1;
+        }
+        if self.computing {
+            let text = format!("Computing… ({} to cancel)", self.keys.0);
+            painter.put(1, below, &Safe::composed(&text), Role::Muted);
         }
     }
 }

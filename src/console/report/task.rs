@@ -3,83 +3,117 @@
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::report::dialog::Subject;
+use crate::console::report::drill::{self, Entry};
 use crate::console::runtime::context::Context;
+use crate::console::widgets::time_zone::Zone;
+use crate::domain::grouped;
 use crate::export::report::{self, Line};
 use crate::investigation::aggregate;
 use crate::store::cache::{Answer, Freshness};
-use crate::store::summary::By;
+use crate::store::summary::{By, Summary};
 use crate::store::timeline::{Query, Seek};
 use crate::store::{ReadDb, explain};
 use tokio_util::sync::CancellationToken;
 
 /// Buckets of a histogram: what most screens can hold.
 const BUCKETS: u32 = 30;
-/// What a summary tells events apart by, and how many lines of each it has.
-const PARTS: [(By, u32); 5] =
-    [(By::Category, 10), (By::Severity, 5), (By::Action, 10), (By::Actor, 15), (By::Type, 15)];
+/// What a summary tells events apart by, and how many lines of each it has: first what is quick and what most ask for.
+const PARTS: [(By, u32); 10] = [
+    (By::Severity, 5),
+    (By::Actor, 15),
+    (By::Type, 15),
+    (By::Ip, 15),
+    (By::Resource, 15),
+    (By::Category, 10),
+    (By::Action, 10),
+    (By::ResourceType, 10),
+    (By::Session, 10),
+    (By::UserAgent, 10),
+];
 
 tasks! {
-    /// A report about a view, in lines of a width.
-    Sheet: Sheet(Query, Subject, usize, Freshness) -> Answer<Vec<Line>>;
+    /// A report about a view, in lines of a width, with times of a zone.
+    Sheet: Sheet(Query, Subject, (usize, Zone), Freshness) -> Answer<Vec<Entry>>;
 }
 
-/// The task has no interim reports.
-pub(crate) type Progress = std::convert::Infallible;
+/// Further lines, while the rest is being computed.
+pub(crate) type Progress = Vec<Entry>;
 
 /// Runs a task.
 pub(crate) async fn perform(
     task: Task,
     cx: &Context<'_>,
-    _tell: &(dyn Fn(Progress) + Sync),
+    tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Output, Failure> {
-    let Task::Sheet(query, subject, width, wanted) = task;
-    Ok(Output::Sheet(work_out(cx.db, &query, subject, width, wanted, cx.cancel).await?))
+    let Task::Sheet(query, subject, (width, zone), wanted) = task;
+    Ok(Output::Sheet(match subject {
+        Subject::Plan => plan(cx.db, &query, width, cx.cancel).await?,
+        Subject::Histogram => histogram(cx.db, &query, (width, zone), wanted, cx.cancel).await?,
+        Subject::Summary => totals(cx.db, &query, wanted, tell, cx.cancel).await?,
+    }))
 }
 
-/// The lines, for a sheet of `width` columns. Of a plan they are always new.
-///
-/// # Errors
-/// [`Failure`], also when too many events would have to be read.
-async fn work_out(
+/// How the first page is found: always new.
+async fn plan(
     db: &ReadDb,
     query: &Query,
-    subject: Subject,
     width: usize,
+    cancel: &CancellationToken,
+) -> Result<Answer<Vec<Entry>>, Failure> {
+    let explanation = explain::page(db, query, &Seek::Newest, 100, true, cancel).await?;
+    let mut lines = report::findings(query, &explanation, Some(width));
+    lines.push(Line::default());
+    lines.extend(report::statements(&explanation, Some(width)));
+    Ok(Answer { value: Entry::plain(lines).collect(), since: None, trouble: None })
+}
+
+/// Events in each time bucket; refused when too many would have to be read.
+async fn histogram(
+    db: &ReadDb,
+    query: &Query,
+    (width, zone): (usize, Zone),
     wanted: Freshness,
     cancel: &CancellationToken,
-) -> Result<Answer<Vec<Line>>, Failure> {
+) -> Result<Answer<Vec<Entry>>, Failure> {
+    let Answer { value, since, trouble } =
+        aggregate::histogram(db, query, BUCKETS, (wanted, false), cancel).await?;
+    let start = |start, seconds| if seconds < 60 { zone.second(start) } else { zone.minute(start) };
+    let lines = report::histogram(&value, Some(width), &start).into_iter();
+    let entries = lines.zip(drill::times(&value, query.range)).map(|(line, target)| Entry { line, target });
+    Ok(Answer { value: entries.collect(), since, trouble })
+}
+
+/// Events by one column after the other, told as they come; refused when too many would have to be read.
+async fn totals(
+    db: &ReadDb,
+    query: &Query,
+    wanted: Freshness,
+    tell: &(dyn Fn(Progress) + Sync),
+    cancel: &CancellationToken,
+) -> Result<Answer<Vec<Entry>>, Failure> {
     let (mut since, mut trouble) = (None, None);
-    let lines = match subject {
-        Subject::Plan => {
-            let explanation = explain::page(db, query, &Seek::Newest, 100, true, cancel).await?;
-            let mut lines = report::findings(query, &explanation, Some(width));
-            lines.push(Line::default());
-            lines.extend(report::statements(&explanation, Some(width)));
-            lines
+    let mut entries: Vec<Entry> = Vec::new();
+    for (by, limit) in PARTS {
+        let part = aggregate::totals(db, query, (&[by], false, limit), (wanted, false), cancel).await?;
+        since = since.into_iter().chain(part.since).min();
+        trouble = trouble.or(part.trouble);
+        let Summary { groups, all_groups, .. } = &part.value;
+        // A column that nobody fills says nothing.
+        if groups.iter().all(|group| group.keys.iter().all(Option::is_none)) {
+            continue;
         }
-        Subject::Histogram => {
-            let histogram = aggregate::histogram(db, query, BUCKETS, (wanted, false), cancel).await?;
-            (since, trouble) = (histogram.since, histogram.trouble);
-            report::histogram(&histogram.value, Some(width))
+        let before = entries.len();
+        entries.extend((before > 0).then(Entry::default));
+        let values = groups.iter().map(|group| drill::value(by, group.keys.first()?.as_deref()));
+        // The first line is the head of the column.
+        let targets = std::iter::once(None).chain(values);
+        let lines = report::totals(&[by], &part.value, false).into_iter();
+        entries.extend(lines.zip(targets).map(|(line, target)| Entry { line, target }));
+        match all_groups.saturating_sub(groups.len() as u64) {
+            0 => {}
+            more => entries.extend(Entry::plain([Line::text(&format!("… {} more", grouped(more)))])),
         }
-        Subject::Summary => {
-            let mut lines = Vec::new();
-            for (by, limit) in PARTS {
-                let part =
-                    aggregate::totals(db, query, (&[by], false, limit), (wanted, false), cancel).await?;
-                since = since.into_iter().chain(part.since).min();
-                trouble = trouble.or(part.trouble);
-                if !lines.is_empty() {
-                    lines.push(Line::default());
-                }
-                lines.extend(report::totals(&[by], &part.value, false));
-                match part.value.all_groups.saturating_sub(part.value.groups.len() as u64) {
-                    0 => {}
-                    more => lines.push(Line::text(&format!("… {more} more"))),
-                }
-            }
-            lines
-        }
-    };
-    Ok(Answer { value: lines, since, trouble })
+        tell(entries.get(before..).unwrap_or_default().to_vec());
+    }
+    Ok(Answer { value: entries, since, trouble })
 }

@@ -8,9 +8,12 @@ use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::{Overlay, copy_text};
+use crate::console::filter_bar::update::run_filter;
+use crate::console::filter_bar::value_picker::spelled;
 use crate::console::report::dialog::{Sheet, Subject};
 use crate::console::report::task::{Output, Progress, Task};
 use crate::console::widgets::scrolling::lines_of;
+use crate::domain::Safe;
 use crate::store::cache::Freshness;
 
 /// The rules of reports.
@@ -22,10 +25,14 @@ impl Update for Rules {
 
     fn done(model: &mut Model, Output::Sheet(answer): Output, _effects: &mut Effects) {
         model.note_cache_trouble(answer.trouble.as_deref());
-        let Some(Overlay::Sheet(sheet)) = &model.overlay else { return };
-        let command = copy_text::listing(model, sheet.subject.command());
         if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
-            sheet.fill(answer, command.as_deref());
+            sheet.fill(answer);
+        }
+    }
+
+    fn progress(model: &mut Model, entries: Progress) {
+        if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+            sheet.extend(entries);
         }
     }
 
@@ -65,10 +72,34 @@ impl Update for Rules {
         }
         // Any other key closes it; a refresh opens it again.
         abandon(model, &[Slot::Sheet], effects);
-        if action == Action::Refresh {
-            open(model, sheet.subject, Freshness::Now, effects);
+        match action {
+            Action::Refresh => open(model, sheet.subject, Freshness::Now, effects),
+            Action::Open | Action::Include | Action::Exclude | Action::Pivot => {
+                drill(model, sheet, action, effects);
+            }
+            _ => {}
         }
         None
+    }
+}
+
+/// Opens a view of the events that the chosen line counts, of the view without them, or of all with its value.
+fn drill(model: &mut Model, sheet: Box<Sheet>, action: Action, effects: &mut Effects) {
+    let Some((target, place)) = sheet.target().zip(model.history.current()) else { return };
+    let next = match action {
+        Action::Exclude => target.without(&place.filter),
+        Action::Pivot => Some(target.only(&place.filter)),
+        _ => Some(target.within(&place.filter)),
+    };
+    match next {
+        Some(next) => {
+            let text = spelled(&place.text, &next);
+            run_filter(model, text, next, effects);
+        }
+        None => {
+            model.overlay = Some(Overlay::Sheet(sheet));
+            model.notify(Safe::literal("a filter has only one time: it cannot leave one out"));
+        }
     }
 }
 
@@ -78,8 +109,10 @@ fn open(model: &mut Model, subject: Subject, wanted: Freshness, effects: &mut Ef
     if model.connection == Connection::Up {
         let again = model.setup.keymap.key(Action::Refresh);
         let stop = model.setup.keymap.key(Action::Cancel);
-        model.overlay = Some(Overlay::Sheet(Box::new(Sheet::new(subject, &stop, &again))));
+        let command = copy_text::listing(model, subject.command());
+        model.overlay =
+            Some(Overlay::Sheet(Box::new(Sheet::new(subject, command.as_deref(), &stop, &again))));
         let width = usize::from(model.size.0).saturating_sub(8);
-        begin(model, Task::Sheet(query, subject, width, wanted), effects);
+        begin(model, Task::Sheet(query, subject, (width, model.zone), wanted), effects);
     }
 }
