@@ -68,8 +68,20 @@ pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<()> {
                 }
                 None => writeln!(out, "no configuration file; the built-in values are in force")?,
             }
+            #[cfg(feature = "console")]
+            check_keymap(explicit, &mut out)?;
         }
     }
     out.flush()?;
+    Ok(())
+}
+
+/// Checks the keys of the user, where there are any.
+#[cfg(feature = "console")]
+fn check_keymap(config: Option<&std::path::Path>, out: &mut impl std::io::Write) -> Result<()> {
+    super::console::keymap(config)?;
+    if let Some(path) = super::console::keymap_path(config).filter(|path| path.exists()) {
+        writeln!(out, "{}: correct", Safe::from_untrusted(&path.display().to_string()))?;
+    }
     Ok(())
 }

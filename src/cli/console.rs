@@ -1,10 +1,13 @@
 //! `agenttrace` without a command: the console.
 
 use super::{Color, Context};
-use crate::config::{Choice, DEMO_PROFILE, Target};
+use crate::config::{Choice, DEMO_PROFILE, Target, default_path};
+use crate::console::core::keymap::Keymap;
 use crate::console::{self, ColorChoice, Start};
 use crate::domain::OrgId;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// Opens the console on the configured target.
 pub(super) async fn run(context: &Context) -> Result<()> {
@@ -30,8 +33,33 @@ pub(super) async fn open(
     let (settings, rules) = (context.read_settings(choice)?, context.rules()?);
     let flags = flags(context, target.server.is_some());
     let window = choice.window;
-    let start = Start { target, flags, settings, rules, organization, window, filter, color, theme: None };
+    let keymap = keymap(context.global.config.as_deref())?;
+    let start =
+        Start { target, flags, settings, rules, keymap, organization, window, filter, color, theme: None };
     console::run(start).await
+}
+
+/// Which key does what: the keys shipped, and those of the user's file.
+///
+/// # Errors
+/// Exit 2, naming file and line, when the file is wrong; exit 3 when it cannot be read.
+pub(super) fn keymap(config: Option<&Path>) -> Result<Keymap> {
+    let shipped = Keymap::shipped().map_err(|e| Error::could_not_run(e.to_string()))?;
+    let Some(path) = keymap_path(config) else { return Ok(shipped) };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(shipped),
+        Err(e) => {
+            return Err(Error::could_not_run(format!("cannot read the keymap {}", path.display())).because(e));
+        }
+    };
+    shipped.with(&text).map_err(|e| Error::usage(format!("{}:{}: {e}", path.display(), e.line)))
+}
+
+/// Where the keys of the user are looked for: beside the configuration.
+pub(super) fn keymap_path(config: Option<&Path>) -> Option<PathBuf> {
+    let config = config.map(Path::to_path_buf).or_else(default_path)?;
+    Some(config.with_file_name("keymap.toml"))
 }
 
 /// The options that lead to the same database again.

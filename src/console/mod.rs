@@ -57,6 +57,8 @@ pub struct Start {
     pub settings: ReadSettings,
     /// How states are judged.
     pub rules: Rules,
+    /// Which key does what.
+    pub keymap: Keymap,
     /// The organisation to look at; a chooser opens without one, unless there is only one.
     pub organization: Option<OrgId>,
     /// Length of the default time window.
@@ -88,7 +90,7 @@ pub async fn run(start: Start) -> Result<()> {
         window: start.window,
         local: Zone::Local,
         local_name: local_name(),
-        keymap: Keymap::shipped().map_err(|e| Error::usage(e.to_string()))?,
+        keymap: start.keymap,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
         user: case::user(),
         flags: start.flags,

@@ -35,6 +35,25 @@ fn an_unknown_key_is_refused_with_file_line_and_nearest_name() {
 }
 
 #[test]
+fn a_wrong_keymap_beside_the_configuration_is_refused_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    fs::write(&file, "").unwrap();
+    let check = || {
+        let mut program = support::agenttrace();
+        program.args(["config", "check", "--config"]).arg(&file);
+        program.assert()
+    };
+    let keys = folder.path().join("keymap.toml");
+    fs::write(&keys, "[global]\nrefresh = [\"f5\"]\n").unwrap();
+    let said = String::from_utf8_lossy(&check().success().get_output().stdout).into_owned();
+    assert!(said.contains("keymap.toml: correct"), "{said}");
+    fs::write(&keys, "[global]\nrefresh = [\"f5\",\n\"ctrl-i\"]\n").unwrap();
+    let said = stderr_of(&check().code(2));
+    assert!(said.contains("keymap.toml:3: 'ctrl-i'") && said.contains("'tab'"), "{said}");
+}
+
+#[test]
 fn printing_the_configuration_hides_passwords() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");

@@ -6,6 +6,7 @@ use crokey::{KeyCombination, KeyCombinationFormat};
 use crossterm::event::KeyEvent;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use toml::Spanned;
 
 /// The keys as shipped.
 const DEFAULT: &str = include_str!("../../../assets/keymap.toml");
@@ -53,9 +54,19 @@ impl Context {
     }
 }
 
-/// Why a keymap is refused.
+/// Why a keymap is refused, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeymapError {
+#[error("{fault}")]
+pub struct KeymapError {
+    /// Line of the file, from 1 on.
+    pub line: usize,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What is wrong with a keymap.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
     /// The file is no TOML of sections, actions and lists of keys.
     #[error("the keymap cannot be read: {0}")]
     Syntax(String),
@@ -72,6 +83,26 @@ pub enum KeymapError {
     /// A text that names no key.
     #[error("'{key}' of the action '{action}' is no key")]
     Key {
+        /// What stands there.
+        key: String,
+        /// Whose key it is.
+        action: &'static str,
+    },
+    /// A key that reaches a program as another one.
+    #[error(
+        "'{key}' of the action '{action}' reaches a program as '{sent}': terminals do not tell them apart"
+    )]
+    Alike {
+        /// What stands there.
+        key: String,
+        /// Whose key it is.
+        action: &'static str,
+        /// The key that terminals send.
+        sent: &'static str,
+    },
+    /// A character that could not be typed any more.
+    #[error("'{key}' of the action '{action}' could not be typed any more; use a key with ctrl-")]
+    Typed {
         /// What stands there.
         key: String,
         /// Whose key it is.
@@ -102,40 +133,57 @@ impl Keymap {
     /// # Errors
     /// Never in a tested build; the file is checked by a test.
     pub fn shipped() -> Result<Self, KeymapError> {
-        Self::parse(DEFAULT)
+        let format = KeyCombinationFormat::default().with_implicit_shift();
+        Self { keys: Vec::new(), format }.with(DEFAULT)
     }
 
-    /// Reads a keymap.
+    /// The same with the keys of a text in the form of `assets/keymap.toml`, which are added to those of their actions.
     ///
     /// # Errors
-    /// [`KeymapError`] names the place: unknown names with the nearest one, texts that are no key, duplicates.
-    pub fn parse(text: &str) -> Result<Self, KeymapError> {
-        let table: BTreeMap<String, BTreeMap<String, Vec<String>>> =
-            toml::from_str(text).map_err(|e| KeymapError::Syntax(e.to_string()))?;
-        let mut keys: Vec<(Section, KeyCombination, Action)> = Vec::new();
+    /// [`KeymapError`] names the line: unknown names with the nearest one, texts that are no key, keys that a terminal
+    /// sends for another one, characters that are typed, keys of two actions.
+    pub fn with(mut self, text: &str) -> Result<Self, KeymapError> {
+        type Actions = BTreeMap<Spanned<String>, Vec<Spanned<String>>>;
+        let line = |at: usize| text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+        let table: BTreeMap<Spanned<String>, Actions> = toml::from_str(text).map_err(|e| KeymapError {
+            line: line(e.span().map_or(0, |span| span.start)),
+            fault: Fault::Syntax(e.message().to_owned()),
+        })?;
         for (name, entries) in table {
-            let section = find("section", &name, &Section::ALL, Section::name)?;
+            let at = |name: &Spanned<String>| line(name.span().start);
+            let section = find("section", name.as_ref(), &Section::ALL, Section::name)
+                .map_err(|fault| KeymapError { line: at(&name), fault })?;
             let known: Vec<Action> = Action::ALL.iter().copied().filter(|a| a.section() == section).collect();
             for (name, texts) in entries {
-                let action = find("action", &name, &known, Action::name)?;
+                let action = find("action", name.as_ref(), &known, Action::name)
+                    .map_err(|fault| KeymapError { line: at(&name), fault })?;
                 for text in texts {
-                    let key = parse_key(&text)
-                        .ok_or_else(|| KeymapError::Key { key: text.clone(), action: action.name() })?;
-                    if let Some((_, _, first)) =
-                        keys.iter().find(|(s, k, _)| *k == key && s.overlaps(section))
-                    {
-                        return Err(KeymapError::Duplicate {
-                            key: text,
-                            first: first.name(),
-                            second: action.name(),
-                        });
-                    }
-                    keys.push((section, key, action));
+                    self.add(section, action, text.as_ref())
+                        .map_err(|fault| KeymapError { line: at(&text), fault })?;
                 }
             }
         }
-        let format = KeyCombinationFormat::default().with_implicit_shift();
-        Ok(Self { keys, format })
+        Ok(self)
+    }
+
+    fn add(&mut self, section: Section, action: Action, text: &str) -> Result<(), Fault> {
+        let (name, text) = (action.name(), text.to_owned());
+        let Some(key) = parse_key(&text) else { return Err(Fault::Key { key: text, action: name }) };
+        if let Some(sent) = sent_as(key) {
+            return Err(Fault::Alike { key: text, action: name, sent });
+        }
+        if matches!(section, Section::Always | Section::Editor) && is_typed(key) {
+            return Err(Fault::Typed { key: text, action: name });
+        }
+        match self.keys.iter().find(|(s, k, _)| *k == key && s.overlaps(section)) {
+            // As in a file that began as a copy of the one shipped.
+            Some((_, _, first)) if *first == action => {}
+            Some((_, _, first)) => {
+                return Err(Fault::Duplicate { key: text, first: first.name(), second: name });
+            }
+            None => self.keys.push((section, key, action)),
+        }
+        Ok(())
     }
 
     /// What a key means.
@@ -194,7 +242,12 @@ pub fn page() -> Result<String, KeymapError> {
     let keymap = Keymap::shipped()?;
     let mut out =
         "# Keys\n\nWritten from the keymap by the test `the_tables_of_keys_are_those_of_the_keymap`; \
-         `just keys` renews it.\n"
+         `just keys` renews it.\n\n\
+         More keys: a file `keymap.toml` beside the configuration (`agenttrace config path`), in the form of\n\
+         [`assets/keymap.toml`](../assets/keymap.toml), adds keys to actions; `agenttrace config check` checks it.\n\
+         An unknown name, a key that another action has there, and a key that terminals send for another one (`ctrl-i` is\n\
+         `tab`) are refused with file and line.\n\n\
+         ```toml\n[global]\nrefresh = [\"f5\"]\n\n[move]\ndown = [\"ctrl-j\"]\n```\n"
             .to_owned();
     for section in Section::ALL {
         let actions = Action::ALL.iter().copied().filter(|a| a.section() == section);
@@ -228,13 +281,13 @@ fn find<T: Copy>(
     name: &str,
     all: &[T],
     name_of: impl Fn(T) -> &'static str,
-) -> Result<T, KeymapError> {
+) -> Result<T, Fault> {
     if let Some(found) = all.iter().copied().find(|t| name_of(*t) == name) {
         return Ok(found);
     }
     let first = all.first().map(|one| name_of(*one)).unwrap_or_default();
     let nearest = nearest(name, all.iter().copied().map(&name_of)).unwrap_or(first);
-    Err(KeymapError::Unknown { kind, name: name.to_owned(), nearest })
+    Err(Fault::Unknown { kind, name: name.to_owned(), nearest })
 }
 
 /// A single capital stands for the key with Shift, as it is typed (crokey alone would read `G` as `g`).
@@ -243,6 +296,42 @@ fn parse_key(text: &str) -> Option<KeyCombination> {
     let capital = matches!((chars.next(), chars.next()), (Some(c), None) if c.is_ascii_uppercase());
     let key = if capital { crokey::parse(&format!("shift-{text}")) } else { crokey::parse(text) };
     key.ok().filter(|k| k.is_ansi_compatible()).map(normalized)
+}
+
+/// The key that terminals send for this one, where it is another: they know control characters and not keys.
+fn sent_as(key: KeyCombination) -> Option<&'static str> {
+    use crossterm::event::{KeyCode, KeyModifiers};
+    let crokey::OneToThree::One(code) = key.codes else { return None };
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let shift = key.modifiers.contains(KeyModifiers::SHIFT);
+    Some(match code {
+        KeyCode::Char(c) if control => match c.to_ascii_lowercase() {
+            'i' => "tab",
+            'm' => "enter",
+            '[' | '3' => "esc",
+            'h' | '8' | '?' => "backspace",
+            '@' | '2' => "ctrl-space",
+            '\\' => "ctrl-4",
+            ']' => "ctrl-5",
+            '^' | '~' => "ctrl-6",
+            '_' | '/' => "ctrl-7",
+            c if c.is_ascii_alphabetic() && shift => "ctrl without shift",
+            _ => return None,
+        },
+        KeyCode::Tab if shift => "backtab",
+        KeyCode::Tab if control => "tab",
+        KeyCode::Enter if control || shift => "enter",
+        KeyCode::Esc if control || shift => "esc",
+        KeyCode::Backspace if control || shift => "backspace",
+        _ => return None,
+    })
+}
+
+/// Whether the key types a character.
+fn is_typed(key: KeyCombination) -> bool {
+    use crossterm::event::{KeyCode, KeyModifiers};
+    matches!(key.codes, crokey::OneToThree::One(KeyCode::Char(_)))
+        && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
 }
 
 /// Terminals differ in whether `?` comes with Shift; only letters keep it.
@@ -261,6 +350,11 @@ fn normalized(key: KeyCombination) -> KeyCombination {
 mod tests {
     use super::*;
     use crossterm::event::{KeyCode, KeyModifiers};
+
+    /// A keymap of this text alone.
+    fn parse(text: &str) -> Result<Keymap, KeymapError> {
+        Keymap { keys: Vec::new(), format: KeyCombinationFormat::default() }.with(text)
+    }
 
     #[test]
     fn the_shipped_keymap_binds_every_action() {
@@ -295,7 +389,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let refuse = |text: &str| Keymap::parse(text).unwrap_err().to_string();
+        let refuse = |text: &str| parse(text).unwrap_err().to_string();
         assert_eq!(
             refuse("[global]\nhelp = [\"x\"]\n[move]\ndown = [\"x\"]"),
             "the key 'x' belongs to both 'help' and 'down'"
@@ -313,6 +407,60 @@ mod tests {
             "the keymap has no section 'golbal'; did you mean 'global'?"
         );
         assert_eq!(refuse("[global]\nhelp = [\"hyper-x\"]"), "'hyper-x' of the action 'help' is no key");
+    }
+
+    #[test]
+    fn keys_of_the_user_are_added_to_those_shipped() {
+        let text = "# mine\n[global]\nrefresh = [\"f5\", \"R\"]\n\n[editor]\nsubmit = [\"ctrl-j\"]\n";
+        let keymap = Keymap::shipped().unwrap().with(text).unwrap();
+        assert_eq!(keymap.keys_of(Action::Refresh), ["R", "F5"]);
+        assert_eq!(keymap.key(Action::Refresh), "R", "messages go on naming the key that the pages name");
+        let f5 = KeyEvent::new(KeyCode::F(5), KeyModifiers::NONE);
+        assert_eq!(keymap.action(Context::Pane, f5), Some(Action::Refresh));
+        assert_eq!(
+            Keymap::shipped().unwrap().with(DEFAULT).unwrap().keys.len(),
+            Keymap::shipped().unwrap().keys.len()
+        );
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_its_line() {
+        let refuse = |text: &str| {
+            let error = Keymap::shipped().unwrap().with(text).unwrap_err();
+            format!("{}: {error}", error.line)
+        };
+        assert_eq!(
+            refuse("[global]\n\nrefresh = [\"f5\",\n  \"j\"]\n"),
+            "4: the key 'j' belongs to both 'down' and 'refresh'"
+        );
+        assert_eq!(
+            refuse("[global]\nrefesh = [\"f5\"]\n"),
+            "2: the keymap has no action 'refesh'; did you mean 'refresh'?"
+        );
+        assert_eq!(
+            refuse("\n[golbal]\nrefresh = [\"f5\"]\n"),
+            "2: the keymap has no section 'golbal'; did you mean 'global'?"
+        );
+        assert!(refuse("[global]\nrefresh = \"f5\"\n").starts_with("2: the keymap cannot be read: "));
+        for (key, sent) in [
+            ("ctrl-i", "tab"),
+            ("ctrl-m", "enter"),
+            ("ctrl-[", "esc"),
+            ("ctrl-h", "backspace"),
+            ("shift-enter", "enter"),
+            ("ctrl-shift-e", "ctrl without shift"),
+        ] {
+            assert_eq!(
+                refuse(&format!("[global]\nrefresh = [\"{key}\"]")),
+                format!(
+                    "2: '{key}' of the action 'refresh' reaches a program as '{sent}': terminals do not tell them apart"
+                )
+            );
+        }
+        assert_eq!(
+            refuse("[editor]\nsubmit = [\"x\"]"),
+            "2: 'x' of the action 'submit' could not be typed any more; use a key with ctrl-"
+        );
     }
 
     #[test]
