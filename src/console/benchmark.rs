@@ -124,6 +124,7 @@ impl Bench {
             theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
             user: String::new(),
             flags: Vec::new(),
+            in_tmux: false,
         };
         let organization = OrgId::new(&row.organization_id).map_err(|e| usage(&e))?;
         let text = format!("all-time res:{}/{}", row.resource_type, row.resource_id);

@@ -96,6 +96,7 @@ pub async fn run(start: Start) -> Result<()> {
         flags: start.flags,
     };
     let clock = Clock::start();
+        in_tmux: std::env::var_os("TMUX").is_some_and(|v| !v.is_empty()),
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
     let options = Options { rules: start.rules, ..Options::default() };
     let executor = Executor::new(start.target, start.settings, options);

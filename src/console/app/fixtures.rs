@@ -102,6 +102,7 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
         theme: Theme::shipped("dark", Depth::Rgb).unwrap(),
         user: "eve".to_owned(),
         flags: Vec::new(),
+        in_tmux: false,
     };
     let wanted = (organization.map(|id| OrgId::new(id).unwrap()), String::new(), Filter::default());
     let mut model = Model::new(setup, moment(0), wanted);

@@ -66,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) user: String,
     /// What names the target on a command line.
     pub(crate) flags: Vec<String>,
+    /// The terminal is a pane of tmux, which may keep texts for the clipboard to itself.
+    pub(crate) in_tmux: bool,
 }
 
 /// Whether there is a database behind the screen.

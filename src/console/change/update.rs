@@ -184,7 +184,11 @@ fn copy(model: &mut Model, action: Action, effects: &mut Effects) {
     match copy_text::text(model, action) {
         Ok(text) => {
             effects.push(Effect::Copy(text));
-            model.notify(Safe::literal("copied (OSC 52)"));
+            model.notify(Safe::literal(if model.setup.in_tmux {
+                "copied (OSC 52) · tmux hands it on with: set -s set-clipboard on"
+            } else {
+                "copied (OSC 52)"
+            }));
         }
         Err(reason) => model.notify(Safe::literal(reason)),
     }
