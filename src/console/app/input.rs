@@ -43,7 +43,7 @@ pub(in crate::console) fn press(model: &mut Model, key: KeyEvent, effects: &mut 
 }
 
 /// Does what a key, or the palette, asks for.
-fn act(model: &mut Model, action: Action, effects: &mut Effects) {
+pub(in crate::console) fn act(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::Interrupt => return interrupt(model, effects),
         Action::Suspend => return effects.push(Effect::Suspend),

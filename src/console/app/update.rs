@@ -1,7 +1,7 @@
 //! What follows from what happens. No IO, no waiting, no clock.
 
 use crate::console::app::dispatch;
-use crate::console::app::input::press;
+use crate::console::app::input::{act, press};
 use crate::console::app::message::{Effect, Effects, Event, Msg, Outcome};
 use crate::console::app::model::{Connection, Model};
 use crate::console::app::navigation::{enter_first, open, remember};
@@ -11,6 +11,7 @@ use crate::console::change::layout::CAP;
 use crate::console::connection;
 use crate::console::connection::task as connection_task;
 use crate::console::core::failure::Failure;
+use crate::console::core::keymap::Action;
 use crate::console::core::tasks::{Slot, Ticket};
 use crate::console::dialogs::Overlay;
 use crate::console::event::{task as event_task, tree_update};
@@ -47,13 +48,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
         }
         Event::Paste(text) => {
             model.dirty = true;
-            let taken = match model.overlay.as_mut().and_then(Overlay::editor_mut) {
-                Some(editor) => editor.paste(&text),
-                None => model.filter.paste(&text),
-            };
-            if !taken {
-                model.notify(Safe::literal("not pasted: a line holds at most 1 MB"));
-            }
+            paste(model, &text, &mut effects);
             tree_update::typed(model, &mut effects);
         }
         Event::Resize(width, height) => {
@@ -81,6 +76,22 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
     }
     follow(model, &mut effects);
     effects
+}
+
+/// Text goes where text is typed; elsewhere it begins a filter, which waits for the key that runs it.
+fn paste(model: &mut Model, text: &str, effects: &mut Effects) {
+    if model.overlay.is_none() && !model.filter.is_editing() && model.banner.is_empty() {
+        act(model, Action::Filter, effects);
+        model.filter.clear();
+    }
+    let taken = match model.overlay.as_mut().map(Overlay::editor_mut) {
+        Some(Some(editor)) => editor.paste(text),
+        None if model.filter.is_editing() => model.filter.paste(text),
+        _ => return model.notify(Safe::literal("not pasted: no text is typed here")),
+    };
+    if !taken {
+        model.notify(Safe::literal("not pasted: a line holds at most 1 MB"));
+    }
 }
 
 /// What every change may entail: sizes, the event pane, rows to fetch ahead.
