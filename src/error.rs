@@ -17,6 +17,8 @@ pub enum Kind {
     Refused,
     /// Stopped by the user: exit 130.
     Interrupted,
+    /// Ended by a signal of this number: exit 128 and the number, as shells say it.
+    Signal(u8),
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Incomplete => 4,
             Self::Refused => 5,
             Self::Interrupted => 130,
+            Self::Signal(number) => 128_u8.saturating_add(number),
         }
     }
 }

@@ -36,7 +36,10 @@ pub(super) async fn open(
     let keymap = keymap(context.global.config.as_deref())?;
     let start =
         Start { target, flags, settings, rules, keymap, organization, window, filter, color, theme: None };
-    console::run(start).await
+    if let Some(line) = console::run(start).await? {
+        context.out.remark(line);
+    }
+    Ok(())
 }
 
 /// Which key does what: the keys shipped, and those of the user's file.
@@ -73,6 +76,7 @@ fn flags(context: &Context, is_private: bool) -> Vec<String> {
         ("--config", config),
         ("--profile", global.profile.clone().or(demo)),
         ("--database-url", global.database_url.clone()),
+        ("--replica-url", global.replica_url.clone()),
         ("--database", global.database.clone()),
         ("--schema", global.schema.clone()),
     ];

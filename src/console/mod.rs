@@ -71,11 +71,13 @@ pub struct Start {
     pub theme: Option<String>,
 }
 
-/// Runs the console until it is left. The terminal is given back on every way out.
+/// Runs the console until it is left; returns a line that says how to come back to the view. The terminal is given back on
+/// every way out.
 ///
 /// # Errors
-/// Exit 2 for a filter or theme that cannot be used; exit 3 without a terminal, and when the terminal fails.
-pub async fn run(start: Start) -> Result<()> {
+/// Exit 2 for a filter or theme that cannot be used; exit 3 without a terminal, and when the terminal fails; after a signal
+/// 128 and its number.
+pub async fn run(start: Start) -> Result<Option<String>> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Error::could_not_run("the console needs a terminal")
             .hint("agenttrace events and agenttrace show are for scripts and pipes"));
@@ -94,9 +96,9 @@ pub async fn run(start: Start) -> Result<()> {
         theme: choose_theme(start.theme.as_deref(), start.color)?,
         user: case::user(),
         flags: start.flags,
+        in_tmux: std::env::var_os("TMUX").is_some_and(|v| !v.is_empty()),
     };
     let clock = Clock::start();
-        in_tmux: std::env::var_os("TMUX").is_some_and(|v| !v.is_empty()),
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
     let options = Options { rules: start.rules, ..Options::default() };
     let executor = Executor::new(start.target, start.settings, options);
@@ -128,15 +130,18 @@ fn choose_theme(name: Option<&str>, color: ColorChoice) -> Result<Theme> {
 #[cfg(unix)]
 fn signals() -> Result<impl Stream<Item = Signal> + Unpin> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut leave =
-        [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::quit())?];
+    let mut leave = Vec::new();
+    for kind in [SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()] {
+        leave.push((u8::try_from(kind.as_raw_value()).unwrap_or_default(), signal(kind)?));
+    }
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     Ok(stream::poll_fn(move |context| {
         let came = |s: &mut tokio::signal::unix::Signal, context: &mut _| s.poll_recv(context).is_ready();
         // Each is asked, so that each wakes the loop.
-        if leave.iter_mut().filter_map(|s| came(s, context).then_some(())).count() > 0 {
-            std::task::Poll::Ready(Some(Signal::Leave))
+        let left = leave.iter_mut().filter_map(|(number, s)| came(s, context).then_some(*number)).min();
+        if let Some(number) = left {
+            std::task::Poll::Ready(Some(Signal::Leave(number)))
         } else if came(&mut interrupt, context) {
             std::task::Poll::Ready(Some(Signal::Interrupt))
         } else if came(&mut continued, context) {

@@ -356,13 +356,71 @@ async fn nothing_hostile_reaches_the_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_leave_the_terminal_as_it_was() {
     let db = trail(10).await;
-    for signal in [libc::SIGTERM, libc::SIGHUP] {
+    for (signal, code) in [(libc::SIGTERM, 143), (libc::SIGHUP, 129), (libc::SIGQUIT, 131)] {
         let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
         t.wait_for("1 of 10");
         assert!(t.screen.screen().alternate_screen() && t.screen.screen().bracketed_paste());
         t.signal(signal);
-        t.wait_for_end();
+        assert_eq!(t.wait_for_end().exit_code(), code);
+        assert!(!t.contents().contains("back with"), "{}", t.contents());
     }
+    // The first one from elsewhere cancels what runs, the second one leaves.
+    let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
+    t.wait_for("1 of 10");
+    t.signal(libc::SIGINT);
+    t.wait_for("Ctrl-c again leaves");
+    // It counts within two seconds only, which a machine that is busy may take.
+    let deadline = Instant::now() + PATIENCE;
+    while t.child.try_wait().unwrap().is_none() && Instant::now() < deadline {
+        t.signal(libc::SIGINT);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(t.wait_for_end().exit_code(), 130);
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_stops_what_runs_on_the_server() {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let db = trail(10).await;
+    let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
+    t.wait_for("1 of 10");
+    let mut holder = PgConnection::connect_with(&db.options).await.unwrap();
+    holder.execute("BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    // Another one looks: within a transaction the activity is seen as it was at first.
+    let mut c = PgConnection::connect_with(&db.options).await.unwrap();
+    t.press("R");
+    let deadline = Instant::now() + PATIENCE;
+    let mut waiting = async |some: bool| {
+        while (sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut c).await.unwrap() > 0) != some {
+            assert!(Instant::now() < deadline, "statements that wait for the lock: {some} was expected");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    waiting(true).await;
+    t.signal(libc::SIGTERM);
+    assert_eq!(t.wait_for_end().exit_code(), 143);
+    // The lock is still held: they were cancelled.
+    waiting(false).await;
+    c.close().await.unwrap();
+    holder.close().await.unwrap();
+    db.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paste_begins_a_filter_and_leaving_says_how_to_come_back() {
+    let db = trail(100).await;
+    let mut t = Terminal::open(120, 40, &["--database-url", &db.url(), "--org", "acme"]);
+    t.wait_for("1 of 100");
+    t.press("\x1b[200~sev:critical\r\x1b[201~");
+    t.wait_for("filter sev:critical");
+    t.press("\r");
+    t.wait_for("1 of 2");
+    t.press("qq");
+    assert!(t.wait_for_end().success());
+    // As broken by the width of the terminal.
+    let said = t.contents().replace('\n', "");
+    assert!(said.contains("back with: agenttrace --database-url ") && said.contains(" --org acme"), "{said}");
     db.drop_now().await;
 }
 

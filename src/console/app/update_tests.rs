@@ -8,6 +8,7 @@ use crate::console::change::layout::States;
 use crate::console::change::task as change;
 use crate::console::connection::task as connection;
 use crate::console::core::layout::Focus;
+use crate::console::dialogs::copy_text::way_back;
 use crate::console::event::task as event;
 use crate::console::event::task::Detail;
 use crate::console::ghosts::task as ghosts;
@@ -1014,4 +1015,60 @@ fn no_error_outlasts_its_cause() {
         let left = usize::from(again == "reconnected");
         assert_eq!(shown(&desk), left, "{again}");
     }
+}
+
+#[test]
+fn a_paste_begins_a_filter_and_does_not_run_it() {
+    let mut desk = Desk::with_events(10);
+    desk.say(Event::Paste("evt-1\n".to_owned()));
+    assert_eq!(desk.model.filter.text(), Some("evt-1"));
+    assert!(!desk.begins(Slot::View));
+    // While something is typed, it goes there.
+    desk.say(Event::Paste(" since:-7d".to_owned()));
+    assert_eq!(desk.model.filter.text(), Some("evt-1 since:-7d"));
+    desk.key(KeyCode::Esc);
+    assert_eq!(desk.model.filter.text(), None);
+    desk.keys("/").say(Event::Paste("words".to_owned()));
+    assert_eq!(desk.model.filter.text(), None);
+    desk.key(KeyCode::Esc).keys("?").say(Event::Paste("words".to_owned()));
+    assert_eq!(desk.model.notice.as_ref().unwrap().text.as_str(), "not pasted: no text is typed here");
+    // Nor is there a filter before there is an organisation.
+    let mut desk = Desk::begin(None);
+    desk.connect().say(Event::Paste("evt-1".to_owned()));
+    assert_eq!(desk.model.filter.text(), None);
+}
+
+#[test]
+fn inside_tmux_the_notice_of_a_copy_says_what_tmux_needs() {
+    let mut desk = Desk::with_events(10);
+    let said = |desk: &Desk| desk.model.notice.as_ref().unwrap().text.as_str().to_owned();
+    desk.keys("yy");
+    assert_eq!(said(&desk), "copied (OSC 52)");
+    desk.model.setup.in_tmux = true;
+    desk.keys("yy");
+    assert!(said(&desk).contains("set-clipboard"), "{}", said(&desk));
+}
+
+#[test]
+fn on_leaving_it_is_said_how_to_come_back() {
+    let mut desk = Desk::begin(None);
+    assert_eq!(way_back(&desk.model), None, "there was no view");
+    desk = Desk::with_events(10);
+    desk.model.setup.flags = vec!["--profile".to_owned(), "my demo".to_owned()];
+    assert_eq!(
+        way_back(&desk.model).unwrap(),
+        "event e90000 · back with: agenttrace --profile 'my demo' --org acme"
+    );
+    desk.keys("fsev:critical ua~\"it's\"").key(KeyCode::Enter);
+    desk.opened(3, 1);
+    assert_eq!(
+        way_back(&desk.model).unwrap(),
+        "filter 'sev:critical ua~\"it'\\''s\"' · event e89999 · back with: agenttrace --profile 'my demo' --org acme"
+    );
+    desk.keys("f").control('u').keys("all-time").key(KeyCode::Enter);
+    desk.opened(0, 0);
+    assert_eq!(
+        way_back(&desk.model).unwrap(),
+        "back with: agenttrace --profile 'my demo' --org acme --all-time"
+    );
 }

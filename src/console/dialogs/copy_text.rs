@@ -13,6 +13,9 @@ use crate::export::{Record, json};
 /// Most bytes that terminals take in one piece: 100 kB in base 64.
 const MAX_BYTES: usize = 74_994;
 
+/// Most bytes of the line on leaving: what is longer than a few lines of a terminal helps nobody.
+const LONGEST_LINE: usize = 1_000;
+
 const TOO_LONG: &str = "too long for the clipboard of a terminal";
 
 /// The text for an action, or why there is none.
@@ -72,27 +75,51 @@ pub(in crate::console) fn listing_shown(model: &Model) -> Option<Safe> {
     Some(Safe::composed(&of_filter(model, "events", organization, text)))
 }
 
+/// What is left behind, and the command that opens the console there again. A filter has no option: it is typed, or
+/// recalled in the filter line.
+pub(in crate::console) fn way_back(model: &Model) -> Option<String> {
+    const EVERYTHING: &str = "all-time";
+    let place = model.history.current()?;
+    let text = place.text.trim();
+    let (filter, options) = if text == EVERYTHING { ("", &["--all-time"][..]) } else { (text, &[][..]) };
+    let command = in_shell(None, &model.setup.flags, place.organization.as_str(), options, &[]);
+    let key = model.timeline.key().filter(|_| model.shows_current_place());
+    // Quoted, too: the line may be pasted as a whole.
+    let left = [("filter", Some(filter.to_owned())), ("event", key.map(|key| key.event_id))];
+    let left = left.into_iter().filter_map(|(name, value)| Some((name, value.filter(|v| !v.is_empty())?)));
+    let left = left.map(|(name, value)| format!("{name} {} · ", shell_words::command([value.as_str()])));
+    let line = format!("{}back with: {command}", left.collect::<String>());
+    (line.len() <= LONGEST_LINE).then_some(line).or(Some(format!("back with: {command}")))
+}
+
 fn of_filter(model: &Model, command: &str, organization: &str, text: &str) -> String {
     let text = text.trim();
     let about = if text.is_empty() { Vec::new() } else { vec![text] };
-    in_shell(command, &model.setup.flags, organization, &[], &about)
+    in_shell(Some(command), &model.setup.flags, organization, &[], &about)
 }
 
 /// The command that shows the state of the resource after the event.
 fn state_command(flags: &[String], row: &EventRow) -> String {
     let time = row.timestamp.to_rfc3339();
     let options = ["--at", &time, "--format", "json"];
-    in_shell("resource", flags, &row.organization_id, &options, &[&row.resource_type, &row.resource_id])
+    in_shell(Some("resource"), flags, &row.organization_id, &options, &[&row.resource_type, &row.resource_id])
 }
 
 /// The command that shows the event.
 fn command(flags: &[String], row: &EventRow) -> String {
-    in_shell("show", flags, &row.organization_id, &[], &[&row.event_id])
+    in_shell(Some("show"), flags, &row.organization_id, &[], &[&row.event_id])
 }
 
-/// A command about something in an organisation, for a shell.
-fn in_shell(command: &str, flags: &[String], organization: &str, options: &[&str], about: &[&str]) -> String {
-    let mut words = vec!["agenttrace", command];
+/// A command about something in an organisation, for a shell; without a command, the console.
+fn in_shell(
+    command: Option<&str>,
+    flags: &[String],
+    organization: &str,
+    options: &[&str],
+    about: &[&str],
+) -> String {
+    let mut words = vec!["agenttrace"];
+    words.extend(command);
     words.extend(flags.iter().map(String::as_str));
     let in_one_word = format!("--org={organization}");
     if organization.starts_with('-') {
@@ -158,7 +185,7 @@ mod tests {
             r#"agenttrace show --profile 'my demo' --org acme "$(printf 'it\047s; rm -rf \033[31m')""#
         );
         let filter = r#"-ua~"it's" since:-7d"#;
-        let listing = in_shell("events", &[], "acme", &[], &[filter]);
+        let listing = in_shell(Some("events"), &[], "acme", &[], &[filter]);
         assert_eq!(listing, r#"agenttrace events --org acme -- '-ua~"it'\''s" since:-7d'"#);
         // The shell itself reads it back.
         let words = std::process::Command::new("sh")

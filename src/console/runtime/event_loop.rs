@@ -4,6 +4,7 @@ use crate::console::app::message::{Effect, Effects, Event, Msg};
 use crate::console::app::model::Model;
 use crate::console::app::update::{start, update};
 use crate::console::core::clock::Moment;
+use crate::console::dialogs::copy_text::way_back;
 use crate::console::runtime::executor::Executor;
 use crate::console::runtime::terminal::Screen;
 use crate::domain::Timestamp;
@@ -26,8 +27,8 @@ const BURST: usize = 256;
 /// What the operating system may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Leave in order: SIGTERM, SIGHUP.
-    Leave,
+    /// Leave in order: SIGTERM, SIGHUP, SIGQUIT, by their numbers.
+    Leave(u8),
     /// SIGINT from elsewhere than the keyboard.
     Interrupt,
     /// The program was continued after it had been stopped.
@@ -62,23 +63,25 @@ pub(crate) struct Runtime<S> {
     executor: Executor,
     clock: Clock,
     drawn: Option<Instant>,
+    /// The signal that ended the console.
+    ended_by: Option<Kind>,
 }
 
 impl<S: Screen> Runtime<S> {
     /// A console that has not begun.
     pub(crate) fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
-        Self { model, screen, executor, clock, drawn: None }
+        Self { model, screen, executor, clock, drawn: None, ended_by: None }
     }
 
-    /// Runs until the user leaves, a signal says so, or `input` ends.
+    /// Runs until the user leaves, a signal says so, or `input` ends. Returns how one comes back.
     ///
     /// # Errors
-    /// When the terminal can no longer be read or written.
+    /// When the terminal can no longer be read or written, when the database is refused, and after a signal.
     pub(crate) async fn run(
         mut self,
         mut input: impl Stream<Item = io::Result<Input>> + Unpin,
         mut signals: impl Stream<Item = Signal> + Unpin,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let first = start(&mut self.model);
         let mut goes_on = self.apply(first)?;
         while goes_on {
@@ -96,11 +99,13 @@ impl<S: Screen> Runtime<S> {
             };
         }
         self.executor.close().await;
-        match &self.model.refused {
-            Some(text) => Err(Error::new(Kind::Refused, text.as_str()).hint(
+        match (&self.model.refused, self.ended_by) {
+            (Some(text), _) => Err(Error::new(Kind::Refused, text.as_str()).hint(
                 "--as-superuser, or as_superuser in the profile, reads nevertheless; better is a role that is no superuser",
             )),
-            None => Ok(()),
+            // Who sent it knows.
+            (None, Some(kind)) => Err(Error::silent(kind)),
+            (None, None) => Ok(way_back(&self.model)),
         }
     }
 
@@ -115,13 +120,21 @@ impl<S: Screen> Runtime<S> {
 
     fn signal(&mut self, signal: Option<Signal>) -> Result<bool> {
         match signal {
-            Some(Signal::Interrupt) => self.message(Event::Interrupt),
+            Some(Signal::Interrupt) => {
+                let goes_on = self.message(Event::Interrupt)?;
+                self.ended_by = (!goes_on).then_some(Kind::Interrupted);
+                Ok(goes_on)
+            }
             Some(Signal::Continued) => {
                 self.screen.resume()?;
                 self.model.dirty = true;
                 Ok(true)
             }
-            Some(Signal::Leave) | None => Ok(false),
+            Some(Signal::Leave(number)) => {
+                self.ended_by = Some(Kind::Signal(number));
+                Ok(false)
+            }
+            None => Ok(false),
         }
     }
 
