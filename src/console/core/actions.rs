@@ -1,7 +1,7 @@
 //! Everything a key can do: one table that keymap, help, footer, palette and the pages of keys are made from.
 
 macro_rules! actions {
-    ($($section:ident { $($action:ident $name:literal $short:literal $doc:literal;)+ })+) => {
+    ($($section:ident { $($action:ident $name:literal $short:literal $doc:literal $(($also:literal))?;)+ })+) => {
         /// Everything a key can do.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Action { $($(#[doc = $doc] $action,)+)+ }
@@ -19,6 +19,11 @@ macro_rules! actions {
             /// A sentence for help and README.
             pub const fn doc(self) -> &'static str { match self { $($(Self::$action => $doc,)+)+ } }
 
+            /// What people call it who come from other programs, and whom the palette understands.
+            pub const fn synonyms(self) -> &'static str {
+                match self { $($(Self::$action => concat!("" $(, $also)?),)+)+ }
+            }
+
             /// Where it is in force.
             pub const fn section(self) -> Section { match self { $($(Self::$action => Section::$section,)+)+ } }
         }
@@ -29,65 +34,65 @@ actions! {
     Move {
         Down "down" "down" "next line (older event)";
         Up "up" "up" "previous line (newer event)";
-        PageDown "page-down" "page" "next page";
+        PageDown "page-down" "page" "next page" ("scroll");
         PageUp "page-up" "page back" "previous page";
         HalfDown "half-down" "half page" "half a page down";
         HalfUp "half-up" "half page back" "half a page up";
-        First "first" "newest" "newest event; top of a text";
-        Last "last" "oldest" "oldest event; end of a text";
-        Open "open" "open" "open the selected event; choose";
-        Cancel "cancel" "back" "undo the last thing: cancel what runs, end a blame or a zoom, else go back";
+        First "first" "newest" "newest event; top of a text" ("top latest beginning");
+        Last "last" "oldest" "oldest event; end of a text" ("bottom earliest");
+        Open "open" "open" "open the selected event; choose" ("show view details");
+        Cancel "cancel" "back" "undo the last thing: cancel what runs, end a blame or a zoom, else go back" ("abort stop escape");
     }
     Global {
-        Filter "filter" "filter" "edit the filter";
-        Search "search" "search" "search this view (older events first)";
+        Filter "filter" "filter" "edit the filter" ("query where condition saved");
+        Search "search" "search" "search this view (older events first)" ("find grep look text");
         NextHit "next-hit" "next match" "next match (older)";
         PreviousHit "previous-hit" "previous match" "previous match (newer)";
-        Include "include" "include" "filter to this value…";
-        Exclude "exclude" "exclude" "exclude this value…";
-        Pivot "pivot" "pivot" "new view: all events with this value…";
-        Surroundings "surroundings" "context" "show surrounding events";
-        Organization "organization" "organisation" "choose the organisation";
+        Include "include" "include" "filter to this value…" ("only keep");
+        Exclude "exclude" "exclude" "exclude this value…" ("not hide without");
+        Pivot "pivot" "pivot" "new view: all events with this value…" ("actor related drill session");
+        Surroundings "surroundings" "context" "show surrounding events" ("around before after nearby");
+        Organization "organization" "organisation" "choose the organisation" ("tenant org customer account");
         NextEvent "next-event" "next event" "next (older) event, also while reading one";
         PreviousEvent "previous-event" "previous event" "previous (newer) event, also while reading one";
-        Timeline "timeline" "timeline" "timeline pane";
-        Change "change" "change" "change pane";
-        Integrity "integrity" "integrity" "integrity pane";
-        Event "event" "event" "event pane";
-        Copy "copy" "copy" "copy…";
-        Layout "layout" "layout" "layout of the change: paths, unified, side by side, raw";
-        Mark "mark" "mark" "mark the event for comparison or verification";
-        Compare "compare" "compare" "compare with the marked event; again: with the previous state";
-        PreviousVersion "previous-version" "previous version" "previous version of this resource";
-        NextVersion "next-version" "next version" "next version of this resource";
-        FirstVersion "first-version" "first" "first version of this resource";
-        LastVersion "last-version" "last" "last version of this resource";
-        Time "time" "time" "go to a time, or to the newest event of a day";
-        Blame "blame" "blame" "blame: who set each value";
-        State "state" "state" "state of this resource after the event";
-        Tree "tree" "tree" "tree of the event and its states";
-        Verify "verify" "verify" "verify the marked rows, else those on the screen, large ones too";
-        VerifyAll "verify-all" "verify all" "verify the whole trail (again: stop)";
-        Pause "pause" "pause" "pause or resume verification";
-        Throttle "throttle" "throttle" "limit verification speed";
-        Accept "accept" "accept" "accept this finding…";
-        Findings "findings" "findings" "findings of the trail, and the last verifications";
-        Ghosts "ghosts" "ghosts" "unexplained changes (\"ghosts\")…";
+        Timeline "timeline" "timeline" "timeline pane" ("list log events");
+        Change "change" "change" "change pane" ("diff delta difference");
+        Integrity "integrity" "integrity" "integrity pane" ("hash chain proof");
+        Event "event" "event" "event pane" ("details fields record");
+        Copy "copy" "copy" "copy…" ("export save csv yank clipboard share json");
+        Layout "layout" "layout" "layout of the change: paths, unified, side by side, raw" ("diff format style");
+        Mark "mark" "mark" "mark the event for comparison or verification" ("select pick tag bookmark");
+        Compare "compare" "compare" "compare with the marked event; again: with the previous state" ("diff versus");
+        PreviousVersion "previous-version" "previous version" "previous version of this resource" ("revision");
+        NextVersion "next-version" "next version" "next version of this resource" ("revision");
+        FirstVersion "first-version" "first" "first version of this resource" ("created original");
+        LastVersion "last-version" "last" "last version of this resource" ("current");
+        Time "time" "time" "go to a time, or to the newest event of a day" ("goto date jump when");
+        Blame "blame" "blame" "blame: who set each value" ("who author annotate owner");
+        State "state" "state" "state of this resource after the event" ("history snapshot travel");
+        Tree "tree" "tree" "tree of the event and its states" ("json raw expand structure");
+        Verify "verify" "verify" "verify the marked rows, else those on the screen, large ones too" ("check validate integrity");
+        VerifyAll "verify-all" "verify all" "verify the whole trail (again: stop)" ("check tamper integrity scan audit hash");
+        Pause "pause" "pause" "pause or resume verification" ("hold resume continue");
+        Throttle "throttle" "throttle" "limit verification speed" ("speed rate slow");
+        Accept "accept" "accept" "accept this finding…" ("acknowledge ignore known");
+        Findings "findings" "findings" "findings of the trail, and the last verifications" ("errors alerts problems issues broken");
+        Ghosts "ghosts" "ghosts" "unexplained changes (\"ghosts\")…" ("gaps unlogged missing drift");
         NextFinding "next-finding" "next finding" "next finding";
         PreviousFinding "previous-finding" "previous finding" "previous finding";
-        Plan "plan" "plan" "explain this view's query";
-        Histogram "histogram" "histogram" "histogram: event counts over time";
-        Summary "summary" "summary" "totals by category, severity, action and actor";
+        Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
+        Histogram "histogram" "histogram" "histogram: event counts over time" ("chart graph plot counts");
+        Summary "summary" "summary" "totals by category, severity, action and actor" ("statistics stats count top group aggregate");
         NextPane "next-pane" "next pane" "next pane";
         PreviousPane "previous-pane" "previous pane" "previous pane";
-        Zoom "zoom" "zoom" "zoom this pane";
-        Back "back" "back" "previous view";
-        Forward "forward" "forward" "next view";
-        Refresh "refresh" "refresh" "refresh";
-        Zone "zone" "UTC/local" "times in UTC or local time";
-        Palette "palette" "palette" "find an action by name";
-        Help "help" "help" "help: all keys";
-        Quit "quit" "quit" "close this view; at the first one, leave (asks while a scan runs or events are marked)";
+        Zoom "zoom" "zoom" "zoom this pane" ("fullscreen maximise maximize");
+        Back "back" "back" "previous view" ("undo previous return");
+        Forward "forward" "forward" "next view" ("redo");
+        Refresh "refresh" "refresh" "refresh" ("reload update newest");
+        Zone "zone" "UTC/local" "times in UTC or local time" ("timezone tz clock local utc");
+        Palette "palette" "palette" "find an action by name" ("command actions");
+        Help "help" "help" "help: all keys" ("keys shortcuts bindings manual");
+        Quit "quit" "quit" "close this view; at the first one, leave (asks while a scan runs or events are marked)" ("exit leave close bye");
     }
     Tree {
         Collapse "collapse" "fold" "fold, then parent";
@@ -155,13 +160,22 @@ actions! {
         No "no" "no" "no";
     }
     Always {
-        Interrupt "interrupt" "stop" "cancel what is running; twice within 2 s: leave";
-        Suspend "suspend" "suspend" "suspend the program, fg brings it back";
-        Redraw "redraw" "redraw" "draw the screen anew";
+        Interrupt "interrupt" "stop" "cancel what is running; twice within 2 s: leave" ("cancel abort kill stop");
+        Suspend "suspend" "suspend" "suspend the program, fg brings it back" ("background shell");
+        Redraw "redraw" "redraw" "draw the screen anew" ("repaint clear");
     }
 }
 
 impl Action {
+    /// Whether the palette offers it, over the panes or over a tree.
+    pub(in crate::console) fn is_offered(self, in_tree: bool) -> bool {
+        match self.section() {
+            Section::Global | Section::Move | Section::Always => self != Self::Palette,
+            Section::Tree => in_tree,
+            _ => false,
+        }
+    }
+
     /// Depth that the action unfolds a tree to; `None` for other actions.
     pub fn level(self) -> Option<usize> {
         Self::ALL.iter().filter(|a| a.section() == Section::Levels).position(|a| *a == self)

@@ -7,6 +7,7 @@ pub(crate) mod help;
 pub(crate) mod organizations;
 pub(crate) mod palette;
 pub(crate) mod questions;
+pub(crate) mod ranking;
 pub(crate) mod shell_words;
 
 use crate::console::change::time_prompt::TimePrompt;

@@ -1,6 +1,7 @@
 //! The palette: every action by name, for those who do not know its key.
 
-use crate::console::core::keymap::{Action, Keymap, Section};
+use crate::console::core::keymap::{Action, Keymap};
+use crate::console::dialogs::ranking::ranked;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::prompt::Prompt;
@@ -23,21 +24,10 @@ impl Palette {
         Self { prompt: Prompt::new(": ", ""), in_tree, ..Self::default() }
     }
 
-    /// The actions whose name or description has all words.
+    /// The actions that are meant by what is typed, the best first.
     pub(crate) fn matches(&self) -> Vec<Action> {
-        let text = self.prompt.editor.text().to_lowercase();
-        let offered = |a: &Action| match a.section() {
-            Section::Global | Section::Move | Section::Always => *a != Action::Palette,
-            Section::Tree => self.in_tree,
-            _ => false,
-        };
-        let has = |a: &Action, word: &str| a.name().contains(word) || a.doc().to_lowercase().contains(word);
-        Action::ALL
-            .iter()
-            .copied()
-            .filter(offered)
-            .filter(|a| text.split_whitespace().all(|word| has(a, word)))
-            .collect()
+        let offered = Action::ALL.iter().copied().filter(|action| action.is_offered(self.in_tree));
+        ranked(self.prompt.editor.text(), offered)
     }
 
     /// The action to run.
@@ -57,14 +47,15 @@ impl Palette {
         let cursor = self.prompt.paint_line(painter, 0);
         let matches = self.matches();
         if matches.is_empty() {
-            painter.say(3, 1, "no action has these words", Role::Muted);
+            painter.say(3, 1, "no action has these words: fewer letters find more", Role::Muted);
         }
         self.picker.paint(painter, 1, matches.len(), |painter, y, index| {
             let Some(action) = matches.get(index) else { return };
             painter.say(3, y, action.name(), Role::Text);
-            painter.say(20, y, action.doc(), Role::Muted);
             let right = painter.width().saturating_sub(1);
-            painter.put_right(right, y, &Safe::from_untrusted(&keymap.keys_of(*action).join(" ")), Role::Key);
+            let keys = Safe::from_untrusted(&keymap.keys_of(*action).join(" "));
+            let end = painter.put_right(right, y, &keys, Role::Key);
+            painter.put(20, y, &Safe::literal(action.doc()).cut_end(end.saturating_sub(21)), Role::Muted);
         });
         cursor
     }
