@@ -48,7 +48,11 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Pane => {}
     }
     if let Some(Overlay::Help(_) | Overlay::Sheet(_)) = model.overlay {
-        return vec![A::Cancel, A::Down, A::Up, A::PageDown];
+        let mut hints = vec![A::Cancel, A::Down, A::Up, A::PageDown];
+        if matches!(model.overlay, Some(Overlay::Help(_))) {
+            hints.insert(0, A::Search);
+        }
+        return hints;
     }
     if matches!(model.page, Some(Page::Findings(_))) {
         return vec![A::Open, A::Cancel, A::Include, A::Exclude, A::Accept, A::VerifyAll, A::Help];

@@ -7,15 +7,15 @@ use crate::console::app::navigation::{navigate, open, remember};
 use crate::console::app::start_task::{begin, stop};
 use crate::console::connection::task as connection_task;
 use crate::console::connection::update::{interrupt, reconnect};
-use crate::console::core::keymap::{Action, Context};
+use crate::console::core::keymap::{Action, Context, Section};
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::History;
+use crate::console::dialogs::Overlay;
+use crate::console::dialogs::help::{Group, Help};
 use crate::console::dialogs::palette::Palette;
-use crate::console::dialogs::{Overlay, help};
 use crate::console::event::tree_update;
 use crate::console::filter_bar::update::in_filter;
-use crate::console::widgets::scrolling::lines_of;
 use crate::console::widgets::time_zone::Zone;
 use crossterm::event::KeyEvent;
 
@@ -70,7 +70,13 @@ fn in_dialog(model: &mut Model, overlay: Overlay, action: Action, effects: &mut 
             }
         }
         Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
-        Some(Overlay::Help(top)) => in_help(model, top, action),
+        Some(Overlay::Help(mut help)) => {
+            let (width, height) = model.size;
+            let size = (width, height.saturating_sub(model.areas().footer.height));
+            if help.act(action, &model.setup.keymap, size) {
+                model.overlay = Some(Overlay::Help(help));
+            }
+        }
         _ => {}
     }
 }
@@ -91,20 +97,26 @@ fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effe
     model.overlay = Some(Overlay::Palette(palette));
 }
 
-fn in_help(model: &mut Model, top: usize, action: Action) {
-    let lines = usize::from(model.size.1.saturating_sub(4)).max(1);
-    let last = help::height(&model.setup.keymap).saturating_sub(lines);
-    // The last line of a page that is not the last says that there is more.
-    if let Some(by) = lines_of(action, lines.saturating_sub(1).max(1)) {
-        model.overlay = Some(Overlay::Help(top.saturating_add_signed(by).min(last)));
+/// What help begins with.
+fn help_groups(model: &Model) -> &'static [Group] {
+    match (&model.page, model.focus) {
+        (Some(Page::Tree(_)), _) => &[Group::Keys(Section::Tree), Group::Legend, Group::Copy],
+        (Some(Page::Findings(_) | Page::Ghosts), _) | (None, Focus::Integrity) => {
+            &[Group::Prove, Group::Legend]
+        }
+        (None, Focus::Timeline) => &[Group::Find, Group::Legend],
+        (None, Focus::Change) if model.change.travels() => &[Group::History, Group::Legend, Group::Read],
+        (None, Focus::Change) => &[Group::Read, Group::History, Group::Legend],
+        (None, Focus::Event) => &[Group::Read, Group::Copy, Group::Legend],
     }
-    // Any other key closes help.
 }
 
 /// Keys of the panes that belong to no feature.
 fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
-        Action::Help => model.overlay = Some(Overlay::Help(0)),
+        Action::Help => {
+            model.overlay = Some(Overlay::Help(Box::new(Help::new(help_groups(model)))));
+        }
         Action::Palette => {
             let in_tree = matches!(model.page, Some(Page::Tree(_)));
             model.overlay = Some(Overlay::Palette(Box::new(Palette::new(in_tree))));

@@ -287,7 +287,6 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         keymap: &model.setup.keymap,
         zone: model.zone,
         now: model.at.wall,
-        in_tree: matches!(model.page, Some(Page::Tree(_))),
         organizations: &model.organizations,
         listing: model.slots.running(Slot::Organizations).is_some(),
     };

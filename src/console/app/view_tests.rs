@@ -296,6 +296,11 @@ fn what_lies_on_top() {
     let mut desk = desk(80, 24, trail(), false);
     desk.keys("?");
     insta::assert_snapshot!("help_80x24", screen(&desk));
+    // Words leave the lines that have them; leaving the search leaves help open.
+    desk.keys("/hash");
+    insta::assert_snapshot!("help_searched_80x24", screen(&desk));
+    desk.key(KeyCode::Enter).keys("j").key(KeyCode::Esc);
+    assert!(screen(&desk).contains("Marks and colours") && screen(&desk).contains(" Find"));
     desk.key(KeyCode::Esc).keys("s");
     let list = vec![organization("acme"), organization("globex")];
     desk.finish(Slot::Organizations, Output::Connection(connection::Output::Organizations((list, 0))));
@@ -305,6 +310,18 @@ fn what_lies_on_top() {
     // Something would be lost.
     desk.key(KeyCode::Esc).keys(" q");
     insta::assert_snapshot!("leave_80x24", screen(&desk));
+}
+
+#[test]
+fn help_has_two_columns_and_begins_with_what_has_the_keys() {
+    let mut desk = desk(140, 60, trail(), false);
+    desk.keys("3?");
+    insta::assert_snapshot!("help_140x60", screen(&desk));
+    // On any screen.
+    for (width, height) in [(1, 1), (3, 2), (20, 5), (80, 24), (300, 90)] {
+        desk.say(Event::Resize(width, height)).keys("jGg/x").key(KeyCode::Esc);
+        screen(&desk);
+    }
 }
 
 #[test]

@@ -11,7 +11,8 @@ pub(crate) mod ranking;
 pub(crate) mod shell_words;
 
 use crate::console::change::time_prompt::TimePrompt;
-use crate::console::core::keymap::{Context, Keymap, Section};
+use crate::console::core::keymap::{Context, Keymap};
+use crate::console::dialogs::help::Help;
 use crate::console::dialogs::organizations::Organizations;
 use crate::console::dialogs::palette::Palette;
 use crate::console::event::tree_prompt::TreePrompt;
@@ -28,8 +29,8 @@ use crate::domain::Timestamp;
 /// A dialog. Only one is open at a time.
 #[derive(Debug)]
 pub(crate) enum Overlay {
-    /// The keys, from a line on.
-    Help(usize),
+    /// What marks mean, and the keys.
+    Help(Box<Help>),
     /// The organisations.
     Organizations,
     /// A search within the view.
@@ -70,8 +71,6 @@ pub(crate) struct Stage<'a> {
     pub(crate) zone: Zone,
     /// The present.
     pub(crate) now: Timestamp,
-    /// A tree has the place of the panes.
-    pub(crate) in_tree: bool,
     /// The organisations.
     pub(crate) organizations: &'a Organizations,
     /// They are being listed.
@@ -85,6 +84,7 @@ impl Overlay {
     /// Keys that the dialog takes.
     pub(crate) fn context(&self) -> Context {
         match self {
+            Self::Help(help) if help.typing => Context::Editor,
             Self::Help(_) | Self::Sheet(_) => Context::Pane,
             Self::Organizations => Context::Chooser,
             Self::Choices(_) => Context::Values,
@@ -106,6 +106,7 @@ impl Overlay {
     pub(crate) fn editor_mut(&mut self) -> Option<&mut Editor> {
         match self {
             Self::Palette(palette) => Some(&mut palette.prompt.editor),
+            Self::Help(help) => help.typing.then_some(&mut help.prompt.editor),
             Self::Accept(asked) => Some(&mut asked.prompt.editor),
             Self::Search(line) => Some(&mut line.prompt.editor),
             Self::Naming(asked) => Some(&mut asked.prompt.editor),
@@ -120,7 +121,10 @@ impl Overlay {
         let around = |lines: usize| u16::try_from(lines + 2).unwrap_or(u16::MAX);
         let inside = |width: u16| usize::from(width.min(stage.size.0).saturating_sub(2));
         match self {
-            Self::Help(_) => (" Help ", 100, around(help::height(stage.keymap))),
+            Self::Help(help) => {
+                let (width, height) = help.frame(stage.keymap, stage.size);
+                (" Help ", width, height)
+            }
             Self::Organizations => (" Organisations ", 76, around(stage.organizations.height())),
             Self::Search(line) => (" Search in this view ", 70, around(line.prompt.height(inside(70)))),
             Self::Choices(choices) => (choices.title(), 76, around(choices.height())),
@@ -144,10 +148,7 @@ impl Overlay {
     /// Draws the inside; returns the place of the cursor.
     pub(crate) fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
         match self {
-            Self::Help(top) => {
-                let first = if stage.in_tree { Section::Tree } else { Section::Global };
-                help::paint(painter, stage.keymap, first, *top);
-            }
+            Self::Help(help) => return help.paint(painter, stage.keymap),
             Self::Organizations => stage.organizations.paint(painter, stage.zone, stage.listing),
             Self::Search(line) => return Some(line.prompt.paint(painter, 0)),
             Self::Choices(choices) => choices.paint(painter, stage.keymap),
