@@ -65,7 +65,7 @@ fn actions(model: &Model) -> Vec<Action> {
     }
     let areas = model.areas();
     let mut actions = match model.focus {
-        Focus::Timeline => vec![A::Open],
+        Focus::Timeline => vec![A::Open, A::Filter, A::Pivot, A::Search],
         Focus::Integrity if model.trails.scan.is_some() => {
             vec![A::Cancel, A::Pause, A::Throttle, A::VerifyAll]
         }
@@ -75,20 +75,21 @@ fn actions(model: &Model) -> Vec<Action> {
             hints.extend([A::Time, A::State, A::Copy]);
             hints
         }
-        Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Mark, A::Compare, A::NextEvent],
-        Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Accept, A::Verify],
-        Focus::Event => vec![A::Cancel, A::Tree, A::NextEvent],
+        Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Blame, A::State, A::Copy, A::Compare],
+        Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Findings, A::Accept, A::Verify],
+        Focus::Event => vec![A::Cancel, A::Tree, A::Copy, A::NextEvent, A::Pivot],
     };
     // The panes that are not on the screen are named, so that they can be found.
     let hidden = [A::Timeline, A::Change, A::Integrity, A::Event].into_iter().zip(Focus::ALL);
-    let hidden = hidden.filter(|(_, pane)| areas.of(*pane).is_none()).map(|(action, _)| action);
-    actions.splice(1..1, hidden);
-    actions.extend([A::Filter, A::Help, A::Quit, A::Organization]);
+    actions.extend(hidden.filter(|(_, pane)| areas.of(*pane).is_none()).map(|(action, _)| action));
+    if model.focus == Focus::Timeline {
+        actions.extend([A::VerifyAll, A::Include, A::Exclude, A::Mark, A::Time, A::First, A::Last]);
+    } else {
+        actions.extend([A::Filter, A::NextEvent]);
+    }
+    actions.extend([A::Organization, A::Palette]);
     if areas.timeline.is_some() && areas.divider.is_some() {
         actions.extend([A::NextPane, A::Zoom]);
-    }
-    if model.focus == Focus::Timeline {
-        actions.extend([A::First, A::Last]);
     }
     if model.history.can_go_back() {
         actions.push(A::Back);
@@ -96,21 +97,36 @@ fn actions(model: &Model) -> Vec<Action> {
     if model.history.can_go_forward() {
         actions.push(A::Forward);
     }
-    actions.extend([A::Refresh, A::Zone, A::Palette]);
+    actions.extend([A::Refresh, A::Zone]);
     actions
 }
 
-/// Draws as many as fit.
+/// The actions that are named wherever the panes have the keys, behind all others.
+fn last(model: &Model) -> &'static [Action] {
+    let panes = model.context() == Context::Pane && model.overlay.is_none() && model.page.is_none();
+    if panes && model.history.current().is_some() { &[Action::Help, Action::Quit] } else { &[] }
+}
+
+/// Draws as many as fit, each once; those that are always named have their room.
 pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
+    let keymap = &model.setup.keymap;
+    let hint = |action: Action| Some((Safe::from_untrusted(keymap.keys_of(action).first()?), action.short()));
+    let width = |(key, name): &(Safe, &str)| key.width() + 1 + name.len();
+    let last: Vec<_> = last(model).iter().copied().filter_map(hint).collect();
+    let kept: usize = last.iter().map(|hint| width(hint) + 2).sum();
     let mut x = 1;
-    for action in actions(model) {
-        let keys = model.setup.keymap.keys_of(action);
-        let Some(key) = keys.first().map(|k| Safe::from_untrusted(k)) else { continue };
-        let needed = key.width() + 1 + action.short().len();
-        if x + needed > painter.width() {
-            continue;
+    let mut draw = |painter: &mut Painter<'_>, hint: (Safe, &'static str), kept: usize| {
+        if x + width(&hint) + kept <= painter.width() {
+            x = painter.put(x, 0, &hint.0, Role::Key) + 1;
+            x = painter.say(x, 0, hint.1, Role::Muted) + 2;
         }
-        x = painter.put(x, 0, &key, Role::Key) + 1;
-        x = painter.say(x, 0, action.short(), Role::Muted) + 2;
+    };
+    let actions = actions(model);
+    let first = actions.iter().enumerate().filter(|(at, action)| !actions[..*at].contains(action));
+    for hint in first.filter_map(|(_, action)| hint(*action)) {
+        draw(painter, hint, kept);
+    }
+    for hint in last {
+        draw(painter, hint, 0);
     }
 }
