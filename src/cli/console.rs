@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 
 /// Opens the console on the configured target.
 pub(super) async fn run(context: &Context) -> Result<()> {
+    // A wrong file is told before anything is started.
+    let keymap = keymap(context.global.config.as_deref())?;
     let choice = context.choice()?;
     let organization = context.named_organization(&choice)?;
     let target = context.target(&choice).await?;
-    open(context, target, organization, &choice).await
+    open(context, target, organization, &choice, keymap).await
 }
 
 /// Opens the console on a target that has been reached.
@@ -23,6 +25,7 @@ pub(super) async fn open(
     target: Target,
     organization: Option<OrgId>,
     choice: &Choice,
+    keymap: Keymap,
 ) -> Result<()> {
     let color = match context.global.color {
         Color::Auto => ColorChoice::Auto,
@@ -33,7 +36,6 @@ pub(super) async fn open(
     let (settings, rules) = (context.read_settings(choice)?, context.rules()?);
     let flags = flags(context, target.server.is_some());
     let window = choice.window;
-    let keymap = keymap(context.global.config.as_deref())?;
     let start =
         Start { target, flags, settings, rules, keymap, organization, window, filter, color, theme: None };
     if let Some(line) = console::run(start).await? {

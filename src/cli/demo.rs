@@ -70,6 +70,7 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
     let asked = Asked { events: args.events, seed: args.seed, until };
     // Wrong settings are told before anything is started.
     asked.settings()?;
+    let keymap = super::console::keymap(global.config.as_deref())?;
     // Held until the target holds it.
     let server = if args.no_fetch {
         None
@@ -94,7 +95,7 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<()> {
         Some(organization) => Some(organization),
         None => Some(OrgId::new(demo::PLANTED_IN).map_err(|e| Error::could_not_run(e.to_string()))?),
     };
-    super::console::open(context, target, organization, &choice).await
+    super::console::open(context, target, organization, &choice, keymap).await
 }
 
 /// What `--no-console` ends with.
