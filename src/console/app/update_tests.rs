@@ -1057,18 +1057,18 @@ fn on_leaving_it_is_said_how_to_come_back() {
     desk.model.setup.flags = vec!["--profile".to_owned(), "my demo".to_owned()];
     assert_eq!(
         way_back(&desk.model).unwrap(),
-        "event e90000 · back with: agenttrace --profile 'my demo' --org acme"
+        "event e90000 · come back with: agenttrace --profile 'my demo' --org acme"
     );
     desk.keys("fsev:critical ua~\"it's\"").key(KeyCode::Enter);
     desk.opened(3, 1);
     assert_eq!(
         way_back(&desk.model).unwrap(),
-        "filter 'sev:critical ua~\"it'\\''s\"' · event e89999 · back with: agenttrace --profile 'my demo' --org acme"
+        "filter 'sev:critical ua~\"it'\\''s\"' · event e89999 · come back with: agenttrace --profile 'my demo' --org acme"
     );
     desk.keys("f").control('u').keys("all-time").key(KeyCode::Enter);
     desk.opened(0, 0);
     assert_eq!(
         way_back(&desk.model).unwrap(),
-        "back with: agenttrace --profile 'my demo' --org acme --all-time"
+        "come back with: agenttrace --profile 'my demo' --org acme --all-time"
     );
 }

@@ -88,8 +88,8 @@ pub(in crate::console) fn way_back(model: &Model) -> Option<String> {
     let left = [("filter", Some(filter.to_owned())), ("event", key.map(|key| key.event_id))];
     let left = left.into_iter().filter_map(|(name, value)| Some((name, value.filter(|v| !v.is_empty())?)));
     let left = left.map(|(name, value)| format!("{name} {} · ", shell_words::command([value.as_str()])));
-    let line = format!("{}back with: {command}", left.collect::<String>());
-    (line.len() <= LONGEST_LINE).then_some(line).or(Some(format!("back with: {command}")))
+    let line = format!("{}come back with: {command}", left.collect::<String>());
+    (line.len() <= LONGEST_LINE).then_some(line).or(Some(format!("come back with: {command}")))
 }
 
 fn of_filter(model: &Model, command: &str, organization: &str, text: &str) -> String {
