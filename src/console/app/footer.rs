@@ -22,6 +22,7 @@ fn actions(model: &Model) -> Vec<Action> {
                 A::HistoryBack,
                 A::SaveFilter,
                 A::SavedFilters,
+                A::HelpWhileTyping,
                 A::Clear,
             ];
         }

@@ -1072,3 +1072,13 @@ fn on_leaving_it_is_said_how_to_come_back() {
         "come back with: agenttrace --profile 'my demo' --org acme --all-time"
     );
 }
+
+#[test]
+fn help_over_the_filter_leaves_the_line_as_it_was() {
+    let mut desk = Desk::with_events(10);
+    desk.keys("fsev:crit").key(KeyCode::F(1));
+    assert!(desk.screen().contains("save the filter under a name"), "{}", desk.screen());
+    desk.keys("/saved").key(KeyCode::Enter).keys("j").key(KeyCode::Esc).key(KeyCode::Esc).keys("ical");
+    assert_eq!(desk.model.filter.text(), Some("sev:critical"));
+    assert!(desk.model.overlay.is_none());
+}

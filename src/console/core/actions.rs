@@ -112,6 +112,7 @@ actions! {
         HistoryForward "history-forward" "next" "next filter";
         SaveFilter "save-filter" "save" "save the filter under a name";
         SavedFilters "saved-filters" "saved" "choose a saved filter";
+        HelpWhileTyping "help" "help" "help, while the filter is typed";
     }
     Copy {
         CopyRow "row" "row" "the event in one line";

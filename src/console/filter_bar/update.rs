@@ -6,10 +6,11 @@ use crate::console::app::model::{Connection, Model};
 use crate::console::app::navigation::visit;
 use crate::console::app::start_task::{abandon, begin};
 use crate::console::core::failure::Failure;
-use crate::console::core::keymap::Action;
+use crate::console::core::keymap::{Action, Section};
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::Place;
 use crate::console::dialogs::Overlay;
+use crate::console::dialogs::help::{Group, Help};
 use crate::console::filter_bar::completion;
 use crate::console::filter_bar::pane::Submitted;
 use crate::console::filter_bar::saved_dialogs::{Naming, SavedFilters};
@@ -198,6 +199,11 @@ pub(in crate::console) fn in_filter(model: &mut Model, action: Action, effects: 
         Action::SavedFilters => {
             let chooser = SavedFilters::new(model.filter.saved.clone());
             model.overlay = Some(Overlay::Saved(Box::new(chooser)));
+        }
+        // The line waits below it.
+        Action::HelpWhileTyping => {
+            let groups = &[Group::Keys(Section::Editor), Group::Legend];
+            model.overlay = Some(Overlay::Help(Box::new(Help::new(groups))));
         }
         Action::Leave => model.filter.leave(),
         Action::Clear => model.filter.clear(),
