@@ -48,6 +48,9 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Chooser | Context::Values => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }
+    if matches!(&model.overlay, Some(Overlay::Sheet(sheet)) if sheet.target().is_some()) {
+        return vec![A::Open, A::Cancel, A::Exclude, A::Pivot, A::Down, A::Up, A::Refresh];
+    }
     if let Some(Overlay::Help(_) | Overlay::Sheet(_)) = model.overlay {
         let mut hints = vec![A::Cancel, A::Down, A::Up, A::PageDown];
         if matches!(model.overlay, Some(Overlay::Help(_))) {
