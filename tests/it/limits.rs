@@ -1,5 +1,6 @@
 //! Input at the ends of what there is: times, depths, files, and a listener that wants too much.
 
+use crate::pty::Terminal;
 use crate::shapes::Shape;
 use crate::support::{self, Home, TestDatabase};
 use sqlx::postgres::PgConnection;
@@ -8,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A table with one event for each `(id, time, state before, state after)`.
@@ -149,8 +153,9 @@ fn a_configuration_that_is_no_text_is_a_usage_error() {
     }
 }
 
-/// Answers a connection as a server without TLS that asks for a password in this way, and returns the password.
-fn ask(mut stream: TcpStream, kind: u32) -> Option<String> {
+/// Answers a connection as a server without TLS that asks for a password in this way. The body of the startup message, and
+/// the password.
+fn ask(stream: &mut TcpStream, kind: u32) -> Option<(Vec<u8>, String)> {
     let message = |stream: &mut TcpStream| {
         let mut length = [0; 4];
         stream.read_exact(&mut length).ok()?;
@@ -159,15 +164,16 @@ fn ask(mut stream: TcpStream, kind: u32) -> Option<String> {
         Some(body)
     };
     // Without TLS nobody asks for it.
-    if message(&mut stream)? == [4, 210, 22, 47] {
+    let mut startup = message(stream)?;
+    if startup == [4, 210, 22, 47] {
         stream.write_all(b"N").ok()?;
-        message(&mut stream)?;
+        startup = message(stream)?;
     }
     stream.write_all(&[&b"R"[..], &8u32.to_be_bytes(), &kind.to_be_bytes()].concat()).ok()?;
     let mut letter = [0];
     stream.read_exact(&mut letter).ok()?;
-    let body = message(&mut stream)?;
-    Some(String::from_utf8_lossy(&body).trim_end_matches('\0').to_owned())
+    let body = message(stream)?;
+    Some((startup, String::from_utf8_lossy(&body).trim_end_matches('\0').to_owned()))
 }
 
 /// Starts the program against a listener that asks so. What it says before it connects in earnest, and the password
@@ -184,13 +190,13 @@ fn against(kind: u32, query: &str) -> (String, Option<String>) {
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut first = String::new();
     if query.is_empty() {
-        assert_eq!(ask(listener.accept().unwrap().0, kind), None, "asked without a password");
+        assert_eq!(ask(&mut listener.accept().unwrap().0, kind), None, "asked without a password");
         if kind == 3 {
             // Before the next connection is accepted.
             said.read_line(&mut first).unwrap();
         }
     }
-    let password = ask(listener.accept().unwrap().0, kind);
+    let password = ask(&mut listener.accept().unwrap().0, kind).map(|(_, password)| password);
     // Every further attempt is refused.
     drop(listener);
     child.wait().unwrap();
@@ -205,6 +211,59 @@ fn a_password_goes_in_plain_text_only_after_a_warning() {
     // By MD5 it does not go in plain text; and who has chosen to do without TLS knows.
     assert_eq!(against(5, "").0, "");
     assert_eq!(against(3, "?sslmode=disable"), (String::new(), Some("sesame".to_owned())));
+}
+
+/// Asks for the password in plain text, whatever it is, and passes on to the server what comes then.
+fn relay(mut client: TcpStream, server: &Path) -> Option<()> {
+    let (startup, _) = ask(&mut client, 3)?;
+    let mut up = UnixStream::connect(server).ok()?;
+    let length = u32::try_from(startup.len() + 4).ok()?;
+    up.write_all(&[&length.to_be_bytes()[..], &startup].concat()).ok()?;
+    let (mut answers, mut to) = (up.try_clone().ok()?, client.try_clone().ok()?);
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut client, &mut up);
+    let _ = up.shutdown(std::net::Shutdown::Both);
+    Some(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_in_plain_text_is_said_before_the_console_and_in_its_banner() {
+    let test = table(&[("e-1", "2026-01-01Z", None, Some("{}"))]).await;
+    let Some(folder) = test.options.get_socket() else {
+        println!("skipped: no socket to reach the server by");
+        return;
+    };
+    let socket = folder.join(format!(".s.PGSQL.{}", test.options.get_port()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let socket = socket.clone();
+            std::thread::spawn(move || relay(client, &socket));
+        }
+    });
+    let user = test.options.get_username();
+    let url = format!("postgres://{user}@127.0.0.1:{port}/{}", test.name);
+    let home = Home::new();
+    let passwords = home.path().join(".pgpass");
+    fs::write(&passwords, format!("127.0.0.1:{port}:*:{user}:sesame\n")).unwrap();
+    fs::set_permissions(&passwords, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut t = Terminal::open_at(120, 40, home.path(), &["--database-url", &url, "--org", "o"]);
+    let banner = t.wait("the banner", |screen| screen.contains("Before anything is read"));
+    assert!(banner.contains("asks for the password in plain text"), "{banner}");
+    assert!(!banner.contains("e-1"), "{banner}");
+    // Before the screen was taken, too: it is there when the console has been left.
+    let sent = String::from_utf8_lossy(t.sent()).into_owned();
+    let (said, taken) = (sent.find("asks for the password"), sent.find("\x1b[?1049h"));
+    assert!(said.is_some() && said < taken, "{sent}");
+    t.press("k");
+    t.wait("the event", |screen| screen.contains("e-1") && !screen.contains("Before anything is read"));
+    t.press("\x03\x03");
+    t.wait_for_end();
+    test.drop_now().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,11 @@ impl Terminal {
         }
     }
 
+    /// Every byte that the program has sent so far.
+    pub(crate) fn sent(&self) -> &[u8] {
+        &self.raw
+    }
+
     pub(crate) fn contents(&self) -> String {
         self.screen.screen().contents()
     }

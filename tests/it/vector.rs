@@ -1,5 +1,6 @@
 //! What no hash covers and lists rely on all the same: the search vector, and the guard that keeps the table append-only.
 
+use crate::pty::Terminal;
 use crate::support::{self, Home, TestDatabase};
 use crate::tamper::attack;
 use crate::verify::{append, connect, run, run_json};
@@ -113,6 +114,34 @@ async fn a_vector_that_was_changed_behind_its_definition_is_found_in_every_layou
         assert!(detail.contains("is not as the migrations make it"), "{detail}");
         database.drop_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_whose_vector_was_changed_is_marked_on_the_screen_and_listed() {
+    let database = support::database().await;
+    append(&database, "a", 0..90).await;
+    // An older writer's words, so to speak: the definition is as it was.
+    let mut c = connect(&database).await;
+    let function =
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'agenttrace_search_vector_v1'";
+    let ours: String = sqlx::query_scalar(function).fetch_one(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let other = "CREATE OR REPLACE FUNCTION agenttrace_search_vector_v1(ids text, new_state jsonb, previous_state jsonb) \
+                 RETURNS tsvector LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN ''::tsvector; END$$";
+    let touch = "UPDATE audit_events SET project_id = project_id WHERE event_id = 'a-000085'";
+    past_the_guard(&database, &format!("{other}; {touch}; {ours}")).await;
+
+    let home = Home::new();
+    let mut t = Terminal::open_at(80, 24, home.path(), &["--database-url", &database.url(), "--org", "a"]);
+    let marked = |screen: &str| screen.lines().skip(1).filter(|line| line.contains(" ✗ ")).count();
+    let seen = t.wait("a mark", |screen| marked(screen) > 0 && screen.lines().any(|l| l.starts_with(" ✓")));
+    assert_eq!(marked(&seen), 1, "{seen}");
+    assert!(seen.lines().next().unwrap().contains('✗'), "the header is lowered at once: {seen}");
+    t.press("I");
+    t.wait("the list", |screen| screen.contains(" Findings ") && screen.contains("a-000085"));
+    t.press("\x03\x03");
+    t.wait_for_end();
+    database.drop_now().await;
 }
 
 #[tokio::test]
