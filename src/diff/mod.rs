@@ -27,6 +27,7 @@ pub mod rows;
 mod rules;
 mod text;
 pub mod tree;
+pub mod unchanged;
 mod words;
 pub mod writing;
 

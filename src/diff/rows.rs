@@ -117,6 +117,8 @@ pub struct View {
     pub unfold_all: bool,
     /// Containers (JSON Pointer in the new document) whose unchanged parts are shown.
     pub unfolded: BTreeSet<String>,
+    /// Values (JSON Pointer in either document) that are not cut to the room there is.
+    pub in_full: BTreeSet<String>,
     /// Maximum number of rows of a path list; how many there are more is told.
     pub limit: usize,
 }
@@ -131,8 +133,20 @@ impl Default for View {
             rules: Rules::default(),
             unfold_all: false,
             unfolded: BTreeSet::new(),
+            in_full: BTreeSet::new(),
             limit: usize::MAX,
         }
+    }
+}
+
+impl View {
+    /// Lines of a value that is not cut: a page of a few thousand lines can still be scrolled.
+    const FULL: usize = 1_000;
+
+    /// Columns that the value at a place has beyond those of its first line.
+    pub(super) fn more_room(&self, pointer: &str) -> usize {
+        let lines = if self.in_full.contains(pointer) { Self::FULL } else { self.lines };
+        lines.saturating_sub(1) * self.width
     }
 }
 
@@ -338,14 +352,16 @@ fn entry_row(structure: &Structure<'_>, entry: &Entry<'_>, level: u16, view: &Vi
     let room = view.width.saturating_sub(row.width()).max(20);
     row.push(path_role, &cut_front(Safe::from_untrusted(&path).as_str(), room * 2 / 3));
     let room = view.width.saturating_sub(row.width());
+    let more = entry.changes.iter().map(|change| view.more_room(&change.path)).max().unwrap_or_default();
     if in_array {
+        // Elements stand on one line, unless one of them is to be seen whole.
+        let room = if more > view.lines * view.width { room + more } else { room };
         elements(structure, &entry.changes, room, view, &mut row);
     } else if let Some(inside) = first.and_then(|change| change.inside.as_ref()) {
         let same = if inside.is_empty() { ", the same in another spelling" } else { "" };
         row.push(Role::Dim, &format!(" (JSON in a string{same})"));
     } else if let Some(change) = first {
-        let room = room + view.lines.saturating_sub(1) * view.width;
-        values(structure, change, room, view, &mut row);
+        values(structure, change, room + more, view, &mut row);
     }
     row
 }
@@ -360,6 +376,8 @@ fn inner_rows(entry: &Entry<'_>, level: u16, view: &View) -> Vec<Row> {
         let path = inner.label.text();
         row.push(path_role, &cut_front(if path.is_empty() { "(document)" } else { &path }, room * 2 / 3));
         let room = view.width.saturating_sub(row.width() + 5).max(16);
+        let room =
+            if view.in_full.contains(&change.path) { room + view.more_room(&change.path) } else { room };
         let hidden = view.mask && (inner.secret || change.secret);
         let sides = [(&inner.old, Role::Removed), (&inner.new, Role::Added)];
         let there = sides.iter().filter(|(value, _)| value.is_some()).count().max(1);
@@ -387,7 +405,8 @@ fn elements(structure: &Structure<'_>, changes: &[&Change<'_>], room: usize, vie
             (Role::Removed, &structure.old, change.old_node)
         };
         let Some(id) = id else { continue };
-        let (text, is_masked) = shown(doc, id, change.secret, view, 24);
+        let room = if view.in_full.contains(&change.path) { room } else { 24 };
+        let (text, is_masked) = shown(doc, id, change.secret, view, room);
         let text = format!("{}{}{text}", if i > 0 { " " } else { "" }, change.kind.mark());
         let columns = Safe::composed(&text).width();
         if columns > left && i > 0 {

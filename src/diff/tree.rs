@@ -211,7 +211,9 @@ impl Tree<'_, '_> {
         }
         let mut out = String::new();
         compact(doc, id, self.view, false, usize::MAX, &mut out);
-        (cut(&out, STRING_COLUMNS), false)
+        let whole = !self.view.in_full.is_empty() && self.view.in_full.contains(&doc.pointer(id));
+        let columns = STRING_COLUMNS + if whole { self.view.more_room(&doc.pointer(id)) } else { 0 };
+        (cut(&out, columns), false)
     }
 
     fn changed(&mut self, a: NodeId, b: NodeId, indent: u16, secret: bool) {

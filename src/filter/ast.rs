@@ -419,11 +419,17 @@ impl Filter {
 
     /// The words that events are searched for; not those that they must not have.
     pub fn words(&self) -> Vec<&Words> {
-        fn collect<'a>(expr: &'a Expr, found: &mut Vec<&'a Words>) {
+        let asked = self.asked().into_iter();
+        asked.filter_map(|expr| if let Expr::Words(words) = expr { Some(words) } else { None }).collect()
+    }
+
+    /// The conditions that an event matches by, each by itself; not those that it must not match.
+    pub fn asked(&self) -> Vec<&Expr> {
+        fn collect<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
             match expr {
                 Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| collect(part, found)),
-                Expr::Words(words) => found.push(words),
-                _ => {}
+                Expr::Not(_) => {}
+                other => found.push(other),
             }
         }
         let mut found = Vec::new();
