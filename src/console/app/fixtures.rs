@@ -37,7 +37,7 @@ pub(crate) const BASE: i64 = 1_768_471_080;
 
 /// The path list, 78 columns wide.
 pub(crate) const PATHS: Form =
-    Form { layout: Layout::Paths, width: 78, height: 0, unfolded: BTreeSet::new() };
+    Form { layout: Layout::Paths, width: 78, height: 0, unfolded: BTreeSet::new(), needles: None };
 
 /// Lines of the change pane as text.
 pub(crate) fn text(lines: &[Line]) -> Vec<String> {

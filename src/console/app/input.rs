@@ -3,7 +3,7 @@
 use crate::console::app::dispatch;
 use crate::console::app::message::{Effect, Effects};
 use crate::console::app::model::{Connection, Model, Page};
-use crate::console::app::navigation::{navigate, open, remember};
+use crate::console::app::navigation::{navigate, open, remember, revisit};
 use crate::console::app::start_task::{begin, stop};
 use crate::console::connection::task as connection_task;
 use crate::console::connection::update::{interrupt, reconnect};
@@ -122,12 +122,8 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             model.overlay = Some(Overlay::Palette(Box::new(Palette::new(in_tree))));
         }
         Action::Refresh => refresh(model, effects),
-        Action::Back => {
-            navigate(model, History::back, effects);
-        }
-        Action::Forward => {
-            navigate(model, History::forward, effects);
-        }
+        Action::Back => revisit(model, History::back, effects),
+        Action::Forward => revisit(model, History::forward, effects),
         Action::Timeline => model.focus_on(Focus::Timeline),
         Action::Change => model.focus_on(Focus::Change),
         Action::Integrity => model.focus_on(Focus::Integrity),

@@ -21,6 +21,7 @@ use crate::console::integrity::trails;
 use crate::console::integrity::trails::{Trails, Verified};
 use crate::console::timeline::pane::Timeline;
 use crate::console::timeline::task::Progress as Reading;
+use crate::console::widgets::highlight::Needles;
 use crate::console::widgets::theme::Theme;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventRow, OrgId, Safe, Timestamp};
@@ -299,6 +300,12 @@ impl Model {
             }
             (query, _) => query.is_none(),
         }
+    }
+
+    /// What the filter of the view and the last search look for.
+    pub(crate) fn needles(&self) -> Needles {
+        let sought = self.sought.as_ref().map(Sought::filter);
+        Needles::of(self.history.current().map(|place| &place.filter).into_iter().chain(&sought))
     }
 
     /// Organisation and filter that a command can list: of the filter line while it is edited, else of the view; `None`

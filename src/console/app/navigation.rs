@@ -5,7 +5,7 @@ use crate::console::app::model::Model;
 use crate::console::app::start_task::{abandon, begin};
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
-use crate::console::core::view_stack::{History, Place};
+use crate::console::core::view_stack::{History, Place, Seat};
 use crate::console::filter_bar::saved_task::Shelving;
 use crate::console::filter_bar::task as filter_bar;
 use crate::console::integrity::row_marks::Marks;
@@ -45,15 +45,31 @@ pub(in crate::console) fn open_at(model: &mut Model, landing: Landing, effects: 
 
 /// Remembers the selected event of the current view, before going somewhere else.
 pub(in crate::console) fn remember(model: &mut Model) {
-    let key = model.timeline.key();
+    // While a view is being opened, the rows on the screen are those of the one before.
+    let key = model.timeline.key().filter(|_| model.shows_current_place());
     if let Some(place) = model.history.current_mut() {
         place.selected = key.or(place.selected.take());
     }
 }
 
+/// Remembers how the current view is looked at, before going to another one.
+fn leave(model: &mut Model) {
+    // Rows of the view before are no seat in this one.
+    let is_seen = model.shows_current_place() && model.timeline.row().is_some();
+    remember(model);
+    let seat = Seat {
+        focus: model.focus,
+        offset: model.timeline.selected.saturating_sub(model.timeline.top),
+        line: model.change.line(),
+    };
+    if let Some(place) = model.history.current_mut().filter(|_| is_seen) {
+        place.seat = Some(seat);
+    }
+}
+
 /// Goes to a new view.
 pub(in crate::console) fn visit(model: &mut Model, place: Place, effects: &mut Effects) {
-    remember(model);
+    leave(model);
     let elsewhere = model.history.current().is_none_or(|p| p.organization != place.organization);
     model.history.push(place);
     show_other(model, elsewhere, effects);
@@ -71,7 +87,20 @@ fn show_other(model: &mut Model, elsewhere: bool, effects: &mut Effects) {
         }
     }
     model.focus = Focus::Timeline;
+    let place = model.history.current();
+    if let Some((seat, key)) = place.and_then(|place| place.seat.zip(place.selected.clone())) {
+        model.change.return_to(key, seat.line);
+    }
     open(model, effects);
+}
+
+/// Goes back or forth as [`navigate`] does, and gives the keys to the pane that had them there: the way on was begun in it.
+/// Who closes a view goes to the list instead.
+pub(in crate::console) fn revisit(model: &mut Model, go: fn(&mut History) -> bool, effects: &mut Effects) {
+    let moved = navigate(model, go, effects);
+    if let Some(seat) = model.history.current().and_then(|place| place.seat).filter(|_| moved) {
+        model.focus_on(seat.focus);
+    }
 }
 
 /// Goes back or forth among the visited views. Whether there was one to go to.
@@ -80,12 +109,15 @@ pub(in crate::console) fn navigate(
     go: fn(&mut History) -> bool,
     effects: &mut Effects,
 ) -> bool {
-    remember(model);
+    leave(model);
     let before = model.history.current().map(|p| p.organization.clone());
     let moved = go(&mut model.history);
     if moved {
         let elsewhere = model.history.current().map(|p| &p.organization) != before.as_ref();
         show_other(model, elsewhere, effects);
+    } else if let Some(place) = model.history.current_mut() {
+        // It was not left.
+        place.seat = None;
     }
     moved
 }

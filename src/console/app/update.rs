@@ -103,6 +103,9 @@ fn follow(model: &mut Model, effects: &mut Effects) {
         model.change.show(model.timeline.row());
         abandon(model, &[Slot::Event, Slot::Change], effects);
     }
+    let needles = model.needles();
+    model.change.seek(&needles);
+    model.event.seek(&needles, setting);
     change::update::follow(model, effects);
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);

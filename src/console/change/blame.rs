@@ -1,5 +1,6 @@
 //! The life of a resource in the pane: who last set each value. Fetched and laid out by the executor.
 
+use crate::console::change::found::Found;
 use crate::console::change::layout::{Cell, Form, Laid, Line, MAX_LINES, paragraph};
 use crate::console::core::failure::Failure;
 use crate::console::timeline::row::cut_actor;
@@ -122,7 +123,8 @@ fn laid(
         say(&format!("the first {MAX_LINES} of {} values", found.lines.len()), Role::Notice);
     }
     let line = |line: &BlameLine<'_>| blame_line(line, events, now, actor_columns(form.width), options);
-    Laid::new(heading, found.lines.iter().take(MAX_LINES).map(line).collect())
+    let lines = found.lines.iter().take(MAX_LINES).map(line).collect();
+    Laid::new(heading, lines).marked(form.needles.as_deref(), &Found::default())
 }
 
 fn blame_line(

@@ -1,12 +1,15 @@
 //! What a change looks like: two states compared and laid out in lines of a given width. Done by the executor, away
 //! from the screen; the pane only draws the lines.
 
+use crate::console::change::found::Found;
+pub(crate) use crate::console::change::lines::{Cell, Laid, Line};
+use crate::console::widgets::highlight::Needles;
 use crate::console::widgets::theme::Role;
 use crate::diff::json::Limits;
 use crate::diff::rows::{self, Row, Span, View};
 use crate::diff::writing::Writing;
-use crate::diff::{Comparison, Options, compare, tree};
-use crate::domain::{EventKey, Safe};
+use crate::diff::{Comparison, Options, compare, tree, unchanged};
+use crate::domain::Safe;
 use crate::store::history::Excerpt;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -95,53 +98,8 @@ pub(crate) struct Form {
     pub(crate) height: usize,
     /// Containers whose unchanged parts are shown.
     pub(crate) unfolded: BTreeSet<String>,
-}
-
-/// A text and what it is.
-pub(crate) type Piece = (Safe, Role);
-
-/// One line of one column.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Cell {
-    /// `+`, `-`, `~`, `!`, `>`, or nothing.
-    pub(crate) mark: Option<Piece>,
-    /// Columns before the text.
-    pub(crate) indent: usize,
-    /// The text.
-    pub(crate) pieces: Vec<Piece>,
-}
-
-/// One line of the pane.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Line {
-    /// The only column, or the left one.
-    pub(crate) left: Cell,
-    /// The right one.
-    pub(crate) right: Option<Cell>,
-    /// The place in the state that it is about (JSON Pointer).
-    pub(crate) pointer: Option<Arc<str>>,
-    /// Whether another line of the same row stands above.
-    pub(crate) continued: bool,
-    /// The event that it is about.
-    pub(crate) event: Option<Arc<EventKey>>,
-}
-
-/// A change in lines.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Laid {
-    /// Counts, and what the reader must know: always on top.
-    pub(crate) heading: Vec<Line>,
-    /// The rest.
-    pub(crate) lines: Vec<Line>,
-    /// Lines that the rest would have if there were room to unfold every value.
-    pub(crate) unfolded: usize,
-}
-
-impl Laid {
-    /// What has no more to show, however much room there is.
-    pub(crate) fn new(heading: Vec<Line>, lines: Vec<Line>) -> Self {
-        Self { heading, unfolded: lines.len(), lines }
-    }
+    /// What is looked for: shown in full, wherever it is.
+    pub(crate) needles: Option<Arc<Needles>>,
 }
 
 /// Compares two states and lays the difference out. `elapsed` limits the work as in [`compare`].
@@ -165,15 +123,18 @@ pub(crate) fn lay_out(
     if form.layout == Layout::Raw {
         let compared = compare(old, new, options, elapsed);
         let heading = wrapped(&rows::heading(&compared), width);
-        return Laid::new(heading, body(&compared, form.layout, &View { width, ..View::default() }));
+        let lines = body(&compared, form.layout, &View { width, ..View::default() });
+        return Laid::new(heading, lines).marked(form.needles.as_deref(), &Found::default());
     }
     let limits = Limits { bytes: options.budget.bytes, nodes: options.budget.nodes };
     let [whole_old, whole_new] = states.writing.completed(old, new, limits);
     let compared = compare(whole_old.as_deref().or(old), whole_new.as_deref().or(new), options, elapsed);
+    let found = form.needles.as_deref().map_or_else(Found::default, |needles| Found::of(needles, &compared));
     let view = View {
         width,
         rules: options.rules.clone(),
-        unfolded: form.unfolded.clone(),
+        unfolded: &form.unfolded | &found.around,
+        in_full: &found.values | &found.around,
         limit: MAX_LINES,
         ..View::default()
     };
@@ -183,10 +144,13 @@ pub(crate) fn lay_out(
     }
     if form.layout == Layout::Paths {
         let height = form.height.saturating_sub(heading.len());
-        let (lines, unfolded) = paths(&compared, &view, height);
-        return Laid { heading, lines, unfolded };
+        let unchanged = wrapped(&unchanged::rows(&compared, &found.values, &view), width);
+        let (mut lines, unfolded) = paths(&compared, &view, height.saturating_sub(unchanged.len()));
+        let unfolded = unfolded + unchanged.len();
+        lines.extend(unchanged);
+        return Laid { unfolded, ..Laid::new(heading, lines) }.marked(form.needles.as_deref(), &found);
     }
-    Laid::new(heading, body(&compared, form.layout, &view))
+    Laid::new(heading, body(&compared, form.layout, &view)).marked(form.needles.as_deref(), &found)
 }
 
 /// The path list, its values over as many lines as there is room for; and how many lines it has with each value unfolded.
@@ -268,20 +232,28 @@ fn in_part(states: &States, form: &Form, width: usize) -> Laid {
     Laid::new(heading, lines)
 }
 
-/// A sentence over as many lines as it needs.
+/// A text over as many lines as it needs, broken where a line ends.
 pub(crate) fn paragraph(text: &str, role: Role, width: usize) -> Vec<Line> {
-    let lines = Safe::composed(text).wrapped(width);
+    of_texts(Safe::composed(text).wrapped(width), role)
+}
+
+/// A sentence over as many lines as it needs, broken between words.
+pub(crate) fn sentence(text: &'static str, role: Role, width: usize) -> Vec<Line> {
+    of_texts(Safe::literal(text).wrapped_words(width, 0), role)
+}
+
+fn of_texts(texts: Vec<Safe>, role: Role) -> Vec<Line> {
     let line =
         |text| Line { left: Cell { pieces: vec![(text, role)], ..Cell::default() }, ..Line::default() };
-    lines.into_iter().map(line).collect()
+    texts.into_iter().map(line).collect()
 }
 
 /// A state exactly as stored, broken where the pane ends and nowhere else.
 fn raw(name: &str, text: Option<&str>, width: usize) -> Vec<Line> {
     let Some(text) = text else { return paragraph(&format!("{name} not recorded"), Role::Label, width) };
     let mut lines = paragraph(&format!("{name} {} bytes", text.len()), Role::Label, width);
-    let mut line = String::new();
-    let mut used = 0;
+    let (mut line, mut used) = (String::new(), 0);
+    let heading = lines.len();
     // Escapes stay in one piece: they are made before the text is broken.
     for grapheme in Safe::composed(text).as_str().graphemes(true) {
         let columns = grapheme.width();
@@ -296,6 +268,9 @@ fn raw(name: &str, text: Option<&str>, width: usize) -> Vec<Line> {
         used += columns;
     }
     lines.extend(paragraph(&line, Role::Text, usize::MAX));
+    for line in lines.iter_mut().skip(heading + 1) {
+        line.continued = true;
+    }
     lines
 }
 
@@ -349,7 +324,7 @@ fn cells(row: &Row, width: usize) -> Vec<Cell> {
     };
     let indent = (2 + 2 * usize::from(row.indent)).min(width / 2);
     let mark = (row.mark != ' ').then(|| (Safe::composed(row.mark.encode_utf8(&mut [0; 4])), mark_role));
-    let mut cells = vec![Cell { mark, indent, pieces: Vec::new() }];
+    let mut cells = vec![Cell { mark, indent, ..Cell::default() }];
     let mut used = indent;
     for Span { role, text } in &row.spans {
         let role = if row.noise { Role::Muted } else { theme_role(*role) };
@@ -368,7 +343,7 @@ fn cells(row: &Row, width: usize) -> Vec<Cell> {
                 piece.truncate(piece.len() - tail.len());
                 push(&mut cells, Safe::composed(&piece), role);
                 used = (indent + 2).min(width / 2);
-                cells.push(Cell { mark: None, indent: used, pieces: Vec::new() });
+                cells.push(Cell { indent: used, ..Cell::default() });
                 used += tail.width();
                 piece = tail;
             }
@@ -412,7 +387,7 @@ mod tests {
     }
 
     fn laid(states: &States, layout: Layout, width: usize) -> Laid {
-        let form = Form { layout, width, height: 0, unfolded: BTreeSet::new() };
+        let form = Form { layout, width, height: 0, unfolded: BTreeSet::new(), needles: None };
         lay_out(states, &form, &Options::default(), &unhurried)
     }
 

@@ -1,10 +1,13 @@
 //! What an event changed: diff, blame, state at a version.
 
+pub(crate) mod at_cursor;
 pub(crate) mod blame;
+pub(crate) mod found;
 pub(crate) mod layout;
+pub(crate) mod lines;
 pub(crate) mod pane;
 pub(crate) mod task;
 pub(crate) mod time_prompt;
 pub(crate) mod time_travel;
 pub(crate) mod update;
-mod view;
+pub(crate) mod view;

@@ -1,8 +1,10 @@
 //! What the selected event changed: path list, unified, side by side, raw; or how it differs from a marked event.
 
-use crate::console::change::layout::{Form, Laid, Layout, States};
+use crate::console::change::layout::{Form, Laid, Layout, States, sentence};
 use crate::console::event::task::Detail;
 use crate::console::timeline::row::Row;
+use crate::console::widgets::highlight::Needles;
+use crate::console::widgets::theme::Role;
 use crate::diff::chronicle::Chronicle;
 use crate::diff::writing::Writing;
 use crate::domain::{EventKey, EventRow, OrgId, Safe};
@@ -20,8 +22,23 @@ pub(crate) struct Marked {
     pub(crate) organization: OrgId,
     /// The event.
     pub(crate) key: EventKey,
-    /// Its state after, once it has been fetched; `Some(None)` when it recorded none.
-    state: Option<Option<Arc<Excerpt>>>,
+    /// Its state after, once it has been fetched.
+    state: Option<After>,
+}
+
+/// The state after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct After {
+    /// `None` when it recorded none.
+    state: Option<Arc<Excerpt>>,
+    /// It recorded a state, be it the one before: of what was deleted there is no other.
+    recorded: bool,
+}
+
+impl After {
+    fn of(states: &States) -> Self {
+        Self { state: states.new.clone(), recorded: states.new.is_some() || states.old.is_some() }
+    }
 }
 
 /// The versions of a resource, as far as they are known.
@@ -92,6 +109,12 @@ pub(crate) struct ChangePane {
     pub(super) lens: Lens,
     pub(super) layout: Layout,
     unfolded: BTreeSet<String>,
+    /// What is looked for.
+    pub(super) needles: Option<Arc<Needles>>,
+    /// Another event, or another search: the cursor goes to what is looked for.
+    pub(super) arrived: bool,
+    /// The line to go to instead, of an event that is come back to.
+    pub(super) returning: Option<(EventKey, usize)>,
     /// What was asked for last.
     asked: Option<Form>,
     pub(super) laid: Option<Laid>,
@@ -107,6 +130,10 @@ impl ChangePane {
     /// Shows another event; its states follow with [`Self::fill`].
     pub(crate) fn show(&mut self, row: Option<&Row>) {
         self.row = row.cloned();
+        self.arrived = true;
+        // Of another event, it is nothing to come back to any more.
+        self.returning =
+            self.returning.take().filter(|(of, _)| row.is_some_and(|row| row.event.key() == *of));
         self.states = None;
         self.unfolded.clear();
         if self.lens == Lens::State && self.chronicle().is_some() {
@@ -225,11 +252,16 @@ impl ChangePane {
             // Only a comparison unfolds: the rest is not asked for again when the pane grows.
             height: if self.unfolds() { self.height.saturating_sub(HEAD) } else { 0 },
             unfolded: self.unfolded.clone(),
+            needles: self.needles.clone(),
         };
         if self.height == 0 || self.asked.as_ref() == Some(&form) {
             return None;
         }
         self.asked = Some(form.clone());
+        if let Some(why) = self.nothing_to_compare() {
+            self.lay(Laid { heading: sentence(why, Role::Notice, form.width), ..Laid::default() });
+            return None;
+        }
         let row = &self.row.as_ref()?.event;
         if let Some((chronicle, version)) = version {
             return Some(Wanted::StateAt(chronicle, version, form));
@@ -255,6 +287,7 @@ impl ChangePane {
         self.trouble = None;
         self.needed = HEAD + laid.heading.len() + laid.unfolded;
         self.laid = Some(laid);
+        self.arrive();
         self.keep_in_sight();
     }
 
@@ -334,7 +367,7 @@ impl ChangePane {
         let Some(marked) = &mut self.marked else { return };
         match event {
             Some(event) if event.row.key() == marked.key => {
-                marked.state = Some(event.states.new);
+                marked.state = Some(After::of(&event.states));
                 self.asked = None;
             }
             Some(_) => {}
@@ -348,13 +381,24 @@ impl ChangePane {
         compares && self.states_to_compare().is_some_and(|s| s.in_part())
     }
 
-    fn states_to_compare(&self) -> Option<States> {
+    pub(super) fn states_to_compare(&self) -> Option<States> {
         let mut states = self.states.clone()?;
         if self.lens == Lens::Marked {
-            states.old = self.marked.as_ref()?.state.clone()?;
+            states.old = self.marked.as_ref()?.state.clone()?.state;
             states.writing = Writing::Full;
         }
         Some(states)
+    }
+
+    /// Why the marked event cannot be compared with this one: what recorded no state is not what has none.
+    fn nothing_to_compare(&self) -> Option<&'static str> {
+        let marked = self.marked.as_ref().filter(|_| self.lens == Lens::Marked)?.state.as_ref()?;
+        match (marked.recorded, After::of(self.states.as_ref()?).recorded) {
+            (true, true) => None,
+            (true, false) => Some("Nothing to compare: this event recorded no state."),
+            (false, true) => Some("Nothing to compare: the marked event recorded no state."),
+            (false, false) => Some("Nothing to compare: neither event recorded a state."),
+        }
     }
 
     /// Shows the unchanged parts of what the cursor is on, or folds them again.
@@ -398,7 +442,7 @@ impl ChangePane {
         self.height.saturating_sub(HEAD + heading)
     }
 
-    fn keep_in_sight(&mut self) {
+    pub(super) fn keep_in_sight(&mut self) {
         let lines = self.laid.as_ref().map_or(0, |l| l.lines.len());
         let height = self.body_height().max(1);
         self.cursor = self.cursor.min(lines.saturating_sub(1));

@@ -2,6 +2,7 @@
 //! are fetched once; then each step is made from memory.
 
 use crate::console::change::blame::{MAX_STORED, MAX_VERSIONS};
+use crate::console::change::found::Found;
 use crate::console::change::layout::{Cell, Form, Laid, Line, MAX_LINES, paragraph, wrapped};
 use crate::console::core::failure::Failure;
 use crate::console::widgets::theme::Role;
@@ -162,7 +163,7 @@ fn between(
             row.mark = '?';
         }
     }
-    Laid::new(heading, wrapped(&rows, width))
+    Laid::new(heading, wrapped(&rows, width)).marked(form.needles.as_deref(), &Found::default())
 }
 
 fn seen(event: &Observed) -> Version<'_> {

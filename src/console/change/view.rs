@@ -1,4 +1,4 @@
-//! Drawing the Change pane.
+//! The drawing of the change pane, and its title.
 
 use crate::console::change::layout::{Cell, Line, left_column};
 use crate::console::change::pane::{ChangePane, HEAD, Lens};
@@ -17,13 +17,18 @@ impl ChangePane {
             Lens::Blame => "blame".to_owned(),
             Lens::State => "state after the event".to_owned(),
         };
-        match &self.laid {
-            Some(laid) if laid.lines.len() > self.body_height() => {
-                let (at, of) = (self.cursor + 1, laid.lines.len());
-                Safe::from_untrusted(&format!("{name} · {at} of {of}"))
-            }
-            _ => Safe::from_untrusted(&name),
-        }
+        let Some(laid) = &self.laid else { return Safe::from_untrusted(&name) };
+        let place = match laid.lines.len() {
+            lines if lines > self.body_height() => format!(" · {} of {lines}", self.cursor + 1),
+            _ => String::new(),
+        };
+        let found = match (laid.hits.len(), laid.hits.iter().position(|line| *line == self.cursor)) {
+            (0, _) => String::new(),
+            (1, _) => " · 1 match".to_owned(),
+            (n, None) => format!(" · {n} matches"),
+            (n, Some(at)) => format!(" · match {} of {n}", at + 1),
+        };
+        Safe::from_untrusted(&format!("{name}{place}{found}"))
     }
 
     /// Draws the lines that fit.
@@ -58,6 +63,7 @@ impl ChangePane {
                     if index == self.cursor && focused {
                         painter.mark_line(y, Role::Selected);
                     }
+                    paint_hits(painter, y, line);
                     y += 1;
                 }
             }
@@ -111,5 +117,15 @@ fn paint_cell(painter: &mut Painter<'_>, x: usize, y: usize, cell: &Cell) {
     let mut x = x + cell.indent;
     for (text, role) in &cell.pieces {
         x = painter.put(x, y, text, *role);
+    }
+}
+
+/// Marks what is looked for, on top of the selection.
+fn paint_hits(painter: &mut Painter<'_>, y: usize, line: &Line) {
+    let right = 2 + left_column(painter.width().saturating_sub(2));
+    for (x, cell) in [(1, Some(&line.left)), (right, line.right.as_ref())] {
+        for (column, width) in cell.iter().flat_map(|cell| &cell.hits) {
+            painter.mark(x + column, y, *width, Role::Hit);
+        }
     }
 }

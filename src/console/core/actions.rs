@@ -135,6 +135,11 @@ actions! {
         PickCategory "category" "category" "the category";
         PickSeverity "severity" "severity" "the severity";
         PickProject "project" "project" "the project";
+        PickMention "mention" "mention" "in the change pane: events that mention the value under the cursor";
+        PickSame "same" "same" "in the change pane: events with this value at this place";
+        PickDeeds "value-actor" "did" "in the change pane: what the value under the cursor did, as an actor";
+        PickFate "value-resource" "happened" "in the change pane: what happened to the value under the cursor, as a resource";
+        PickHost "value-address" "from" "in the change pane: events from the value under the cursor, as an address";
     }
     Saved {
         Forget "delete" "delete" "delete the saved filter";

@@ -1,5 +1,6 @@
 //! The views that were visited: nothing is lost by going somewhere else.
 
+use crate::console::core::layout::Focus;
 use crate::domain::{EventKey, OrgId, Safe, TimeRange};
 use crate::filter::Filter;
 
@@ -19,12 +20,25 @@ pub(crate) struct Place {
     pub(crate) range: Option<TimeRange>,
     /// The event that was selected.
     pub(crate) selected: Option<EventKey>,
+    /// How it was looked at when it was left.
+    pub(crate) seat: Option<Seat>,
+}
+
+/// How a view was looked at: taken up again by whoever comes back to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    /// The pane that had the keys.
+    pub(crate) focus: Focus,
+    /// Rows on the screen above the selected one.
+    pub(crate) offset: usize,
+    /// The line of the change pane's cursor.
+    pub(crate) line: usize,
 }
 
 impl Place {
     /// A view that has not been opened yet.
     pub(crate) fn new(organization: OrgId, text: String, filter: Filter) -> Self {
-        Self { organization, text, filter, range: None, selected: None }
+        Self { organization, text, filter, range: None, selected: None, seat: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::console::event::task::Detail;
 use crate::console::integrity::row_marks::{Glance, Mark};
 use crate::console::timeline::row::Row;
+use crate::console::widgets::highlight::{Columns, Needles};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::{Zone, relative};
@@ -23,6 +24,13 @@ pub(crate) struct EventPane {
     /// What is known of its content.
     known: Option<Glance>,
     lines: Vec<Line>,
+    /// What is looked for.
+    needles: Needles,
+    /// The lines that have it, and which of them was gone to last.
+    hits: Vec<usize>,
+    hit: Option<usize>,
+    /// Another event, or another search: its states, once they are there, are scrolled to what is looked for.
+    arrived: bool,
     top: usize,
     width: usize,
     height: usize,
@@ -45,6 +53,8 @@ struct Line {
     label: Safe,
     text: Safe,
     role: Role,
+    /// Where in the text stands what is looked for.
+    hits: Vec<Columns>,
 }
 
 /// What the lines depend on besides the event.
@@ -78,8 +88,41 @@ impl EventPane {
         self.states = States::Waiting;
         self.due = row.map(|_| clock + SETTLE);
         self.top = 0;
+        self.arrived = true;
         self.lay_out(setting);
         true
+    }
+
+    /// Takes note of what is looked for; goes there when that is something else than before.
+    pub(crate) fn seek(&mut self, needles: &Needles, setting: Setting) {
+        if self.needles != *needles {
+            self.needles = needles.clone();
+            self.arrived = true;
+            self.lay_out(setting);
+        }
+    }
+
+    /// Goes to the next line that has what is looked for. False when there is none further on.
+    pub(crate) fn step_hit(&mut self, back: bool) -> bool {
+        let at = self.hit.map_or(self.top as isize - isize::from(!back), |line| line as isize);
+        let there = if back {
+            self.hits.iter().rev().find(|line| (**line as isize) < at)
+        } else {
+            self.hits.iter().find(|line| **line as isize > at)
+        };
+        let there = there.copied();
+        if let Some(line) = there {
+            self.go_to_hit(line);
+        }
+        there.is_some()
+    }
+
+    /// Scrolls to a line that is out of sight, with what stands around it.
+    fn go_to_hit(&mut self, line: usize) {
+        self.hit = Some(line);
+        if line < self.top || line >= self.top + self.height {
+            self.top = line.saturating_sub(self.height / 2).min(self.last_top());
+        }
     }
 
     /// Takes note of what is known of its content.
@@ -170,12 +213,22 @@ impl EventPane {
     }
 
     fn lay_out(&mut self, setting: Setting) {
-        let mut out = Lines { lines: Vec::new(), width: self.width.max(LABEL + 8) };
+        let width = self.width.max(LABEL + 8);
+        let mut lines = Lines { out: Vec::new(), width, needles: &self.needles };
         if let Some(row) = &self.row {
-            out.columns(row, &self.states, self.known.as_ref(), setting);
+            lines.columns(row, &self.states, self.known.as_ref(), setting);
         }
-        self.lines = out.lines;
+        self.lines = lines.out;
+        let lines = self.lines.iter().enumerate();
+        self.hits = lines.filter(|(_, line)| !line.hits.is_empty()).map(|(n, _)| n).collect();
+        self.hit = self.hit.filter(|line| self.hits.contains(line));
         self.top = self.top.min(self.last_top());
+        if self.height > 0 && matches!(self.states, States::Ready(..)) && std::mem::take(&mut self.arrived) {
+            self.hit = None;
+            if let Some(line) = self.hits.first().copied() {
+                self.go_to_hit(line);
+            }
+        }
     }
 
     /// Draws the lines that fit.
@@ -187,17 +240,21 @@ impl EventPane {
             let x = if line.label.as_str().is_empty() { 0 } else { LABEL };
             painter.put(1, y, &line.label, Role::Label);
             painter.put(1 + x, y, &line.text, line.role);
+            for (column, width) in &line.hits {
+                painter.mark(1 + x + column, y, *width, Role::Hit);
+            }
         }
     }
 }
 
 /// Lines under construction.
-struct Lines {
-    lines: Vec<Line>,
+struct Lines<'a> {
+    out: Vec<Line>,
     width: usize,
+    needles: &'a Needles,
 }
 
-impl Lines {
+impl Lines<'_> {
     fn columns(&mut self, row: &Row, states: &States, known: Option<&Glance>, setting: Setting) {
         let EventRow {
             event_id,
@@ -321,14 +378,12 @@ impl Lines {
             None => self.add(label, Safe::literal("null"), Role::Muted),
             Some([line]) => self.add(label, line.clone(), Role::Text),
             Some(lines) => {
-                self.lines.push(Line {
-                    label: Safe::literal(label),
-                    text: Safe::default(),
-                    role: Role::Text,
-                });
+                self.line(Safe::literal(label), Safe::default(), Role::Text, Vec::new());
                 for line in lines {
-                    for text in line.wrapped(self.width.saturating_sub(2)) {
-                        self.lines.push(Line { label: Safe::default(), text, role: Role::Text });
+                    let texts = line.wrapped(self.width.saturating_sub(2));
+                    let hits = self.hits(&texts, true);
+                    for (text, hits) in texts.into_iter().zip(hits) {
+                        self.line(Safe::default(), text, Role::Text, hits);
                     }
                 }
             }
@@ -337,15 +392,30 @@ impl Lines {
 
     fn add(&mut self, label: &'static str, text: Safe, role: Role) {
         let mut label = Safe::literal(label);
-        for text in text.wrapped_words(self.width.saturating_sub(LABEL + 2), 0) {
-            let indent = if label.as_str().is_empty() { " ".repeat(LABEL) } else { String::new() };
-            let text = if indent.is_empty() { text } else { Safe::composed(&format!("{indent}{text}")) };
-            self.lines.push(Line { label: std::mem::take(&mut label), text, role });
+        let texts = text.wrapped_words(self.width.saturating_sub(LABEL + 2), 0);
+        let hits = self.hits(&texts, false);
+        for (text, mut hits) in texts.into_iter().zip(hits) {
+            let goes_on = label.as_str().is_empty();
+            let text = if goes_on { Safe::composed(&format!("{:LABEL$}{text}", "")) } else { text };
+            if goes_on {
+                for (column, _) in &mut hits {
+                    *column += LABEL;
+                }
+            }
+            self.line(std::mem::take(&mut label), text, role, hits);
         }
     }
 
+    fn hits(&self, texts: &[Safe], of_state: bool) -> Vec<Vec<Columns>> {
+        self.needles.columns(&texts.iter().map(Safe::as_str).collect::<Vec<_>>(), of_state)
+    }
+
+    fn line(&mut self, label: Safe, text: Safe, role: Role, hits: Vec<Columns>) {
+        self.out.push(Line { label, text, role, hits });
+    }
+
     fn blank(&mut self) {
-        self.lines.push(Line { label: Safe::default(), text: Safe::default(), role: Role::Text });
+        self.line(Safe::default(), Safe::default(), Role::Text, Vec::new());
     }
 }
 

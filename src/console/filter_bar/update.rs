@@ -7,6 +7,7 @@ use crate::console::app::navigation::visit;
 use crate::console::app::start_task::{abandon, begin};
 use crate::console::core::failure::Failure;
 use crate::console::core::keymap::{Action, Section};
+use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::Place;
 use crate::console::dialogs::Overlay;
@@ -78,8 +79,8 @@ impl Update for Rules {
                 }
             }
             Action::Search => model.overlay = Some(Overlay::Search(Box::default())),
-            Action::NextHit => find(model, false, effects),
-            Action::PreviousHit => find(model, true, effects),
+            Action::NextHit => next_hit(model, false, effects),
+            Action::PreviousHit => next_hit(model, true, effects),
             Action::Include => offer(model, Purpose::Include),
             Action::Exclude => offer(model, Purpose::Exclude),
             Action::Pivot => offer(model, Purpose::Pivot),
@@ -127,13 +128,31 @@ fn in_search(model: &mut Model, mut line: Box<SearchPrompt>, action: Action, eff
     model.overlay = Some(Overlay::Search(line));
 }
 
+/// Goes to the next place of what is looked for: within the pane that has the keys, then in the next event. Where nothing
+/// is looked for, the change pane goes from change to change.
+fn next_hit(model: &mut Model, back: bool, effects: &mut Effects) {
+    let moved = match model.focus {
+        Focus::Change => model.change.step_hit(back),
+        Focus::Event => model.event.step_hit(back),
+        Focus::Timeline | Focus::Integrity => false,
+    };
+    if moved {
+        return;
+    }
+    if model.focus != Focus::Change || !model.needles().is_empty() {
+        find(model, back, effects);
+    } else if !model.change.step_hunk(back) {
+        model.notify(Safe::literal("no further change in this event"));
+    }
+}
+
 /// Goes to the next event of the view that has what is looked for, also beyond the rows at hand.
 fn find(model: &mut Model, newer: bool, effects: &mut Effects) {
     let (Some(query), Some(key)) = (&model.timeline.query, model.timeline.key()) else { return };
     let filter = match &model.sought {
         Some(sought) => sought.within(&query.filter),
         // Where the filter itself searches, every row is a hit.
-        None if !query.filter.words().is_empty() => query.filter.clone(),
+        None if !model.needles().is_empty() => query.filter.clone(),
         None => {
             let text = format!("no search yet: press {}", model.setup.keymap.key(Action::Search));
             return model.notify(Safe::from_untrusted(&text));
@@ -222,10 +241,13 @@ pub(in crate::console) fn submit(model: &mut Model, submitted: Option<Submitted>
     }
 }
 
-/// Offers the values of the selected event.
+/// Offers the values of the selected event, first those under the cursor of the change pane.
 fn offer(model: &mut Model, purpose: Purpose) {
+    let there = model.focus == Focus::Change;
+    let at_cursor = if there { model.change.values_at_cursor() } else { Vec::new() };
     if let Some(row) = model.timeline.row() {
-        model.overlay = Some(Overlay::Choices(Box::new(Choices::of(&row.event, purpose))));
+        let choices = Choices::of(&row.event, &at_cursor, purpose);
+        model.overlay = Some(Overlay::Choices(Box::new(choices)));
     }
 }
 

@@ -5,7 +5,10 @@ use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::theme::Role;
 use crate::domain::{EventRow, Safe};
-use crate::filter::{Expr, Field, Filter, Match, Matcher};
+use crate::filter::{Expr, Field, Filter, Match, Matcher, Path, Side, StateMatch, Test, Value, Words};
+
+/// Longest value of a state that is offered, in bytes.
+const LONGEST: usize = 256;
 
 /// What is done with the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +21,79 @@ pub(crate) enum Purpose {
     Exclude,
 }
 
+/// A value in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateValue {
+    /// The value.
+    pub(crate) value: Value,
+    /// Where it stands.
+    pub(crate) path: Path,
+}
+
+impl StateValue {
+    /// What can be looked at by it: events that mention it, that have it in the same place; and where it looks like the
+    /// name of an actor or a resource, or like an address, what those did or suffered.
+    fn choices(&self, purpose: Purpose) -> Vec<Choice> {
+        let text = match &self.value {
+            Value::Text(text) => text.clone(),
+            other => other.to_json(),
+        };
+        if text.is_empty() || text.len() > LONGEST || text.contains(char::is_control) {
+            return Vec::new();
+        }
+        let choice = |action, name, term| Choice { action, name, value: text.clone(), term };
+        let field = |field, matcher| Expr::Match(Match { field, any_of: vec![matcher] });
+        let mut out = Vec::new();
+        let is_text = matches!(self.value, Value::Text(_));
+        if is_text && text.contains(char::is_alphanumeric) {
+            let words = Expr::Words(Words { text: text.clone(), prefix: false });
+            out.push(choice(Action::PickMention, "mentions", words));
+        }
+        let any_of = vec![Test::Equals(self.value.clone())];
+        let same = Expr::State(StateMatch { side: Side::Any, path: self.path.clone(), any_of });
+        out.push(choice(Action::PickSame, "same value", same));
+        if purpose != Purpose::Pivot || !is_text {
+            return out;
+        }
+        if let Ok(network) = text.parse() {
+            let from = field(Field::ActorIp, Matcher::Network(network));
+            out.push(choice(Action::PickHost, "from there", from));
+        } else if is_identifier(&text) {
+            out.push(choice(
+                Action::PickDeeds,
+                "what it did",
+                field(Field::Actor, Matcher::Equals(text.clone())),
+            ));
+            let resource = match text.split_once('/') {
+                Some((kind, id)) if !kind.is_empty() && !id.is_empty() => {
+                    let (resource_type, id) = (kind.to_owned(), id.to_owned());
+                    field(Field::Resource, Matcher::Resource { resource_type, id, prefix: false })
+                }
+                _ => field(Field::ResourceId, Matcher::Equals(text.clone())),
+            };
+            out.push(choice(Action::PickFate, "its history", resource));
+        }
+        out
+    }
+}
+
+/// Whether a text looks like an identifier: one word with a mark or a digit in it, and no time.
+fn is_identifier(text: &str) -> bool {
+    let marks = ['-', '_', '.', '@', ':', '/', '+'];
+    let is_time = text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(':');
+    text.chars().all(|c| c.is_alphanumeric() || marks.contains(&c))
+        && text.contains(char::is_alphabetic)
+        && text.contains(|c: char| c.is_ascii_digit() || marks.contains(&c))
+        && !is_time
+}
+
 /// A value, and the letter that chooses it.
 #[derive(Debug, Clone)]
 struct Choice {
     action: Action,
     name: &'static str,
-    term: Match,
+    value: String,
+    term: Expr,
 }
 
 /// The text of a filter that came of the one typed as `text`: what was typed stays as it was typed, where the new term can
@@ -42,11 +112,20 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
-    /// The values of an event.
-    pub(crate) fn of(event: &EventRow, purpose: Purpose) -> Self {
-        let text = |action, name, field, value: Option<&String>| {
-            let any_of = vec![Matcher::Equals(value?.clone())];
-            Some(Choice { action, name, term: Match { field, any_of } })
+    /// The values under the cursor, if there are any, and those of an event.
+    pub(crate) fn of(event: &EventRow, at_cursor: &[StateValue], purpose: Purpose) -> Self {
+        let choice = |action, name, term: Match| Choice {
+            action,
+            name,
+            value: term.any_of.first().map(ToString::to_string).unwrap_or_default(),
+            term: Expr::Match(term),
+        };
+        let text = |action, name, field: Field, value: Option<&String>| {
+            let value = value?;
+            // Enumerated columns of somebody else's table may hold words that a filter does not know.
+            let known = field.words().is_empty() || field.words().contains(&value.as_str());
+            let any_of = vec![Matcher::Equals(value.clone())];
+            known.then(|| choice(action, name, Match { field, any_of }))
         };
         let resource = Matcher::Resource {
             resource_type: event.resource_type.clone(),
@@ -61,10 +140,10 @@ impl Choices {
             address.map(|network| Match { field: Field::ActorIp, any_of: vec![Matcher::Network(network)] });
         let list = [
             text(Action::PickActor, "actor", Field::ActorId, Some(&event.actor_id)),
-            resource.map(|term| Choice { action: Action::PickResource, name: "resource", term }),
+            resource.map(|term| choice(Action::PickResource, "resource", term)),
             text(Action::PickSession, "session", Field::SessionId, event.session_id.as_ref()),
             text(Action::PickRequest, "request", Field::RequestId, Some(&event.request_id)),
-            address.map(|term| Choice { action: Action::PickAddress, name: "address", term }),
+            address.map(|term| choice(Action::PickAddress, "address", term)),
             text(Action::PickUserAgent, "user agent", Field::ActorUserAgent, event.actor_user_agent.as_ref()),
             text(Action::PickType, "type", Field::EventType, Some(&event.event_type)),
             text(Action::PickAction, "action", Field::Action, Some(&event.action)),
@@ -72,13 +151,9 @@ impl Choices {
             text(Action::PickSeverity, "severity", Field::EventSeverity, Some(&event.event_severity)),
             text(Action::PickProject, "project", Field::ProjectId, event.project_id.as_ref()),
         ];
-        // Enumerated columns of somebody else's table may hold words that a filter does not know.
-        let known = |choice: &Choice| {
-            let words = choice.term.field.words();
-            let value = choice.term.any_of.first();
-            words.is_empty() || matches!(value, Some(Matcher::Equals(v)) if words.contains(&v.as_str()))
-        };
-        Self { purpose, list: list.into_iter().flatten().filter(known).collect(), picker: Picker::default() }
+        let at_cursor = at_cursor.iter().flat_map(|value| value.choices(purpose));
+        let list = at_cursor.chain(list.into_iter().flatten()).collect();
+        Self { purpose, list, picker: Picker::default() }
     }
 
     /// Moves the selection.
@@ -97,7 +172,7 @@ impl Choices {
 
     /// The filter that the selected value makes of another one, as text and meaning.
     pub(crate) fn apply(&self, text: &str, filter: &Filter) -> Option<(String, Filter)> {
-        let term = Expr::Match(self.list.get(self.picker.selected(self.list.len()))?.term.clone());
+        let term = self.list.get(self.picker.selected(self.list.len()))?.term.clone();
         let next = match self.purpose {
             Purpose::Pivot => filter.with_only(term),
             Purpose::Include => filter.with(term),
@@ -127,8 +202,7 @@ impl Choices {
             let Some(choice) = self.list.get(index) else { return };
             painter.put(3, y, &Safe::from_untrusted(&keymap.key(choice.action)), Role::Key);
             painter.say(5, y, choice.name, Role::Label);
-            let value = choice.term.any_of.first().map(ToString::to_string).unwrap_or_default();
-            painter.put(17, y, &Safe::from_untrusted(&value).cut_middle(room), Role::Text);
+            painter.put(17, y, &Safe::from_untrusted(&choice.value).cut_middle(room), Role::Text);
         });
     }
 }
@@ -137,18 +211,53 @@ impl Choices {
 mod tests {
     use super::*;
     use crate::console::app::fixtures::event_row;
+    use crate::filter::Step;
 
     fn applied(purpose: Purpose, action: Action, text: &str) -> String {
         let mut event = event_row("e-1", 0);
         event.actor_id = "user-7".to_owned();
         event.actor_ip = Some("2001:db8::1".to_owned());
         event.event_severity = "fatal".to_owned();
-        let mut choices = Choices::of(&event, purpose);
+        let mut choices = Choices::of(&event, &[], purpose);
         assert!(choices.pick(action) && !choices.pick(Action::PickSeverity));
         let filter = Filter::parse(text).unwrap();
         let (text, next) = choices.apply(text, &filter).unwrap();
         assert_eq!(Filter::parse(&text), Ok(next));
         text
+    }
+
+    fn of_value(value: Value, purpose: Purpose) -> Vec<(&'static str, String)> {
+        let path = Path { anywhere: false, steps: vec![Step::Key("owner".to_owned())] };
+        let choices = StateValue { value, path }.choices(purpose);
+        let filter = |choice: Choice| {
+            let next = Filter::default().with_only(choice.term);
+            assert_eq!(Filter::parse(&next.canonical()), Ok(next.clone()));
+            (choice.name, next.canonical())
+        };
+        choices.into_iter().map(filter).collect()
+    }
+
+    #[test]
+    fn a_value_of_a_state_is_mentioned_repeated_and_may_be_somebody() {
+        let text = |text: &str| of_value(Value::Text(text.to_owned()), Purpose::Pivot);
+        let filters = |choices: Vec<(&str, String)>| choices.into_iter().map(|(_, f)| f).collect::<Vec<_>>();
+        assert_eq!(
+            filters(text("svc-ci-backup")),
+            [
+                "\"svc-ci-backup\"",
+                "any.owner:svc-ci-backup",
+                "actor:svc-ci-backup",
+                "resource_id:svc-ci-backup"
+            ]
+        );
+        assert_eq!(text("role_binding/rb-7")[3], ("its history", "res:role_binding/rb-7".to_owned()));
+        assert_eq!(filters(text("203.0.113.91"))[2], "ip:203.0.113.91");
+        for plain in ["active", "2026-11-28T18:15:49Z", "a note: who-ever"] {
+            assert_eq!(text(plain).len(), 2, "{plain}");
+        }
+        assert_eq!(filters(of_value(Value::Bool(true), Purpose::Pivot)), ["any.owner:true"]);
+        assert_eq!(of_value(Value::Text("svc-ci".to_owned()), Purpose::Exclude).len(), 2);
+        assert_eq!(text("a\u{1b}[31m"), []);
     }
 
     #[test]

@@ -164,8 +164,8 @@ impl Timeline {
         gone.cloned().collect()
     }
 
-    /// Shows an opened view.
-    pub(crate) fn open(&mut self, query: Query, opened: Opened, zone: Zone) {
+    /// Shows an opened view; one that is come back to with as many rows above the selected one as it had.
+    pub(crate) fn open(&mut self, query: Query, opened: Opened, zone: Zone, back: Option<usize>) {
         let offset = self.selected.saturating_sub(self.top);
         let stood_at_newest = self.top == 0 && !self.window.has_newer();
         let rows: Vec<Row> = opened.rows.into_iter().map(|r| Row::new(r, zone)).collect();
@@ -177,8 +177,8 @@ impl Timeline {
             Landing::Newest => 0,
             Landing::Oldest => self.selected,
             // Who looks at the newest events sees new ones come in above the selected one.
-            Landing::At(_) if stood_at_newest && !self.window.has_newer() => 0,
-            Landing::At(_) => self.selected.saturating_sub(offset),
+            Landing::At(_) if back.is_none() && stood_at_newest && !self.window.has_newer() => 0,
+            Landing::At(_) => self.selected.saturating_sub(back.unwrap_or(offset)),
         };
         // A number that was counted before the view was loaded again is a guess until it is counted again.
         let same = self.query.as_ref().is_some_and(|q| q.scope == query.scope && q.filter == query.filter);
@@ -486,7 +486,7 @@ mod tests {
             newest: None,
             nearest_older: None,
         };
-        timeline.open(query, opened, Zone::Utc);
+        timeline.open(query, opened, Zone::Utc, None);
         timeline
     }
 

@@ -164,7 +164,8 @@ fn show(model: &mut Model, opened: Opened, effects: &mut Effects) {
     if let Some(newest) = opened.rows.first() {
         model.trails.saw(query.scope.organization(), newest.key(), &newest.hash);
     }
-    model.timeline.open(query.clone(), opened, zone);
+    let offset = model.history.current_mut().and_then(|place| place.seat.take()).map(|seat| seat.offset);
+    model.timeline.open(query.clone(), opened, zone, offset);
     if model.trails.wants_heads(query.scope.organization()) {
         look_in_passing(model, query.scope.organization().clone(), effects);
     }
