@@ -353,6 +353,16 @@ impl Filter {
         filter
     }
 
+    /// This filter with one more condition, whatever it says already: it never matches more than before.
+    #[must_use]
+    pub fn narrowed(&self, condition: Expr) -> Self {
+        let mut filter = self.clone();
+        if !filter.all_of.contains(&condition) {
+            filter.all_of.push(condition);
+        }
+        filter
+    }
+
     /// The time terms of this filter, but for the surroundings of something, with one condition.
     #[must_use]
     pub fn with_only(&self, condition: Expr) -> Self {

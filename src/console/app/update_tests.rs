@@ -460,6 +460,29 @@ fn said(text: &str) -> Entry {
 }
 
 #[test]
+fn motions_ask_the_server_for_the_next_event_of_a_kind_inside_the_view() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("f-sev:critical").key(KeyCode::Enter).opened(40, 0);
+    for (key, kind, newer) in [
+        ("e", "sev:critical", false),
+        ("E", "sev:critical", true),
+        ("w", "sev:warning,critical", false),
+        ("o", "sess:s-9f3", false),
+        ("O", "sess:s-9f3", true),
+    ] {
+        desk.keys(key);
+        let (ticket, work) = desk.begun(Slot::Find);
+        let Task::Timeline(timeline::Task::Find(query, seek)) = work else { panic!("{work:?}") };
+        // Never wider than the view, even where that excludes the kind.
+        assert_eq!(query.filter.canonical(), format!("-sev:critical {kind}"), "{key}");
+        assert_eq!(matches!(seek, Seek::NewerThan(_)), newer, "{key}");
+        let found = (key == "w").then(|| event_row("e89993", -7).key());
+        desk.end(ticket, Outcome::Done(Output::Timeline(timeline::Output::Find(found))));
+    }
+    assert_eq!(desk.selected(), "e89993");
+}
+
+#[test]
 fn a_line_of_the_totals_leads_to_its_events_and_back() {
     let mut desk = Desk::with_events(50);
     desk.keys("fsev:info").key(KeyCode::Enter).opened(40, 0).keys("jS");
@@ -602,7 +625,7 @@ fn a_search_goes_from_hit_to_hit_beyond_the_rows_at_hand() {
     desk.keys("N");
     assert!(matches!(desk.begun(Slot::Find).1, Task::Timeline(timeline::Task::Find(_, Seek::NewerThan(_)))));
     desk.finish(Slot::Find, Output::Timeline(timeline::Output::Find(None)));
-    assert_eq!(desk.model.notice.as_ref().unwrap().text.as_str(), "no more matches");
+    assert_eq!(desk.model.notice.as_ref().unwrap().text.as_str(), "no further match in this view");
 }
 
 #[test]

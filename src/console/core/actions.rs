@@ -48,6 +48,12 @@ actions! {
         Search "search" "search" "search this view (older events first)" ("find grep look text");
         NextHit "next-hit" "next match" "next match (older)";
         PreviousHit "previous-hit" "previous match" "previous match (newer)";
+        NextCritical "next-critical" "next critical" "next critical event (older)" ("error severe alert");
+        PreviousCritical "previous-critical" "previous critical" "previous critical event (newer)" ("error severe alert");
+        NextWarning "next-warning" "next warning" "next warning or worse (older)" ("severity");
+        PreviousWarning "previous-warning" "previous warning" "previous warning or worse (newer)" ("severity");
+        NextOfSession "next-of-session" "same session" "next event of the same session, or request (older)" ("login request");
+        PreviousOfSession "previous-of-session" "same session" "previous event of the same session, or request (newer)" ("login request");
         Include "include" "include" "filter to this value…" ("only keep");
         Exclude "exclude" "exclude" "exclude this value…" ("not hide without");
         Pivot "pivot" "pivot" "new view: all events with this value…" ("actor related drill session");

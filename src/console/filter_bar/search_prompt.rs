@@ -28,7 +28,7 @@ pub(crate) struct Sought {
 impl Sought {
     /// A view narrowed to what is looked for.
     pub(crate) fn within(&self, filter: &Filter) -> Filter {
-        self.conditions.iter().fold(filter.clone(), |narrowed, condition| narrowed.with(condition.clone()))
+        self.conditions.iter().cloned().fold(filter.clone(), |filter, condition| filter.narrowed(condition))
     }
 
     /// What is looked for by itself.

@@ -10,6 +10,7 @@ use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::integrity::update::{list_again, look_in_passing};
+use crate::console::timeline::motion;
 use crate::console::timeline::pane::{Step, Wanted};
 use crate::console::timeline::task::{Landing, More, Opened, Output, Progress, Task};
 use crate::domain::{OrgScope, Safe, grouped};
@@ -58,7 +59,7 @@ impl Update for Rules {
                 }
             }
             Output::New(count) => model.dirty |= model.timeline.note_new(count),
-            Output::Find(None) => model.notify(Safe::literal("no more matches")),
+            Output::Find(None) => model.notify(Safe::literal("no further match in this view")),
         }
     }
 
@@ -98,6 +99,7 @@ impl Update for Rules {
             Action::PreviousEvent => {
                 model.timeline.step(Step::Newer);
             }
+            _ if motion::go(model, action, effects) => {}
             _ if model.focus != Focus::Timeline => return false,
             Action::Open => {
                 if model.timeline.row().is_some() {

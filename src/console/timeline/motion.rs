@@ -1,0 +1,61 @@
+//! Going from event to event of a kind, beyond the rows at hand too: the server is asked.
+
+use crate::console::app::message::Effects;
+use crate::console::app::model::{Connection, Model};
+use crate::console::app::start_task::begin;
+use crate::console::core::keymap::Action;
+use crate::console::timeline::task::Task;
+use crate::domain::{EventRow, Safe};
+use crate::filter::{Expr, Field, Match, Matcher};
+use crate::store::timeline::{Query, Seek};
+
+/// Whether the action is a motion. Looks for the event that it goes to.
+pub(in crate::console) fn go(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
+    let (kind, newer): (fn(&EventRow) -> Option<Match>, bool) = match action {
+        Action::NextCritical => (critical, false),
+        Action::PreviousCritical => (critical, true),
+        Action::NextWarning => (warning, false),
+        Action::PreviousWarning => (warning, true),
+        Action::NextOfSession => (session, false),
+        Action::PreviousOfSession => (session, true),
+        _ => return false,
+    };
+    let Some((query, row)) = model.timeline.query.as_ref().zip(model.timeline.row()) else { return true };
+    let Some(condition) = kind(&row.event) else {
+        model.notify(Safe::literal("the event names neither a session nor a request"));
+        return true;
+    };
+    let key = row.event.key();
+    let filter = query.filter.narrowed(Expr::Match(condition));
+    let query = Box::new(Query { filter, ..query.clone() });
+    if model.connection == Connection::Up && model.shows_current_place() {
+        begin(
+            model,
+            Task::Find(query, if newer { Seek::NewerThan(key) } else { Seek::OlderThan(key) }),
+            effects,
+        );
+    }
+    true
+}
+
+fn critical(_: &EventRow) -> Option<Match> {
+    Some(severities(&["critical"]))
+}
+
+fn warning(_: &EventRow) -> Option<Match> {
+    Some(severities(&["warning", "critical"]))
+}
+
+fn severities(words: &[&str]) -> Match {
+    let any_of = words.iter().map(|word| Matcher::Equals((*word).to_owned())).collect();
+    Match { field: Field::EventSeverity, any_of }
+}
+
+/// The session; the request where the event belongs to none.
+fn session(event: &EventRow) -> Option<Match> {
+    let session = event.session_id.as_ref().map(|id| (Field::SessionId, id));
+    let (field, id) = session
+        .filter(|(_, id)| !id.is_empty())
+        .or_else(|| Some((Field::RequestId, &event.request_id)).filter(|(_, id)| !id.is_empty()))?;
+    Some(Match { field, any_of: vec![Matcher::Equals(id.clone())] })
+}
