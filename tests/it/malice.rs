@@ -517,7 +517,7 @@ async fn a_statement_behind_a_pool_of_one_session_can_be_stopped() {
     stop.cancel();
     assert!(working.await.unwrap().is_err());
     // The request cannot pass the pooler; the connection is closed instead, which the pooler tells the server.
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     while sqlx::query_scalar::<_, i64>(active).fetch_one(&mut watch).await.unwrap() > 0 {
         assert!(begun.elapsed() < Duration::from_secs(10), "it still runs");
         tokio::time::sleep(Duration::from_millis(50)).await;
