@@ -88,14 +88,7 @@ struct Line<'a> {
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.record.values() {
-            match value {
-                Value::Null => map.serialize_entry(name, &())?,
-                Value::Text(text) => map.serialize_entry(name, &text)?,
-                Value::Json(json) if self.states_as_text => map.serialize_entry(name, json.as_str())?,
-                Value::Json(json) => map.serialize_entry(name, &json::Stored(json.as_str()))?,
-            }
-        }
+        json::columns(&mut map, self.record, self.states_as_text)?;
         if let Some(mark) = &self.mark {
             map.serialize_entry("integrity", mark)?;
         }
@@ -147,7 +140,7 @@ impl<W: Write> EventFile<W> {
         let (out, joiners) = (&mut self.out, self.joiners);
         let line = Line { record, states_as_text: self.style.states_as_text, mark };
         match self.format {
-            FileFormat::Ndjson => write_line(out, &line, joiners)?,
+            FileFormat::Ndjson => json::write(out, &line, joiners)?,
             FileFormat::Json => {
                 let text = escape_json(&serde_json::to_string(&line)?, joiners);
                 write!(out, "{}{text}", if self.events == 0 { "" } else { "," })?;
@@ -157,9 +150,9 @@ impl<W: Write> EventFile<W> {
                 csv::write_event(out, record, mark, joiners, guard)?;
             }
             FileFormat::Markdown => markdown::write_event(out, record, mark)?,
-            FileFormat::Ocsf => write_line(out, &ocsf::Event::new(record, mark), joiners)?,
-            FileFormat::Ecs => write_line(out, &ecs::Event::new(record, mark), joiners)?,
-            FileFormat::Timesketch => write_line(out, &timesketch::Event::new(record, mark), joiners)?,
+            FileFormat::Ocsf => json::write(out, &ocsf::Event::new(record, mark), joiners)?,
+            FileFormat::Ecs => json::write(out, &ecs::Event::new(record, mark), joiners)?,
+            FileFormat::Timesketch => json::write(out, &timesketch::Event::new(record, mark), joiners)?,
         }
         self.events += 1;
         Ok(())
@@ -176,11 +169,6 @@ impl<W: Write> EventFile<W> {
         self.out.flush()?;
         Ok(self.out)
     }
-}
-
-fn write_line(out: &mut impl Write, line: &impl Serialize, joiners: Joiners) -> io::Result<()> {
-    out.write_all(escape_json(&serde_json::to_string(line)?, joiners).as_bytes())?;
-    out.write_all(b"\n")
 }
 
 /// What the states of an event are to a format with names of its own: there, or `None`.

@@ -2,7 +2,7 @@
 
 use super::record::{Record, Value};
 use crate::domain::{Joiners, escape_json};
-use serde::ser::{Error as _, Serialize, SerializeMap as _, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use std::io::{self, Write};
 
@@ -22,15 +22,26 @@ impl Serialize for Stored<'_> {
 impl Serialize for Record<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.values() {
-            match value {
-                Value::Null => map.serialize_entry(name, &())?,
-                Value::Text(text) => map.serialize_entry(name, &text)?,
-                Value::Json(json) => map.serialize_entry(name, &Stored(json.as_str()))?,
-            }
-        }
+        columns(&mut map, *self, false)?;
         map.end()
     }
+}
+
+/// The columns of an event as members of an object, its states as JSON or as texts.
+pub(super) fn columns<M: SerializeMap>(
+    map: &mut M,
+    record: Record<'_>,
+    states_as_text: bool,
+) -> Result<(), M::Error> {
+    for (name, value) in record.values() {
+        match value {
+            Value::Null => map.serialize_entry(name, &())?,
+            Value::Text(text) => map.serialize_entry(name, &text)?,
+            Value::Json(json) if states_as_text => map.serialize_entry(name, json.as_str())?,
+            Value::Json(json) => map.serialize_entry(name, &Stored(json.as_str()))?,
+        }
+    }
+    Ok(())
 }
 
 /// A document: the version of its form, the organisation that it is about, and what it says.
@@ -70,7 +81,8 @@ pub fn write_event(out: &mut impl Write, event: Record<'_>, joiners: Joiners) ->
     write(out, &event, joiners)
 }
 
-fn write(out: &mut impl Write, document: &impl Serialize, joiners: Joiners) -> io::Result<()> {
+/// Writes a document and a line feed; joiners of words as asked for.
+pub(super) fn write(out: &mut impl Write, document: &impl Serialize, joiners: Joiners) -> io::Result<()> {
     let line = escape_json(&serde_json::to_string(document)?, joiners);
     out.write_all(line.as_bytes())?;
     out.write_all(b"\n")

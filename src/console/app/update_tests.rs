@@ -15,7 +15,7 @@ use crate::console::ghosts::task as ghosts;
 use crate::console::integrity::row_marks::{Glances, Look, Mark};
 use crate::console::integrity::task as integrity;
 use crate::console::report::dialog::Subject;
-use crate::console::report::drill::{self, Entry};
+use crate::console::report::target::{self, Entry};
 use crate::console::report::task as report;
 use crate::console::timeline::task as timeline;
 use crate::console::timeline::task::{Landing, More, Opened};
@@ -487,7 +487,7 @@ fn a_line_of_the_totals_leads_to_its_events_and_back() {
     let mut desk = Desk::with_events(50);
     desk.keys("fsev:info").key(KeyCode::Enter).opened(40, 0).keys("jS");
     let (ticket, _) = desk.begun(Slot::Sheet);
-    let leads = |by, key: &str| Entry { line: Line::text(key), target: drill::value(by, Some(key)) };
+    let leads = |by, key: &str| Entry { line: Line::text(key), target: target::value(by, Some(key)) };
     let address = leads(By::Ip, "192.0.2.17");
     // Told while the rest is being computed: the first line that leads somewhere is chosen.
     let part = vec![said("IP"), address.clone()];

@@ -1,7 +1,7 @@
 //! What is said about a view as a whole, on top of the panes: its plan, its sums, its histogram.
 
 use crate::console::integrity::trails;
-use crate::console::report::drill::{Entry, Target};
+use crate::console::report::target::{Entry, Target};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::domain::{Safe, Timestamp};

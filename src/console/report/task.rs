@@ -3,7 +3,7 @@
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::report::dialog::Subject;
-use crate::console::report::drill::{self, Entry};
+use crate::console::report::target::{self, Entry};
 use crate::console::runtime::context::Context;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::grouped;
@@ -79,7 +79,7 @@ async fn histogram(
         aggregate::histogram(db, query, BUCKETS, (wanted, false), cancel).await?;
     let start = |start, seconds| if seconds < 60 { zone.second(start) } else { zone.minute(start) };
     let lines = report::histogram(&value, Some(width), &start).into_iter();
-    let entries = lines.zip(drill::times(&value, query.range)).map(|(line, target)| Entry { line, target });
+    let entries = lines.zip(target::times(&value, query.range)).map(|(line, target)| Entry { line, target });
     Ok(Answer { value: entries.collect(), since, trouble })
 }
 
@@ -104,7 +104,7 @@ async fn totals(
         }
         let before = entries.len();
         entries.extend((before > 0).then(Entry::default));
-        let values = groups.iter().map(|group| drill::value(by, group.keys.first()?.as_deref()));
+        let values = groups.iter().map(|group| target::value(by, group.keys.first()?.as_deref()));
         // The first line is the head of the column.
         let targets = std::iter::once(None).chain(values);
         let lines = report::totals(&[by], &part.value, false).into_iter();
