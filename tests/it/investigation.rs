@@ -1,8 +1,10 @@
 //! Verifications as both shells run them: what this machine remembers is read first, and cannot cost a verdict.
 
 use crate::support::{self, Home};
+use crate::tamper::attack;
 use crate::verify::{append, damage, preserve, run, run_json};
 use agenttrace::domain::NewEvent;
+use agenttrace::store::tamper::{Attack, Tamper};
 use agenttrace::store::writer::PreservedEvent;
 use serde_json::{Value, json};
 
@@ -118,6 +120,81 @@ async fn the_limit_stands_where_the_verdict_stands() {
     assert!(stdout.contains("VERIFY a: chain intact · "), "{stdout}");
     let (_, stdout, _) = run(&home, &database, &["verify", "--event", "a-000004"]);
     assert!(first_line(&stdout).contains("event intact · says nothing of other events"), "{stdout}");
+    database.drop_now().await;
+}
+
+/// What a line with the word "intact" has beside it: how far that goes, or that it is denied.
+const LIMITS: [&str; 9] = [
+    "there is no intact verification",
+    "is not verified as intact",
+    "is not proven by this file",
+    "newest end not proven",
+    "end not proven",
+    " ago present",
+    "present (",
+    "says nothing of other events",
+    "increment intact · head of ",
+];
+
+#[tokio::test]
+async fn no_line_of_any_output_says_intact_without_its_limit() {
+    let database = support::database().await;
+    append(&database, "a", 0..120).await;
+    let home = Home::new();
+    let event = "a-000004";
+    let commands: &[&[&str]] = &[
+        &["verify"],
+        &["verify"],
+        &["verify", "--incremental"],
+        &["verify", "--links-only"],
+        &["verify", "--deep"],
+        &["verify", "--coverage"],
+        &["verify", "--all-orgs"],
+        &["verify", "--event", event],
+        &["verify", "--since", "2026-01-05T08:00:20Z"],
+        &["verify", "--require-pin"],
+        &["pin", "list"],
+        &["pin", "check"],
+        &["pin", "watch"],
+        &["pin", "watch", "--nagios"],
+        &["db", "status"],
+        &["show", event],
+        &["show", event, "--context", "2"],
+        &["events", "--all-time", "--limit", "3"],
+        &["export", "--all-time", "--integrity", "--format", "markdown"],
+        &["export", "--all-time", "--manifest"],
+        &["ghosts", "--all-time"],
+        &["actor", "u-4", "--all-time"],
+    ];
+    let mut said = 0;
+    let mut check = |arguments: &[&str]| {
+        let (code, stdout, stderr) = run(&home, &database, arguments);
+        // Nagios has a code 2 of its own: CRITICAL.
+        assert!(
+            matches!(code, 0 | 1 | 4) || arguments.contains(&"--nagios"),
+            "{arguments:?}: {stdout}{stderr}"
+        );
+        for line in stdout.lines().chain(stderr.lines()).filter(|line| line.to_lowercase().contains("intact"))
+        {
+            said += 1;
+            assert!(LIMITS.iter().any(|limit| line.contains(limit)), "{arguments:?}: {line}");
+        }
+        code
+    };
+    for arguments in commands {
+        check(arguments);
+    }
+    // With the newest events cut off, nothing that compares the whole trail says so any more, in whatever order.
+    attack(&database, "a", Tamper { attack: Attack::TruncateTail, heads: true }).await.unwrap();
+    for arguments in commands {
+        check(arguments);
+    }
+    for arguments in
+        [&["verify"][..], &["verify", "--incremental"], &["verify", "--links-only"], &["pin", "check"]]
+    {
+        assert_eq!(check(arguments), 1, "{arguments:?}");
+    }
+    assert!(said >= 9, "{said}");
     database.drop_now().await;
 }
 
