@@ -11,17 +11,17 @@ use crate::store::timeline::{Query, Seek};
 
 /// Whether the action is a motion. Looks for the event that it goes to.
 pub(in crate::console) fn go(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
-    let (kind, newer): (fn(&EventRow) -> Option<Match>, bool) = match action {
-        Action::NextCritical => (critical, false),
-        Action::PreviousCritical => (critical, true),
-        Action::NextWarning => (warning, false),
-        Action::PreviousWarning => (warning, true),
-        Action::NextOfSession => (session, false),
-        Action::PreviousOfSession => (session, true),
+    let Some((query, row)) = model.timeline.query.as_ref().zip(model.timeline.row()) else { return false };
+    let (condition, newer) = match action {
+        Action::NextCritical => (Some(severities(&["critical"])), false),
+        Action::PreviousCritical => (Some(severities(&["critical"])), true),
+        Action::NextWarning => (Some(severities(&["warning", "critical"])), false),
+        Action::PreviousWarning => (Some(severities(&["warning", "critical"])), true),
+        Action::NextOfSession => (session(&row.event), false),
+        Action::PreviousOfSession => (session(&row.event), true),
         _ => return false,
     };
-    let Some((query, row)) = model.timeline.query.as_ref().zip(model.timeline.row()) else { return true };
-    let Some(condition) = kind(&row.event) else {
+    let Some(condition) = condition else {
         model.notify(Safe::literal("the event names neither a session nor a request"));
         return true;
     };
@@ -36,14 +36,6 @@ pub(in crate::console) fn go(model: &mut Model, action: Action, effects: &mut Ef
         );
     }
     true
-}
-
-fn critical(_: &EventRow) -> Option<Match> {
-    Some(severities(&["critical"]))
-}
-
-fn warning(_: &EventRow) -> Option<Match> {
-    Some(severities(&["warning", "critical"]))
 }
 
 fn severities(words: &[&str]) -> Match {
