@@ -1,5 +1,6 @@
 //! Lines of a report that lead on: to the events that they count.
 
+use crate::console::filter_bar::value_picker::spelled;
 use crate::domain::{TimeRange, Timestamp};
 use crate::export::report::Line;
 use crate::filter::{Expr, Field, Filter, Match, Matcher};
@@ -46,6 +47,19 @@ impl Target {
             Self::Value(term) => Some(filter.with(Expr::Match(term.clone()).not())),
             Self::Time(..) => None,
         }
+    }
+
+    /// The text of the filter that came of the one typed as `text`; times to the minute where they are whole ones, so that
+    /// both are seen in a line of 80 columns.
+    pub(crate) fn spelled(&self, text: &str, next: &Filter) -> String {
+        let Self::Time(since, until) = self else { return spelled(text, next) };
+        let short = |text: String, at: &Timestamp| {
+            let minute = at.to_utc().map_or_else(String::new, |t| t.format("%Y-%m-%dT%H:%MZ").to_string());
+            text.replacen(&at.to_rfc3339(), &minute, 1)
+        };
+        let canonical = next.canonical();
+        let shortened = short(short(canonical.clone(), since), until);
+        if Filter::parse(&shortened).as_ref() == Ok(next) { shortened } else { canonical }
     }
 
     /// A view of all events with the value, or of all events of the time.
@@ -162,5 +176,9 @@ mod tests {
             "since:2026-01-15T09:30:00.000000Z until:2026-01-15T10:00:00.000000Z zone:Europe/Berlin actor:eve"
         );
         assert_eq!(target.without(&view), None);
+        let spelled = |target: &Target| target.spelled("at:2026-01-15", &target.only(&view));
+        assert_eq!(spelled(&target), "since:2026-01-15T09:30Z until:2026-01-15T10:00Z");
+        let odd = Target::Time(at("2026-01-15T09:30:00.5Z"), at("2026-01-15T09:30:01Z"));
+        assert_eq!(spelled(&odd), "since:2026-01-15T09:30:00.500000Z until:2026-01-15T09:30:01.000000Z");
     }
 }

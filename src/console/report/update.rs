@@ -9,7 +9,6 @@ use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::{Overlay, copy_text};
 use crate::console::filter_bar::update::run_filter;
-use crate::console::filter_bar::value_picker::spelled;
 use crate::console::report::dialog::{Sheet, Subject};
 use crate::console::report::task::{Output, Progress, Task};
 use crate::console::widgets::scrolling::lines_of;
@@ -93,7 +92,7 @@ fn drill(model: &mut Model, sheet: Box<Sheet>, action: Action, effects: &mut Eff
     };
     match next {
         Some(next) => {
-            let text = spelled(&place.text, &next);
+            let text = target.spelled(&place.text, &next);
             run_filter(model, text, next, effects);
         }
         None => {
