@@ -82,6 +82,11 @@ pub async fn run(start: Start) -> Result<Option<String>> {
         return Err(Error::could_not_run("the console needs a terminal")
             .hint("agenttrace events and agenttrace show are for scripts and pipes"));
     }
+    // Emacs' shell, some editors' consoles: all of the screen's sequences would stand there as text.
+    if std::env::var_os("TERM").is_some_and(|name| name == "dumb") {
+        return Err(Error::could_not_run("TERM is 'dumb': a terminal that cannot show the console")
+            .hint("agenttrace events and agenttrace show write plain lines"));
+    }
     let _log = crate::console::runtime::logging::to_file()?;
     let text = start.filter.unwrap_or_default();
     let filter = Filter::parse_with(&text, &lists::read).map_err(|e| Error::usage(e.render(&text)))?;

@@ -37,6 +37,10 @@ impl Terminal {
 
     /// The program at home in a folder, with what it remembers there.
     pub(crate) fn open_at(columns: u16, lines: u16, home: &Path, arguments: &[&str]) -> Self {
+        Self::open_as("xterm-256color", columns, lines, home, arguments)
+    }
+
+    fn open_as(term: &str, columns: u16, lines: u16, home: &Path, arguments: &[&str]) -> Self {
         let size = PtySize { rows: lines, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_agenttrace"));
@@ -46,7 +50,7 @@ impl Terminal {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", home);
         command.env("AGENTTRACE_DATA_DIR", home.join("data"));
-        command.env("TERM", "xterm-256color");
+        command.env("TERM", term);
         command.env("TZ", "UTC");
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
@@ -199,6 +203,17 @@ async fn trail(events: u32) -> TestDatabase {
     c.execute("ANALYZE audit_events").await.unwrap();
     c.close().await.unwrap();
     db
+}
+
+#[test]
+fn a_terminal_that_cannot_show_the_console_is_told_of_what_can_be_read_there() {
+    let home = tempfile::tempdir().unwrap();
+    let nowhere = ["--database-url", "postgres://nobody@127.0.0.1:9/none"];
+    let mut t = Terminal::open_as("dumb", 80, 24, home.path(), &nowhere);
+    assert_eq!(t.wait_for_end().exit_code(), 3);
+    let said = t.contents();
+    assert!(said.contains("TERM is 'dumb'") && said.contains("agenttrace events"), "{said}");
+    assert!(!t.sent().contains(&0x1b), "no sequence was sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
