@@ -211,15 +211,7 @@ async fn a_walk_tells_how_far_it_has_come_stops_when_told_and_goes_on_from_there
         assert!(matches!(stopped, Err(StoreError::Cancelled)), "{stopped:?}");
         assert_eq!(*told.lock().unwrap(), 3);
         let mut c = PgConnection::connect_with(&test.options).await.unwrap();
-        let active: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND application_name = 'agenttrace' AND state <> 'idle'
-               AND pid <> pg_backend_pid()",
-        )
-        .fetch_one(&mut c)
-        .await
-        .unwrap();
-        assert_eq!(active, 0);
+        support::until_idle(&mut c).await;
         c.close().await.unwrap();
         db.close().await;
         test.drop_now().await;

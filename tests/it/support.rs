@@ -18,6 +18,7 @@ use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("assets/migrations");
 
@@ -79,6 +80,18 @@ pub(crate) async fn database() -> TestDatabase {
     static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
     let template = TEMPLATE.get_or_init(template).await;
     create(&format!("TEMPLATE {template}")).await
+}
+
+/// Waits until no session of the program in the database of `c` is at work: that it was told to stop takes a moment to be
+/// seen.
+pub(crate) async fn until_idle(c: &mut PgConnection) {
+    let active = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'agenttrace' AND pid <> pg_backend_pid() AND state <> 'idle'";
+    let begun = Instant::now();
+    while sqlx::query_scalar::<_, i64>(active).fetch_one(&mut *c).await.unwrap() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "a statement goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A new, empty database.
