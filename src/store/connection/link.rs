@@ -1,7 +1,8 @@
 //! A connection that decides by itself whether statements are prepared under a name.
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, StreamExt as _};
+use super::memory::{outgrown, read_bounded};
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 #[expect(
     clippy::disallowed_types,
     reason = "statements of the store's modules, which quote their names"
@@ -10,6 +11,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Either, Error, Execute, Executor, PgConnection, Postgres, Row as _, SqlStr, ValueRef as _};
+use std::task::Poll;
 
 /// A connection inside a transaction of ours. Statements go through it as through a [`PgConnection`].
 ///
@@ -47,7 +49,7 @@ impl Link {
     /// # Errors
     /// Those of the server.
     pub(crate) async fn run(&mut self, statements: String) -> Result<PgQueryResult, Error> {
-        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.connection).await
+        read_bounded(sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.connection)).await
     }
 
     /// The connection itself, for COPY and statements without parameters. Whoever sends others sees to it that they are
@@ -67,8 +69,14 @@ impl<'c> Executor<'c> for &'c mut Link {
     {
         let named = self.named;
         let mut left = Left { rows: std::mem::replace(&mut self.most, MOST_ROWS), bytes: MOST_BYTES };
-        let sent = self.connection.fetch_many(Statement { query, named });
-        sent.map(move |part| match part? {
+        let mut sent = self.connection.fetch_many(Statement { query, named });
+        // Here, where all statements pass, so that none is without: those of writers, too.
+        let mut outgrown = Box::pin(outgrown().fuse());
+        let read = stream::poll_fn(move |cx| match sent.poll_next_unpin(cx) {
+            Poll::Pending => outgrown.poll_unpin(cx).map(|error| Some(Err(error))),
+            part => part,
+        });
+        read.map(move |part| match part? {
             Either::Right(row) => left.take(row).map(Either::Right),
             end @ Either::Left(_) => Ok(end),
         })
@@ -81,7 +89,7 @@ impl<'c> Executor<'c> for &'c mut Link {
         E: 'q + Execute<'q, Postgres>,
     {
         let named = self.named;
-        self.connection.fetch_optional(Statement { query, named })
+        Box::pin(read_bounded(self.connection.fetch_optional(Statement { query, named })))
     }
 
     fn prepare_with<'e>(
@@ -92,14 +100,14 @@ impl<'c> Executor<'c> for &'c mut Link {
     where
         'c: 'e,
     {
-        self.connection.prepare_with(sql, parameters)
+        Box::pin(read_bounded(self.connection.prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, Error>>
     where
         'c: 'e,
     {
-        self.connection.describe(sql)
+        Box::pin(read_bounded(self.connection.describe(sql)))
     }
 }
 

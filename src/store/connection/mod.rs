@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transaction::{Backend, Begun};
@@ -336,17 +337,18 @@ impl ReadDb {
         // Boxed, as connecting takes room that every statement would carry along.
         let (mut session, backend) = Box::pin(inner.begun(start, cancel)).await?;
         let begun = Instant::now();
-        let silent = async {
+        // Like the guard of the memory, both are outside of the budget that a flood of rows uses up.
+        let silent = unconstrained(async {
             match limit {
                 Some(limit) => tokio::time::sleep(limit + SILENCE_LIMIT).await,
                 None => Box::pin(self.until_silent()).await,
             }
-        };
-        let prepared = async {
+        });
+        let prepared = unconstrained(async {
             tokio::time::sleep(SOON).await;
             inner.prepare_to_cancel().await;
             std::future::pending::<()>().await;
-        };
+        });
         let ended = {
             let mut work = pin!(work(&mut session.link));
             tokio::select! {
@@ -357,7 +359,7 @@ impl ReadDb {
                 () = silent => {
                     return Err(StoreError::Connection(silence("the server has stopped answering")));
                 }
-                error = memory::outgrown() => return Err(error),
+                error = memory::outgrown() => return Err(StoreError::Connection(error)),
             }
         };
         // Without an end the session is dropped here, which closes its connection.

@@ -7,6 +7,7 @@ use super::super::StoreError;
 use super::super::trust::{self, Trust};
 use super::Link;
 use super::error::silence;
+use super::memory::read_bounded;
 use super::relation::{self, Relation};
 use super::session::{Server, Session};
 use super::transaction::{Begun, Isolation, Start};
@@ -113,7 +114,7 @@ impl Work {
     /// # Errors
     /// Of the server: then nothing was done, or, after a loss of the connection, all or nothing.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("COMMIT").execute(self.session.link.bare()).await?;
+        read_bounded(sqlx::raw_sql("COMMIT").execute(self.session.link.bare())).await?;
         self.db.keep(self.session);
         Ok(())
     }
