@@ -55,25 +55,9 @@ mod tests {
         let row = EventRow {
             event_id: id.into(),
             timestamp: Timestamp::from_micros(0),
-            organization_id: "org-1".into(),
-            project_id: None,
-            actor_type: "user".into(),
-            actor_id: "u-1".into(),
-            actor_email: None,
-            actor_ip: None,
-            actor_user_agent: None,
-            event_category: "admin".into(),
-            event_type: "user.created".into(),
-            event_severity: "info".into(),
-            resource_type: "user".into(),
-            resource_id: "u-2".into(),
-            resource_name: None,
-            action: "create".into(),
-            request_id: "r-1".into(),
-            session_id: None,
             hash: hash.into(),
             previous_hash: previous_hash.into(),
-            xmin: 3,
+            ..EventRow::sample()
         };
         Event { row, previous_state: None, new_state: None }
     }

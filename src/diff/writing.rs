@@ -208,41 +208,15 @@ mod tests {
 
     const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 10_000 };
 
-    fn row() -> EventRow {
-        let text = str::to_owned;
-        EventRow {
-            event_id: text("e"),
-            timestamp: Timestamp::from_micros(0),
-            organization_id: text("acme"),
-            project_id: None,
-            actor_type: text("user"),
-            actor_id: text("u-1"),
-            actor_email: None,
-            actor_ip: None,
-            actor_user_agent: None,
-            event_category: text("data"),
-            event_type: text("ticket.updated"),
-            event_severity: text("info"),
-            resource_type: text("ticket"),
-            resource_id: text("1"),
-            resource_name: None,
-            action: text("update"),
-            request_id: text("r-1"),
-            session_id: None,
-            hash: String::new(),
-            previous_hash: String::new(),
-            xmin: 0,
-        }
-    }
-
     fn event(n: usize, action: &str, previous: Option<&str>, new: Option<&str>) -> Event {
         let json = |text: Option<&str>| text.map(Json::from_trusted);
         Event {
             row: EventRow {
                 event_id: format!("e{n}"),
                 timestamp: Timestamp::from_micros(n as i64),
+                resource_type: "ticket".to_owned(),
                 action: action.to_owned(),
-                ..row()
+                ..EventRow::sample()
             },
             previous_state: json(previous),
             new_state: json(new),

@@ -103,7 +103,6 @@ mod tests {
     use super::*;
     use crate::domain::COLUMNS;
     use crate::domain::EventRow;
-    use crate::export::record::tests::row;
 
     #[test]
     fn cells_are_quoted_escaped_and_never_formulas() {
@@ -112,7 +111,7 @@ mod tests {
             actor_user_agent: Some("a\r\nb,\u{202e}\"c\"".into()),
             session_id: Some("-1".into()),
             actor_email: Some("＠sum".into()),
-            ..row()
+            ..EventRow::sample()
         };
         let columns: Vec<&str> = COLUMNS.into_iter().filter(|c| !c.ends_with("_state")).collect();
         let mut out = Vec::new();

@@ -105,12 +105,11 @@ pub fn visible(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::{Event, EventRow, Json};
-    use crate::export::record::tests::row;
 
     #[test]
     fn numbers_keep_their_digits_and_nothing_reaches_the_terminal() {
         let state = "{\"n\": 1.10, \"big\": 123456789012345678901234567890.000, \"t\": \"\u{9b}2J\u{202e}\"}";
-        let row = EventRow { actor_user_agent: Some("\u{1b}[31m\u{e0041}é".into()), ..row() };
+        let row = EventRow { actor_user_agent: Some("\u{1b}[31m\u{e0041}é".into()), ..EventRow::sample() };
         let event = Event { row, previous_state: None, new_state: Some(Json::from_trusted(state)) };
         let mut out = Vec::new();
         write_event(&mut out, Record::from(&event), Joiners::Kept).unwrap();
@@ -127,7 +126,7 @@ mod tests {
     #[test]
     fn without_states_their_keys_are_absent() {
         let mut out = Vec::new();
-        write_line(&mut out, &Record::from(&row())).unwrap();
+        write_line(&mut out, &Record::from(&EventRow::sample())).unwrap();
         let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(read.as_object().unwrap().len(), 20);
         assert!(read.get("new_state").is_none());

@@ -54,11 +54,13 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::EventRow;
-    use crate::export::record::tests::row;
 
     #[test]
     fn no_cell_ends_its_row_or_draws_anything() {
-        let row = EventRow { resource_name: Some("a|b\n<img src=x> [x](http://y) `z`".into()), ..row() };
+        let row = EventRow {
+            resource_name: Some("a|b\n<img src=x> [x](http://y) `z`".into()),
+            ..EventRow::sample()
+        };
         let mut out = Vec::new();
         write_header(&mut out, false).unwrap();
         write_event(&mut out, Record::from(&row), None).unwrap();

@@ -82,35 +82,3 @@ impl<'a> Record<'a> {
         COLUMNS.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?)))
     }
 }
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::domain::Timestamp;
-
-    pub(in crate::export) fn row() -> EventRow {
-        EventRow {
-            event_id: "evt-1".into(),
-            timestamp: Timestamp::from_micros(1_767_600_061_147_504),
-            organization_id: "org-1".into(),
-            project_id: None,
-            actor_type: "user".into(),
-            actor_id: "u-1".into(),
-            actor_email: None,
-            actor_ip: None,
-            actor_user_agent: None,
-            event_category: "admin".into(),
-            event_type: "user.created".into(),
-            event_severity: "info".into(),
-            resource_type: "user".into(),
-            resource_id: "u-2".into(),
-            resource_name: None,
-            action: "create".into(),
-            request_id: "r-1".into(),
-            session_id: None,
-            hash: "00ff".into(),
-            previous_hash: String::new(),
-            xmin: 3,
-        }
-    }
-}

@@ -229,7 +229,6 @@ pub fn write_event(out: &mut impl Write, event: Record<'_>, style: Style) -> io:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::record::tests::row;
 
     fn list(rows: &[EventRow], style: Style) -> String {
         let mut out = Vec::new();
@@ -239,14 +238,18 @@ mod tests {
 
     fn rows() -> Vec<EventRow> {
         vec![
-            EventRow { event_severity: "critical".into(), actor_ip: Some("203.0.113.7".into()), ..row() },
+            EventRow {
+                event_severity: "critical".into(),
+                actor_ip: Some("203.0.113.7".into()),
+                ..EventRow::sample()
+            },
             EventRow {
                 event_id: "evt-000300000".into(),
                 actor_email: Some("a.very.long.name@corp.example".into()),
                 event_type: "\u{1b}]52;c;AAAA\u{7}".into(),
                 session_id: Some("s-1".into()),
                 resource_id: "r".repeat(64),
-                ..row()
+                ..EventRow::sample()
             },
         ]
     }
@@ -301,7 +304,7 @@ mod tests {
     #[test]
     fn an_event_is_shown_whole() {
         let event = crate::domain::Event {
-            row: EventRow { actor_user_agent: Some("\u{202e}x".into()), ..row() },
+            row: EventRow { actor_user_agent: Some("\u{202e}x".into()), ..EventRow::sample() },
             previous_state: None,
             new_state: Some(crate::domain::Json::from_trusted(r#"{"role": "viewer", "n": 1.10}"#)),
         };

@@ -166,6 +166,13 @@ impl Field {
         self.row().flags.contains(&Flag::nullable)
     }
 
+    /// Whether a value can be asked for: one of its words, anything where it has none. Enumerated columns of somebody
+    /// else's table may hold others.
+    pub fn knows(self, value: &str) -> bool {
+        let words = self.words();
+        words.is_empty() || words.contains(&value)
+    }
+
     /// The words that a field of [`Kind::Word`] takes, in the order of the schema; empty for the others.
     pub fn words(self) -> Vec<&'static str> {
         match self {

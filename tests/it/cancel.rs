@@ -1,7 +1,7 @@
 //! Stopping a statement that is at work, as the server itself sees it.
 
 use crate::shapes::Shape;
-use crate::support::TestDatabase;
+use crate::support::{self, TestDatabase};
 use crate::timeline::{never, query};
 
 use agenttrace::store::explain::{self, Way};
@@ -97,15 +97,9 @@ async fn stop_once(db: &ReadDb, slow: &Query, watch: &mut Watch, pieces: bool) -
     let ended = walking.await.unwrap();
     assert!(matches!(ended, Err(StoreError::Cancelled)), "{ended:?}");
     assert_eq!(ran, "ROLLBACK");
-    let mut after = watch.sessions().await;
     // The session that told it to stop may be seen in its last statement.
-    for _ in 0..500 {
-        if after.iter().all(|(_, busy, _)| !busy) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        after = watch.sessions().await;
-    }
+    support::until_idle(&mut watch.0).await;
+    let after = watch.sessions().await;
     assert!(after.iter().all(|(_, busy, _)| !busy), "{after:?}");
     // The very connection answers.
     db.facts().await.unwrap();

@@ -266,48 +266,42 @@ async fn a_password_in_plain_text_is_said_before_the_console_and_in_its_banner()
     test.drop_now().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn malformed_hashes_by_the_thousand_are_all_listed_with_their_rows() {
-    const EVENTS: usize = 10_000;
+/// A trail of which no hash is one, and what a verification says of it.
+async fn verified_with_malformed_hashes(events: u64) -> (TestDatabase, serde_json::Value) {
     let test = Shape::Bare.database().await;
     let mut c = PgConnection::connect_with(&test.options).await.unwrap();
     let insert = format!(
         "INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category, event_type,
          event_severity, resource_type, resource_id, action, request_id, hash)
          SELECT 'e' || n, '2026-01-01Z'::timestamptz + n * interval '1 second', 'o', 'user', 'u', 'data', 'x.y', 'info', 'r',
-         'one', 'create', 'q', 'X' || n FROM generate_series(1, {EVENTS}) n"
+         'one', 'create', 'q', 'X' || n FROM generate_series(1, {events}) n"
     );
     c.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(insert))).await.unwrap();
     c.close().await.unwrap();
     let (code, out, said) = run(&test.url(), &["verify", "--format", "json"]);
     assert_eq!(code, 1, "{said}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    (test, report)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_hashes_by_the_thousand_are_all_listed_with_their_rows() {
+    const EVENTS: u64 = 10_000;
+    let (test, report) = verified_with_malformed_hashes(EVENTS).await;
     let findings = report["findings"].as_array().unwrap();
     let malformed: std::collections::BTreeSet<&str> = findings
         .iter()
         .filter(|finding| finding["class"] == "malformed_hash")
         .map(|finding| finding["event_id"].as_str().unwrap())
         .collect();
-    assert_eq!((malformed.len(), report.get("findings_cut")), (EVENTS, None));
+    assert_eq!((malformed.len() as u64, report.get("findings_cut")), (EVENTS, None));
     test.drop_now().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_beyond_what_is_listed_are_counted_in_text_and_json() {
     const EVENTS: u64 = 30_000;
-    let test = Shape::Bare.database().await;
-    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
-    let insert = format!(
-        "INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category, event_type,
-         event_severity, resource_type, resource_id, action, request_id, hash)
-         SELECT 'e' || n, '2026-01-01Z'::timestamptz + n * interval '1 second', 'o', 'user', 'u', 'data', 'x.y', 'info', 'r',
-         'one', 'create', 'q', 'X' || n FROM generate_series(1, {EVENTS}) n"
-    );
-    c.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(insert))).await.unwrap();
-    c.close().await.unwrap();
-    let (code, out, said) = run(&test.url(), &["verify", "--format", "json"]);
-    assert_eq!(code, 1, "{said}");
-    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let (test, report) = verified_with_malformed_hashes(EVENTS).await;
     let listed = report["findings"].as_array().unwrap().iter();
     let listed = listed.filter(|finding| finding["class"] == "malformed_hash").count() as u64;
     let cut = report["findings_cut"].as_u64().unwrap();

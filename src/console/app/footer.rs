@@ -48,15 +48,13 @@ fn actions(model: &Model) -> Vec<Action> {
         Context::Chooser | Context::Values => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }
-    if matches!(&model.overlay, Some(Overlay::Sheet(sheet)) if sheet.target().is_some()) {
-        return vec![A::Open, A::Cancel, A::Exclude, A::Pivot, A::Down, A::Up, A::Refresh];
-    }
-    if let Some(Overlay::Help(_) | Overlay::Sheet(_)) = model.overlay {
-        let mut hints = vec![A::Cancel, A::Down, A::Up, A::PageDown];
-        if matches!(model.overlay, Some(Overlay::Help(_))) {
-            hints.insert(0, A::Search);
+    match &model.overlay {
+        Some(Overlay::Help(_)) => return vec![A::Search, A::Cancel, A::Down, A::Up, A::PageDown],
+        Some(Overlay::Sheet(sheet)) if sheet.target().is_some() => {
+            return vec![A::Open, A::Cancel, A::Exclude, A::Pivot, A::Down, A::Up, A::Refresh];
         }
-        return hints;
+        Some(Overlay::Sheet(_)) => return vec![A::Cancel, A::Down, A::Up, A::PageDown],
+        _ => {}
     }
     if matches!(model.page, Some(Page::Findings(_))) {
         return vec![A::Open, A::Cancel, A::Include, A::Exclude, A::Accept, A::VerifyAll, A::Help];

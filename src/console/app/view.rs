@@ -9,7 +9,6 @@ use crate::console::dialogs::{Overlay, Stage, copy_text};
 use crate::console::filter_bar::pane::Shown;
 use crate::console::integrity;
 use crate::console::timeline::view::Look;
-use crate::console::widgets::highlight::Hit;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::relative;
@@ -68,11 +67,10 @@ fn panes(painter: &mut Painter<'_>, areas: &Areas, model: &Model) {
     if let Some(area) = areas.event {
         event(painter, area, model);
     }
-    let mut hits = model.history.current().map(|place| Hit::of(&place.filter)).unwrap_or_default();
-    hits.extend(model.sought.iter().flat_map(|sought| Hit::of(&sought.filter())));
-    if !hits.is_empty() {
+    let needles = model.needles();
+    if !needles.words().is_empty() {
         for area in [areas.timeline, areas.change, areas.event].into_iter().flatten() {
-            painter.on(below_title(area)).mark_hits(&hits);
+            painter.on(below_title(area)).mark_hits(needles.words());
         }
     }
     if let Some(area) = areas.divider {

@@ -4,6 +4,7 @@ use crate::console::change::layout::{CAP, Cell, Laid, Layout, Line};
 use crate::console::change::pane::{ChangePane, Lens};
 use crate::console::filter_bar::value_picker::StateValue;
 use crate::console::widgets::highlight::Needles;
+use crate::console::widgets::scrolling::{brought_into_sight, next_line};
 use crate::console::widgets::theme::Role;
 use crate::diff::json::{Doc, Limits, NodeId, NodeKind};
 use crate::domain::EventKey;
@@ -59,23 +60,16 @@ impl ChangePane {
     }
 
     fn step_to(&mut self, lines: &[usize], back: bool) -> bool {
-        let there = if back {
-            lines.iter().rev().find(|line| **line < self.cursor)
-        } else {
-            lines.iter().find(|line| **line > self.cursor)
-        };
-        there.is_some_and(|line| {
-            self.go_to_line(*line);
-            true
-        })
+        let there = next_line(lines, self.cursor as isize, back);
+        if let Some(line) = there {
+            self.go_to_line(line);
+        }
+        there.is_some()
     }
 
-    /// Puts the cursor on a line; one that was out of sight comes to the middle, so that its surroundings are seen.
+    /// Puts the cursor on a line.
     fn go_to_line(&mut self, line: usize) {
-        let height = self.body_height().max(1);
-        if line < self.top || line >= self.top + height {
-            self.top = line.saturating_sub(height / 2);
-        }
+        self.top = brought_into_sight(self.top, line, self.body_height().max(1));
         self.cursor = line;
         self.keep_in_sight();
     }

@@ -259,7 +259,7 @@ impl ChangePane {
         }
         self.asked = Some(form.clone());
         if let Some(why) = self.nothing_to_compare() {
-            self.lay(Laid { heading: sentence(why, Role::Notice, form.width), ..Laid::default() });
+            self.lay(Laid::new(sentence(why, Role::Notice, form.width), Vec::new()));
             return None;
         }
         let row = &self.row.as_ref()?.event;

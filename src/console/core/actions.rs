@@ -87,8 +87,8 @@ actions! {
         NextFinding "next-finding" "next finding" "next finding";
         PreviousFinding "previous-finding" "previous finding" "previous finding";
         Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
-        Histogram "histogram" "histogram" "histogram: event counts over time: Enter narrows to a bar" ("chart graph plot counts");
-        Summary "summary" "summary" "totals by severity, actor, type, address, resource …: Enter narrows to a line" ("statistics stats count top group aggregate");
+        Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
+        Summary "summary" "summary" "totals by severity, actor, type, address, resource …; a line narrows the view" ("statistics stats count top group aggregate");
         NextPane "next-pane" "next pane" "next pane";
         PreviousPane "previous-pane" "previous pane" "previous pane";
         Zoom "zoom" "zoom" "zoom this pane" ("fullscreen maximise maximize");

@@ -5,6 +5,7 @@ use crate::console::integrity::row_marks::{Glance, Mark};
 use crate::console::timeline::row::Row;
 use crate::console::widgets::highlight::{Columns, Needles};
 use crate::console::widgets::painter::Painter;
+use crate::console::widgets::scrolling::{brought_into_sight, next_line};
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::{Zone, relative};
 use crate::domain::{EventKey, EventRow, Safe, Timestamp};
@@ -105,24 +106,17 @@ impl EventPane {
     /// Goes to the next line that has what is looked for. False when there is none further on.
     pub(crate) fn step_hit(&mut self, back: bool) -> bool {
         let at = self.hit.map_or(self.top as isize - isize::from(!back), |line| line as isize);
-        let there = if back {
-            self.hits.iter().rev().find(|line| (**line as isize) < at)
-        } else {
-            self.hits.iter().find(|line| **line as isize > at)
-        };
-        let there = there.copied();
+        let there = next_line(&self.hits, at, back);
         if let Some(line) = there {
             self.go_to_hit(line);
         }
         there.is_some()
     }
 
-    /// Scrolls to a line that is out of sight, with what stands around it.
+    /// Scrolls to a line that has what is looked for.
     fn go_to_hit(&mut self, line: usize) {
         self.hit = Some(line);
-        if line < self.top || line >= self.top + self.height {
-            self.top = line.saturating_sub(self.height / 2).min(self.last_top());
-        }
+        self.top = brought_into_sight(self.top, line, self.height).min(self.last_top());
     }
 
     /// Takes note of what is known of its content.

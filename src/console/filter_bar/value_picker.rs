@@ -122,10 +122,8 @@ impl Choices {
         };
         let text = |action, name, field: Field, value: Option<&String>| {
             let value = value?;
-            // Enumerated columns of somebody else's table may hold words that a filter does not know.
-            let known = field.words().is_empty() || field.words().contains(&value.as_str());
             let any_of = vec![Matcher::Equals(value.clone())];
-            known.then(|| choice(action, name, Match { field, any_of }))
+            field.knows(value).then(|| choice(action, name, Match { field, any_of }))
         };
         let resource = Matcher::Resource {
             resource_type: event.resource_type.clone(),

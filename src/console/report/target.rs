@@ -99,11 +99,7 @@ pub(crate) fn value(by: By, key: Option<&str>) -> Option<Target> {
         (Some(key), By::Ip) => Matcher::Network(key.parse().ok()?),
         (Some(key), _) => Matcher::Equals(key.to_owned()),
     };
-    let words = field.words();
-    let known = match &matcher {
-        Matcher::Equals(word) => words.is_empty() || words.contains(&word.as_str()),
-        _ => true,
-    };
+    let known = key.is_none_or(|key| field.knows(key));
     let term = Match { field, any_of: vec![matcher] };
     // What the language cannot say, such as the absence of what is never null, leads nowhere.
     let text = Filter::of(vec![Expr::Match(term.clone())]).canonical();

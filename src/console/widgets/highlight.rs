@@ -53,6 +53,11 @@ impl Needles {
         }
     }
 
+    /// The words that are looked for wherever they stand.
+    pub(crate) fn words(&self) -> &[Hit] {
+        &self.words
+    }
+
     /// Whether nothing is looked for.
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty() && self.places.is_empty()
@@ -166,7 +171,7 @@ pub(crate) struct Hit {
 
 impl Hit {
     /// Everything that a filter searches for.
-    pub(crate) fn of(filter: &Filter) -> Vec<Self> {
+    fn of(filter: &Filter) -> Vec<Self> {
         let hit = |words: &Words| Self::new(&words.text, words.prefix);
         filter.words().into_iter().map(hit).filter(|hit| !hit.parts.is_empty()).collect()
     }

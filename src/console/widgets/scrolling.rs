@@ -17,3 +17,18 @@ pub(in crate::console) fn lines_of(action: Action, height: usize) -> Option<isiz
         _ => return None,
     })
 }
+
+/// The next of some lines, in ascending order, beyond `at`, or before it. `None` when there is none further on.
+pub(in crate::console) fn next_line(lines: &[usize], at: isize, back: bool) -> Option<usize> {
+    if back {
+        lines.iter().rev().copied().find(|line| (*line as isize) < at)
+    } else {
+        lines.iter().copied().find(|line| *line as isize > at)
+    }
+}
+
+/// The first line to be seen, of `height`, once `line` is gone to: one that was out of sight comes to the middle, so that
+/// its surroundings are seen.
+pub(in crate::console) fn brought_into_sight(top: usize, line: usize, height: usize) -> usize {
+    if (top..top + height).contains(&line) { top } else { line.saturating_sub(height / 2) }
+}

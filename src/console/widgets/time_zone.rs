@@ -71,11 +71,8 @@ impl Zone {
 
     /// Every time says the zone that it is of: lines are read, copied and quoted one by one.
     fn shown(self, instant: Timestamp, format: &str) -> String {
-        match self.at(instant) {
-            Some(t) if self == Self::Utc => format!("{}Z", t.format(format)),
-            Some(t) => t.format(&format!("{format} %:z")).to_string(),
-            None => instant.to_rfc3339(),
-        }
+        self.at(instant)
+            .map_or_else(|| instant.to_rfc3339(), |t| format!("{}{}", t.format(format), self.mark(instant)))
     }
 
     /// Date, time of day and offset: `2026-01-16 00:30:00 +01:00`.
