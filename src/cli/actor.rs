@@ -7,8 +7,9 @@ use crate::domain::{EventRow, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, json, report, table};
 use crate::filter::quoted;
-use crate::store::summary::{self, By, Summary};
-use crate::store::timeline::{self, Query, Seek};
+use crate::store::aggregate::summary::{self, By, Summary};
+use crate::store::listing::timeline;
+use crate::store::query::{Query, Seek};
 use serde_json::{Map, Value};
 use std::io::Write;
 

@@ -5,8 +5,8 @@ use super::asked::{Window, wants_json};
 use super::filter::{FilterArgs, HELP};
 use crate::error::Result;
 use crate::export::{json, report};
-use crate::store::explain::{self, Explanation};
-use crate::store::timeline::{Query, Seek};
+use crate::store::listing::explain::{self, Explanation};
+use crate::store::query::{Query, Seek};
 use std::io::Write;
 
 /// Arguments of `explain`.

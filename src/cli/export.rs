@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::export::manifest::{self, Database, FirstLine, LastIntact, Manifest, Outcome, Request};
 use crate::export::{EventFile, FileFormat, Mark, Record, Style, json};
 use crate::investigation::{Records, export};
-use crate::store::timeline::Query;
+use crate::store::query::Query;
 use crate::verify::{self, Detected};
 use chrono::Utc;
 use clap::ValueEnum;

@@ -7,7 +7,7 @@ use crate::diff::ghost::Ghost;
 use crate::domain::{Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
-use crate::store::timeline::Query;
+use crate::store::query::Query;
 use crate::verify::{self, Ghosts};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, Write};

@@ -7,8 +7,8 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::export::{json, report};
 use crate::investigation::aggregate;
-use crate::store::histogram::{self, Histogram};
-use crate::store::timeline::Query;
+use crate::store::aggregate::histogram::{self, Histogram};
+use crate::store::query::Query;
 use std::io::Write;
 
 /// Arguments of `histogram`.

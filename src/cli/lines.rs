@@ -3,7 +3,7 @@
 use super::{Context, Format, Out};
 use crate::error::Result;
 use crate::export::{Record, csv, json, table};
-use crate::store::cursor::Order;
+use crate::store::listing::cursor::Order;
 use std::io::Write as _;
 
 /// Writes events part by part, in the form and order asked for. A JSON document is one piece, and nothing here.

@@ -44,7 +44,7 @@ pub use out::Out;
 
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
-use crate::store::timeline::Looked;
+use crate::store::query::Looked;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use super::context::blocking;
 use crate::config::{self, Choice, Connection, Secret, SessionKind, Target};
 use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
-use crate::store::{plain, servers};
+use crate::store::connection::{plain, servers};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::filter::{Filter, FilterError};
 use crate::investigation::Records;
 use crate::investigation::acceptance::Wanted;
 use crate::investigation::verification::{self, Extent};
-use crate::store::organizations;
+use crate::store::aggregate::organizations;
 use crate::verify::{self, Class, EventReport, Finding, Predecessor, Report};
 use std::io::Write;
 use std::num::NonZeroU32;

@@ -1,10 +1,10 @@
 //! Plans, totals and histograms as lines for people. Lines are data: the command line writes them, the console paints them.
 
 use crate::domain::{Safe, Timestamp, grouped};
-use crate::store::explain::{Explanation, Node, Weight};
-use crate::store::histogram::{Bucket, Histogram};
-use crate::store::summary::{By, Summary};
-use crate::store::timeline::Query;
+use crate::store::aggregate::histogram::{Bucket, Histogram};
+use crate::store::aggregate::summary::{By, Summary};
+use crate::store::listing::explain::{Explanation, Node, Weight};
+use crate::store::query::Query;
 use std::io::{self, Write};
 
 /// Columns of the lines where nothing says how wide they may be.

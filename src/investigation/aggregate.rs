@@ -1,11 +1,13 @@
 //! Aggregates over a query: refused where very many events would have to be read, else computed or remembered.
 
 use crate::error::{Error, Kind, Result};
+use crate::store::ReadDb;
+use crate::store::aggregate::answers;
+use crate::store::aggregate::histogram::Histogram;
+use crate::store::aggregate::summary::{By, MAX_EVENTS, Summary};
 use crate::store::cache::{Answer, Freshness};
-use crate::store::histogram::Histogram;
-use crate::store::summary::{By, MAX_EVENTS, Summary};
-use crate::store::timeline::{self, Count, Query};
-use crate::store::{ReadDb, answers};
+use crate::store::listing::timeline;
+use crate::store::query::{Count, Query};
 use tokio_util::sync::CancellationToken;
 
 /// Refuses to read more than [`MAX_EVENTS`] events, by the planner's estimate, unless `force` insists.

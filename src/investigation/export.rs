@@ -2,7 +2,8 @@
 
 use crate::chain::along_chain;
 use crate::domain::{Event, EventKey, Timestamp};
-use crate::store::timeline::{self, Looked, Pace, Query, Seek};
+use crate::store::listing::timeline;
+use crate::store::query::{Looked, Pace, Query, Seek};
 use crate::store::{ReadDb, StoreError};
 use tokio_util::sync::CancellationToken;
 

@@ -2,11 +2,13 @@
 
 use crate::domain::{EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::{Filter, PartialSides};
-use crate::store::bounds::{self, BoundsError};
+use crate::store::aggregate::answers;
 use crate::store::cache::{Answer, Freshness};
-use crate::store::cursor::Order;
-use crate::store::timeline::{self, Count, Looked, Pace, Page, Query, Seek};
-use crate::store::{ReadDb, StoreError, answers};
+use crate::store::listing::bounds::{self, BoundsError};
+use crate::store::listing::cursor::Order;
+use crate::store::listing::timeline;
+use crate::store::query::{Count, Looked, Pace, Page, Query, Seek};
+use crate::store::{ReadDb, StoreError};
 use crate::verify::writing::Memory;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

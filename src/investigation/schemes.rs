@@ -1,7 +1,8 @@
 //! How the hashes of each organisation are made, as far as samples tell.
 
 use crate::domain::OrgScope;
-use crate::store::{ReadDb, StoreError, organizations};
+use crate::store::aggregate::organizations;
+use crate::store::{ReadDb, StoreError};
 use crate::verify;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;

@@ -1,165 +1,30 @@
-//! PostgreSQL: connections, statements, migrations, the writer.
+//! PostgreSQL, by topic: `connection` (sessions, transactions, what the table offers), `listing` (pages, filters and words
+//! in SQL, plans), `aggregate`, `history`, `scan` (the rows of a verification), `schema` and its `migrations`, `writer`;
+//! `private` is the private server's and `bench` the benchmarks' business. `query` and `error` are what all of them share;
+//! no two files import each other in a circle (tests/it/layers.rs).
 //!
-//! Every function that reads events takes an [`crate::domain::OrgScope`] (or a [`timeline::Query`] that holds one), and
+//! Every function that reads events takes an [`crate::domain::OrgScope`] (or a [`query::Query`] that holds one), and
 //! every value goes as a bind parameter. Readers hold a [`ReadDb`], whose sessions the server itself keeps read-only;
 //! only the writing commands hold a [`WriteDb`].
 
-mod access;
-pub mod activity;
-pub mod answers;
-pub mod bounds;
+pub mod aggregate;
+pub mod bench;
 pub mod cache;
-pub mod capabilities;
-mod certificate;
-mod connection;
-pub mod cost;
-pub mod cursor;
-pub mod databases;
-pub mod demo_trail;
-pub mod explain;
-mod facts;
-mod filter_sql;
-pub mod histogram;
+pub mod connection;
+mod error;
 pub mod history;
-mod identity;
-pub mod links;
-pub mod organizations;
-mod page_sql;
-pub mod plain;
+pub mod listing;
+mod migrations;
+pub mod private;
+pub mod query;
 mod remedies;
 mod row;
 pub mod scan;
 pub mod schema;
-pub mod search;
-pub mod servers;
-pub mod states;
-pub mod summary;
-pub mod tamper;
-pub mod timeline;
-pub mod trust;
-pub mod values;
-mod walk;
 pub mod writer;
 
+pub use connection::facts::{Lag, ServerFacts, Standing};
 pub use connection::{ReadDb, ReadSettings, Relation, Shape, WriteDb, WriteSettings};
-pub use facts::{Lag, ServerFacts, Standing};
-
-/// What can go wrong between us and the database.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No connection could be made, or it broke.
-    #[error("cannot reach the database: {}", said(.0))]
-    Connection(#[source] sqlx::Error),
-    /// A table `audit_events` of another origin, where our schema was to be made.
-    #[error(
-        "this database already has a table audit_events that agenttrace did not make; it can be read and verified as it \
-         is, but not migrated: choose another database for the schema of agenttrace"
-    )]
-    ForeignTable,
-    /// None of several servers is the one that is meant; with the reason of each.
-    #[error("no server is as wanted: {0}")]
-    NoServer(String),
-    /// The server does not speak TLS, and plain text was not allowed.
-    #[error("the server does not offer an encrypted connection")]
-    NotEncrypted,
-    /// A pooler that gives each statement to another server.
-    #[error(
-        "the connection pooler works in statement mode, in which there are no transactions: nothing can be read there safely"
-    )]
-    StatementPooling,
-    /// The table cannot be read as events; what is missing, and the remedy.
-    #[error("{0}")]
-    Unfit(String),
-    /// A superuser would run code of another role by reading, or by writing.
-    #[error("a superuser does nothing here: {0}")]
-    CodeOfOthers(String),
-    /// The server could not prove that it is the one that was named.
-    #[error("the server's certificate is not accepted: {0}")]
-    Certificate(String),
-    /// The server answered with an error.
-    #[error("the database refused: {}", said(.0))]
-    Database(#[source] sqlx::Error),
-    /// A regular expression of the filter is none in PostgreSQL's notation.
-    #[error("{0}")]
-    Regex(String),
-    /// The statement ran into its time-out.
-    #[error("the query took longer than its limit of {limit_s} s and was stopped")]
-    TimedOut {
-        /// The limit in force, in seconds.
-        limit_s: u64,
-    },
-    /// The user or a newer request stopped the statement; the server has confirmed it.
-    #[error("stopped")]
-    Cancelled,
-    /// The table `audit_events` is not there.
-    #[error("this database has no table audit_events")]
-    NoTable,
-    /// The role is granted no organisation, or none that has events.
-    #[error("row-level security shows this role no events")]
-    NothingGranted,
-    /// What was named as a replica is a server of another cluster.
-    #[error(
-        "the replica does not belong to this primary: their system identifiers differ ({replica} and {primary})"
-    )]
-    ForeignReplica {
-        /// That of the server named as a replica.
-        replica: i64,
-        /// That of the primary.
-        primary: i64,
-    },
-    /// A replica could not both answer and follow its primary.
-    #[error("the replica ended the query in order to keep up with its primary")]
-    ReplicaConflict,
-    /// What is looked for may not have arrived on the replica yet.
-    #[error("{0}: this replica may not have received it yet")]
-    ReplicaBehind(String),
-    /// A cursor that is damaged, or belongs to another organisation or filter.
-    #[error("{0}")]
-    Cursor(#[from] cursor::CursorError),
-    /// A row that cannot be decoded.
-    #[error("a row cannot be read: {0}")]
-    Decode(String),
-    /// Anything else, in words.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl StoreError {
-    /// Whether the connection is lost (as opposed to: the server answers, but not as hoped).
-    pub fn is_connection_loss(&self) -> bool {
-        matches!(self, Self::Connection(_))
-    }
-
-    /// Whether the server ran out of room for a value that it was to print, such as a state with numbers of huge
-    /// exponents: 75 kB of `1e131071` are more than a gigabyte of text.
-    pub fn is_of_a_value_too_large(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(e)) = self else { return false };
-        matches!(e.code().as_deref(), Some("53200" | "54000"))
-    }
-}
-
-/// An error of the driver: of one that the server reports, what the server says.
-fn said(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(e) => match e.code() {
-            Some(code) => format!("{} (SQLSTATE {})", in_a_line(e.message()), in_a_line(&code)),
-            None => in_a_line(e.message()),
-        },
-        // The driver waits for more behind the reason and drops it (COPY in sqlx 0.9).
-        sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            "the server has closed the connection in the middle of an answer; its log says why".to_owned()
-        }
-        sqlx::Error::Io(e) => e.to_string(),
-        other => in_a_line(&other.to_string()),
-    }
-}
-
-/// What a server says, in one line of a length that can be read.
-fn in_a_line(text: &str) -> String {
-    const MOST: usize = 500;
-    let mut line: String = text.chars().take(MOST).map(|c| if c == '\n' { ' ' } else { c }).collect();
-    if text.chars().nth(MOST).is_some() {
-        line.push('…');
-    }
-    line
-}
+pub use error::StoreError;
+use error::{in_a_line, said};
+pub use migrations::vector::AlteredVector;

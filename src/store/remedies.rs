@@ -1,8 +1,8 @@
 //! What a person can do about an error of the database, and its exit code.
 
 use super::StoreError;
-use super::bounds::BoundsError;
 use crate::error::{Error, Kind};
+use crate::store::listing::bounds::BoundsError;
 
 impl StoreError {
     /// Remedies in the imperative, the most likely first.

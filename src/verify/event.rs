@@ -6,7 +6,9 @@ use super::report::{SchemeUsed, Verdict};
 use crate::chain::links::parse_hash;
 use crate::chain::{Content, Judge, Judgement, Row, Scheme};
 use crate::domain::{Event, EventRow, OrgScope};
-use crate::store::{ReadDb, StoreError, links, timeline};
+use crate::store::history::links;
+use crate::store::listing::timeline;
+use crate::store::{ReadDb, StoreError};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 

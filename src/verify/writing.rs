@@ -5,7 +5,7 @@ use super::ghosts;
 use crate::diff::writing::{Writing, Writings};
 use crate::domain::{OrgId, OrgScope, TimeRange};
 use crate::filter::{Expr, Field, Filter, Match, Matcher, PartialSides};
-use crate::store::timeline::Query;
+use crate::store::query::Query;
 use crate::store::{ReadDb, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,10 +3,10 @@
 use crate::support::{self, TestDatabase};
 use crate::timeline::{fill, never, query};
 
-use agenttrace::store::answers;
+use agenttrace::store::aggregate::answers;
+use agenttrace::store::aggregate::summary::By;
 use agenttrace::store::cache::{Answer, Cache, Freshness};
-use agenttrace::store::summary::By;
-use agenttrace::store::timeline::{Count, Query};
+use agenttrace::store::query::{Count, Query};
 use agenttrace::store::{ReadDb, ReadSettings};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

@@ -7,8 +7,9 @@ use crate::timeline::{never, query, reader, scope};
 use crate::verify::run;
 
 use agenttrace::domain::EventRow;
-use agenttrace::store::states::{self, Seen};
-use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::history::states::{self, Seen};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use serde_json::Value;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

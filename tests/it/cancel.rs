@@ -4,8 +4,9 @@ use crate::shapes::Shape;
 use crate::support::{self, TestDatabase};
 use crate::timeline::{never, query};
 
-use agenttrace::store::explain::{self, Way};
-use agenttrace::store::timeline::{self, Looked, Pace, Query, Seek};
+use agenttrace::store::listing::explain::{self, Way};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Looked, Pace, Query, Seek};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

@@ -5,8 +5,9 @@ use crate::support::Collation;
 use crate::timeline::{never, query};
 
 use agenttrace::domain::EventRow;
-use agenttrace::store::explain::{self, Way};
-use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::listing::explain::{self, Way};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use agenttrace::store::{ReadDb, ReadSettings};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

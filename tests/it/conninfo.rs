@@ -94,7 +94,7 @@ impl Everywhere {
         let secret = agenttrace::config::Secret::new(text);
         let connection = agenttrace::config::connection(&secret, &look_up).map_err(|e| format!("{e:?}"))?;
         let wanted = connection.wanted;
-        let options = agenttrace::store::servers::first(
+        let options = agenttrace::store::connection::servers::first(
             &connection.servers,
             Duration::from_secs(10),
             |read_only, standby| wanted.accepts(read_only, standby),

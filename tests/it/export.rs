@@ -5,8 +5,10 @@ use crate::timeline::{fill, never, query, reader};
 use crate::writer::event;
 
 use agenttrace::domain::{Json, NewEvent};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use agenttrace::store::writer::{Fate, Writer, WriterSettings};
-use agenttrace::store::{StoreError, WriteDb, timeline};
+use agenttrace::store::{StoreError, WriteDb};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use sqlx::Connection as _;
@@ -318,7 +320,7 @@ async fn what_is_written_meanwhile_is_not_in_a_snapshot() {
     let db = reader(&scene.test.options).await;
     let all = query("acme", "");
     let count = async |db: &_| -> Result<usize, StoreError> {
-        Ok(timeline::page(db, &all, &timeline::Seek::Oldest, 10, &never()).await?.rows.len())
+        Ok(timeline::page(db, &all, &Seek::Oldest, 10, &never()).await?.rows.len())
     };
     let within: Result<usize, StoreError> = db
         .at_one_snapshot(&never(), |frozen| async move {

@@ -8,9 +8,11 @@ use agenttrace::filter::{
     Change, Comparison, Expr, Facts, Field, Filter, Match, Matcher, Path, Question, Selection, Side,
     StateMatch, Step, Test, Value as Wanted, Words,
 };
-use agenttrace::store::timeline::{self, Pace, Query, Seek};
+use agenttrace::store::listing::bounds;
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Pace, Query, Seek};
 use agenttrace::store::writer::{BulkWriter, Fate};
-use agenttrace::store::{ReadDb, ReadSettings, WriteDb, bounds};
+use agenttrace::store::{ReadDb, ReadSettings, WriteDb};
 use chrono::{Datelike as _, Timelike as _};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;

@@ -6,7 +6,7 @@ use agenttrace::diff::ghost::Ghost;
 use agenttrace::diff::writing::Writing;
 use agenttrace::domain::{Action, Json, NewEvent, OrgId, OrgScope, TimeRange, Timestamp};
 use agenttrace::filter::Filter;
-use agenttrace::store::timeline::Query;
+use agenttrace::store::query::Query;
 use agenttrace::store::writer::BulkWriter;
 use agenttrace::store::{ReadDb, ReadSettings, WriteDb};
 use agenttrace::verify::{Ghosts, ghosts};

@@ -6,9 +6,12 @@ use crate::verify::{append, connect, damage, reader, request, verify};
 
 use agenttrace::domain::TimeRange;
 use agenttrace::filter::{Filter, RangeError};
+use agenttrace::store::listing::cost;
+use agenttrace::store::listing::explain::Way;
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Query, Seek};
 use agenttrace::store::schema::{self, Layout};
-use agenttrace::store::timeline::{self, Query, Seek};
-use agenttrace::store::{ReadDb, WriteDb, cost, explain::Way};
+use agenttrace::store::{ReadDb, WriteDb};
 use agenttrace::verify::{Known, Report};
 use sqlx::Connection as _;
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use crate::support::{self, Home};
 use crate::tamper::attack;
 use crate::verify::{append, damage, preserve, run, run_json};
 use agenttrace::domain::NewEvent;
-use agenttrace::store::tamper::{Attack, Tamper};
+use agenttrace::store::private::tamper::{Attack, Tamper};
 use agenttrace::store::writer::PreservedEvent;
 use serde_json::{Value, json};
 

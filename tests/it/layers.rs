@@ -279,9 +279,11 @@ fn circles(folder: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn no_files_of_the_console_import_each_other_in_a_circle() {
-    let circles = circles("console");
-    assert!(circles.is_empty(), "{circles:#?}");
+fn no_files_of_the_console_and_of_the_store_import_each_other_in_a_circle() {
+    for folder in ["console", "store"] {
+        let circles = circles(folder);
+        assert!(circles.is_empty(), "{circles:#?}");
+    }
 }
 
 #[test]

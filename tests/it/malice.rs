@@ -8,7 +8,8 @@ use crate::support::{self, Home, TestDatabase};
 use crate::timeline::{never, query};
 use crate::trust::{READING, fill};
 
-use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use agenttrace::store::{ReadDb, ReadSettings};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

@@ -7,7 +7,7 @@ use crate::tamper::attack;
 use crate::verify::{append, damage, event, preserve, run, run_json};
 use agenttrace::chain::{Judge, Row, Scheme, to_hex};
 use agenttrace::domain::{Json, NewEvent};
-use agenttrace::store::tamper::{Attack, Tamper};
+use agenttrace::store::private::tamper::{Attack, Tamper};
 use agenttrace::store::writer::PreservedEvent;
 use sha2::{Digest as _, Sha256};
 use std::os::unix::process::ExitStatusExt as _;

@@ -3,8 +3,9 @@
 use crate::support;
 use agenttrace::chain::{Canonicaliser, EventText, Fields, Inet, Limits, to_hex};
 use agenttrace::domain::{Event, Json, NewEvent, OrgId, OrgScope, Timestamp};
+use agenttrace::store::listing::timeline;
 use agenttrace::store::writer::{Fate, PreservedEvent, Writer, WriterSettings};
-use agenttrace::store::{ReadDb, ReadSettings, WriteDb, timeline};
+use agenttrace::store::{ReadDb, ReadSettings, WriteDb};
 use rand_core::{Rng as _, SeedableRng as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -5,8 +5,9 @@ use crate::support::TestDatabase;
 use crate::timeline::{never, query, reader};
 
 use agenttrace::domain::{EventKey, Timestamp};
-use agenttrace::store::explain::{self, Explanation, Way, Weight};
-use agenttrace::store::timeline::{self, Looked, Pace, Seek};
+use agenttrace::store::listing::explain::{self, Explanation, Way, Weight};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Looked, Pace, Seek};
 use agenttrace::store::{ReadDb, ReadSettings};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

@@ -3,7 +3,8 @@
 use crate::support;
 use crate::timeline::{fill, never, query};
 
-use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use agenttrace::store::{ReadDb, ReadSettings};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{Connection as _, Executor as _};

@@ -6,7 +6,8 @@ use crate::writer::event;
 
 use agenttrace::chain::head::Memory;
 use agenttrace::server::{Options, PrivateServer, Purpose};
-use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use agenttrace::store::writer::{Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, schema};
 use agenttrace::verify::{self, Gauge, Report, Request, Verdict};

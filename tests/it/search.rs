@@ -6,9 +6,10 @@ use crate::timeline::{never, query, reader};
 
 use agenttrace::domain::EventRow;
 use agenttrace::store::ReadDb;
-use agenttrace::store::explain::{self, Way};
-use agenttrace::store::search::Engine;
-use agenttrace::store::timeline::{self, Count, Pace, Query, Seek};
+use agenttrace::store::listing::explain::{self, Way};
+use agenttrace::store::listing::search::Engine;
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Count, Pace, Query, Seek};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::time::Duration;

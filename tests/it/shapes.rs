@@ -4,9 +4,10 @@
 use crate::support::{self, Collation, TestDatabase};
 use crate::timeline::{self as fixture, Ids, never};
 
-use agenttrace::store::capabilities::{TextSearch, Ties};
+use agenttrace::store::connection::capabilities::{TextSearch, Ties};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Looked, Pace, Seek};
 use agenttrace::store::schema::{self, Layout};
-use agenttrace::store::timeline::{self, Looked, Pace, Seek};
 use agenttrace::store::{ReadDb, ReadSettings, StoreError, WriteDb};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;

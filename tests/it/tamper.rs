@@ -5,7 +5,7 @@ use crate::support::{self, Home, TestDatabase};
 use crate::verify::{append, connect, found, reader, request, run, verify};
 use agenttrace::domain::{OrgId, OrgScope};
 use agenttrace::store::WriteDb;
-use agenttrace::store::tamper::{Attack, Tamper, tamper};
+use agenttrace::store::private::tamper::{Attack, Tamper, tamper};
 use agenttrace::verify::{Class, Verdict};
 use sqlx::Connection as _;
 

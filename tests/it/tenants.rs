@@ -6,13 +6,16 @@ use crate::timeline::{never, reader, scope};
 use agenttrace::chain::links::parse_hash;
 use agenttrace::domain::{EventKey, OrgScope, TimeRange, Timestamp};
 use agenttrace::filter::{Field, Filter};
+use agenttrace::store::ReadDb;
+use agenttrace::store::aggregate::summary::By;
+use agenttrace::store::aggregate::{answers, summary};
+use agenttrace::store::bench::words;
 use agenttrace::store::cache::Freshness;
 use agenttrace::store::history::{self, Resource};
+use agenttrace::store::history::{links, states};
+use agenttrace::store::listing::{bounds, cost, explain, timeline, values};
+use agenttrace::store::query::{Count, Pace, Query, Seek};
 use agenttrace::store::scan::{self, Request, Scanned, Sink, Skipped, Unreadable};
-use agenttrace::store::search::words;
-use agenttrace::store::summary::By;
-use agenttrace::store::timeline::{Count, Pace, Query, Seek};
-use agenttrace::store::{ReadDb, answers, bounds, cost, explain, links, states, summary, timeline, values};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use std::collections::BTreeSet;
@@ -23,21 +26,21 @@ use std::time::Duration;
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
 const READING: [&str; 50] = [
-    "answers.rs count",
-    "answers.rs groups",
-    "answers.rs histogram",
-    "bounds.rs freeze",
-    "cost.rs guess",
-    "explain.rs page",
-    "history.rs access",
-    "history.rs events",
-    "history.rs moment",
-    "history.rs neighbour",
-    "history.rs observe",
-    "history.rs resources",
-    "history.rs stored_bytes",
-    "links.rs behind_hash",
-    "links.rs with_hash",
+    "aggregate/answers.rs count",
+    "aggregate/answers.rs groups",
+    "aggregate/answers.rs histogram",
+    "listing/bounds.rs freeze",
+    "listing/cost.rs guess",
+    "listing/explain.rs page",
+    "history/mod.rs access",
+    "history/mod.rs events",
+    "history/mod.rs moment",
+    "history/mod.rs neighbour",
+    "history/mod.rs observe",
+    "history/mod.rs resources",
+    "history/mod.rs stored_bytes",
+    "history/links.rs behind_hash",
+    "history/links.rs with_hash",
     "scan/count.rs count_otherwise",
     "scan/count.rs is_the_same",
     "scan/floor.rs discard",
@@ -53,43 +56,43 @@ const READING: [&str; 50] = [
     "scan/mod.rs with_snapshot",
     "scan/read.rs read",
     "scan/vector.rs vectors",
-    "search/vectors.rs others",
-    "search/words.rs sample",
-    "states.rs of",
-    "summary.rs groups",
-    "timeline.rs count",
-    "timeline.rs estimate",
-    "timeline.rs event",
-    "timeline.rs event_row",
-    "timeline.rs newest",
-    "timeline.rs page",
-    "timeline.rs page_at",
-    "timeline.rs page_with_states",
-    "values.rs of",
+    "listing/search/vectors.rs others",
+    "bench/words.rs sample",
+    "history/states.rs of",
+    "aggregate/summary.rs groups",
+    "listing/timeline.rs count",
+    "listing/timeline.rs estimate",
+    "listing/timeline.rs event",
+    "listing/timeline.rs event_row",
+    "listing/timeline.rs newest",
+    "listing/timeline.rs page",
+    "listing/timeline.rs page_at",
+    "listing/timeline.rs page_with_states",
+    "listing/values.rs of",
     // These speak of the table and of all organisations, as is their purpose.
-    "links.rs are_quick",
-    "capabilities.rs capabilities",
+    "history/links.rs are_quick",
+    "connection/capabilities.rs capabilities",
     "scan/catalogue.rs catalogue",
-    "organizations.rs list",
-    "organizations.rs recorded",
-    "organizations.rs unnamed",
-    "organizations.rs unnamed_within",
+    "aggregate/organizations.rs list",
+    "aggregate/organizations.rs recorded",
+    "aggregate/organizations.rs unnamed",
+    "aggregate/organizations.rs unnamed_within",
 ];
 
 /// Files and folders that read no events for anybody: connections, the schema, the writer, the demo's own record.
 const OTHERS: [&str; 13] = [
     "connection/snapshot.rs",
     "connection/pulse.rs",
-    "servers.rs",
-    "plain.rs",
-    "activity.rs",
+    "connection/servers.rs",
+    "connection/plain.rs",
+    "bench/activity.rs",
     "connection/mod.rs",
     "connection/write.rs",
-    "facts.rs",
-    "databases.rs",
-    "demo_trail.rs",
+    "connection/facts.rs",
+    "private/databases.rs",
+    "private/demo_trail.rs",
     "schema",
-    "tamper.rs",
+    "private/tamper.rs",
     "writer",
 ];
 
@@ -290,7 +293,8 @@ async fn single_events(db: &ReadDb, shape: Shape) {
     let keys: Vec<EventKey> = foreign.iter().map(agenttrace::domain::EventRow::key).collect();
     let seen = states::of(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(seen.iter().all(|seen| *seen == states::Seen::Gone), "{seen:?}");
-    let others = agenttrace::store::search::vectors::others(db, &own_scope, &keys, &never()).await.unwrap();
+    let others =
+        agenttrace::store::listing::search::vectors::others(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(others.is_empty(), "{others:?}");
     let resource = Resource { kind: "trace".to_owned(), id: "tr-1".to_owned() };
     let access = history::access(db, &own_scope, &resource, &never()).await.unwrap();

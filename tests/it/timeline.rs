@@ -4,8 +4,10 @@ use crate::support::{self, TestDatabase};
 
 use agenttrace::domain::{EventKey, EventRow, OrgId, OrgScope, TimeRange, Timestamp};
 use agenttrace::filter::Filter;
-use agenttrace::store::timeline::{self, Count, Query, Seek};
-use agenttrace::store::{ReadDb, ReadSettings, StoreError, organizations};
+use agenttrace::store::aggregate::organizations;
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::{Count, Query, Seek};
+use agenttrace::store::{ReadDb, ReadSettings, StoreError};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -369,7 +371,7 @@ async fn nothing_of_another_organisation_is_ever_returned() {
     // Not even by asking for exactly it.
     let asked = query("o-1", &format!("event_id:{} hash:{}", other.event_id, other.hash));
     assert_eq!(timeline::page(&db, &asked, &Seek::Newest, 9, &never()).await.unwrap().rows, []);
-    let found = agenttrace::store::links::with_hash(&db, &o1, &other.hash, &never()).await.unwrap();
+    let found = agenttrace::store::history::links::with_hash(&db, &o1, &other.hash, &never()).await.unwrap();
     assert_eq!(found, []);
     let key = Seek::OlderThan(other.key());
     let rows = timeline::page(&db, &query("o-1", ""), &key, 1000, &never()).await.unwrap().rows;

@@ -6,7 +6,8 @@ use crate::support::{self, Home, TestDatabase};
 use crate::timeline::{never, query};
 use crate::writer::event;
 
-use agenttrace::store::timeline::{self, Seek};
+use agenttrace::store::listing::timeline;
+use agenttrace::store::query::Seek;
 use agenttrace::store::writer::{Fate, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, WriteDb};
 use sqlx::Connection as _;

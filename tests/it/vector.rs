@@ -5,8 +5,8 @@ use crate::support::{self, Home, TestDatabase};
 use crate::tamper::attack;
 use crate::verify::{append, connect, run, run_json};
 use agenttrace::store::WriteDb;
+use agenttrace::store::private::tamper::{Attack, Tamper};
 use agenttrace::store::schema::{self, Layout};
-use agenttrace::store::tamper::{Attack, Tamper};
 use serde_json::Value;
 use sqlx::Connection as _;
 

@@ -591,7 +591,7 @@ async fn one_event_shows_its_neighbours_and_the_text_that_is_hashed() {
 #[tokio::test]
 async fn rows_are_read_again_with_their_states_but_for_large_and_unreadable_ones() {
     use agenttrace::domain::EventKey;
-    use agenttrace::store::states::{self, Seen};
+    use agenttrace::store::history::states::{self, Seen};
     let database = support::database().await;
     append(&database, "a", 0..10).await;
     append(&database, "b", 0..10).await;

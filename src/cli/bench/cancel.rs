@@ -5,8 +5,10 @@ use super::{BenchArgs, Measure, Measured, milliseconds};
 use crate::domain::{OrgScope, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Filter;
-use crate::store::timeline::{self, Pace, Query, Seek};
-use crate::store::{ReadDb, StoreError, activity};
+use crate::store::bench::activity;
+use crate::store::listing::timeline;
+use crate::store::query::{Pace, Query, Seek};
+use crate::store::{ReadDb, StoreError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 

@@ -9,8 +9,9 @@ use crate::ingest::{
     self, Input, Mapping, Observer, RejectedRecord, RejectsFile, Report, Settings, Sink, SourceFormat,
 };
 use crate::server::{self, PrivateServer, Purpose};
+use crate::store::private::databases;
 use crate::store::writer::{Writer, WriterSettings};
-use crate::store::{WriteDb, databases, schema};
+use crate::store::{WriteDb, schema};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};

@@ -22,7 +22,7 @@ use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventRow, OrgId, Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::filter::PartialSides;
-use crate::store::organizations::Organization;
+use crate::store::aggregate::organizations::Organization;
 use crate::store::scan::Catalogue;
 use crate::store::{ServerFacts, Standing};
 use crate::verify::{Detected, SchemeUsed};

@@ -29,11 +29,11 @@ use crate::filter::Filter;
 use crate::filter::PartialSides;
 use crate::store::Lag;
 use crate::store::Standing;
+use crate::store::aggregate::summary::By;
 use crate::store::cache::Answer;
 use crate::store::cache::Freshness;
 use crate::store::history::Excerpt;
-use crate::store::summary::By;
-use crate::store::timeline::{Count, Looked, Seek};
+use crate::store::query::{Count, Looked, Seek};
 use crossterm::event::KeyCode;
 use std::time::Duration;
 

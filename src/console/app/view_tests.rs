@@ -18,7 +18,7 @@ use crate::domain::EventRow;
 use crate::export::pretty::{Limits, pretty};
 use crate::filter::PartialSides;
 use crate::store::history::{Excerpt, Observed};
-use crate::store::timeline::Count;
+use crate::store::query::Count;
 use crate::store::{Lag, ServerFacts, Standing};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::fmt::Write as _;

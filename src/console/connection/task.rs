@@ -6,7 +6,7 @@ use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::{Context, aside};
 use crate::domain::OrgId;
 use crate::investigation::{Records, verification};
-use crate::store::organizations::{self, Organization};
+use crate::store::aggregate::organizations::{self, Organization};
 use crate::store::{ReadDb, ReadSettings, ServerFacts, StoreError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

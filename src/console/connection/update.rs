@@ -14,7 +14,7 @@ use crate::console::dialogs::Overlay;
 use crate::console::widgets::scrolling::lines_of;
 use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
-use crate::store::organizations::{Organization, unnamed_in_words};
+use crate::store::aggregate::organizations::{Organization, unnamed_in_words};
 use crate::store::{ServerFacts, Standing};
 use std::time::Duration;
 

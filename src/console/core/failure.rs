@@ -3,7 +3,7 @@
 use crate::domain::Safe;
 use crate::error::Error;
 use crate::store::StoreError;
-use crate::store::bounds::BoundsError;
+use crate::store::listing::bounds::BoundsError;
 
 /// An error, fit for a pane.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

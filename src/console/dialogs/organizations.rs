@@ -5,7 +5,7 @@ use crate::console::widgets::picker::Picker;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{OrgId, Safe, grouped};
-use crate::store::organizations::Organization;
+use crate::store::aggregate::organizations::Organization;
 
 /// The state of the chooser.
 #[derive(Debug, Default)]

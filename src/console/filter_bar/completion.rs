@@ -3,10 +3,10 @@
 
 use crate::domain::{Safe, grouped};
 use crate::filter::Field;
-use crate::store::cost::Cost;
-use crate::store::explain::Way;
-use crate::store::timeline::Count;
-use crate::store::values::MOST_VALUES;
+use crate::store::listing::cost::Cost;
+use crate::store::listing::explain::Way;
+use crate::store::listing::values::MOST_VALUES;
+use crate::store::query::Count;
 use std::time::Duration;
 
 /// Nothing is asked before typing has rested for so long.

@@ -1,7 +1,7 @@
 //! What the planner's unit of cost has been worth in milliseconds on this server.
 
 use crate::filter::Filter;
-use crate::store::cost::Cost;
+use crate::store::listing::cost::Cost;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,8 +60,8 @@ impl CostCalibration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::explain::Way;
-    use crate::store::timeline::Count;
+    use crate::store::listing::explain::Way;
+    use crate::store::query::Count;
 
     #[test]
     fn guesses_become_better_by_what_pages_took() {

@@ -9,9 +9,9 @@ use crate::console::runtime::context::{Context, aside};
 use crate::console::timeline::task::ViewRequest;
 use crate::domain::{OrgId, OrgScope};
 use crate::filter::Field;
-use crate::store::cost::{self, Cost};
-use crate::store::timeline::Query;
-use crate::store::{bounds, values};
+use crate::store::listing::cost::{self, Cost};
+use crate::store::listing::{bounds, values};
+use crate::store::query::Query;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

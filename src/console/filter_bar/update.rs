@@ -23,7 +23,7 @@ use crate::console::timeline::task::{self as timeline, ViewRequest};
 use crate::console::widgets::scrolling::lines_of;
 use crate::domain::{OrgScope, Safe};
 use crate::filter::{Filter, quoted};
-use crate::store::timeline::{Query, Seek};
+use crate::store::query::{Query, Seek};
 
 /// The rules of the filter line.
 pub(in crate::console) struct Rules;

@@ -5,9 +5,9 @@ use crate::console::filter_bar::saved_task::Shelf;
 use crate::console::filter_bar::task as filter_bar;
 use crate::console::filter_bar::update::*;
 use crate::filter::Field;
-use crate::store::cost::Cost;
-use crate::store::explain::Way;
-use crate::store::timeline::Count;
+use crate::store::listing::cost::Cost;
+use crate::store::listing::explain::Way;
+use crate::store::query::Count;
 use crossterm::event::KeyCode;
 use std::time::Duration;
 

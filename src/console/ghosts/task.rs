@@ -4,7 +4,7 @@ use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
 use crate::domain::Timestamp;
-use crate::store::timeline::Query;
+use crate::store::query::Query;
 use crate::verify::{self, Ghosts, Sight};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

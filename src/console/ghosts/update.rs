@@ -16,7 +16,7 @@ use crate::console::widgets::scrolling::lines_of;
 use crate::domain::{OrgScope, Safe, TimeRange, grouped};
 use crate::filter::Filter;
 use crate::store::history::Resource;
-use crate::store::timeline::Query;
+use crate::store::query::Query;
 use crate::verify::Ghosts;
 
 /// The rules of the search for ghost changes.

@@ -12,7 +12,8 @@ use crate::diff::rows::size;
 use crate::domain::{EventKey, OrgId, OrgScope};
 use crate::investigation::verification::{self, Asked, Extent, Passing, SeenBefore, Session};
 use crate::investigation::{Records, acceptance};
-use crate::store::{links, timeline};
+use crate::store::history::links;
+use crate::store::listing::timeline;
 use crate::verify::{self, EventReport, Report};
 use std::num::NonZeroU32;
 

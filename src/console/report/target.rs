@@ -4,8 +4,8 @@ use crate::console::filter_bar::value_picker::spelled;
 use crate::domain::{TimeRange, Timestamp};
 use crate::export::report::Line;
 use crate::filter::{Expr, Field, Filter, Match, Matcher};
-use crate::store::histogram::Histogram;
-use crate::store::summary::By;
+use crate::store::aggregate::histogram::Histogram;
+use crate::store::aggregate::summary::By;
 
 /// A line of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub(crate) fn times(histogram: &Histogram, range: TimeRange) -> impl Iterator<It
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::histogram::Bucket;
+    use crate::store::aggregate::histogram::Bucket;
 
     fn said(by: By, key: Option<&str>) -> Option<String> {
         Some(value(by, key)?.within(&Filter::parse("since:-7d sev:info").unwrap()).canonical())

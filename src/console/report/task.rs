@@ -9,10 +9,11 @@ use crate::console::widgets::time_zone::Zone;
 use crate::domain::grouped;
 use crate::export::report::{self, Line};
 use crate::investigation::aggregate;
+use crate::store::ReadDb;
+use crate::store::aggregate::summary::{By, Summary};
 use crate::store::cache::{Answer, Freshness};
-use crate::store::summary::{By, Summary};
-use crate::store::timeline::{Query, Seek};
-use crate::store::{ReadDb, explain};
+use crate::store::listing::explain;
+use crate::store::query::{Query, Seek};
 use tokio_util::sync::CancellationToken;
 
 /// Buckets of a histogram: what most screens can hold.

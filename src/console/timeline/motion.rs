@@ -7,7 +7,7 @@ use crate::console::core::keymap::Action;
 use crate::console::timeline::task::Task;
 use crate::domain::{EventRow, Safe};
 use crate::filter::{Expr, Field, Match, Matcher};
-use crate::store::timeline::{Query, Seek};
+use crate::store::query::{Query, Seek};
 
 /// Whether the action is a motion. Looks for the event that it goes to.
 pub(in crate::console) fn go(model: &mut Model, action: Action, effects: &mut Effects) -> bool {

@@ -8,7 +8,7 @@ use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventKey, EventRow, Safe, TimeRange, Timestamp, grouped};
 use crate::filter::{Field, Filter};
 use crate::store::cache::Answer;
-use crate::store::timeline::{Count, Looked, Query};
+use crate::store::query::{Count, Looked, Query};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

@@ -8,8 +8,10 @@ use crate::domain::{EventKey, EventRow, Safe};
 use crate::investigation::listing;
 pub(crate) use crate::investigation::listing::{Landing, Opened, ViewRequest};
 use crate::store::cache::{Answer, Freshness};
-use crate::store::timeline::{self, Count, Looked, Pace, Query, Seek};
-use crate::store::{ReadDb, StoreError, explain};
+use crate::store::listing::explain;
+use crate::store::listing::timeline;
+use crate::store::query::{Count, Looked, Pace, Query, Seek};
+use crate::store::{ReadDb, StoreError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 

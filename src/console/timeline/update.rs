@@ -16,7 +16,7 @@ use crate::console::timeline::task::{Landing, More, Opened, Output, Progress, Ta
 use crate::domain::{OrgScope, Safe, grouped};
 use crate::store::Standing;
 use crate::store::cache::Freshness;
-use crate::store::timeline::{Count, Query, Seek};
+use crate::store::query::{Count, Query, Seek};
 use crate::verify::Finding;
 
 /// The rules of the timeline.

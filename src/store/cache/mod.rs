@@ -12,10 +12,10 @@ mod memory;
 #[cfg(feature = "redis")]
 mod redis;
 
-use super::timeline::Query;
 use super::{ReadDb, StoreError};
 use crate::chain::to_hex;
 use crate::domain::Timestamp;
+use crate::store::query::Query;
 use chrono::Utc;
 use futures_util::future::BoxFuture;
 use memory::Memory;

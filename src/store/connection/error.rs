@@ -40,7 +40,7 @@ fn certificate_error(error: &sqlx::Error) -> Option<String> {
     error
         .to_string()
         .split_once("invalid peer certificate: ")
-        .map(|(_, why)| crate::store::certificate::in_words(why))
+        .map(|(_, why)| crate::store::connection::certificate::in_words(why))
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -1,23 +1,30 @@
 //! Connections: how a transaction begins, which table is read, cancelling.
 //!
-//! Every statement that reads runs inside a transaction that [`transaction::begin`] has begun: read-only, with settings
+//! Every statement that reads runs inside a transaction that `transaction::begin` has begun: read-only, with settings
 //! that are gone with it. Nothing is left on a session, which behind a pooler belongs to other people.
 
 mod cancel;
+pub mod capabilities;
+mod certificate;
 mod error;
+pub(super) mod facts;
+pub(super) mod identity;
 mod link;
 mod memory;
+pub mod plain;
 mod pulse;
 mod relation;
+pub mod servers;
 mod session;
 mod shape;
 mod snapshot;
 mod transaction;
+pub mod trust;
 mod write;
 
 pub(crate) use link::Link;
 pub(crate) use memory::bounded;
-pub use relation::Relation;
+pub use relation::{Layout, Relation};
 pub(crate) use relation::{TABLE, beside};
 pub(super) use shape::Found;
 pub use shape::Shape;
@@ -27,10 +34,9 @@ pub use write::{WriteDb, WriteSettings};
 
 use super::StoreError;
 use super::cache::Cache;
-use super::capabilities::{self, Capabilities};
-use super::identity;
-use super::trust::Trust;
 use crate::domain::Naming;
+use crate::store::connection::trust::Trust;
+use capabilities::Capabilities;
 use error::{silence, sql_state};
 use session::{Server, Session};
 use sqlx::postgres::PgConnectOptions;

@@ -2,11 +2,26 @@
 
 use super::super::StoreError;
 use super::shape::{Shape, quoted};
+use serde::Serialize;
 #[expect(clippy::disallowed_types, reason = "our own statements with the name of a schema, quoted")]
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use std::fmt;
+
+/// How the rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// One table.
+    Plain,
+    /// Partitions by range, as of time.
+    Range,
+    /// Partitions by hash, as of the organisation.
+    Hash,
+    /// Partitions by list, a view, a foreign table.
+    Other,
+}
 
 /// The name of the table, in whatever schema it is.
 pub(crate) const TABLE: &str = "audit_events";

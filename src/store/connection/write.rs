@@ -4,13 +4,13 @@
 //! anything, and with settings that are gone with them. Nothing is left on a session, so that a pooler may hand it on.
 
 use super::super::StoreError;
-use super::super::trust::{self, Trust};
 use super::Link;
 use super::error::silence;
 use super::memory::read_bounded;
 use super::relation::{self, Relation};
 use super::session::{Server, Session};
 use super::transaction::{Begun, Isolation, Start};
+use crate::store::connection::trust::{self, Trust};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use std::fmt;

@@ -16,6 +16,7 @@ mod parts;
 mod plan;
 mod ranges;
 mod read;
+mod unit;
 mod vector;
 
 pub use catalogue::{Catalogue, catalogue};
@@ -257,7 +258,7 @@ async fn describe(c: &mut PgConnection, table: i64) -> Result<View, StoreError> 
     Ok(View {
         at: row.try_get::<super::row::SqlTime, _>(0)?.0,
         before_transaction: row.try_get(1)?,
-        identity: super::identity::of(c, table).await?,
+        identity: super::connection::identity::of(c, table).await?,
         role: row.try_get(2)?,
         table: Named { schema: row.try_get(3)?, name: row.try_get(4)?, owner: row.try_get(5)?, oid: table },
         catalogue: catalogue::of(c, table).await?,

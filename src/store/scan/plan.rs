@@ -10,6 +10,7 @@ use super::super::row::SqlTime;
 use super::decode::{COLUMNS, Form, LINK_COLUMNS};
 use super::parts::{Leaf, Parts, Way};
 use super::ranges::{self, Earlier, File, Piece};
+use super::unit::{Place, Tid, Unit, Which, parse_tid};
 use crate::domain::{OrgScope, TimeRange};
 use futures_util::TryStreamExt as _;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -20,9 +21,6 @@ use std::fmt::Write as _;
 const SMALL: i64 = 1024;
 /// When the scope is expected to hold less than this part of the table, its rows are looked up first.
 const SHARE: u64 = 8;
-
-/// The address of a row: block and place in it.
-pub(super) type Tid = (u32, u16);
 
 /// The table, as this reader sees it.
 #[derive(Debug, Clone)]
@@ -44,35 +42,6 @@ pub(super) struct Table {
     pub(super) loose_hashes: bool,
     /// Columns that no scheme knows.
     pub(super) other_columns: Vec<String>,
-}
-
-/// What one statement reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unit {
-    pub(super) leaf: usize,
-    pub(super) place: Place,
-    pub(super) which: Which,
-}
-
-/// Where the rows of a unit lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Behind `after` and before block `end`.
-    Blocks { after: Tid, end: Option<u32> },
-    /// These rows, ascending.
-    Rows(Vec<Tid>),
-    /// All of it, in no order.
-    Whole,
-}
-
-/// Which rows of that place. What an earlier scan has seen is what was written before a certain transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    All,
-    /// Those that an earlier scan has seen, of which only the links are read.
-    Known(i64),
-    /// Those that came later.
-    Later(i64),
 }
 
 impl Table {
@@ -333,36 +302,6 @@ impl Leaf {
         let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
         File { leaf, table: self.oid, number: self.file, blocks }
     }
-}
-
-impl Unit {
-    /// What of the unit is left behind a row.
-    pub(super) fn behind(&self, tid: Tid) -> Option<Self> {
-        let place = match &self.place {
-            Place::Blocks { end, .. } => Place::Blocks { after: tid, end: *end },
-            Place::Rows(tids) => {
-                let rest: Vec<Tid> = tids.iter().copied().filter(|t| *t > tid).collect();
-                (!rest.is_empty()).then_some(Place::Rows(rest))?
-            }
-            // In no order, nothing is behind anything.
-            Place::Whole => return None,
-        };
-        Some(Self { place, ..self.clone() })
-    }
-
-    /// One row of the unit.
-    pub(super) fn only(&self, tid: Tid) -> Self {
-        Self { place: Place::Rows(vec![tid]), ..*self }
-    }
-}
-
-/// Reads `(block,place)`.
-pub(super) fn parse_tid(text: &str) -> Result<Tid, StoreError> {
-    let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
-    inner
-        .and_then(|t| t.split_once(','))
-        .and_then(|(block, place)| Some((block.parse().ok()?, place.parse().ok()?)))
-        .ok_or_else(|| StoreError::Decode(format!("'{}' is no row address", text.escape_debug())))
 }
 
 async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError> {

@@ -1,6 +1,6 @@
 //! Ranges of blocks: the pieces in which a scan goes, and which of them an earlier scan has read already.
 
-use super::plan::{Place, Tid, Unit, Which};
+use super::unit::{Place, Tid, Unit, Which};
 use crate::domain::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -3,8 +3,9 @@
 use super::super::{ReadDb, StoreError, said};
 use super::copy::Frames;
 use super::pace::Pace;
-use super::plan::{self, Place, Table, Tid, Unit};
+use super::plan::Table;
 use super::ranges::{Earlier, Piece};
+use super::unit::{self, Place, Tid, Unit};
 use super::{
     AFTER_UNIT, BEFORE_UNIT, Link, Outline, Scanned, Sink, Skipped, Snapshot, Stop, Unreadable,
     in_transaction,
@@ -316,7 +317,7 @@ async fn row_at(
     let found = sql.build().persistent(false).fetch_optional(&mut *c).await;
     sqlx::raw_sql(AFTER_UNIT).execute(&mut *c).await?;
     let Some(row) = found? else { return Ok(None) };
-    let tid = plan::parse_tid(row.try_get(0)?)?;
+    let tid = unit::parse_tid(row.try_get(0)?)?;
     let link = lookup::link(&row, 1).ok();
     Ok(Some((tid, link)))
 }

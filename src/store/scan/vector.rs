@@ -4,11 +4,11 @@
 //! the place of ours is neither believed nor run. Reading them makes a scan half as large again and computing them costs
 //! some 30 µs a row, so a sample is what every verification does, and all rows are what was asked for.
 
-use super::super::search::definition::{self, AlteredVector, DEFINITION};
 use super::super::{StoreError, said};
 use super::parts::Way;
-use super::plan::{Place, Unit, Which};
+use super::unit::{Place, Unit, Which};
 use super::{AFTER_UNIT, BEFORE_UNIT, Link, Snapshot, is_about_a_row, lookup};
+use crate::store::migrations::vector::{self as definition, AlteredVector, DEFINITION};
 #[expect(clippy::disallowed_types, reason = "a statement of this crate with the number of the table")]
 use sqlx::AssertSqlSafe;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -253,7 +253,7 @@ async fn halves(c: &mut PgConnection, from: String, unit: Unit) -> Result<Option
             let found = sql.push(from).build().persistent(false).fetch_all(c).await?;
             let mut tids = Vec::with_capacity(found.len());
             for row in &found {
-                tids.push(super::plan::parse_tid(row.try_get(0)?)?);
+                tids.push(super::unit::parse_tid(row.try_get(0)?)?);
             }
             tids.sort_unstable();
             tids

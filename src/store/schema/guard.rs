@@ -1,7 +1,7 @@
 //! The triggers that keep the table append-only, on the table and on everything below it.
 
-use super::body_of;
 use crate::store::connection::Link;
+use crate::store::migrations::body_of;
 use crate::store::{StoreError, WriteDb};
 use serde::Serialize;
 use sqlx::{PgConnection, Row as _};

@@ -1,7 +1,7 @@
 //! The secondary indexes of our table: dropped before a bulk load, built after it, restored after an interruption.
 //! Their one definition is the migration that makes them.
 
-use super::migrations::{named, qualified};
+use super::names::{named, qualified};
 use crate::store::connection::Work;
 use crate::store::{StoreError, WriteDb};
 use std::sync::{Mutex, PoisonError};

@@ -6,7 +6,7 @@
 //! the length of one short transaction, nobody writes: what came in meanwhile is added, the numbers are compared, and
 //! the tables change their names.
 
-use super::migrations::{named, qualified};
+use super::names::{named, qualified};
 use super::{Layout, indexes, partitions, roles};
 use crate::store::connection::{Link, Relation};
 use crate::store::{StoreError, WriteDb};

@@ -4,20 +4,21 @@ pub mod grants;
 mod guard;
 mod indexes;
 mod layout;
-mod migrations;
+mod migrate;
+mod names;
 pub mod partitions;
 mod roles;
 mod status;
 
+pub use super::connection::Layout;
 pub use guard::Guard;
 pub(super) use guard::look as guard;
 pub use indexes::ensure_indexes;
 pub(super) use indexes::{build_indexes, drop_indexes, lock_indexes, settle};
 pub use layout::{Step, change_layout};
-pub use migrations::migrate;
-pub(super) use migrations::{FUNCTIONS, body_of};
+pub use migrate::migrate;
 pub use roles::{Access, Protection, protect};
-pub use status::{Index, Layout, LayoutChange, Origin, Status, Table, status};
+pub use status::{Index, LayoutChange, Origin, Status, Table, status};
 
 use super::{StoreError, WriteDb};
 

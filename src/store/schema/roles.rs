@@ -1,6 +1,6 @@
 //! Roles, ownership, grants and row-level security: who may do what in a database with our schema.
 
-use super::migrations::{TURN, named};
+use super::names::{TURN, named};
 use crate::store::connection::{Link, Relation};
 use crate::store::{StoreError, WriteDb};
 use serde::Serialize;

@@ -1,11 +1,13 @@
 //! What is there, and what is missing.
 
+use super::Layout;
 use super::guard::{self, Guard};
-use super::migrations::{MIGRATOR, title};
 use super::{indexes, roles};
+use crate::store::aggregate::organizations;
 use crate::store::connection::Link;
-use crate::store::search::AlteredVector;
-use crate::store::{ReadDb, Relation, Standing, StoreError, organizations};
+use crate::store::migrations::vector::AlteredVector;
+use crate::store::migrations::{MIGRATOR, title};
+use crate::store::{ReadDb, Relation, Standing, StoreError};
 use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 use std::time::Duration;
@@ -65,20 +67,6 @@ pub enum Origin {
     Foreign,
     /// There is none.
     Absent,
-}
-
-/// How the rows are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layout {
-    /// One table.
-    Plain,
-    /// Partitions by range, as of time.
-    Range,
-    /// Partitions by hash, as of the organisation.
-    Hash,
-    /// Partitions by list, a view, a foreign table.
-    Other,
 }
 
 /// What there is of a change of layout.
