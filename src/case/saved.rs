@@ -30,7 +30,7 @@ pub enum LineError {
     #[error("a saved filter is written: name = filter")]
     Form,
     /// The name is empty, too long, or has other characters.
-    #[error("'{0}' is no name: letters, digits, - _ and . are, at most {LONGEST_NAME} of them")]
+    #[error("'{0}' is not a valid name: letters, digits, - _ and . are, at most {LONGEST_NAME} of them")]
     Name(String),
     /// The filter cannot be read.
     #[error("{}", .1.render(.0))]
@@ -193,10 +193,10 @@ mod tests {
     fn a_line_that_is_none_is_named_with_its_place() {
         for (text, wanted) in [
             ("# mine\n\na = sev:critical\nb sev:info", "f:4: a saved filter is written: name = filter"),
-            ("a b = sev:info", "f:1: 'a b' is no name"),
+            ("a b = sev:info", "f:1: 'a b' is not a valid name"),
             ("a = sevv:info", "f:1: "),
             ("a = x\na = y", "f:2: the name 'a' stands there twice"),
-            (" = x", "f:1: '' is no name"),
+            (" = x", "f:1: '' is not a valid name"),
         ] {
             let error = parse(text, "f").unwrap_err().to_string();
             assert!(error.starts_with(wanted), "{error}");

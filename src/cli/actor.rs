@@ -13,7 +13,7 @@ use crate::store::query::{Query, Seek};
 use serde_json::{Map, Value};
 use std::io::Write;
 
-/// What an actor's events are told apart by, and how many lines of it are shown.
+/// Columns by which an actor's events are grouped, and the maximum of lines of each.
 const PARTS: [(By, u32); 6] = [
     (By::Action, 10),
     (By::Category, 10),

@@ -84,7 +84,7 @@ impl Context {
     /// Limits of readers of a target: `--timeout`, else the configuration's; and the schema of its table.
     ///
     /// # Errors
-    /// When `--timeout` is no length of time.
+    /// When `--timeout` is not a duration.
     pub fn read_settings(&self, choice: &Choice) -> Result<ReadSettings> {
         let timeout = match &self.global.timeout {
             Some(text) => text.parse::<Span>().map_err(|e| Error::usage(format!("--timeout: {e}")))?,

@@ -36,7 +36,7 @@ pub struct DiffArgs {
     /// Show what looks like a secret
     #[arg(long)]
     pub show_secrets: bool,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
     pub format: Option<Format>,
 }

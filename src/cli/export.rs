@@ -29,7 +29,7 @@ pub struct ExportArgs {
     /// Which events; without a filter and a time, all of the default window
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Form of the file
+    /// Output format
     // The same id as the global option, which it stands for in this command; so it must give the same type.
     #[arg(long, value_name = "FORMAT", value_parser = format_parser(), default_value = "ndjson")]
     pub format: Option<Format>,

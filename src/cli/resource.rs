@@ -291,7 +291,7 @@ fn write_table(
             writeln!(out, "unknown: {} changed without an event before the next one", safe(path))?;
         }
         if at.state != Known::Unknown && at.unknown.iter().any(String::is_empty) {
-            writeln!(out, "unknown: the next event saw something else altogether")?;
+            writeln!(out, "not confirmed: the next event starts from a different state")?;
         }
     }
     if let Some(blame) = blame {

@@ -22,7 +22,7 @@ pub struct SummaryArgs {
     /// What is added up
     #[command(flatten)]
     pub asked: FilterArgs,
-    /// What events are told apart by; several with commas
+    /// Columns to group by, comma-separated
     #[arg(long, value_name = "COLUMN", value_parser = by_parser(), value_delimiter = ',', default_value = "category")]
     pub by: Vec<By>,
     /// Count distinct actors too

@@ -26,7 +26,7 @@ impl TimeLimit {
     /// That of `--timeout`; of the console it limits its statements instead.
     ///
     /// # Errors
-    /// Exit 2 when it is no length of time.
+    /// Exit 2 when it is not a duration.
     pub(super) fn of(cli: &Cli) -> Result<Self> {
         let text = cli.global.timeout.as_deref().filter(|_| !opens_console(cli.command.as_ref()));
         let parsed = text.map(|text| text.parse().map_err(|e| Error::usage(format!("--timeout: {e}"))));

@@ -38,7 +38,7 @@ impl FromStr for Span {
             Ok(d) if d > Self::LONGEST => Err("a length of time is at most 100 years".to_owned()),
             Ok(d) => Ok(Self(d)),
             Err(e) => Err(format!(
-                "'{}' is no length of time such as 30s, 12h or 90d ({e})",
+                "'{}' is not a duration such as 30s, 12h or 90d ({e})",
                 Safe::from_untrusted(text)
             )),
         }

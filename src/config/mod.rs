@@ -243,7 +243,7 @@ impl Config {
             let zone = p.zone.map(|zone| {
                 let shown = Safe::from_untrusted(&zone);
                 let wrong =
-                    |_| format!("{}: '{shown}' is no time zone such as UTC or Europe/Berlin", at("zone"));
+                    |_| format!("{}: '{shown}' is not a time zone such as UTC or Europe/Berlin", at("zone"));
                 zone.parse::<Tz>().map_err(wrong)
             });
             let naming = Naming { table: p.table, columns: p.columns, zone: zone.transpose()? };

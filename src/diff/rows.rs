@@ -160,7 +160,7 @@ pub fn heading(comparison: &Comparison<'_>) -> Vec<Row> {
         _ => "",
     };
     match &comparison.detail {
-        Detail::NothingRecorded => rows.push(Row::notice("no state change recorded")),
+        Detail::NothingRecorded => rows.push(Row::notice("no state recorded")),
         Detail::Call(record) => rows
             .push(Row::notice(&format!("a call, as {} recorded it: no states, so no change", record.title))),
         Detail::Structural { changes, paths_only, .. } => {
@@ -521,7 +521,7 @@ mod tests {
           1 added · no previous state recorded
         + id 1
         "#);
-        assert_eq!(list(None, None, &View::default()), ["  no state change recorded"]);
+        assert_eq!(list(None, None, &View::default()), ["  no state recorded"]);
     }
 
     #[test]

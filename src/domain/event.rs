@@ -31,7 +31,7 @@ macro_rules! column_enum {
                     $($text => Ok(Self::$variant),)+
                     other => Err(ColumnError {
                         column: $column,
-                        reason: format!("'{}' is none of {}", other.escape_debug(), [$($text),+].join(", ")),
+                        reason: format!("'{}' is not one of {}", other.escape_debug(), [$($text),+].join(", ")),
                     }),
                 }
             }
@@ -258,6 +258,6 @@ mod tests {
             assert_eq!(a.as_str().parse::<Action>().unwrap(), *a);
         }
         let error = "Read".parse::<Action>().unwrap_err();
-        assert_eq!(error.to_string(), "action: 'Read' is none of create, read, update, delete, export");
+        assert_eq!(error.to_string(), "action: 'Read' is not one of create, read, update, delete, export");
     }
 }

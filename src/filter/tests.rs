@@ -182,7 +182,7 @@ fn lists_come_from_the_shell() {
         ("actor in @gone.txt", "no such file"),
         ("actor in @empty.txt", "no value"),
         ("actor in @long.txt", "10001"),
-        ("ip in @suspects.txt", "no address"),
+        ("ip in @suspects.txt", "not an address"),
         ("actor in @", "name of a file"),
     ] {
         let error = Filter::parse_with(text, &list).unwrap_err();
@@ -227,7 +227,7 @@ fn what_cannot_be_read_is_shown_in_its_place() {
       did you mean 'read'?
     ");
     insta::assert_snapshot!(refusal("type:login OR logout"), @r#"
-    this can be read in two ways
+    ambiguous
       type:login OR logout
                  ^^^^^^^^^
       write type:login,logout for another value of the field, or type:login OR "logout" for an event that has the word
@@ -283,8 +283,8 @@ fn what_cannot_be_meant_is_refused_and_never_misread() {
     let mut wrong = Vec::new();
     for (text, place, word) in [
         ("a:x OR b:y", "a", "unknown field"),
-        ("type:a type:b OR c", "OR c", "two ways"),
-        ("(type:a OR b)", "OR b", "two ways"),
+        ("type:a type:b OR c", "OR c", "ambiguous"),
+        ("(type:a OR b)", "OR b", "ambiguous"),
         ("since:-7d OR type:a", "-7d", "whole filter"),
         ("type:a OR since:-7d", "-7d", "whole filter"),
         ("(since:-7d)", "since", "whole filter"),
@@ -328,7 +328,7 @@ fn what_cannot_be_meant_is_refused_and_never_misread() {
         ("dow:someday", "someday", "day of the week"),
         ("zone:CET sev:info", "CET", "zone"),
         ("span:5m", "5m", "around"),
-        ("around:evt-1 span:5mon", "5mon", "length"),
+        ("around:evt-1 span:5mon", "5mon", "duration"),
         ("around:evt-1 since:-7d", "evt-1", "both choose"),
         ("at:now", "now", "interval"),
         ("at:today until:now", "today", "both choose"),
@@ -369,8 +369,8 @@ fn what_cannot_be_meant_is_refused_and_never_misread() {
         ("ua~curl*", "curl*", "contained"),
         ("res:trace", "trace", "TYPE/ID"),
         ("res:/x", "/", "begin"),
-        ("ip:10.0.*", "10.0.*", "no address"),
-        ("ip:10.0.0.0/33", "10.0.0.0/33", "no address"),
+        ("ip:10.0.*", "10.0.*", "not an address"),
+        ("ip:10.0.0.0/33", "10.0.0.0/33", "not an address"),
         ("actor:\"a\0b\"", "\"a\0b\"", "U+0000"),
     ] {
         match Filter::parse(text) {

@@ -37,7 +37,7 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     if let Some((unknown, _)) =
         members.iter().find(|(key, _)| !COLUMNS.contains(key) && !BESIDE.contains(key))
     {
-        return Err(Reject::new(format!("the key '{unknown}' is no column of audit_events")));
+        return Err(Reject::new(format!("the key '{unknown}' is not a column of audit_events")));
     }
     let organization_id = match &mapping.organization {
         // With the chain preserved, the caller compares the two.
@@ -134,11 +134,11 @@ mod tests {
     fn what_is_wrong_is_named() {
         assert_eq!(
             reason(&LINE.replace("\"hash\"", "\"hush\""), false),
-            "the key 'hush' is no column of audit_events"
+            "the key 'hush' is not a column of audit_events"
         );
         assert_eq!(
             reason(&LINE.replace("\"update\"", "\"UPDATE\""), false),
-            "action: 'UPDATE' is none of create, read, update, delete, export"
+            "action: 'UPDATE' is not one of create, read, update, delete, export"
         );
         assert!(reason(&LINE.replace("2026-01-05T", "5 Jan "), false).starts_with("timestamp: '5 Jan 09"));
         assert_eq!(reason(&LINE.replace("\"e1\"", "null"), false), "event_id: missing");

@@ -295,7 +295,7 @@ mod tests {
         assert_eq!((outcome.report.stored, outcome.report.rejected), (1, 2));
         assert_eq!(told.recognised, [Format::named("agenttrace").unwrap()]);
         assert_eq!(told.rejected[0], "f:1: not valid JSON at line 1, column 1: expected value");
-        assert_eq!(told.rejected[1], "f:3: the key 'eventSource' is no column of audit_events");
+        assert_eq!(told.rejected[1], "f:3: the key 'eventSource' is not a column of audit_events");
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn malformed(text: &str, e: &serde_json::Error) -> Reject {
         .into_iter()
         .find(|n| near.get(..12.min(near.len())).is_some_and(|near| near.contains(n)));
     let hint = number
-        .map_or_else(String::new, |n| format!("; {n} is no JSON, although Python's json module writes it"));
+        .map_or_else(String::new, |n| format!("; {n} is not JSON, although Python's json module writes it"));
     Reject { reason: format!("{said}{hint}"), at: Some((e.line() as u64, e.column() as u64)) }
 }
 
@@ -82,7 +82,7 @@ fn kind(raw: &RawValue) -> &'static str {
     match raw.get().as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
-        Some(b'"') => "a string that is none (a lone surrogate)",
+        Some(b'"') => "an invalid string (a lone surrogate)",
         Some(b't' | b'f') => "a truth value",
         _ => "a number",
     }

@@ -14,7 +14,7 @@ impl StoreError {
                 "--schema NAME, or schema in the profile, names the schema of the table",
             ],
             Self::CodeOfOthers(_) => &[
-                "connect as a role that is no superuser: a member of agenttrace_reader, or of agenttrace_writer, is enough",
+                "connect as a role that is not a superuser: a member of agenttrace_reader, or of agenttrace_writer, is enough",
                 "--as-superuser, or as_superuser in the profile, does it nevertheless",
             ],
             Self::StatementPooling => {

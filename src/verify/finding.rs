@@ -86,7 +86,7 @@ impl Class {
     pub(super) const fn ruled_out(self) -> &'static [&'static str] {
         match self {
             Self::ContentMismatch => {
-                &["another spelling of the same values: all that the database can have hidden were tried"]
+                &["a different encoding of the same values: all that the database can hide were tried"]
             }
             Self::MissingPredecessor => &[
                 "a restart of the writing process: it begins without naming a predecessor",

@@ -205,7 +205,7 @@ async fn one_event_and_two_events() {
     assert_eq!(code, 1);
     // What PostgreSQL stores of 1e300 are all its digits.
     assert!(text.contains(&format!("~ n 0.1000 → 1{}", "0".repeat(300))), "{text}");
-    assert_eq!(life.run("diff e3"), (0, "  no state change recorded\n".to_owned()));
+    assert_eq!(life.run("diff e3"), (0, "  no state recorded\n".to_owned()));
     assert_eq!(life.run("diff e2 e2"), (0, "  no difference\n".to_owned()));
     assert_eq!(life.run("diff nosuch").0, 4);
     // Another organisation's event does not exist here.

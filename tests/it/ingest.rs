@@ -186,7 +186,7 @@ async fn bad_records_are_named_kept_and_counted_and_the_rest_is_loaded() {
     assert_eq!((code, numbers.as_slice()), (1, [7, 2, 0, 1, 4].map(Value::from).as_slice()), "{said}");
     for line in [
         "trail.log:2: rejected: not valid JSON at line 2, column 12: EOF while parsing",
-        "trail.log:4: rejected: action: 'expunge' is none of create",
+        "trail.log:4: rejected: action: 'expunge' is not one of create",
         "trail.log:5: rejected: not UTF-8 from byte 1 of the record on",
         "trail.log:6: rejected: resource_id: has 65 characters, the column holds 64",
         "trail.log:7: conflict: another event with the same event_id is stored already; different: actor_id",
@@ -715,7 +715,7 @@ async fn malformed_json_names_its_place() {
     let column = nan.find("NaN").unwrap() + 1;
     assert_eq!(code, 1);
     assert!(
-        said.contains(&format!("nan.ndjson:2: rejected: not valid JSON at line 2, column {column}: expected value; NaN is no JSON")),
+        said.contains(&format!("nan.ndjson:2: rejected: not valid JSON at line 2, column {column}: expected value; NaN is not JSON")),
         "{said}"
     );
     bench

@@ -84,7 +84,7 @@ impl SessionKind {
         }
     }
 
-    /// Whether any other is taken where there is none of this kind.
+    /// Whether any other is taken where none is of this kind.
     pub fn is_a_preference(self) -> bool {
         self == Self::PreferStandby
     }

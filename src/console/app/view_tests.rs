@@ -192,7 +192,7 @@ fn changes_in_every_layout() {
     let mut read = desk(80, 24, trail(), true);
     read.keys("3");
     with_states(&mut read, None, None);
-    assert!(screen(&read).contains("no state change recorded"), "{}", screen(&read));
+    assert!(screen(&read).contains("no state recorded"), "{}", screen(&read));
     let mut created = desk(80, 24, trail(), true);
     created.keys("3");
     with_states(&mut created, None, Some(AFTER));

@@ -149,7 +149,7 @@ fn between(
     if confirmed {
         say("the next event saw it so", Role::Muted);
     } else if unknown.iter().any(String::is_empty) {
-        say("? the next event saw something else altogether", Role::Notice);
+        say("? not confirmed: the next event starts from a different state", Role::Notice);
     } else if !unknown.is_empty() {
         say("? changed without an event before the next one", Role::Notice);
     }

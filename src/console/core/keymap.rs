@@ -81,7 +81,7 @@ pub enum Fault {
         nearest: &'static str,
     },
     /// A text that names no key.
-    #[error("'{key}' of the action '{action}' is no key")]
+    #[error("'{key}' of the action '{action}' is not a key")]
     Key {
         /// What stands there.
         key: String,
@@ -406,7 +406,7 @@ mod tests {
             refuse("[golbal]\nhelp = [\"x\"]"),
             "the keymap has no section 'golbal'; did you mean 'global'?"
         );
-        assert_eq!(refuse("[global]\nhelp = [\"hyper-x\"]"), "'hyper-x' of the action 'help' is no key");
+        assert_eq!(refuse("[global]\nhelp = [\"hyper-x\"]"), "'hyper-x' of the action 'help' is not a key");
     }
 
     #[test]

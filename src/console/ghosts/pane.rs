@@ -157,7 +157,7 @@ impl GhostPane {
                 format!("{}: this says nothing", self.found.incomparable().unwrap_or_default()),
                 Role::Notice,
             ),
-            Stage::Done => ("done, the chain was looked at beside each of them".to_owned(), Role::Muted),
+            Stage::Done => ("done; the chain around each was checked".to_owned(), Role::Muted),
         };
         let mut lines = vec![(counts, Role::Text), (stage, role)];
         let of_writing = |writing: Writing| {

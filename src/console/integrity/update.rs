@@ -218,7 +218,7 @@ pub(in crate::console) fn pause_trail(model: &mut Model, effects: &mut Effects) 
     }
 }
 
-/// Reads the trail at the next slower pace; behind the slowest one as fast as can be.
+/// Reads the trail at the next slower pace; after the slowest one at full speed.
 pub(in crate::console) fn throttle_trail(model: &mut Model, effects: &mut Effects) {
     let slower = PACES.iter().copied().find(|pace| model.trails.throttle.is_none_or(|now| *pace < now.get()));
     model.trails.throttle = slower.and_then(NonZeroU32::new);

@@ -101,7 +101,7 @@ impl<S: Screen> Runtime<S> {
         self.executor.close().await;
         match (&self.model.refused, self.ended_by) {
             (Some(text), _) => Err(Error::new(Kind::Refused, text.as_str()).hint(
-                "--as-superuser, or as_superuser in the profile, reads nevertheless; better is a role that is no superuser",
+                "--as-superuser, or as_superuser in the profile, reads nevertheless; better is a role that is not a superuser",
             )),
             // Who sent it knows.
             (None, Some(kind)) => Err(Error::silent(kind)),

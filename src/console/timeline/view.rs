@@ -72,7 +72,7 @@ impl Timeline {
                     return;
                 }
                 (None, true) => "   … older events follow",
-                (None, false) => "   ─ no older event in this view ─",
+                (None, false) => "   ─ end of results ─",
             };
             painter.say(0, y, end, Role::Muted);
         }

@@ -165,7 +165,7 @@ impl Theme {
     /// A theme of the program, for a terminal.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When none has that name.
     pub(crate) fn shipped(name: &str, depth: Depth) -> Result<Self, ThemeError> {
         let text = match if depth == Depth::None { "mono" } else { name } {
             "dark" => include_str!("../../../assets/themes/dark.toml"),
@@ -210,7 +210,7 @@ fn style(entry: &Entry, depth: Depth) -> Result<Style, String> {
             Depth::Indexed | Depth::Rgb => rgb.as_deref().or(ansi.as_deref()).filter(|a| !a.is_empty()),
         };
         let Some(text) = text else { return Ok(None) };
-        let color = Color::from_str(text).map_err(|_| format!("'{text}' is no colour"))?;
+        let color = Color::from_str(text).map_err(|_| format!("'{text}' is not a colour"))?;
         Ok(Some(match (color, depth) {
             (Color::Rgb(r, g, b), Depth::Indexed) => Color::Indexed(nearest_indexed(r, g, b)),
             (color, _) => color,
@@ -230,7 +230,7 @@ fn style(entry: &Entry, depth: Depth) -> Result<Style, String> {
             "dim" => Modifier::DIM,
             "reversed" => Modifier::REVERSED,
             "underlined" => Modifier::UNDERLINED,
-            other => return Err(format!("'{other}' is no modifier")),
+            other => return Err(format!("'{other}' is not a modifier")),
         };
         style = style.add_modifier(modifier);
     }

@@ -92,7 +92,7 @@ fn listed(text: &str) -> Result<Vec<Scalar>, String> {
     match values.len() {
         0 => Err("it holds no value".to_owned()),
         n if n > LONGEST_LIST => {
-            Err(format!("it holds {n} values, {LONGEST_LIST} at most can be looked for"))
+            Err(format!("it holds {n} values, {LONGEST_LIST} at most can be searched for"))
         }
         _ => Ok(values),
     }
@@ -165,7 +165,7 @@ fn matcher(field: Field, value: Scalar) -> Result<Matcher, FilterError> {
             Ok(network) if !value.starred => Ok(Matcher::Network(network)),
             _ => Err(FilterError::new(
                 value.span,
-                format!("'{}' is no address and no network", shown(&value.text)),
+                format!("'{}' is not an address or network", shown(&value.text)),
             )
             .hint("write ip:203.0.113.7 or ip:203.0.113.0/24")),
         },

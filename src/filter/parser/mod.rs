@@ -133,15 +133,13 @@ impl Parser<'_> {
             return Ok(());
         }
         let text = self.lexer.slice(left.clone());
-        Err(FilterError::new(sign.start..span.start + word.len(), "this can be read in two ways").hint(
-            format!(
-                "write {},{} for another value of the field, or {} OR \"{}\" for an event that has the word",
-                shown(text),
-                shown(word),
-                shown(text),
-                shown(word),
-            ),
-        ))
+        Err(FilterError::new(sign.start..span.start + word.len(), "ambiguous").hint(format!(
+            "write {},{} for another value of the field, or {} OR \"{}\" for an event that has the word",
+            shown(text),
+            shown(word),
+            shown(text),
+            shown(word),
+        )))
     }
 
     /// `not { [AND] not }`; `or` is the place of the OR before it.
@@ -388,7 +386,7 @@ impl Parser<'_> {
     }
 }
 
-/// A value that is none of the few a field knows.
+/// A value that is not one of the few a field knows.
 fn unknown_word(field: &str, value: &Scalar, words: &[&str]) -> FilterError {
     let error =
         FilterError::new(value.span.clone(), format!("'{field}' does not know '{}'", shown(&value.text)));

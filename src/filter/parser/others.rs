@@ -11,7 +11,7 @@ impl Parser<'_> {
     pub(super) fn hours(&mut self, operator: Operator) -> Result<Expr, FilterError> {
         let read = |value: &Scalar| {
             clock(&value.text).filter(|_| !value.starred).ok_or_else(|| {
-                FilterError::new(value.span.clone(), format!("'{}' is no time of day", shown(&value.text)))
+                FilterError::new(value.span.clone(), format!("'{}' is not a time of day", shown(&value.text)))
                     .hint("write 22:00, 06:30 or 24:00, and ranges as tod:22:00..06:00")
             })
         };
@@ -45,7 +45,7 @@ impl Parser<'_> {
                 let names = weekday_names().collect::<Vec<_>>().join(", ");
                 FilterError::new(
                     value.span.clone(),
-                    format!("'{}' is no day of the week", shown(&value.text)),
+                    format!("'{}' is not a day of the week", shown(&value.text)),
                 )
                 .hint(format!("the days are {names}; ranges are written dow:mon..fri"))
             })

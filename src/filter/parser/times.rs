@@ -170,7 +170,7 @@ fn set_at(
 
 fn reach(value: &Scalar) -> Result<Span, FilterError> {
     Span::parse(&value.text).filter(|_| !value.starred).ok_or_else(|| {
-        FilterError::new(value.span.clone(), format!("'{}' is no length of time", shown(&value.text)))
+        FilterError::new(value.span.clone(), format!("'{}' is not a duration", shown(&value.text)))
             .hint("write 30s, 5m, 2h, 1d or 1w")
     })
 }

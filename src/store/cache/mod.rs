@@ -34,7 +34,7 @@ pub const LIFE: Duration = Duration::from_secs(300);
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How long one that failed is left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
-/// Clocks of two machines differ by no more than this; an answer from further ahead is none of ours.
+/// Clocks of two machines differ by no more than this; an answer from further ahead is not one of ours.
 const SKEW_MICROS: i64 = 60_000_000;
 /// Longer answers are not worth keeping, in bytes.
 const MAX_LENGTH: usize = 1 << 20;

@@ -55,7 +55,7 @@ impl Shelf for Redis {
         Box::pin(async move {
             let found = async { self.connection().await?.get::<_, Option<Vec<u8>>>(name).await };
             let bytes = self.done(found.await).await?;
-            // What is no text is none of ours.
+            // What is no text is not one of ours.
             Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
         })
     }
@@ -72,7 +72,7 @@ impl Shelf for Redis {
 fn in_words(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::InvalidClientConfig => {
-            "this is no URL of a Redis server, such as redis://127.0.0.1:6379/0".to_owned()
+            "not a valid Redis URL, such as redis://127.0.0.1:6379/0".to_owned()
         }
         ErrorKind::AuthenticationFailed => "the Redis server refuses the password".to_owned(),
         ErrorKind::Io => format!("the Redis server cannot be reached: {error}"),

@@ -11,7 +11,7 @@ use sqlx::Row as _;
 /// Rows `x, what, owner, owner is a superuser` for the table `{oid}` and its partitions: code of roles other than the
 /// one that asks. An expression with a function of its own counts where the planner may compute it for a reader, which
 /// it does with constant arguments: of indexes, statistics, constraints, and generated columns that are not stored.
-/// Functions that are to the letter those of our own schema do not count.
+/// Functions whose text is verbatim that of our own schema do not count.
 const CODE: &str = "
     WITH tree AS (SELECT {oid} AS oid UNION SELECT relid FROM pg_partition_tree({oid}) {tables}),
     relations AS (SELECT c.oid, c.relname, c.relkind, c.relowner FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid),

@@ -79,7 +79,7 @@ impl Cursor {
     /// Reads a cursor that was handed out for this query.
     ///
     /// # Errors
-    /// [`CursorError::Damaged`] when it is none of ours or not whole, [`CursorError::Foreign`] when it belongs to
+    /// [`CursorError::Damaged`] when it is not one of ours or not whole, [`CursorError::Foreign`] when it belongs to
     /// another organisation or filter.
     pub fn decode(text: &str, scope: &OrgScope, filter: &Filter) -> Result<Self, CursorError> {
         let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| CursorError::Damaged)?;

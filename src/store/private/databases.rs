@@ -12,7 +12,7 @@ pub async fn ensure(maintenance: &PgConnectOptions, name: &str) -> Result<(), St
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     if name.is_empty() || name.len() > 63 || !name.chars().all(plain) {
         return Err(StoreError::Other(format!(
-            "'{}' is no name for a database here: 1 to 63 characters of a-z, 0-9, _ and -",
+            "'{}' is not a valid database name here: 1 to 63 characters of a-z, 0-9, _ and -",
             name.escape_debug()
         )));
     }

@@ -45,7 +45,7 @@ pub async fn begun(db: &WriteDb) -> Result<Option<Begun>, StoreError> {
         Ok(Begun {
             seed: seed
                 .parse()
-                .map_err(|_| StoreError::Decode(format!("{seed} is no seed of a demo trail")))?,
+                .map_err(|_| StoreError::Decode(format!("{seed} is not a seed of a demo trail")))?,
             until: Timestamp::from_micros(until),
             events: u64::try_from(events).map_err(wrong)?,
             generator: u32::try_from(generator).map_err(wrong)?,

@@ -78,7 +78,7 @@ pub struct Scanned<'a> {
 pub(super) type Bad = String;
 
 impl<'a> Scanned<'a> {
-    /// A row of which all texts are such.
+    /// A row whose text columns are all valid UTF-8.
     ///
     /// # Errors
     /// Names the first column that is not UTF-8.
@@ -99,7 +99,7 @@ fn not(error: &ColumnError) -> Bad {
     format!("{} is {}", error.column, error.reason)
 }
 
-/// Reads the 22 columns, without asking yet whether the texts are such. `address` is the buffer in which the address is
+/// Reads the 22 columns, without checking yet that the texts are valid UTF-8. `address` is the buffer in which the address is
 /// spelled.
 pub(super) fn whole<'a>(
     forms: &[Form; 22],

@@ -295,7 +295,7 @@ impl Snapshot<'_> {
     }
 
     /// Columns of the table, or of a relation below it, that no scheme knows; the search vector of our own schema, which is
-    /// computed from the others, is none of them.
+    /// computed from the others, is not one of them.
     pub fn other_columns(&self) -> &[String] {
         &self.table.other_columns
     }

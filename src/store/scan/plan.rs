@@ -72,7 +72,7 @@ impl Table {
         }
         if kind != "r" && kind != "p" {
             return Err(StoreError::Other(
-                "audit_events is no table here but a view or a foreign table; verification reads the table itself"
+                "audit_events is not a table here but a view or a foreign table; verification reads the table itself"
                     .to_owned(),
             ));
         }

@@ -61,5 +61,5 @@ pub(super) fn parse_tid(text: &str) -> Result<Tid, StoreError> {
     inner
         .and_then(|t| t.split_once(','))
         .and_then(|(block, place)| Some((block.parse().ok()?, place.parse().ok()?)))
-        .ok_or_else(|| StoreError::Decode(format!("'{}' is no row address", text.escape_debug())))
+        .ok_or_else(|| StoreError::Decode(format!("'{}' is not a row address", text.escape_debug())))
 }

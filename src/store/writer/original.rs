@@ -178,7 +178,7 @@ mod tests {
         let states = event(r#"{"role":"viewer"}"#);
         let mut other = event(r#"{"role":"viewer"}"#);
         other.actor_id = "eve";
-        assert!(!same_record(&states, &other), "states are no records of calls");
+        assert!(!same_record(&states, &other), "the states do not record calls");
         let (x, y) = (STATE.replace("1.10", "12345678901234567"), STATE.replace("1.10", "12345678901234568"));
         assert!(!same_record(&event(&x), &event(&y)));
     }

@@ -85,7 +85,7 @@ pub(super) fn of(page: Page<'_>, way: Way, meant: &[String], statements: &[Expla
         let by_pieces = matches!(way, Way::Walk | Way::Intervals | Way::Scan);
         let weight = if blocks <= MANY_BLOCKS || by_pieces { Weight::Note } else { Weight::Slow };
         let of = if by_pieces { ", by the first piece" } else { "" };
-        say(weight, format!("{blocks} blocks of 8 kB were touched{of}"));
+        say(weight, format!("{blocks} blocks of 8 kB read{of}"));
     }
     findings.dedup();
     let by_pieces = matches!(way, Way::Walk | Way::Intervals | Way::Scan);

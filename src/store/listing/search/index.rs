@@ -1,4 +1,4 @@
-//! An index on words that is not ours: on an expression, which only helps where it is repeated to the letter.
+//! An index on words that is not ours: on an expression, which only helps where it is repeated verbatim.
 
 use crate::store::connection::capabilities::{Capabilities, Index};
 use crate::store::listing::filter_sql::SEARCHED;
