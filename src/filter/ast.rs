@@ -363,6 +363,33 @@ impl Filter {
         filter
     }
 
+    /// What this filter matches, and what meets one condition besides, in the same time: `actor:a` and `actor:b` make
+    /// `actor:a,b`. A filter without conditions matches everything already.
+    #[must_use]
+    pub fn widened(&self, condition: Expr) -> Self {
+        let mut filter = self.clone();
+        let any = match (filter.all_of.as_mut_slice(), condition) {
+            ([], _) => return filter,
+            ([Expr::Match(known)], Expr::Match(added)) if known.field == added.field => {
+                let new = added.any_of.into_iter().filter(|value| !known.any_of.contains(value));
+                let new: Vec<Matcher> = new.collect();
+                known.any_of.extend(new);
+                return filter;
+            }
+            ([Expr::Or(parts)], condition) => {
+                if !parts.contains(&condition) {
+                    parts.push(condition);
+                }
+                return filter;
+            }
+            ([known], condition) if *known == condition => return filter,
+            ([known], condition) => vec![known.clone(), condition],
+            (known, condition) => vec![Expr::And(known.to_vec()), condition],
+        };
+        filter.all_of = vec![Expr::Or(any)];
+        filter
+    }
+
     /// The time terms of this filter, but for the surroundings of something, with one condition.
     #[must_use]
     pub fn with_only(&self, condition: Expr) -> Self {

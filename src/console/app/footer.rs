@@ -43,6 +43,7 @@ fn actions(model: &Model) -> Vec<Action> {
             hints.extend([A::ExpandAll, A::CollapseAll, A::NextHit, A::Help]);
             return hints;
         }
+        Context::Tasks => return vec![A::CancelTask, A::Cancel, A::Pause, A::Down, A::Up, A::Help],
         Context::Scope | Context::Levels => return vec![A::Cancel],
         Context::Saved => return vec![A::Open, A::Cancel, A::Forget, A::Down, A::Up],
         Context::Chooser | Context::Values => return vec![A::Open, A::Cancel, A::Down, A::Up],

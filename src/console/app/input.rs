@@ -5,6 +5,7 @@ use crate::console::app::message::{Effect, Effects};
 use crate::console::app::model::{Connection, Model, Page};
 use crate::console::app::navigation::{navigate, open, remember, revisit};
 use crate::console::app::start_task::{begin, stop};
+use crate::console::app::tasks_page;
 use crate::console::connection::task as connection_task;
 use crate::console::connection::update::{interrupt, reconnect};
 use crate::console::core::keymap::{Action, Context, Section};
@@ -53,6 +54,7 @@ pub(in crate::console) fn act(model: &mut Model, action: Action, effects: &mut E
     match model.overlay.take() {
         Some(overlay) => in_dialog(model, overlay, action, effects),
         None if model.filter.is_editing() => in_filter(model, action, effects),
+        None if tasks_page::act(model, action, effects) => {}
         None if dispatch::in_page(model, action, effects) => {}
         None if dispatch::act(model, action, effects) => {}
         None => in_panes(model, action, effects),
@@ -100,6 +102,7 @@ fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effe
 /// What help begins with.
 fn help_groups(model: &Model) -> &'static [Group] {
     match (&model.page, model.focus) {
+        (Some(Page::Tasks(_)), _) => &[Group::Keys(Section::Tasks), Group::Prove, Group::Legend],
         (Some(Page::Tree(_)), _) => &[Group::Keys(Section::Tree), Group::Legend, Group::Copy],
         (Some(Page::Findings(_) | Page::Ghosts), _) | (None, Focus::Integrity) => {
             &[Group::Prove, Group::Legend]

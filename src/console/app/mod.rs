@@ -12,5 +12,6 @@ pub(crate) mod message;
 pub(crate) mod model;
 pub(crate) mod navigation;
 pub(crate) mod start_task;
+pub(crate) mod tasks_page;
 pub(crate) mod update;
 pub(crate) mod view;

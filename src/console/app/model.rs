@@ -22,6 +22,7 @@ use crate::console::integrity::trails::{Trails, Verified};
 use crate::console::timeline::pane::Timeline;
 use crate::console::timeline::task::Progress as Reading;
 use crate::console::widgets::highlight::Needles;
+use crate::console::widgets::picker::Picker;
 use crate::console::widgets::theme::Theme;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventRow, OrgId, Safe, Timestamp};
@@ -100,6 +101,8 @@ pub(crate) enum Page {
     Ghosts,
     /// The findings of the trail.
     Findings(Box<FindingsPage>),
+    /// What runs.
+    Tasks(Picker),
 }
 
 /// A remark that goes away by itself.
@@ -276,6 +279,7 @@ impl Model {
             Some(overlay) => overlay.context(),
             None if self.filter.is_editing() => Context::Editor,
             None if matches!(self.page, Some(Page::Tree(_))) => Context::Tree,
+            None if matches!(self.page, Some(Page::Tasks(_))) => Context::Tasks,
             None => Context::Pane,
         }
     }

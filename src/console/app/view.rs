@@ -1,13 +1,14 @@
 //! The whole screen, drawn from the model. Nothing is changed here, and no clock is read.
 
 use crate::console::app::model::{Connection, Model, Page};
-use crate::console::app::{footer, header};
+use crate::console::app::{footer, header, tasks_page};
 use crate::console::core::keymap::Action;
 use crate::console::core::layout::{Areas, Focus, below_title, centered};
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::{Overlay, Stage, copy_text};
 use crate::console::filter_bar::pane::Shown;
 use crate::console::integrity;
+use crate::console::timeline::letters::Letters;
 use crate::console::timeline::view::Look;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
@@ -89,6 +90,10 @@ fn page(painter: &mut Painter<'_>, area: Rect, model: &Model) {
             title(painter, area, " Findings ", &list.note(), true);
             list.paint(&mut painter.on(below_title(area)));
         }
+        Some(Page::Tasks(tasks)) => {
+            title(painter, area, " Tasks ", &Safe::literal(""), true);
+            tasks_page::paint(tasks, &mut painter.on(below_title(area)), model);
+        }
         Some(Page::Ghosts) => {
             if let Some(list) = &model.ghosts {
                 title(painter, area, " Ghost changes ", &list.note(), true);
@@ -146,7 +151,9 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
     let marked = model.history.current().and_then(|p| model.change.marked(&p.organization));
-    let look = Look { marks: &model.marks, zone: model.zone, focused, stale, marked };
+    // Of the rows that are shown, also while others are being loaded.
+    let letters = model.timeline.query.as_ref().map(|query| Letters::of(&query.filter)).unwrap_or_default();
+    let look = Look { marks: &model.marks, zone: model.zone, focused, stale, marked, letters: &letters };
     model.timeline.paint(&mut painter, &look);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);

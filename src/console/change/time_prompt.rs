@@ -1,5 +1,6 @@
 //! The prompt for a time to go to.
 
+use crate::config::Span;
 use crate::console::widgets::prompt::Prompt;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
@@ -12,18 +13,23 @@ pub(crate) struct TimePrompt {
     pub(crate) prompt: Prompt,
     /// The IANA name of the zone of days and clock times that name none.
     zone: String,
+    /// The time of the selected event, from which `1h later` counts.
+    selected: Option<Timestamp>,
 }
 
 impl TimePrompt {
-    /// An empty line for times of a zone.
-    pub(crate) fn new(zone: &str) -> Self {
-        let hint = format!("in {zone}: 2026-01-15, 2026-01-15T09:58, tuesday, -3h, …");
-        Self { prompt: Prompt::new("T ", &hint), zone: zone.to_owned() }
+    /// An empty line for times of a zone, and times from that of the selected event on.
+    pub(crate) fn new(zone: &str, selected: Option<Timestamp>) -> Self {
+        let hint = format!("in {zone}: 2026-01-15, 2026-01-15T09:58, tuesday, -3h, 1h later, 1d earlier, …");
+        Self { prompt: Prompt::new("T ", &hint), zone: zone.to_owned(), selected }
     }
 
     /// The time, in the language of filters; `None` when it is not one: the reason is shown.
     pub(crate) fn answered(&mut self, now: Timestamp, newest: Option<Timestamp>) -> Option<Asked> {
         let text = self.prompt.text().replace(['"', '\\'], "");
+        if let Some(step) = self.stepped(&text) {
+            return step.map_err(|why| self.prompt.refuse(Safe::composed(&why))).ok();
+        }
         let range = |field: &str| {
             Filter::parse(&format!("zone:{} {field}:\"{text}\"", self.zone))
                 .map_err(|e| e.to_string())
@@ -33,7 +39,7 @@ impl TimePrompt {
         match range("since") {
             Ok(TimeRange { since: Some(start), .. }) => {
                 let end = range("at").ok().and_then(|range| range.until);
-                Some(Asked { start, end: end.unwrap_or(start) })
+                Some(Asked { start, end: end.unwrap_or(start), step: None })
             }
             Ok(_) => None,
             Err(why) => {
@@ -41,6 +47,23 @@ impl TimePrompt {
                 None
             }
         }
+    }
+
+    /// `1h later`, `+1h`, `1d earlier`: so long from the selected event. `None` for another kind of time.
+    fn stepped(&self, text: &str) -> Option<Result<Asked, String>> {
+        let text = text.trim();
+        let (length, step) = text
+            .strip_suffix("later")
+            .or_else(|| text.strip_prefix('+'))
+            .map(|length| (length, Step::Later))
+            .or_else(|| text.strip_suffix("earlier").map(|length| (length, Step::Earlier)))?;
+        let Some(from) = self.selected else { return Some(Err("no event is selected".to_owned())) };
+        Some(length.trim().parse::<Span>().map(|span| {
+            let by = i64::try_from(span.as_duration().as_micros()).unwrap_or(i64::MAX);
+            let by = if step == Step::Later { by } else { -by };
+            let start = Timestamp::from_micros(from.as_micros().saturating_add(by));
+            Asked { start, end: start, step: Some(step) }
+        }))
     }
 }
 
@@ -51,6 +74,17 @@ pub(crate) struct Asked {
     pub(crate) start: Timestamp,
     /// The first one after it; the same where an instant was asked for.
     pub(crate) end: Timestamp,
+    /// It was counted from the selected event.
+    pub(crate) step: Option<Step>,
+}
+
+/// On which side of the selected event a time lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nearer to the present.
+    Later,
+    /// Nearer to the past.
+    Earlier,
 }
 
 impl Asked {
@@ -72,7 +106,7 @@ mod tests {
     fn times_are_those_of_the_filter() {
         let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
         let at = |text: &str| {
-            let mut line = TimePrompt::new("UTC");
+            let mut line = TimePrompt::new("UTC", None);
             assert!(line.prompt.editor.paste(text));
             (line.answered(now, None).map(|asked| asked.start.to_rfc3339()), line.prompt.trouble.is_some())
         };
@@ -87,7 +121,7 @@ mod tests {
     #[test]
     fn times_without_a_zone_are_of_the_zone_in_force() {
         let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
-        let mut line = TimePrompt::new("Europe/Berlin");
+        let mut line = TimePrompt::new("Europe/Berlin", None);
         let mut at = |text: &str| {
             line.prompt.editor.set(text);
             line.answered(now, None).map(|asked| asked.start.to_rfc3339()).ok_or(())
@@ -104,11 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn so_long_before_or_after_the_selected_event() {
+        let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
+        let at = |text: &str, selected: Option<&str>| {
+            let mut line = TimePrompt::new("UTC", selected.and_then(|time| Timestamp::parse(time).ok()));
+            assert!(line.prompt.editor.paste(text));
+            let asked = line.answered(now, None).map(|asked| (asked.start.to_rfc3339(), asked.step));
+            asked.ok_or_else(|| line.prompt.trouble.unwrap().as_str().to_owned())
+        };
+        let event = Some("2026-01-02T03:04:05Z");
+        let time = |text: &str, step| Ok((text.to_owned(), Some(step)));
+        assert_eq!(at("1h later", event), time("2026-01-02T04:04:05.000000Z", Step::Later));
+        assert_eq!(at("+1m", event), time("2026-01-02T03:05:05.000000Z", Step::Later));
+        assert_eq!(at(" 2d earlier ", event), time("2025-12-31T03:04:05.000000Z", Step::Earlier));
+        assert!(at("a while later", event).unwrap_err().contains("is not a duration"));
+        assert_eq!(at("1h later", None), Err("no event is selected".to_owned()));
+        at("999999999999y later", event).unwrap_err();
+    }
+
+    #[test]
     fn a_day_is_all_of_it() {
         // A Thursday.
         let now = Timestamp::parse("2026-01-15T12:00:00Z").unwrap();
         let last = |text: &str| {
-            let mut line = TimePrompt::new("UTC");
+            let mut line = TimePrompt::new("UTC", None);
             assert!(line.prompt.editor.paste(text));
             line.answered(now, None).map(|asked| asked.last().to_rfc3339())
         };

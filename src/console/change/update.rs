@@ -9,18 +9,20 @@ use crate::console::change::blame::Life;
 use crate::console::change::layout::{CAP, WHOLE};
 use crate::console::change::pane::{Lens, Wanted, Way};
 use crate::console::change::task::{Output, Progress, Task, VersionRequest};
-use crate::console::change::time_prompt::{Asked, TimePrompt};
+use crate::console::change::time_prompt::{Asked, Step, TimePrompt};
 use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::{Overlay, copy_text};
 use crate::console::event::task as event;
+use crate::console::timeline::task as timeline_task;
 use crate::console::timeline::task::Landing;
 use crate::console::widgets::scrolling::lines_of;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventKey, OrgScope, Safe, Timestamp};
 use crate::store::history::Resource;
+use crate::store::query::Seek;
 
 /// The rules of the change.
 pub(in crate::console) struct Rules;
@@ -72,7 +74,10 @@ impl Update for Rules {
             Action::LastVersion => version(model, Way::Last, effects),
             Action::Time => {
                 let zone = if model.zone == Zone::Utc { "UTC" } else { &model.setup.local_name };
-                model.overlay = Some(Overlay::Time(Box::new(TimePrompt::new(zone))));
+                model.overlay = Some(Overlay::Time(Box::new(TimePrompt::new(
+                    zone,
+                    model.timeline.key().map(|key| key.timestamp),
+                ))));
             }
             Action::Compare => compare(model, effects),
             _ if model.focus != Focus::Change => return false,
@@ -174,6 +179,14 @@ fn go_to_time(model: &mut Model, asked: Asked, effects: &mut Effects) {
             Task::Version(Box::new(VersionRequest { scope, resource, of: next, older: true })),
             effects,
         );
+    } else if let (Some(step), Some(query)) = (asked.step, model.timeline.query.clone()) {
+        // The first event that is at least so far away.
+        let at = EventKey { timestamp: time, event_id: String::new() };
+        let seek = match step {
+            Step::Later => Seek::NewerThan(at),
+            Step::Earlier => Seek::OlderThan(next),
+        };
+        begin(model, timeline_task::Task::Find(Box::new(query), seek), effects);
     } else {
         open_at(model, Landing::At(next), effects);
     }

@@ -56,6 +56,7 @@ actions! {
         PreviousOfSession "previous-of-session" "same session" "previous event of the same session, or request (newer)" ("login request");
         Include "include" "include" "filter to this value…" ("only keep");
         Exclude "exclude" "exclude" "exclude this value…" ("not hide without");
+        Widen "widen" "add" "add events with this value to the view…" ("or union also together compare actors");
         Pivot "pivot" "pivot" "new view: all events with this value…" ("actor related drill session");
         Surroundings "surroundings" "context" "show surrounding events" ("around before after nearby");
         Organization "organization" "organisation" "choose the organisation" ("tenant org customer account");
@@ -86,6 +87,7 @@ actions! {
         Ghosts "ghosts" "ghosts" "unexplained changes (\"ghosts\")…" ("gaps unlogged missing drift");
         NextFinding "next-finding" "next finding" "next finding";
         PreviousFinding "previous-finding" "previous finding" "previous finding";
+        Tasks "tasks" "tasks" "tasks: what runs, for how long, how far it is" ("jobs running background progress stop processes queue");
         Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
         Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
         Summary "summary" "summary" "totals by severity, actor, type, address, resource …; a line narrows the view" ("statistics stats count top group aggregate");
@@ -146,6 +148,9 @@ actions! {
         PickDeeds "value-actor" "did" "in the change pane: what the value under the cursor did, as an actor";
         PickFate "value-resource" "happened" "in the change pane: what happened to the value under the cursor, as a resource";
         PickHost "value-address" "from" "in the change pane: events from the value under the cursor, as an address";
+    }
+    Tasks {
+        CancelTask "cancel-task" "cancel task" "cancel the selected task";
     }
     Saved {
         Forget "delete" "delete" "delete the saved filter";
@@ -209,6 +214,8 @@ pub enum Section {
     Copy,
     /// While a value of an event is chosen.
     Values,
+    /// In the list of tasks; these go before the keys of the panes.
+    Tasks,
     /// In the list of saved filters.
     Saved,
     /// While the scope of a search for ghost changes is chosen.
@@ -223,13 +230,14 @@ pub enum Section {
 
 impl Section {
     /// All sections.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Move,
         Self::Global,
         Self::Tree,
         Self::Editor,
         Self::Copy,
         Self::Values,
+        Self::Tasks,
         Self::Saved,
         Self::Scope,
         Self::Levels,
@@ -246,6 +254,7 @@ impl Section {
             Self::Editor => "editor",
             Self::Copy => "copy",
             Self::Values => "values",
+            Self::Tasks => "tasks",
             Self::Saved => "saved",
             Self::Scope => "scope",
             Self::Levels => "levels",
@@ -263,6 +272,7 @@ impl Section {
             Self::Editor => "While typing",
             Self::Copy => "Copying",
             Self::Values => "Choosing a value",
+            Self::Tasks => "List of tasks",
             Self::Saved => "Saved filters",
             Self::Scope => "Scope of a ghost search",
             Self::Levels => "Depth of a tree",

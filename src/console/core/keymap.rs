@@ -26,6 +26,8 @@ pub enum Context {
     Copy,
     /// A value of an event is chosen.
     Values,
+    /// The tasks have the keys.
+    Tasks,
     /// A saved filter is chosen.
     Saved,
     /// The scope of a search for ghost changes is chosen.
@@ -46,6 +48,7 @@ impl Context {
             Self::Editor => &[Section::Always, Section::Editor],
             Self::Copy => &[Section::Always, Section::Copy],
             Self::Values => &[Section::Always, Section::Values, Section::Move],
+            Self::Tasks => &[Section::Always, Section::Tasks, Section::Move, Section::Global],
             Self::Saved => &[Section::Always, Section::Saved, Section::Move],
             Self::Scope => &[Section::Always, Section::Scope, Section::Move],
             Self::Levels => &[Section::Always, Section::Levels, Section::Move],

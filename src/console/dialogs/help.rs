@@ -40,7 +40,7 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order of help.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Legend,
         Self::Find,
         Self::Read,
@@ -52,6 +52,7 @@ impl Group {
         Self::Keys(Section::Editor),
         Self::Keys(Section::Tree),
         Self::Keys(Section::Values),
+        Self::Keys(Section::Tasks),
         Self::Keys(Section::Saved),
         Self::Keys(Section::Scope),
         Self::Keys(Section::Levels),
@@ -89,6 +90,7 @@ impl Group {
                 A::PreviousOfSession,
                 A::Include,
                 A::Exclude,
+                A::Widen,
                 A::Pivot,
                 A::Surroundings,
                 A::Time,
@@ -124,6 +126,7 @@ impl Group {
                 A::Histogram,
                 A::Summary,
                 A::Plan,
+                A::Tasks,
                 A::Zone,
                 A::Zoom,
                 A::NextPane,

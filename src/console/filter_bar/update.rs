@@ -84,6 +84,14 @@ impl Update for Rules {
             Action::Include => offer(model, Purpose::Include),
             Action::Exclude => offer(model, Purpose::Exclude),
             Action::Pivot => offer(model, Purpose::Pivot),
+            Action::Widen => {
+                let everything = |place: &Place| place.filter.conditions().is_empty();
+                if model.history.current().is_some_and(everything) {
+                    model.notify(Safe::literal("all events are in this view already"));
+                } else {
+                    offer(model, Purpose::Widen);
+                }
+            }
             Action::Surroundings => surroundings(model, effects),
             _ => return false,
         }

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Include,
     /// The view without it.
     Exclude,
+    /// The view, and besides what has it.
+    Widen,
 }
 
 /// A value in a state.
@@ -52,7 +54,7 @@ impl StateValue {
         let any_of = vec![Test::Equals(self.value.clone())];
         let same = Expr::State(StateMatch { side: Side::Any, path: self.path.clone(), any_of });
         out.push(choice(Action::PickSame, "same value", same));
-        if purpose != Purpose::Pivot || !is_text {
+        if !matches!(purpose, Purpose::Pivot | Purpose::Widen) || !is_text {
             return out;
         }
         if let Ok(network) = text.parse() {
@@ -175,6 +177,7 @@ impl Choices {
             Purpose::Pivot => filter.with_only(term),
             Purpose::Include => filter.with(term),
             Purpose::Exclude => filter.with(term.not()),
+            Purpose::Widen => filter.widened(term),
         };
         Some((spelled(text, &next), next))
     }
@@ -185,6 +188,7 @@ impl Choices {
             Purpose::Pivot => " New view of ",
             Purpose::Include => " Filter to ",
             Purpose::Exclude => " Exclude ",
+            Purpose::Widen => " Add to this view ",
         }
     }
 
@@ -274,6 +278,18 @@ mod tests {
             "\"x\" -actor_id:user-7"
         );
         assert_eq!(applied(Purpose::Include, Action::PickAddress, "ip:\"2001:db8::1\""), "ip:2001:db8::1");
+        for (before, after) in [
+            ("actor_id:user-8", "actor_id:user-8,user-7"),
+            ("actor_id:user-7", "actor_id:user-7"),
+            ("since:-7d res:key/k-1", "since:-7d (res:key/k-1 OR actor_id:user-7)"),
+            ("res:key/k-1 OR sess:s", "res:key/k-1 OR sess:s OR actor_id:user-7"),
+            ("res:key/k-1 sev:crit", "(res:key/k-1 sev:crit) OR actor_id:user-7"),
+            ("", ""),
+        ] {
+            let wanted = Filter::parse(after).unwrap();
+            let text = applied(Purpose::Widen, Action::PickActor, before);
+            assert_eq!(Filter::parse(&text), Ok(wanted), "{before}: {text}");
+        }
         assert_eq!(
             applied(Purpose::Pivot, Action::PickActor, "sev:info since:-7d"),
             "since:-7d actor_id:user-7"

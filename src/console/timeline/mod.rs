@@ -1,6 +1,7 @@
 //! The list of events.
 
 pub(crate) mod columns;
+pub(crate) mod letters;
 mod motion;
 pub(crate) mod pane;
 pub(crate) mod row;

@@ -2,6 +2,7 @@
 
 use crate::console::integrity::row_marks::{Delta, Marks};
 use crate::console::timeline::columns::{Column, Columns};
+use crate::console::timeline::letters::{LETTER, Letters};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
@@ -130,6 +131,7 @@ impl Row {
         y: usize,
         columns: &Columns,
         marks: &Marks,
+        letters: &Letters<'_>,
         selected: bool,
     ) {
         let role = |role| if selected { Role::Text } else { role };
@@ -141,8 +143,16 @@ impl Row {
         for (column, x, width) in columns.places() {
             match column {
                 Column::Type => painter.put(x, y, &self.kind.cut_middle(width), Role::Text),
-                Column::Resource => painter.put(x, y, &self.resource.cut_middle(width), Role::Text),
-                Column::Actor => painter.put(x, y, &self.actor.cut(width), Role::Text),
+                Column::Resource => {
+                    let (x, width) =
+                        letter(painter, (x, y, width), letters.kinds().1, letters.resource(&self.event));
+                    painter.put(x, y, &self.resource.cut_middle(width), Role::Text)
+                }
+                Column::Actor => {
+                    let (x, width) =
+                        letter(painter, (x, y, width), letters.kinds().0, letters.actor(&self.event));
+                    painter.put(x, y, &self.actor.cut(width), Role::Text)
+                }
                 Column::Address => painter.put(x, y, &self.ip.cut_middle(width), Role::Text),
                 Column::Changes => match marks.of(&self.event).map(|g| &g.delta) {
                     Some(Delta::Changes(sign)) => painter.put(x, y, sign, Role::Text),
@@ -157,6 +167,22 @@ impl Row {
             };
         }
     }
+}
+
+/// Draws a letter before the text of a column, where the column has letters. Where the text begins, and its room.
+fn letter(
+    painter: &mut Painter<'_>,
+    (x, y, width): (usize, usize, usize),
+    has_letters: bool,
+    letter: Option<char>,
+) -> (usize, usize) {
+    if !has_letters {
+        return (x, width);
+    }
+    if let Some(letter) = letter {
+        painter.put(x, y, &Safe::from_untrusted(letter.encode_utf8(&mut [0; 4])), Role::Key);
+    }
+    (x + LETTER, width.saturating_sub(LETTER))
 }
 
 /// Stems of the words that types have for an action.

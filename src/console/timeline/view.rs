@@ -1,7 +1,8 @@
 //! How the rows of the timeline are drawn.
 
 use crate::console::integrity::row_marks::Marks;
-use crate::console::timeline::columns::Columns;
+use crate::console::timeline::columns::{Column, Columns};
+use crate::console::timeline::letters::{LETTER, Letters};
 use crate::console::timeline::pane::Timeline;
 use crate::console::timeline::row::Row;
 use crate::console::widgets::painter::Painter;
@@ -25,14 +26,27 @@ pub(crate) struct Look<'a> {
     pub(crate) stale: bool,
     /// The event that others are compared with.
     pub(crate) marked: Option<&'a EventKey>,
+    /// Letters of the actors and resources that the filter names.
+    pub(crate) letters: &'a Letters<'a>,
+}
+
+/// Columns that letters take in a column.
+fn lettered(column: Column, letters: &Letters<'_>) -> usize {
+    match (column, letters.kinds()) {
+        (Column::Actor, (true, _)) | (Column::Resource, (_, true)) => LETTER,
+        _ => 0,
+    }
 }
 
 impl Timeline {
     /// Draws the rows.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
-        let Look { marks, zone, focused, stale, marked } = *look;
+        let Look { marks, zone, focused, stale, marked, letters } = *look;
         let columns = Columns::fit(painter.width(), |column| {
-            self.near().map(|row| row.width(column)).max().unwrap_or(0)
+            self.near()
+                .map(|row| row.width(column))
+                .max()
+                .map_or(0, |width| width + lettered(column, letters))
         });
         let mut y = usize::from(self.heads);
         if self.heads {
@@ -49,7 +63,7 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns, marks, index == self.selected);
+            row.paint(painter, y, &columns, marks, letters, index == self.selected);
             let is_it = |id: &str, at: Timestamp| id == row.event.event_id && at == row.event.timestamp;
             let is_picked = marks.picked().iter().any(|picked| is_it(&picked.event_id, picked.timestamp));
             if is_picked || marked.is_some_and(|key| is_it(&key.event_id, key.timestamp)) {
