@@ -7,6 +7,7 @@ mod assist;
 mod ast;
 mod bounds;
 mod clock;
+mod derived;
 mod error;
 mod explain;
 mod field;

@@ -1,13 +1,15 @@
 //! Aggregates over a query: refused where very many events would have to be read, else computed or remembered.
 
+use super::listing;
 use crate::error::{Error, Kind, Result};
-use crate::store::ReadDb;
 use crate::store::aggregate::answers;
-use crate::store::aggregate::histogram::Histogram;
+use crate::store::aggregate::histogram::{self, Histogram, Strip};
 use crate::store::aggregate::summary::{By, MAX_EVENTS, Summary};
 use crate::store::cache::{Answer, Freshness};
 use crate::store::listing::timeline;
 use crate::store::query::{Count, Query};
+use crate::store::{ReadDb, StoreError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Refuses to read more than [`MAX_EVENTS`] events, by the planner's estimate, unless `force` insists.
@@ -44,6 +46,41 @@ pub async fn histogram(
 ) -> Result<Answer<Histogram>> {
     refuse_too_many(db, query, force, cancel).await?;
     Ok(answers::histogram(db, query, buckets, wanted, &|_| {}, cancel).await?)
+}
+
+/// How long the server may take for a strip in passing.
+const STRIP_BUDGET: Duration = Duration::from_secs(2);
+
+/// Events by time and severity for a picture beside a list, at most `columns` of them. `None` where that takes more than can
+/// be done in passing: more than [`MAX_EVENTS`] by the planner's estimate, no estimate, or more than two seconds.
+///
+/// # Errors
+/// Those of the database.
+pub async fn strip(
+    db: &ReadDb,
+    query: &Query,
+    columns: u32,
+    cancel: &CancellationToken,
+) -> std::result::Result<Option<Strip>, StoreError> {
+    let few = matches!(listing::estimate(db, query, cancel).await?, Count::Estimate(events) if events <= MAX_EVENTS);
+    if !few {
+        return Ok(None);
+    }
+    let stop = cancel.child_token();
+    let counting = histogram::strip(db, query, columns, &stop);
+    let alarm = async {
+        tokio::time::sleep(STRIP_BUDGET).await;
+        stop.cancel();
+        std::future::pending::<()>().await;
+    };
+    let counted = tokio::select! {
+        counted = counting => counted,
+        () = alarm => return Ok(None),
+    };
+    match counted {
+        Err(StoreError::Cancelled | StoreError::TimedOut { .. }) if !cancel.is_cancelled() => Ok(None),
+        counted => counted.map(Some),
+    }
 }
 
 /// Totals by columns, the largest `limit` groups; `actors` counts the actors of each, too.

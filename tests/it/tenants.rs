@@ -7,6 +7,7 @@ use agenttrace::chain::links::parse_hash;
 use agenttrace::domain::{EventKey, OrgScope, TimeRange, Timestamp};
 use agenttrace::filter::{Field, Filter};
 use agenttrace::store::ReadDb;
+use agenttrace::store::aggregate::histogram;
 use agenttrace::store::aggregate::summary::By;
 use agenttrace::store::aggregate::{answers, summary};
 use agenttrace::store::bench::words;
@@ -25,10 +26,11 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 50] = [
+const READING: [&str; 51] = [
     "aggregate/answers.rs count",
     "aggregate/answers.rs groups",
     "aggregate/answers.rs histogram",
+    "aggregate/histogram.rs strip",
     "listing/bounds.rs freeze",
     "listing/cost.rs guess",
     "listing/explain.rs page",
@@ -245,6 +247,10 @@ async fn pages(db: &ReadDb, shape: Shape) {
         let histogram =
             answers::histogram(db, &query, 9, Freshness::Recent, &|_| {}, &never()).await.unwrap().value;
         assert_eq!(histogram.buckets.iter().map(|b| b.events).sum::<u64>(), all as u64, "{shape:?} {filter}");
+        let strip = histogram::strip(db, &query, 9, &never()).await.unwrap();
+        assert_eq!(strip.columns.iter().map(|c| c.events).sum::<u64>(), all as u64, "{shape:?} {filter}");
+        let severe: u64 = strip.columns.iter().map(|c| c.critical + c.warning).sum();
+        assert!(severe == all as u64 && strip.columns.len() <= 9, "{strip:?}");
         for wanted in [Freshness::Now, Freshness::Recent] {
             let budget = Duration::from_secs(20);
             let counted = answers::count(db, &query, budget, wanted, &never()).await.unwrap();

@@ -43,12 +43,29 @@ fn actions(model: &Model) -> Vec<Action> {
             hints.extend([A::ExpandAll, A::CollapseAll, A::NextHit, A::Help]);
             return hints;
         }
+        Context::Brush => {
+            return vec![
+                A::Open,
+                A::Cancel,
+                A::BrushEarlier,
+                A::BrushLater,
+                A::BrushAnchor,
+                A::First,
+                A::Last,
+            ];
+        }
         Context::Tasks => return vec![A::CancelTask, A::Cancel, A::Pause, A::Down, A::Up, A::Help],
         Context::Scope | Context::Levels => return vec![A::Cancel],
         Context::Saved => return vec![A::Open, A::Cancel, A::Forget, A::Down, A::Up],
         Context::Chooser | Context::Values => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}
     }
+    in_panes(model)
+}
+
+/// The same where panes, or what has their place, have the keys.
+fn in_panes(model: &Model) -> Vec<Action> {
+    use Action as A;
     match &model.overlay {
         Some(Overlay::Help(_)) => return vec![A::Search, A::Cancel, A::Down, A::Up, A::PageDown],
         Some(Overlay::Sheet(sheet)) if sheet.target().is_some() => {

@@ -227,6 +227,7 @@ impl Model {
             detail: self.detail,
             zoomed: self.zoomed,
             needed: [self.change.needed(), self.event.needed()],
+            strip: self.timeline.strip.is_shown(),
         };
         areas(self.size.0, self.size.1, wish)
     }
@@ -278,6 +279,7 @@ impl Model {
         match &self.overlay {
             Some(overlay) => overlay.context(),
             None if self.filter.is_editing() => Context::Editor,
+            None if self.timeline.strip.brushes() => Context::Brush,
             None if matches!(self.page, Some(Page::Tree(_))) => Context::Tree,
             None if matches!(self.page, Some(Page::Tasks(_))) => Context::Tasks,
             None => Context::Pane,

@@ -5,6 +5,7 @@ use crate::console::app::model::{Model, Page};
 use crate::console::app::start_task::stop;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
+use crate::console::ghosts::pane::GhostPane;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::scrolling::lines_of;
@@ -66,7 +67,7 @@ fn state(model: &Model, slot: Slot) -> Safe {
                 scan.describe()
             ))
         }),
-        Slot::Ghosts => model.ghosts.as_ref().map_or_else(empty, |list| list.note()),
+        Slot::Ghosts => model.ghosts.as_ref().map_or_else(empty, GhostPane::note),
         Slot::View | Slot::Older | Slot::Newer => {
             model.reading().or_else(|| model.timeline.walk(model.zone)).unwrap_or_else(empty)
         }
@@ -109,11 +110,7 @@ mod tests {
         // The first one may be something else that a new view begins.
         let at = running(&desk.model).position(|slot| slot == Slot::Scan).unwrap();
         desk.keys(&"j".repeat(at)).keys("x");
-        assert!(
-            desk.effects.iter().any(|effect| *effect == Effect::Cancel(Slot::Scan)),
-            "{:?}",
-            desk.effects
-        );
+        assert!(desk.effects.contains(&Effect::Cancel(Slot::Scan)), "{:?}", desk.effects);
         desk.keys("K");
         assert!(desk.model.page.is_none(), "the key that opens it closes it");
     }

@@ -119,6 +119,7 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     let wanted = model.slots.running(Slot::Marks).is_none() && model.unmarked().next().is_some();
     model.marks.want(wanted, model.at.clock);
     timeline::update::fetch_ahead(model, effects);
+    timeline::update::follow_strip(model, effects);
 }
 
 fn tick(model: &mut Model, effects: &mut Effects) {

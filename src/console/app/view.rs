@@ -56,6 +56,10 @@ fn banner(painter: &mut Painter<'_>, areas: &Areas, model: &Model) {
 
 /// All panes that have room, side by side.
 fn panes(painter: &mut Painter<'_>, areas: &Areas, model: &Model) {
+    if let Some(area) = areas.strip {
+        let selected = model.timeline.key().map(|key| key.timestamp);
+        model.timeline.strip.paint(&mut painter.on(area), selected, model.zone);
+    }
     if let Some(area) = areas.timeline {
         timeline(painter, area, model);
     }

@@ -17,6 +17,7 @@ use crate::diff::{Options, unhurried};
 use crate::domain::EventRow;
 use crate::export::pretty::{Limits, pretty};
 use crate::filter::PartialSides;
+use crate::store::aggregate::histogram::{Column, Strip};
 use crate::store::history::{Excerpt, Observed};
 use crate::store::query::Count;
 use crate::store::{Lag, ServerFacts, Standing};
@@ -162,9 +163,40 @@ fn eighty_by_twenty_four() {
     insta::assert_snapshot!("event_80x24", screen(&desk));
 }
 
+/// Counts of the trail for the strip over the timeline: an hour and a half of nothing in the middle, and one critical event.
+fn counted(columns: usize) -> Strip {
+    let column = |at: usize| {
+        let events = if (columns / 3..columns / 2).contains(&at) { 0 } else { (at as u64 * 7) % 50 };
+        let critical = u64::from(at + 9 == columns);
+        Column { events: events + critical, warning: events / 7, critical }
+    };
+    let first = Timestamp::parse("2026-01-14T06:31:50Z").unwrap();
+    Strip { first, micros: 98_750_000_000 / columns as i64, columns: (0..columns).map(column).collect() }
+}
+
+#[test]
+fn a_part_of_the_strip_is_brushed_and_becomes_the_view() {
+    let mut desk = desk(100, 30, trail(), true);
+    desk.model.timeline.strip.take(Some(counted(100)));
+    desk.keys("B");
+    for _ in 0..9 {
+        desk.key(KeyCode::Left);
+    }
+    insta::assert_snapshot!("brushed_100x30", screen(&desk));
+    desk.key(KeyCode::Enter);
+    let place = desk.model.history.current().unwrap();
+    assert!(place.text.starts_with("since:2026-01-15T0") && place.text.contains(" until:"), "{}", place.text);
+    assert!(!desk.model.timeline.strip.brushes());
+    // On a screen without the strip the key says so.
+    desk.opened(5, 0).say(Event::Resize(100, 24));
+    desk.keys("B");
+    assert!(screen(&desk).contains("the histogram strip needs 30 lines"), "{}", screen(&desk));
+}
+
 #[test]
 fn hundred_and_twenty_by_forty() {
     let mut desk = desk(120, 40, trail(), true);
+    desk.model.timeline.strip.take(Some(counted(80)));
     desk.keys("jj");
     with_states(&mut desk, Some(BEFORE), Some(AFTER));
     insta::assert_snapshot!("panes_120x40", screen(&desk));
@@ -486,5 +518,5 @@ fn one_zone_is_in_force_everywhere() {
     assert!(times[0].contains("timestamp        2026-01-15 10:58:00"), "{shown}");
     assert!(times[1].contains("stored (UTC)   2026-01-15"), "{shown}");
     desk.keys("T");
-    assert!(screen(&desk).contains("in Europe/Berlin: 2026-01-15, "), "{}", screen(&desk));
+    assert!(screen(&desk).contains("in Europe/Berlin: 2026-01-15T"), "{}", screen(&desk));
 }

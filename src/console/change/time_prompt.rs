@@ -20,7 +20,7 @@ pub(crate) struct TimePrompt {
 impl TimePrompt {
     /// An empty line for times of a zone, and times from that of the selected event on.
     pub(crate) fn new(zone: &str, selected: Option<Timestamp>) -> Self {
-        let hint = format!("in {zone}: 2026-01-15, 2026-01-15T09:58, tuesday, -3h, 1h later, 1d earlier, …");
+        let hint = format!("in {zone}: 2026-01-15T09:58, tuesday, -3h · 1h later, 1d earlier");
         Self { prompt: Prompt::new("T ", &hint), zone: zone.to_owned(), selected }
     }
 

@@ -89,6 +89,7 @@ actions! {
         PreviousFinding "previous-finding" "previous finding" "previous finding";
         Tasks "tasks" "tasks" "tasks: what runs, for how long, how far it is" ("jobs running background progress stop processes queue");
         Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
+        Brush "brush" "brush" "select a part of the histogram strip over the timeline" ("zoom range select time histogram");
         Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
         Summary "summary" "summary" "totals by severity, actor, type, address, resource …; a line narrows the view" ("statistics stats count top group aggregate");
         NextPane "next-pane" "next pane" "next pane";
@@ -148,6 +149,11 @@ actions! {
         PickDeeds "value-actor" "did" "in the change pane: what the value under the cursor did, as an actor";
         PickFate "value-resource" "happened" "in the change pane: what happened to the value under the cursor, as a resource";
         PickHost "value-address" "from" "in the change pane: events from the value under the cursor, as an address";
+    }
+    Brush {
+        BrushEarlier "brush-earlier" "earlier" "to the earlier column";
+        BrushLater "brush-later" "later" "to the later column";
+        BrushAnchor "brush-anchor" "begin here" "begin the selection here";
     }
     Tasks {
         CancelTask "cancel-task" "cancel task" "cancel the selected task";
@@ -214,6 +220,8 @@ pub enum Section {
     Copy,
     /// While a value of an event is chosen.
     Values,
+    /// While a part of the histogram strip is selected.
+    Brush,
     /// In the list of tasks; these go before the keys of the panes.
     Tasks,
     /// In the list of saved filters.
@@ -230,13 +238,14 @@ pub enum Section {
 
 impl Section {
     /// All sections.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Move,
         Self::Global,
         Self::Tree,
         Self::Editor,
         Self::Copy,
         Self::Values,
+        Self::Brush,
         Self::Tasks,
         Self::Saved,
         Self::Scope,
@@ -254,6 +263,7 @@ impl Section {
             Self::Editor => "editor",
             Self::Copy => "copy",
             Self::Values => "values",
+            Self::Brush => "brush",
             Self::Tasks => "tasks",
             Self::Saved => "saved",
             Self::Scope => "scope",
@@ -272,6 +282,7 @@ impl Section {
             Self::Editor => "While typing",
             Self::Copy => "Copying",
             Self::Values => "Choosing a value",
+            Self::Brush => "Histogram strip",
             Self::Tasks => "List of tasks",
             Self::Saved => "Saved filters",
             Self::Scope => "Scope of a ghost search",

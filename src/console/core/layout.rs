@@ -20,6 +20,12 @@ const ALL_NARROW_PANES_HEIGHT: u16 = 30;
 /// Lines, title included, below which a pane that has more to show is not made for the sake of another.
 const LEAST: u16 = 6;
 
+/// From this many lines of the screen on, a strip stands above the timeline.
+const STRIP_FROM: u16 = 30;
+
+/// Lines of the strip.
+const STRIP: u16 = 3;
+
 /// A pane, or the one that has the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Focus {
@@ -59,6 +65,8 @@ pub(crate) struct Wish {
     pub(crate) zoomed: bool,
     /// Lines that change and event could fill, without title.
     pub(crate) needed: [usize; 2],
+    /// There is a histogram to show, or one may come.
+    pub(crate) strip: bool,
 }
 
 /// Areas of the screen; those without room are empty.
@@ -70,6 +78,8 @@ pub(crate) struct Areas {
     pub(crate) filter: Rect,
     /// Title line and rows of the timeline.
     pub(crate) timeline: Option<Rect>,
+    /// The histogram strip above the timeline.
+    pub(crate) strip: Option<Rect>,
     /// The line between the timeline and what is beside it.
     pub(crate) divider: Option<Rect>,
     /// Title line and text of the change.
@@ -99,6 +109,14 @@ impl Areas {
     pub(crate) fn body(&self) -> Rect {
         let y = self.filter.y + self.filter.height;
         Rect { y, height: self.status.y.saturating_sub(y), ..self.filter }
+    }
+
+    /// Takes lines for the strip from the timeline, if it is there.
+    fn put_strip(&mut self, lines: u16) {
+        if let Some(timeline) = self.timeline.as_mut().filter(|_| lines > 0) {
+            self.strip = Some(Rect { height: lines, ..*timeline });
+            *timeline = Rect { y: timeline.y + lines, height: timeline.height - lines, ..*timeline };
+        }
     }
 
     fn set(&mut self, pane: Focus, area: Rect) {
@@ -167,8 +185,10 @@ pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
         footer: line(header + filter + rest + status, footer),
         ..Areas::default()
     };
+    let strip = if height >= STRIP_FROM && wish.strip { STRIP } else { 0 };
     if width < TWO_PANES || zoomed {
         areas.set(focus, body);
+        areas.put_strip(strip);
         return areas;
     }
     let left = (width * 3 / 5).max(TIMELINE.min(width * 2 / 3));
@@ -181,6 +201,7 @@ pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
     } else {
         areas.set(detail, column);
     }
+    areas.put_strip(strip);
     areas
 }
 
@@ -207,6 +228,7 @@ mod tests {
             detail: Focus::Event,
             zoomed,
             needed: [9, 30],
+            strip: true,
         };
         for width in 0..250 {
             for height in 0..70 {
@@ -217,7 +239,10 @@ mod tests {
                 ] {
                     let a = areas(width, height, wish);
                     let body = a.of(wish.focus).unwrap();
-                    let body = Rect { height: a.timeline.unwrap_or(body).height, ..body };
+                    let strip = a.strip.map_or(0, |strip| strip.height);
+                    assert_eq!(strip, if height >= 30 && a.timeline.is_some() { 3 } else { 0 });
+                    let own = a.timeline.unwrap_or(body).height + strip;
+                    let body = Rect { height: own, ..body };
                     let lines =
                         a.header.height + a.filter.height + body.height + a.status.height + a.footer.height;
                     assert_eq!(lines, height);
@@ -226,7 +251,7 @@ mod tests {
                         let beside: Vec<Rect> = Focus::ALL[1..].iter().filter_map(|p| a.of(*p)).collect();
                         assert!(beside.iter().all(|b| t.width + d.width + b.width == width));
                         assert!(beside.iter().all(|b| (d.x, b.x) == (t.width, t.width + 1)));
-                        assert_eq!(beside.iter().map(|b| b.height).sum::<u16>(), t.height);
+                        assert_eq!(beside.iter().map(|b| b.height).sum::<u16>(), t.height + strip);
                         assert!(beside.windows(2).all(|w| w[0].y + w[0].height == w[1].y));
                     }
                     assert!(body.height > 0 || height == 0 || wish.filter_height == 3);
@@ -241,7 +266,7 @@ mod tests {
             let a = areas(
                 width,
                 height,
-                Wish { filter_height: 1, focus, detail: Focus::Change, zoomed, needed: [9, 30] },
+                Wish { filter_height: 1, focus, detail: Focus::Change, zoomed, needed: [9, 30], strip: true },
             );
             Focus::ALL.map(|pane| a.of(pane).is_some())
         };
@@ -257,7 +282,8 @@ mod tests {
     #[test]
     fn panes_above_each_other_share_by_what_they_need() {
         let heights = |focus, needed| {
-            let wish = Wish { filter_height: 1, focus, detail: Focus::Change, zoomed: false, needed };
+            let wish =
+                Wish { filter_height: 1, focus, detail: Focus::Change, zoomed: false, needed, strip: true };
             let a = areas(120, 40, wish);
             [a.change, a.integrity, a.event].map(|pane| pane.unwrap().height)
         };

@@ -53,6 +53,8 @@ slots! {
         Find Some("searching");
         /// Counting what came since the view was opened.
         New None;
+        /// Counting events by time and severity.
+        Strip None;
     }
     Event {
         /// Fetching an event.

@@ -40,7 +40,7 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order of help.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Legend,
         Self::Find,
         Self::Read,
@@ -52,6 +52,7 @@ impl Group {
         Self::Keys(Section::Editor),
         Self::Keys(Section::Tree),
         Self::Keys(Section::Values),
+        Self::Keys(Section::Brush),
         Self::Keys(Section::Tasks),
         Self::Keys(Section::Saved),
         Self::Keys(Section::Scope),
@@ -124,6 +125,7 @@ impl Group {
             ],
             Self::View => vec![
                 A::Histogram,
+                A::Brush,
                 A::Summary,
                 A::Plan,
                 A::Tasks,
@@ -146,7 +148,7 @@ impl Group {
 }
 
 /// Signs besides the marks of the gutter: the sign, how it looks, what it means.
-const SIGNS: [(&str, Role, &str); 12] = [
+const SIGNS: [(&str, Role, &str); 14] = [
     ("CRIT", Role::Critical, "severity critical"),
     ("WARN", Role::Warning, "severity warning"),
     ("info", Role::Info, "severity info; other words stand as stored"),
@@ -158,6 +160,8 @@ const SIGNS: [(&str, Role, &str); 12] = [
     ("-", Role::Removed, "value removed"),
     ("~", Role::Changed, "value changed; before a number: an estimate"),
     ("\\x1B", Role::Text, "character that could deceive a terminal, escaped"),
+    ("A B", Role::Key, "which of several actors or resources of the filter"),
+    ("!", Role::Critical, "below a bar of the strip: critical events; many warnings colour it"),
     ("svc: sys:", Role::Text, "actor is a service, the system"),
 ];
 

@@ -1,10 +1,12 @@
 //! The list of events.
 
+mod brush;
 pub(crate) mod columns;
 pub(crate) mod letters;
 mod motion;
 pub(crate) mod pane;
 pub(crate) mod row;
+pub(crate) mod strip;
 pub(crate) mod task;
 pub(crate) mod update;
 pub(crate) mod view;

@@ -2,6 +2,7 @@
 
 use crate::console::integrity::trails;
 use crate::console::timeline::row::Row;
+use crate::console::timeline::strip::StripPane;
 use crate::console::timeline::task::{Landing, Opened, Progress as Reading};
 use crate::console::timeline::window::{PAGE, Window};
 use crate::console::widgets::time_zone::Zone;
@@ -58,6 +59,8 @@ pub(crate) struct Timeline {
     pub(crate) looked: Option<Looked>,
     /// How far a page that takes reading the whole table has come, while it is being fetched.
     pub(crate) reading: Option<Reading>,
+    /// Events of the view by time.
+    pub(crate) strip: StripPane,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
 }

@@ -5,8 +5,9 @@ use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
 use crate::console::timeline::window::PAGE;
 use crate::domain::{EventKey, EventRow, Safe};
-use crate::investigation::listing;
 pub(crate) use crate::investigation::listing::{Landing, Opened, ViewRequest};
+use crate::investigation::{aggregate, listing};
+use crate::store::aggregate::histogram::Strip;
 use crate::store::cache::{Answer, Freshness};
 use crate::store::listing::explain;
 use crate::store::listing::timeline;
@@ -39,6 +40,8 @@ tasks! {
     Cost: AccessPath(Query, Seek) -> String;
     /// Count events that came since a view was opened.
     New: New(Query) -> Count;
+    /// Count the events by time and severity in so many columns; nothing where that takes too much.
+    Strip: Strip(Query, u32) -> Option<Strip>;
     /// Search for the next event that matches a query.
     Find: Find(Box<Query>, Seek) -> Option<EventKey>;
 }
@@ -113,6 +116,7 @@ pub(crate) async fn perform(
             Output::AccessPath(explain::page(db, &query, &seek, PAGE, false, cancel).await?.in_short())
         }
         Task::New(query) => Output::New(timeline::count(db, &query, NEW_BUDGET, cancel).await?),
+        Task::Strip(query, columns) => Output::Strip(aggregate::strip(db, &query, columns, cancel).await?),
         Task::Find(query, seek) => {
             let page = timeline::page(db, &query, &seek, 1, cancel).await?;
             Output::Find(page.rows.first().map(EventRow::key))

@@ -10,9 +10,9 @@ use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::integrity::update::{list_again, look_in_passing};
-use crate::console::timeline::motion;
 use crate::console::timeline::pane::{Step, Wanted};
 use crate::console::timeline::task::{Landing, More, Opened, Output, Progress, Task};
+use crate::console::timeline::{brush, motion};
 use crate::domain::{OrgScope, Safe, grouped};
 use crate::store::Standing;
 use crate::store::cache::Freshness;
@@ -58,6 +58,7 @@ impl Update for Rules {
                     open_at(model, Landing::At(key), effects);
                 }
             }
+            Output::Strip(strip) => model.timeline.strip.take(strip),
             Output::New(count) => model.dirty |= model.timeline.note_new(count),
             Output::Find(None) => model.notify(Safe::literal("no further match in this view")),
         }
@@ -75,6 +76,7 @@ impl Update for Rules {
                 model.timeline.trouble = Some(failure.text);
             }
             Slot::Find => model.notify(failure.text),
+            Slot::Strip => model.timeline.strip.take(None),
             // Without a count the title says that it is not known.
             _ => {}
         }
@@ -91,8 +93,13 @@ impl Update for Rules {
         }
     }
 
+    fn in_page(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
+        brush::act(model, action, effects)
+    }
+
     fn act(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
         match action {
+            Action::Brush => brush::begin(model),
             Action::NextEvent => {
                 model.timeline.step(Step::Older);
             }
@@ -193,6 +200,18 @@ fn cannot_show(model: &mut Model, text: Safe) {
         model.timeline.close();
     }
     model.timeline.trouble = Some(text);
+}
+
+/// Counts the events of the view for the strip above it, once there is room for that.
+pub(in crate::console) fn follow_strip(model: &mut Model, effects: &mut Effects) {
+    let areas = model.areas();
+    // Where a view was too large for it, the next one may not be.
+    let refused = areas.timeline.filter(|_| !model.timeline.strip.is_shown());
+    let (Some(area), true) = (areas.strip.or(refused), model.shows_current_place()) else { return };
+    let Some(query) = model.timeline.query.clone() else { return };
+    if model.timeline.strip.wants(&query, area.width) {
+        begin(model, Task::Strip(query, u32::from(area.width)), effects);
+    }
 }
 
 /// Fetches the rows that will be missed soon.

@@ -110,6 +110,105 @@ async fn counts(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
 }
 
+/// Events of one column of a [`Strip`], by severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Column {
+    /// All of them.
+    pub events: u64,
+    /// Those of severity `warning`.
+    pub warning: u64,
+    /// Those of severity `critical`.
+    pub critical: u64,
+}
+
+/// The events of a query from its first one to its last one, in columns of equal length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Strip {
+    /// Time of the first event.
+    pub first: Timestamp,
+    /// Length of a column, in microseconds; 0 without events.
+    pub micros: i64,
+    /// The columns, oldest first, at most as many as were asked for.
+    pub columns: Vec<Column>,
+}
+
+impl Strip {
+    /// The column of an instant; that at the nearer end for one outside.
+    pub fn column_of(&self, time: Timestamp) -> usize {
+        let at = time.as_micros().saturating_sub(self.first.as_micros()) / self.micros.max(1);
+        usize::try_from(at.max(0)).unwrap_or_default().min(self.columns.len().saturating_sub(1))
+    }
+
+    /// The beginning of a column, and that of the one behind it.
+    pub fn times(&self, column: usize) -> (Timestamp, Timestamp) {
+        let start = |column: usize| {
+            let by = i64::try_from(column).unwrap_or(i64::MAX).saturating_mul(self.micros);
+            Timestamp::from_micros(self.first.as_micros().saturating_add(by))
+        };
+        (start(column), start(column + 1))
+    }
+}
+
+/// The beginning of the first of at most `most` columns of equal length, and that length: whole minutes, or seconds where it
+/// is less, so that the times of a column can be written short.
+fn columns(first: Timestamp, last: Timestamp, most: u32) -> (Timestamp, i64) {
+    let most = i64::from(most.max(1));
+    let fit = |unit: i64| {
+        let first = first.as_micros().div_euclid(unit).saturating_mul(unit);
+        let units = last.as_micros().saturating_sub(first).saturating_add(unit).div_euclid(unit);
+        (first, units.saturating_add(most - 1).div_euclid(most).saturating_mul(unit))
+    };
+    let (start, micros) = [60 * SECOND, SECOND, 1]
+        .into_iter()
+        .map(|unit| (unit, fit(unit)))
+        .find(|(unit, (_, micros))| micros > unit || *unit == 1)
+        .map_or_else(|| fit(1), |(_, fitted)| fitted);
+    (Timestamp::from_micros(start), micros)
+}
+
+/// Counts the events of a query by time and severity, by one statement: at most `most` columns.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn strip(
+    db: &ReadDb,
+    query: &Query,
+    most: u32,
+    cancel: &CancellationToken,
+) -> Result<Strip, StoreError> {
+    let end = async |seek: Seek| {
+        let page = timeline::page(db, query, &seek, 1, cancel).await?;
+        Ok::<_, StoreError>(page.rows.into_iter().map(|row| row.timestamp).find(|time| is_finite(*time)))
+    };
+    let (Some(first), Some(last)) = (end(Seek::Oldest).await?, end(Seek::Newest).await?) else {
+        return Ok(Strip { first: Timestamp::from_micros(0), micros: 0, columns: Vec::new() });
+    };
+    let (first, micros) = columns(first, last, most);
+    let mut sql =
+        QueryBuilder::new("SELECT least(greatest((extract(epoch FROM timestamp) * 1000000)::int8 - ");
+    sql.push_bind(first.as_micros()).push(", 0) / ").push_bind(micros);
+    sql.push(", ").push_bind(i64::from(most.max(1)) - 1);
+    sql.push(
+        ")::int8, count(*), count(*) FILTER (WHERE event_severity::text = 'warning'), \
+              count(*) FILTER (WHERE event_severity::text = 'critical') FROM ",
+    );
+    sql.push(db.relation(cancel).await?.sql());
+    page_sql::push_scope(&mut sql, query);
+    filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
+    sql.push(" AND isfinite(timestamp) GROUP BY 1");
+    let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
+    let mut strip = Strip { first, micros, columns: Vec::new() };
+    for row in rows {
+        let at = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        let count = |column: usize| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        if strip.columns.len() <= at {
+            strip.columns.resize(at + 1, Column::default());
+        }
+        strip.columns[at] = Column { events: count(1)?, warning: count(2)?, critical: count(3)? };
+    }
+    Ok(strip)
+}
+
 /// `infinity` is a legal time of an event, but no place on a line.
 fn is_finite(time: Timestamp) -> bool {
     time.to_utc().is_some()
@@ -138,6 +237,29 @@ fn width(first: Timestamp, last: Timestamp, most: u32) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_begin_at_whole_minutes_or_seconds() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let fit = |first: &str, last: &str, most: u32| {
+            let (start, micros) = columns(at(first), at(last), most);
+            let count = (at(last).as_micros() - start.as_micros()) / micros + 1;
+            assert!(start <= at(first) && count <= i64::from(most), "{first} {last}: {count} of {most}");
+            (start.to_rfc3339(), micros)
+        };
+        assert_eq!(
+            fit("2026-08-31T23:06:12.5Z", "2026-11-29T21:38:36.4Z", 80),
+            ("2026-08-31T23:06:00.000000Z".to_owned(), 1_619 * 60 * SECOND)
+        );
+        let (start, micros) = fit("2026-01-01T00:00:00.25Z", "2026-01-01T00:10:00Z", 100);
+        assert_eq!((start.as_str(), micros), ("2026-01-01T00:00:00.000000Z", 7 * SECOND));
+        assert_eq!(fit("2026-01-01T00:00:00.000001Z", "2026-01-01T00:00:00.000005Z", 100).1, 1);
+        assert_eq!(fit("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", 1).1, 1);
+        for most in 1..200 {
+            fit("2026-01-01T00:00:00.999999Z", "2026-01-01T00:03:20Z", most);
+            fit("2026-01-01T00:00:59Z", "2026-01-01T07:00:00Z", most);
+        }
+    }
 
     #[test]
     fn buckets_are_as_narrow_as_their_number_allows() {
