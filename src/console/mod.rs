@@ -36,6 +36,7 @@ use crate::console::core::keymap::Keymap;
 use crate::console::runtime::event_loop::{Clock, Runtime, Signal};
 use crate::console::runtime::executor::Executor;
 use crate::console::runtime::terminal::TerminalScreen;
+use crate::console::timeline::column_choice::ColumnChoice;
 use crate::console::widgets::theme::{Depth, Theme};
 use crate::console::widgets::time_zone::Zone;
 use crate::diff::{Options, Rules};
@@ -108,6 +109,9 @@ pub async fn run(start: Start) -> Result<Option<String>> {
     let options = Options { rules: start.rules, ..Options::default() };
     let executor = Executor::new(start.target, start.settings, options);
     let signals = signals()?;
+    if let Ok(folder) = case::folder() {
+        model.columns = ColumnChoice::of_line(&case::columns::load(&folder.join(case::columns::FILE)));
+    }
     model.size = crossterm::terminal::size()?;
     model.lay_out();
     let screen = TerminalScreen::take()?;

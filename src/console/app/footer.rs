@@ -54,6 +54,9 @@ fn actions(model: &Model) -> Vec<Action> {
                 A::Last,
             ];
         }
+        Context::Columns => {
+            return vec![A::Open, A::Cancel, A::ColumnToggle, A::ColumnDown, A::ColumnUp, A::ColumnReset];
+        }
         Context::Tasks => return vec![A::CancelTask, A::Cancel, A::Pause, A::Down, A::Up, A::Help],
         Context::Scope | Context::Levels => return vec![A::Cancel],
         Context::Saved => return vec![A::Open, A::Cancel, A::Forget, A::Down, A::Up],

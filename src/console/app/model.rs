@@ -19,6 +19,7 @@ use crate::console::integrity::row_marks::Marks;
 use crate::console::integrity::selected_event::IntegrityPane;
 use crate::console::integrity::trails;
 use crate::console::integrity::trails::{Trails, Verified};
+use crate::console::timeline::column_choice::ColumnChoice;
 use crate::console::timeline::pane::Timeline;
 use crate::console::timeline::task::Progress as Reading;
 use crate::console::widgets::highlight::Needles;
@@ -137,6 +138,8 @@ pub(crate) struct Model {
     pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
     pub(crate) timeline: Timeline,
+    /// Its columns, as the user wants them.
+    pub(crate) columns: ColumnChoice,
     /// What is known of its rows.
     pub(crate) marks: Marks,
     /// What is known of the selected event.
@@ -195,6 +198,7 @@ impl Model {
             history: History::default(),
             wanted,
             timeline: Timeline::default(),
+            columns: ColumnChoice::default(),
             marks: Marks::default(),
             integrity: IntegrityPane::default(),
             trails: Trails::default(),

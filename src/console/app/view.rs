@@ -155,9 +155,14 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
     let marked = model.history.current().and_then(|p| model.change.marked(&p.organization));
+    let columns = match &model.overlay {
+        Some(Overlay::Columns(dialog)) => &dialog.choice,
+        _ => &model.columns,
+    };
     // Of the rows that are shown, also while others are being loaded.
     let letters = model.timeline.query.as_ref().map(|query| Letters::of(&query.filter)).unwrap_or_default();
-    let look = Look { marks: &model.marks, zone: model.zone, focused, stale, marked, letters: &letters };
+    let look =
+        Look { marks: &model.marks, zone: model.zone, focused, stale, marked, letters: &letters, columns };
     model.timeline.paint(&mut painter, &look);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);

@@ -89,6 +89,7 @@ actions! {
         PreviousFinding "previous-finding" "previous finding" "previous finding";
         Tasks "tasks" "tasks" "tasks: what runs, for how long, how far it is" ("jobs running background progress stop processes queue");
         Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
+        Columns "columns" "columns" "columns of the timeline…" ("choose order hide show fields width elapsed gap");
         Brush "brush" "brush" "select a part of the histogram strip over the timeline" ("zoom range select time histogram");
         Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
         Summary "summary" "summary" "totals by severity, actor, type, address, resource …; a line narrows the view" ("statistics stats count top group aggregate");
@@ -149,6 +150,12 @@ actions! {
         PickDeeds "value-actor" "did" "in the change pane: what the value under the cursor did, as an actor";
         PickFate "value-resource" "happened" "in the change pane: what happened to the value under the cursor, as a resource";
         PickHost "value-address" "from" "in the change pane: events from the value under the cursor, as an address";
+    }
+    Columns {
+        ColumnToggle "column-toggle" "always/never" "show the column by width, always, never";
+        ColumnDown "column-down" "move right" "move the column to the right";
+        ColumnUp "column-up" "move left" "move the column to the left";
+        ColumnReset "column-reset" "as shipped" "columns as shipped";
     }
     Brush {
         BrushEarlier "brush-earlier" "earlier" "to the earlier column";
@@ -220,6 +227,8 @@ pub enum Section {
     Copy,
     /// While a value of an event is chosen.
     Values,
+    /// While the columns of the timeline are chosen.
+    Columns,
     /// While a part of the histogram strip is selected.
     Brush,
     /// In the list of tasks; these go before the keys of the panes.
@@ -238,13 +247,14 @@ pub enum Section {
 
 impl Section {
     /// All sections.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Move,
         Self::Global,
         Self::Tree,
         Self::Editor,
         Self::Copy,
         Self::Values,
+        Self::Columns,
         Self::Brush,
         Self::Tasks,
         Self::Saved,
@@ -263,6 +273,7 @@ impl Section {
             Self::Editor => "editor",
             Self::Copy => "copy",
             Self::Values => "values",
+            Self::Columns => "columns",
             Self::Brush => "brush",
             Self::Tasks => "tasks",
             Self::Saved => "saved",
@@ -282,6 +293,7 @@ impl Section {
             Self::Editor => "While typing",
             Self::Copy => "Copying",
             Self::Values => "Choosing a value",
+            Self::Columns => "Columns",
             Self::Brush => "Histogram strip",
             Self::Tasks => "List of tasks",
             Self::Saved => "Saved filters",

@@ -26,6 +26,8 @@ pub enum Context {
     Copy,
     /// A value of an event is chosen.
     Values,
+    /// The columns of the timeline are chosen.
+    Columns,
     /// A part of the histogram strip is selected.
     Brush,
     /// The tasks have the keys.
@@ -50,6 +52,7 @@ impl Context {
             Self::Editor => &[Section::Always, Section::Editor],
             Self::Copy => &[Section::Always, Section::Copy],
             Self::Values => &[Section::Always, Section::Values, Section::Move],
+            Self::Columns => &[Section::Always, Section::Columns, Section::Move],
             Self::Brush => &[Section::Always, Section::Brush, Section::Move],
             Self::Tasks => &[Section::Always, Section::Tasks, Section::Move, Section::Global],
             Self::Saved => &[Section::Always, Section::Saved, Section::Move],

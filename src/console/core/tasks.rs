@@ -55,6 +55,8 @@ slots! {
         New None;
         /// Counting events by time and severity.
         Strip None;
+        /// Remembering the columns that were chosen.
+        Columns None;
     }
     Event {
         /// Fetching an event.

@@ -40,7 +40,7 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order of help.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Legend,
         Self::Find,
         Self::Read,
@@ -52,6 +52,7 @@ impl Group {
         Self::Keys(Section::Editor),
         Self::Keys(Section::Tree),
         Self::Keys(Section::Values),
+        Self::Keys(Section::Columns),
         Self::Keys(Section::Brush),
         Self::Keys(Section::Tasks),
         Self::Keys(Section::Saved),
@@ -126,6 +127,7 @@ impl Group {
             Self::View => vec![
                 A::Histogram,
                 A::Brush,
+                A::Columns,
                 A::Summary,
                 A::Plan,
                 A::Tasks,
@@ -148,7 +150,7 @@ impl Group {
 }
 
 /// Signs besides the marks of the gutter: the sign, how it looks, what it means.
-const SIGNS: [(&str, Role, &str); 14] = [
+const SIGNS: [(&str, Role, &str); 15] = [
     ("CRIT", Role::Critical, "severity critical"),
     ("WARN", Role::Warning, "severity warning"),
     ("info", Role::Info, "severity info; other words stand as stored"),
@@ -162,6 +164,7 @@ const SIGNS: [(&str, Role, &str); 14] = [
     ("\\x1B", Role::Text, "character that could deceive a terminal, escaped"),
     ("A B", Role::Key, "which of several actors or resources of the filter"),
     ("!", Role::Critical, "below a bar of the strip: critical events; many warnings colour it"),
+    ("▽3 h", Role::Notice, "in the column Δt: a gap before this event, long for these rows"),
     ("svc: sys:", Role::Text, "actor is a service, the system"),
 ];
 

@@ -21,6 +21,7 @@ use crate::console::filter_bar::search_prompt::SearchPrompt;
 use crate::console::filter_bar::value_picker::Choices;
 use crate::console::integrity::accept_dialog::Accepting;
 use crate::console::report::dialog::Sheet;
+use crate::console::timeline::column_choice::ColumnDialog;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::time_zone::Zone;
@@ -41,6 +42,8 @@ pub(crate) enum Overlay {
     Naming(Box<Naming>),
     /// The saved filters.
     Saved(Box<SavedFilters>),
+    /// The columns of the timeline.
+    Columns(Box<ColumnDialog>),
     /// The palette.
     Palette(Box<Palette>),
     /// The texts that can be copied.
@@ -89,6 +92,7 @@ impl Overlay {
             Self::Organizations => Context::Chooser,
             Self::Choices(_) => Context::Values,
             Self::Saved(_) => Context::Saved,
+            Self::Columns(_) => Context::Columns,
             Self::Ghosts => Context::Scope,
             Self::Levels => Context::Levels,
             Self::Copy => Context::Copy,
@@ -130,6 +134,7 @@ impl Overlay {
             Self::Choices(choices) => (choices.title(), 76, around(choices.height())),
             Self::Naming(asked) => (" Save this filter ", 76, around(asked.height(inside(76)))),
             Self::Saved(chooser) => (" Saved filters ", 100, around(chooser.height())),
+            Self::Columns(dialog) => (" Columns ", 70, around(dialog.height())),
             Self::Palette(_) => (" Actions ", 90, 20),
             Self::Copy => (" Copy ", 60, around(copy_menu::height())),
             Self::Accept(asked) => (" Accept ", 76, around(asked.height(inside(76)))),
@@ -154,6 +159,7 @@ impl Overlay {
             Self::Choices(choices) => choices.paint(painter, stage.keymap),
             Self::Naming(asked) => return Some(asked.paint(painter)),
             Self::Saved(chooser) => chooser.paint(painter, stage.keymap),
+            Self::Columns(dialog) => dialog.paint(painter, stage.keymap),
             Self::Palette(palette) => return Some(palette.paint(painter, stage.keymap)),
             Self::Copy => copy_menu::paint(painter, stage.keymap),
             Self::Accept(asked) => return Some(asked.paint(painter)),

@@ -6,6 +6,8 @@ use crate::console::widgets::theme::Role;
 /// A column besides the fixed ones: mark, time and severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Column {
+    /// The time since the event before it.
+    Elapsed,
     /// The type of the event.
     Type,
     /// The object: type and id.
@@ -26,7 +28,8 @@ pub(crate) enum Column {
 
 impl Column {
     /// All, in their order on the screen.
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Elapsed,
         Self::Type,
         Self::Resource,
         Self::Actor,
@@ -37,8 +40,18 @@ impl Column {
         Self::Request,
     ];
 
+    /// Its name in the dialog of columns and in the file that remembers them.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Elapsed => "elapsed",
+            Self::Changes => "changes",
+            other => other.head(),
+        }
+    }
+
     const fn head(self) -> &'static str {
         match self {
+            Self::Elapsed => "Δt",
             Self::Type => "type",
             Self::Resource => "resource",
             Self::Actor => "actor",
@@ -50,6 +63,11 @@ impl Column {
         }
     }
 
+    /// Whether the column is there only where it is due, and not wherever it fits.
+    const fn is_optional(self) -> bool {
+        matches!(self, Self::Elapsed)
+    }
+
     /// From this width of the timeline on the column is there even where others are cut for it; below, where it fits.
     const fn always_from(self) -> usize {
         match self {
@@ -58,6 +76,39 @@ impl Column {
             Self::Address => 120,
             Self::Session => 140,
             Self::Request => 160,
+            Self::Elapsed => 180,
+        }
+    }
+}
+
+/// When a column is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum When {
+    /// As the width of the timeline suggests.
+    #[default]
+    Auto,
+    /// Wherever it has room, before those that nobody asked for.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl When {
+    /// What the key that toggles makes of it.
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::Auto => Self::Always,
+            Self::Always => Self::Never,
+            Self::Never => Self::Auto,
+        }
+    }
+
+    /// The word for it.
+    pub(crate) const fn says(self) -> &'static str {
+        match self {
+            Self::Auto => "by width",
+            Self::Always => "always",
+            Self::Never => "never",
         }
     }
 }
@@ -73,40 +124,48 @@ const CHANGES: usize = 4;
 pub(crate) struct Columns(Vec<(Column, usize)>);
 
 impl Columns {
-    /// Fits columns into a timeline `width` wide, less one at the right end. `widest` is the width of the longest text
-    /// that the rows have in a column.
-    pub(crate) fn fit(width: usize, widest: impl Fn(Column) -> usize) -> Self {
-        let widest = Column::ALL.map(widest);
+    /// Fits columns into a timeline `width` wide, less one at the right end, as they were chosen. `widest` is the width of
+    /// the longest text that the rows have in a column.
+    pub(crate) fn fit(width: usize, chosen: &[(Column, When)], widest: impl Fn(Column) -> usize) -> Self {
         let room = width.saturating_sub(LEFT + 1);
-        let mut shown: Vec<(Column, usize)> = Vec::with_capacity(widest.len());
+        let mut shown: Vec<(usize, Column, usize)> = Vec::with_capacity(chosen.len());
         // By importance, which is their order: what has to be there, then what fits beside it uncut.
         for forced in [true, false] {
-            for (column, widest) in Column::ALL.into_iter().zip(widest) {
+            for (place, (column, when)) in chosen.iter().enumerate() {
                 let wanted = match column {
                     Column::Changes => CHANGES,
                     // Nobody has one, or every type says it: no column.
-                    _ if widest == 0 => continue,
-                    _ => widest.max(column.head().len()),
+                    _ => match widest(*column) {
+                        0 => continue,
+                        widest => widest.max(column.head().chars().count()),
+                    },
                 };
-                let taken: usize = shown.iter().map(|(_, wanted)| wanted + 1).sum();
-                let is_due = width >= column.always_from();
+                let taken: usize = shown.iter().map(|(.., wanted)| wanted + 1).sum();
+                let is_due = match when {
+                    When::Never => continue,
+                    When::Always => true,
+                    When::Auto if width >= column.always_from() => true,
+                    When::Auto if column.is_optional() => continue,
+                    When::Auto => false,
+                };
                 if is_due == forced && (forced || taken + wanted <= room) {
-                    shown.push((column, wanted));
+                    shown.push((place, *column, wanted));
                 }
             }
         }
-        shown.sort_by_key(|(column, _)| *column as usize);
+        shown.sort_by_key(|(place, ..)| *place);
         let room = room.saturating_sub(shown.len().saturating_sub(1));
-        let kind =
-            shown.first().filter(|(column, _)| *column == Column::Type).map_or(0, |(_, wanted)| *wanted);
+        let mut shown: Vec<(Column, usize)> =
+            shown.into_iter().map(|(_, column, width)| (column, width)).collect();
+        let kind = shown.iter().position(|(column, _)| *column == Column::Type);
+        let wanted = kind.and_then(|at| shown.get(at)).map_or(0, |(_, wanted)| *wanted);
         level(&mut shown, room);
         // What happened is cut last.
-        let kind = kind.min(room * 2 / 5);
-        if let Some(((Column::Type, width), others)) = shown.split_first_mut()
-            && *width < kind
-        {
-            *width = kind;
-            level(others, room - kind);
+        let wanted = wanted.min(room * 2 / 5);
+        if let Some(at) = kind.filter(|at| shown.get(*at).is_some_and(|(_, width)| *width < wanted)) {
+            shown.remove(at);
+            level(&mut shown, room - wanted);
+            shown.insert(at, (Column::Type, wanted));
         }
         Self(shown)
     }
@@ -158,10 +217,12 @@ fn level(columns: &mut [(Column, usize)], room: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::timeline::column_choice::ColumnChoice;
 
     /// Of rows with texts of these widths.
     fn fit(width: usize, kind: usize, resource: usize, actor: usize) -> Columns {
-        Columns::fit(width, |column| match column {
+        Columns::fit(width, ColumnChoice::default().columns(), |column| match column {
+            Column::Elapsed => 7,
             Column::Type => kind,
             Column::Resource => resource,
             Column::Actor => actor,
@@ -206,8 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn chosen_columns_come_first_in_their_order_and_unwanted_ones_never() {
+        let chosen = ColumnChoice::of_line("actor +elapsed type -resource +session");
+        let columns = Columns::fit(80, chosen.columns(), |_| 8);
+        assert_eq!(shown(&columns)[..4], ["actor", "Δt", "type", "session"]);
+        assert!(!shown(&columns).contains(&"resource"));
+        assert_eq!(shown(&fit(180, 20, 30, 40))[0], "Δt", "where there is room");
+    }
+
+    #[test]
     fn what_no_row_has_is_no_column() {
-        assert_eq!(shown(&Columns::fit(200, |_| 0)), ["Δ"]);
+        assert_eq!(shown(&Columns::fit(200, ColumnChoice::default().columns(), |_| 0)), ["Δ"]);
     }
 
     #[test]

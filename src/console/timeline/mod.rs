@@ -1,7 +1,9 @@
 //! The list of events.
 
 mod brush;
+pub(crate) mod column_choice;
 pub(crate) mod columns;
+pub(crate) mod elapsed;
 pub(crate) mod letters;
 mod motion;
 pub(crate) mod pane;

@@ -2,6 +2,7 @@
 
 use crate::console::integrity::row_marks::{Delta, Marks};
 use crate::console::timeline::columns::{Column, Columns};
+use crate::console::timeline::elapsed::Elapsed;
 use crate::console::timeline::letters::{LETTER, Letters};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
@@ -113,6 +114,7 @@ impl Row {
     /// How many columns its text in a column takes, uncut.
     pub(crate) fn width(&self, column: Column) -> usize {
         match column {
+            Column::Elapsed => Elapsed::WIDTH,
             Column::Type => self.kind.width(),
             Column::Resource => self.resource.width(),
             Column::Actor => self.actor.whole.width(),
@@ -131,10 +133,11 @@ impl Row {
         y: usize,
         columns: &Columns,
         marks: &Marks,
-        letters: &Letters<'_>,
+        beside: &Beside<'_>,
         selected: bool,
     ) {
         let role = |role| if selected { Role::Text } else { role };
+        let letters = beside.letters;
         let mark = marks.mark(&self.event);
         painter.say(1, y, mark.sign(), role(mark.role()));
         painter.put(3, y, &self.clock, Role::Text);
@@ -142,6 +145,13 @@ impl Row {
         painter.put(12, y, &self.severity.0.cut_end(4), severity);
         for (column, x, width) in columns.places() {
             match column {
+                Column::Elapsed => match beside.elapsed {
+                    Some(elapsed) => {
+                        let noted = if elapsed.is_gap { Role::Notice } else { role(Role::Muted) };
+                        painter.put(x, y, &elapsed.text().cut_end(width), noted)
+                    }
+                    None => x,
+                },
                 Column::Type => painter.put(x, y, &self.kind.cut_middle(width), Role::Text),
                 Column::Resource => {
                     let (x, width) =
@@ -183,6 +193,14 @@ fn letter(
         painter.put(x, y, &Safe::from_untrusted(letter.encode_utf8(&mut [0; 4])), Role::Key);
     }
     (x + LETTER, width.saturating_sub(LETTER))
+}
+
+/// What a row is seen beside.
+pub(crate) struct Beside<'a> {
+    /// Letters of the actors and resources of the filter.
+    pub(crate) letters: &'a Letters<'a>,
+    /// The time since the event before it, where that is at hand.
+    pub(crate) elapsed: Option<Elapsed>,
 }
 
 /// Stems of the words that types have for an action.

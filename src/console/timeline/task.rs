@@ -1,5 +1,6 @@
 //! Views as work of the executor: opening, further pages, counting, the access path, searching.
 
+use crate::case::{self, columns};
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
@@ -42,6 +43,8 @@ tasks! {
     New: New(Query) -> Count;
     /// Count the events by time and severity in so many columns; nothing where that takes too much.
     Strip: Strip(Query, u32) -> Option<Strip>;
+    /// Remember the columns that were chosen.
+    Columns: KeepColumns(String) -> ();
     /// Search for the next event that matches a query.
     Find: Find(Box<Query>, Seek) -> Option<EventKey>;
 }
@@ -117,6 +120,10 @@ pub(crate) async fn perform(
         }
         Task::New(query) => Output::New(timeline::count(db, &query, NEW_BUDGET, cancel).await?),
         Task::Strip(query, columns) => Output::Strip(aggregate::strip(db, &query, columns, cancel).await?),
+        Task::KeepColumns(line) => {
+            columns::save(&case::folder()?.join(columns::FILE), &line)?;
+            Output::KeepColumns(())
+        }
         Task::Find(query, seek) => {
             let page = timeline::page(db, &query, &seek, 1, cancel).await?;
             Output::Find(page.rows.first().map(EventRow::key))

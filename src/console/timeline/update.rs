@@ -9,10 +9,13 @@ use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
+use crate::console::dialogs::Overlay;
 use crate::console::integrity::update::{list_again, look_in_passing};
+use crate::console::timeline::column_choice::ColumnDialog;
 use crate::console::timeline::pane::{Step, Wanted};
 use crate::console::timeline::task::{Landing, More, Opened, Output, Progress, Task};
 use crate::console::timeline::{brush, motion};
+use crate::console::widgets::scrolling::lines_of;
 use crate::domain::{OrgScope, Safe, grouped};
 use crate::store::Standing;
 use crate::store::cache::Freshness;
@@ -58,6 +61,7 @@ impl Update for Rules {
                     open_at(model, Landing::At(key), effects);
                 }
             }
+            Output::KeepColumns(()) => {}
             Output::Strip(strip) => model.timeline.strip.take(strip),
             Output::New(count) => model.dirty |= model.timeline.note_new(count),
             Output::Find(None) => model.notify(Safe::literal("no further match in this view")),
@@ -75,7 +79,7 @@ impl Update for Rules {
                 model.timeline.paused = true;
                 model.timeline.trouble = Some(failure.text);
             }
-            Slot::Find => model.notify(failure.text),
+            Slot::Find | Slot::Columns => model.notify(failure.text),
             Slot::Strip => model.timeline.strip.take(None),
             // Without a count the title says that it is not known.
             _ => {}
@@ -97,9 +101,34 @@ impl Update for Rules {
         brush::act(model, action, effects)
     }
 
+    fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
+        let Overlay::Columns(mut dialog) = overlay else { return Some(overlay) };
+        match action {
+            Action::ColumnToggle => dialog.toggle(),
+            Action::ColumnDown => dialog.shift(1),
+            Action::ColumnUp => dialog.shift(-1),
+            Action::ColumnReset => dialog.reset(),
+            Action::Open => {
+                if dialog.choice != dialog.before {
+                    begin(model, Task::KeepColumns(dialog.choice.to_line()), effects);
+                }
+                model.columns = dialog.choice;
+                return None;
+            }
+            Action::Cancel => return None,
+            other => dialog.step(lines_of(other, 10).unwrap_or(0)),
+        }
+        model.overlay = Some(Overlay::Columns(dialog));
+        None
+    }
+
     fn act(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
         match action {
             Action::Brush => brush::begin(model),
+            Action::Columns => {
+                let dialog = ColumnDialog::new(model.columns.clone());
+                model.overlay = Some(Overlay::Columns(Box::new(dialog)));
+            }
             Action::NextEvent => {
                 model.timeline.step(Step::Older);
             }

@@ -1,10 +1,12 @@
 //! How the rows of the timeline are drawn.
 
 use crate::console::integrity::row_marks::Marks;
+use crate::console::timeline::column_choice::ColumnChoice;
 use crate::console::timeline::columns::{Column, Columns};
+use crate::console::timeline::elapsed::{Elapsed, usual};
 use crate::console::timeline::letters::{LETTER, Letters};
 use crate::console::timeline::pane::Timeline;
-use crate::console::timeline::row::Row;
+use crate::console::timeline::row::{Beside, Row};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
@@ -26,6 +28,8 @@ pub(crate) struct Look<'a> {
     pub(crate) stale: bool,
     /// The event that others are compared with.
     pub(crate) marked: Option<&'a EventKey>,
+    /// The columns as the user wants them.
+    pub(crate) columns: &'a ColumnChoice,
     /// Letters of the actors and resources that the filter names.
     pub(crate) letters: &'a Letters<'a>,
 }
@@ -41,13 +45,14 @@ fn lettered(column: Column, letters: &Letters<'_>) -> usize {
 impl Timeline {
     /// Draws the rows.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
-        let Look { marks, zone, focused, stale, marked, letters } = *look;
-        let columns = Columns::fit(painter.width(), |column| {
+        let Look { marks, zone, focused, stale, marked, letters, columns: chosen } = *look;
+        let columns = Columns::fit(painter.width(), chosen.columns(), |column| {
             self.near()
                 .map(|row| row.width(column))
                 .max()
                 .map_or(0, |width| width + lettered(column, letters))
         });
+        let usual = usual(self.near().map(|row| row.event.timestamp));
         let mut y = usize::from(self.heads);
         if self.heads {
             columns.paint_heads(painter, 0);
@@ -63,7 +68,8 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            row.paint(painter, y, &columns, marks, letters, index == self.selected);
+            let beside = Beside { letters, elapsed: self.elapsed(index, usual) };
+            row.paint(painter, y, &columns, marks, &beside, index == self.selected);
             let is_it = |id: &str, at: Timestamp| id == row.event.event_id && at == row.event.timestamp;
             let is_picked = marks.picked().iter().any(|picked| is_it(&picked.event_id, picked.timestamp));
             if is_picked || marked.is_some_and(|key| is_it(&key.event_id, key.timestamp)) {
@@ -90,6 +96,13 @@ impl Timeline {
             };
             painter.say(0, y, end, Role::Muted);
         }
+    }
+
+    /// The time since the event before the one at `index`, where that is at hand.
+    fn elapsed(&self, index: usize, usual: i64) -> Option<Elapsed> {
+        let rows = self.window.rows();
+        let (row, before) = (rows.get(index)?, rows.get(index + 1)?);
+        Some(Elapsed::between(before.event.timestamp, row.event.timestamp, usual))
     }
 
     /// The rows on the screen and some beside them.
