@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
 use crate::store::aggregate::organizations;
 use crate::store::cache::Cache;
+use crate::store::listing::timeline;
 use crate::store::private::databases;
 use crate::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, WriteSettings, schema};
 use sqlx::postgres::PgConnectOptions;
@@ -282,7 +283,19 @@ pub(super) async fn only(db: &ReadDb, mut found: Vec<OrgId>, cancel: &Cancellati
     }
 }
 
-/// What to say of an organisation without a single event: most likely its name is misspelt.
+/// What a command says that found nothing, where the organisation has no event at all: nothing where it has some.
+///
+/// # Errors
+/// Exit 4 for an organisation without events, exit 3 when the database cannot be read.
+pub(super) async fn demand_events(db: &ReadDb, scope: &OrgScope, cancel: &CancellationToken) -> Result<()> {
+    match timeline::newest(db, scope, None, cancel).await? {
+        Some(_) => Ok(()),
+        None => Err(no_such_organization(db, scope, cancel).await?),
+    }
+}
+
+/// What to say of an organisation without a single event: most likely its name is misspelt. Where row-level security
+/// decides what the role sees, the database may well have events of it.
 pub(super) async fn no_such_organization(
     db: &ReadDb,
     scope: &OrgScope,
@@ -291,7 +304,12 @@ pub(super) async fn no_such_organization(
     let found = organizations::list(db, cancel).await?;
     let found: Vec<OrgId> = found.into_iter().map(|organization| organization.id).collect();
     let organization = Safe::from_untrusted(scope.organization().as_str());
-    let error = Error::new(Kind::Incomplete, format!("this database has no events of '{organization}'"));
+    let message = if db.capabilities(cancel).await?.row_security {
+        format!("row-level security shows this role no events of '{organization}'")
+    } else {
+        format!("this database has no events of '{organization}'")
+    };
+    let error = Error::new(Kind::Incomplete, message);
     Ok(if found.is_empty() { error } else { error.hint(in_a_hint(&found)) })
 }
 

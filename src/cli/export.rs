@@ -1,6 +1,7 @@
 //! `agenttrace export`
 
 use super::context::blocking;
+use super::context::demand_events;
 use super::filter::{FilterArgs, joined};
 use super::{Context, Format, Reader};
 use crate::chain::{Content, Judge};
@@ -133,6 +134,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> Result<()> {
     target.complete(&args, &request, &mut outcome)?;
     say(context, &args, &outcome);
     if outcome.events == 0 {
+        demand_events(&reader.db, &query.scope, &cancel).await?;
         return Err(Error::new(Kind::Incomplete, "no event matches"));
     }
     Ok(())

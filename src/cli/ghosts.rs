@@ -1,6 +1,7 @@
 //! `agenttrace ghosts`
 
 use super::asked::{Window, wants_json};
+use super::context::demand_events;
 use super::filter::FilterArgs;
 use super::{Context, Out};
 use crate::diff::ghost::Ghost;
@@ -54,6 +55,9 @@ pub(super) async fn run(context: &Context, args: GhostsArgs) -> Result<()> {
         print(&mut out, &query, &found, args.max_findings.unwrap_or(SHOWN))?;
     }
     out.flush()?;
+    if found.events == 0 {
+        demand_events(&reader.db, &query.scope, &cancel).await?;
+    }
     if found.total() > 0 {
         Err(Error::silent(Kind::Finding))
     } else if let Some(why) = found.incomparable() {

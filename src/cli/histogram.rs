@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::asked::{self, Window, wants_json};
+use super::context::demand_events;
 use super::filter::{FilterArgs, HELP};
 use crate::domain::Timestamp;
 use crate::error::Result;
@@ -32,7 +33,8 @@ pub struct HistogramArgs {
 /// Runs it.
 ///
 /// # Errors
-/// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 5 for too many events.
+/// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 4 for an organisation without
+/// events, exit 5 for too many events.
 pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
     let json = wants_json(context, "histogram")?;
     let reader = context.reader().await?;
@@ -44,6 +46,7 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
         aggregate::histogram(&reader.db, &query, args.buckets, (wanted, args.force), &cancel).await?;
     asked::remark_on_age(context, &answer);
     let (histogram, counted_at) = (answer.value, answer.since);
+    let events: u64 = histogram.buckets.iter().map(|b| b.events).sum();
     let mut out = context.out.results();
     if json {
         json::write_line(&mut out, &document(&query, &histogram, counted_at))?;
@@ -53,10 +56,17 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
             &report::histogram(&histogram, context.out.style().width, &report::bucket_start),
         )?;
         out.flush()?;
-        let events: u64 = histogram.buckets.iter().map(|b| b.events).sum();
-        context.out.remark(format_args!("{events} events; a line is {}", length(histogram.seconds)));
+        if histogram.buckets.is_empty() {
+            context.out.remark("0 events");
+        } else {
+            context.out.remark(format_args!("{events} events; a line is {}", length(histogram.seconds)));
+        }
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    if events == 0 {
+        demand_events(&reader.db, &query.scope, &cancel).await?;
+    }
+    Ok(())
 }
 
 /// A length of time in its largest unit.

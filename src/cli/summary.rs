@@ -2,14 +2,13 @@
 
 use super::Context;
 use super::asked::{self, Window, wants_json};
-use super::context::no_such_organization;
+use super::context::demand_events;
 use super::filter::{FilterArgs, HELP};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::export::{json, report};
 use crate::investigation::aggregate;
 use crate::store::aggregate::summary::{By, Group, Summary};
-use crate::store::listing::timeline;
 use crate::store::query::Query;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Map, Value};
@@ -84,9 +83,8 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
         }
     }
     out.flush()?;
-    let scope = &query.scope;
-    if summary.events == 0 && timeline::newest(&reader.db, scope, None, &cancel).await?.is_none() {
-        return Err(no_such_organization(&reader.db, scope, &cancel).await?);
+    if summary.events == 0 {
+        demand_events(&reader.db, &query.scope, &cancel).await?;
     }
     Ok(())
 }
