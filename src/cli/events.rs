@@ -90,7 +90,8 @@ struct Listing<T> {
 
 /// How a search for words went.
 struct Searched {
-    engine: Engine,
+    /// What answers the words; `None` where there are none, and the rest of the filter has found the events.
+    engine: Option<Engine>,
     /// Everything from this instant on has been looked at; `None` when everything has.
     back_to: Option<Timestamp>,
     /// The whole window has been looked at.
@@ -152,7 +153,7 @@ pub(super) async fn list(
     };
     let pace = Pace { patience: Some(PATIENCE), progress: Some(&progress) };
     let mut lines = Lines::new(context, first.order, args.states);
-    let engine = if is_search { Some(Engine::of(&*db.capabilities(&cancel).await?)) } else { None };
+    let engine = if is_search { Some(search_engine(db, &query.filter, &cancel).await?) } else { None };
     if args.states {
         let read = async |seek: &Seek, limit| {
             timeline::page_with_states(db, &query, seek, limit, pace, &cancel).await
@@ -189,7 +190,7 @@ async fn describe<T>(
     first: &Cursor,
     (page, interrupted): (Page<T>, bool),
     row: fn(&T) -> &EventRow,
-    engine: Option<Engine>,
+    engine: Option<Option<Engine>>,
     cancel: &CancellationToken,
 ) -> Result<Listing<T>> {
     let Cursor { order, range, .. } = *first;
@@ -273,8 +274,17 @@ async fn write<T>(
     Ok(())
 }
 
+/// What answers the words of a filter, if it has any.
+async fn search_engine(db: &ReadDb, filter: &Filter, cancel: &CancellationToken) -> Result<Option<Engine>> {
+    let has_words = !filter.words().is_empty();
+    Ok(if has_words { Some(Engine::of(&*db.capabilities(cancel).await?)) } else { None })
+}
+
 fn remark_on_search(out: Out, searched: &Searched) {
     let Searched { engine, back_to, complete, .. } = searched;
+    let Some(engine) = engine else {
+        return out.remark("no words are asked for: these are the events of the filter");
+    };
     let back_to = back_to.map_or_else(|| "the oldest event".to_owned(), |t| format!("{t}"));
     let complete = if *complete { "" } else { ", not further" };
     out.remark(format_args!(
@@ -343,10 +353,11 @@ fn document<'a, T>(
     }
     #[derive(serde::Serialize)]
     struct Engined {
-        engine: &'static str,
+        /// Null without words.
+        engine: Option<&'static str>,
         searched_back_to: Option<String>,
         complete: bool,
-        not_seen: std::borrow::Cow<'static, str>,
+        not_seen: Option<std::borrow::Cow<'static, str>>,
     }
     #[derive(serde::Serialize)]
     struct Number {
@@ -374,10 +385,10 @@ fn document<'a, T>(
                 Order::Asc => "asc",
             },
             searched: listing.searched.as_ref().map(|searched| Engined {
-                engine: searched.engine.name(),
+                engine: searched.engine.as_ref().map(Engine::name),
                 searched_back_to: searched.back_to.map(Timestamp::to_rfc3339),
                 complete: searched.complete,
-                not_seen: searched.engine.blind_to(),
+                not_seen: searched.engine.as_ref().map(Engine::blind_to),
             }),
         },
     )

@@ -3,7 +3,7 @@
 use super::Context;
 use super::events::{self, EventsArgs};
 use crate::error::{Error, Result};
-use crate::filter::Filter;
+use crate::filter::{Expr, Filter};
 
 /// What `--help` says below the options.
 const AFTER_HELP: &str = "\
@@ -40,12 +40,15 @@ pub(super) async fn run(context: &Context, mut args: SearchArgs) -> Result<()> {
     events::list(context, filter, &args.listing, true).await
 }
 
-/// The argument in quotes, if it is several words that the shell's quotes have kept together and no filter by itself.
+/// The argument in quotes, if it is several words that the shell's quotes have kept together: as a filter it would ask
+/// for each of them. What a filter reads otherwise, or refuses, is no phrase.
 fn as_phrase(argument: &str) -> Option<String> {
-    let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || "._-,'@/".contains(c);
-    let is_phrase = argument.trim().contains(char::is_whitespace) && argument.chars().all(plain);
+    let filter = Filter::parse(argument).ok()?;
+    let is_word = |expr: &Expr| matches!(expr, Expr::Words(words) if !words.prefix);
+    let is_phrase = filter.conditions().len() > 1 && filter.conditions().iter().all(is_word);
     let phrase = format!("\"{}\"", argument.trim());
-    (is_phrase && Filter::parse(&phrase).is_ok()).then_some(phrase)
+    let is_plain = !argument.contains('"') && filter == Filter::of(filter.conditions().to_vec());
+    (is_phrase && is_plain).then_some(phrase)
 }
 
 #[cfg(test)]
@@ -55,7 +58,14 @@ mod tests {
     #[test]
     fn several_words_in_one_argument_are_a_phrase() {
         assert_eq!(as_phrase("the deploy key").as_deref(), Some("\"the deploy key\""));
+        assert_eq!(as_phrase(" user-17  logged in ").as_deref(), Some("\"user-17  logged in\""));
         for other in ["rotate", "type:login x", "\"a b\"", " -action:read", "(a OR b)", "   "] {
+            assert_eq!(as_phrase(other), None, "{other}");
+        }
+        // A filter leaves out, offers a choice, or cannot be read: so it stays.
+        for other in
+            ["login -failed", "login not failed", "this or that", "key since:-7d", "one, two", "key rot*"]
+        {
             assert_eq!(as_phrase(other), None, "{other}");
         }
     }
