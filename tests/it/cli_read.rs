@@ -365,6 +365,13 @@ async fn a_search_finds_words_and_says_how_far_it_has_looked() {
     assert_eq!(ids(&rest).len(), 7);
     assert_eq!((&rest["complete"], &rest["searched_back_to"]), (&Value::Bool(true), &Value::Null));
     assert_eq!(ids(&search(&["inject*", "-action:update", "OR", "\"the lost\""])), ["e-07"]);
+    // Without a word nothing is searched, and nothing is said of what a search would not see.
+    let filtered = run(&test, &["search", "--all-time", "sev:info"]);
+    assert!(filtered.stderr.contains("no words are asked for"), "{}", filtered.stderr);
+    assert!(!filtered.stderr.contains("search_vector"), "{}", filtered.stderr);
+    assert_eq!(search(&["sev:info"])["engine"], Value::Null);
+    // What a filter leaves out, a search does too.
+    assert_eq!(ids(&search(&["lost -prompt"])), ["e-07"]);
     let nothing = run(&test, &["search", "--all-time", "nowhere"]);
     assert!(
         nothing.stdout.is_empty() && nothing.stderr.contains("not seen: addresses"),
@@ -412,7 +419,7 @@ async fn a_list_of_values_comes_from_a_file() {
 async fn an_organisation_without_events_has_no_newest_one_to_count_from() {
     let test = support::database().await;
     fill(&test.options, 10, 1).await;
-    for command in ["events", "summary"] {
+    for command in ["events", "summary", "histogram", "ghosts", "export"] {
         let none = run(&test, &["--org", "nope", command]);
         assert_eq!(none.code, 4, "{}", none.stderr);
         assert!(
@@ -423,5 +430,77 @@ async fn an_organisation_without_events_has_no_newest_one_to_count_from() {
         assert!(!none.stderr.contains("before the newest one"), "{}", none.stderr);
         assert!(run(&test, &["--org", "o-1", command]).stderr.contains("before the newest one"));
     }
+    // Where others are hidden, the database may well have events of it.
+    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    let role = format!("{}_reader", test.name);
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN; GRANT SELECT ON audit_events TO {role}; ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY own ON audit_events TO {role} USING (organization_id = 'o-1')"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut c).await.unwrap();
+    let url = test.url().replacen(&format!("//{}@", test.options.get_username()), &format!("//{role}@"), 1);
+    let args = ["--database-url", &url, "--org", "o-2", "events"];
+    let hidden = support::agenttrace().args(args).output().unwrap();
+    let said = String::from_utf8(hidden.stderr).unwrap();
+    assert_eq!(hidden.status.code(), Some(4), "{said}");
+    assert!(said.contains("row-level security shows this role no events of 'o-2'"), "{said}");
+    assert!(!said.contains("this database has no events"), "{said}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP OWNED BY {role}; DROP ROLE {role}")))
+        .execute(&mut c)
+        .await
+        .unwrap();
+    c.close().await.unwrap();
+    test.drop_now().await;
+}
+
+#[tokio::test]
+async fn totals_of_days_are_those_of_the_events_whatever_the_view_of_days_holds() {
+    let test = support::database().await;
+    fill(&test.options, 2_000, 1_000).await;
+    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    // Four hours each, so that the zone matters.
+    let spread = "ALTER TABLE audit_events DISABLE TRIGGER USER;
+        UPDATE audit_events e SET timestamp = '2026-01-01T00:00:00Z'::timestamptz + n * interval '4 hours'
+        FROM (SELECT event_id, row_number() OVER (ORDER BY timestamp, event_id) AS n FROM audit_events) o
+        WHERE o.event_id = e.event_id";
+    sqlx::raw_sql(spread).execute(&mut c).await.unwrap();
+    sqlx::raw_sql("REFRESH MATERIALIZED VIEW audit_daily_summary").execute(&mut c).await.unwrap();
+    let days = || {
+        let args =
+            ["--org", "o-1", "--format", "json", "summary", "--by", "day", "--all-time", "--limit", "9999"];
+        run(&test, &args).json()
+    };
+    let said = |document: &Value| -> Vec<(String, i64)> {
+        let group = |g: &Value| (g["day"].as_str().unwrap().to_owned(), g["events"].as_i64().unwrap());
+        document["groups"].as_array().unwrap().iter().map(group).collect()
+    };
+    let counted = "SELECT (timestamp AT TIME ZONE 'UTC')::date::text, count(*) FROM audit_events
+        WHERE organization_id = 'o-1' GROUP BY 1 ORDER BY 1 DESC";
+    let by_view = days();
+    assert!(by_view["from_daily_summary_until"].is_string(), "{by_view}");
+    let all: Vec<(String, i64)> = sqlx::query_as(counted).fetch_all(&mut c).await.unwrap();
+    assert_eq!(said(&by_view), all);
+    // The oldest month has been archived since.
+    sqlx::raw_sql("DELETE FROM audit_events WHERE timestamp < '2026-02-01T10:00:00Z'")
+        .execute(&mut c)
+        .await
+        .unwrap();
+    let rest: Vec<(String, i64)> = sqlx::query_as(counted).fetch_all(&mut c).await.unwrap();
+    assert!(rest.len() > 30 && rest.len() < all.len());
+    assert_eq!(said(&days()), rest);
+    // The view of the guide has the days of the zone in which it was made.
+    let of_the_guide = "SET TimeZone = 'Asia/Tokyo'; DROP MATERIALIZED VIEW audit_daily_summary CASCADE;
+        CREATE MATERIALIZED VIEW audit_daily_summary AS
+        SELECT organization_id, DATE(timestamp) as date, event_category, COUNT(*) as event_count,
+            COUNT(DISTINCT actor_id) as unique_actors
+        FROM audit_events GROUP BY organization_id, DATE(timestamp), event_category";
+    sqlx::raw_sql(of_the_guide).execute(&mut c).await.unwrap();
+    let tokyo =
+        "SELECT date::text, sum(event_count)::bigint FROM audit_daily_summary WHERE organization_id = 'o-1'
+        GROUP BY 1 ORDER BY 1 DESC";
+    let elsewhere: Vec<(String, i64)> = sqlx::query_as(tokyo).fetch_all(&mut c).await.unwrap();
+    assert_ne!(elsewhere, rest);
+    assert_eq!(said(&days()), rest);
+    c.close().await.unwrap();
     test.drop_now().await;
 }

@@ -1,9 +1,10 @@
 //! Events added up: by day, category, actor and so on.
 
 use crate::domain::{TimeRange, Timestamp};
+use crate::filter::Filter;
 use crate::store::connection::Link;
-use crate::store::listing::{filter_sql, page_sql};
-use crate::store::query::Query;
+use crate::store::listing::{filter_sql, page_sql, timeline};
+use crate::store::query::{Query, Seek};
 use crate::store::row::SqlTime;
 use crate::store::{ReadDb, StoreError};
 use serde::{Deserialize, Serialize};
@@ -199,6 +200,13 @@ async fn view_days(
         return Ok(None);
     };
     let day = |t: Timestamp| t.as_micros().div_euclid(DAY);
+    // Events that have been archived since its last refresh are still in it.
+    let everything =
+        Query { scope: query.scope.clone(), filter: Filter::default(), range: TimeRange::default() };
+    let oldest = timeline::page(db, &everything, &Seek::Oldest, 1, cancel).await?.rows.pop();
+    let Some(oldest) = oldest else { return Ok(None) };
+    let behind_oldest = Timestamp::from_micros((day(oldest.timestamp) + 1).saturating_mul(DAY));
+    let first = SqlTime(first.0.max(behind_oldest));
     let since = query.range.since.map_or(first.0, |since| {
         let next = day(since) + i64::from(since.as_micros().rem_euclid(DAY) > 0);
         Timestamp::from_micros(next.saturating_mul(DAY)).max(first.0)

@@ -49,8 +49,9 @@ pub struct Capabilities {
     pub indexes: Vec<Index>,
     /// Words that a column is confined to by a valid CHECK.
     pub domains: Vec<(String, Vec<String>)>,
-    /// Where the days of the materialised view `audit_daily_summary` may be read, if it is there and has been filled:
-    /// the view itself, or the rows of it that are granted to the role.
+    /// Where the days of the materialised view `audit_daily_summary` may be read, if it is there, has been filled, and
+    /// its days are those of UTC: the view itself, or the rows of it that are granted to the role. `DATE(timestamp)`
+    /// makes days of the zone of whoever refreshed it, which nobody can tell afterwards.
     pub daily_summary: Option<String>,
     /// The table of chain heads, in SQL, where it may be read and belongs to whoever owns the events.
     pub chain_heads: Option<String>,
@@ -281,7 +282,8 @@ const CATALOGUE: &str = "
     SELECT 'h', h.relname::text FROM pg_catalog.pg_class h, pg_catalog.pg_class c
     WHERE c.oid = {oid} AND h.relnamespace = c.relnamespace AND h.relowner = c.relowner
       AND (h.relname, h.relkind) IN (('audit_chain_heads', 'r'), ('audit_daily_summary', 'm'), ('audit_daily_summary_granted', 'v'))
-      AND (h.relkind <> 'm' OR h.relispopulated) AND has_table_privilege(h.oid, 'SELECT');
+      AND (h.relkind <> 'm' OR h.relispopulated AND pg_get_viewdef(h.oid) ~ 'AT TIME ZONE ''UTC''')
+      AND has_table_privilege(h.oid, 'SELECT');
     SELECT 'h', p.proname::text FROM pg_catalog.pg_proc p, pg_catalog.pg_class c
     WHERE c.oid = {oid} AND p.pronamespace = c.relnamespace AND p.proowner = c.relowner
       AND p.proname = 'agenttrace_search' AND has_function_privilege(p.oid, 'EXECUTE')";
