@@ -56,15 +56,15 @@ pub(super) enum FirstObject {
     Ends(usize),
     /// Its end is not here yet.
     GoesOn,
-    /// It is not valid JSON.
-    IsNot,
+    /// It is not valid JSON, as shows there.
+    IsNot(serde_json::Error),
 }
 
 pub(super) fn first_object(bytes: &[u8]) -> FirstObject {
     let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
     match values.next() {
         Some(Ok(_)) => FirstObject::Ends(values.byte_offset()),
-        Some(Err(e)) if e.is_eof() => FirstObject::GoesOn,
-        _ => FirstObject::IsNot,
+        Some(Err(e)) if !e.is_eof() => FirstObject::IsNot(e),
+        _ => FirstObject::GoesOn,
     }
 }

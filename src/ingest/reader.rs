@@ -75,6 +75,8 @@ struct Reading {
     format: Option<SourceFormat>,
     /// Records of no known format.
     unrecognised: u64,
+    /// The line of the first of them.
+    first_unrecognised: Option<u64>,
 }
 
 impl Reader {
@@ -168,7 +170,12 @@ impl Reader {
         late: u64,
         bytes: impl Read,
     ) -> Result<(), Stop> {
-        let mut reading = Reading { source: Arc::clone(source), format: Some(format), unrecognised: 0 };
+        let mut reading = Reading {
+            source: Arc::clone(source),
+            format: Some(format),
+            unrecognised: 0,
+            first_unrecognised: None,
+        };
         self.tell(&reading.source, format)?;
         let mut rows = ::csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
         let mut cells = ::csv::StringRecord::new();
@@ -225,7 +232,12 @@ impl Reader {
         splitter: &mut Splitter<impl Read>,
         live: bool,
     ) -> Result<(), Stop> {
-        let mut reading = Reading { source: Arc::clone(source), format: self.format, unrecognised: 0 };
+        let mut reading = Reading {
+            source: Arc::clone(source),
+            format: self.format,
+            unrecognised: 0,
+            first_unrecognised: None,
+        };
         loop {
             match splitter.next() {
                 Ok(Some(record)) => self.record(&mut reading, record)?,
@@ -246,7 +258,7 @@ impl Reader {
         }
         self.batch.note_empty("document without records", splitter.empty_documents());
         if reading.format.is_none() && reading.unrecognised > 0 {
-            return Err(Stop::Unrecognised { line: splitter.line() });
+            return Err(Stop::Unrecognised { line: reading.first_unrecognised.unwrap_or(1) });
         }
         Ok(())
     }
@@ -261,7 +273,7 @@ impl Reader {
         let members = match Members::parse(&text) {
             Ok(members) => members,
             Err(reason) => {
-                let reason = reason.in_text_at(place.line, record.column);
+                let reason = record.broken.unwrap_or_else(|| reason.in_text_at(place.line, record.column));
                 return self.take(reading, place, Original::Text(text), Err(reason));
             }
         };
@@ -305,6 +317,7 @@ impl Reader {
     ) -> Result<(), Stop> {
         if reading.format.is_none() {
             reading.unrecognised += 1;
+            reading.first_unrecognised.get_or_insert(place.line);
         }
         let item = Item { source: Arc::clone(&reading.source), place, original, mapped };
         if let Some(reason) = self.refusal(reading.format, &item) {

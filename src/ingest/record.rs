@@ -56,7 +56,7 @@ impl<'a> Members<'a> {
 }
 
 /// Why a text is no JSON object, and where that shows.
-fn malformed(text: &str, e: &serde_json::Error) -> Reject {
+pub(super) fn malformed(text: &str, e: &serde_json::Error) -> Reject {
     let said = e.to_string();
     let said = said.rsplit_once(" at line ").map_or(said.as_str(), |(said, _)| said);
     if e.is_data() {

@@ -2,6 +2,7 @@
 //! also several documents one behind the other. Memory is bounded by the longest record that is let through.
 
 use super::opening::{FirstObject, Opening, first_object, opening};
+use super::record::malformed;
 use super::rejects::Original;
 use super::{Place, Reject};
 use std::io::{self, Read};
@@ -25,6 +26,8 @@ pub(crate) struct Record {
     /// Byte of the line at which it begins, from 1.
     pub(crate) column: u64,
     pub(crate) text: Result<String, (Reject, Original)>,
+    /// Why the object that begins here is no JSON, where that shows on a later line: the lines are records of their own.
+    pub(crate) broken: Option<Reject>,
 }
 
 /// Where a record begins.
@@ -294,7 +297,10 @@ impl<R: Read> Splitter<R> {
                         None => self.rest().len(),
                     }
                 }
-                FirstObject::IsNot => return self.read_line(),
+                FirstObject::IsNot(e) => {
+                    let broken = self.broken_later(&e, start);
+                    return Record { broken, ..self.read_line() };
+                }
                 FirstObject::GoesOn => self.rest().len(),
             };
             if length > self.limit {
@@ -305,6 +311,15 @@ impl<R: Read> Splitter<R> {
                 return self.last_object(start);
             }
         }
+    }
+
+    /// The place of an error behind the first line. A second line that begins with a brace is a record behind one that
+    /// was cut off, of which it tells nothing.
+    fn broken_later(&self, e: &serde_json::Error, start: Start) -> Option<Reject> {
+        let text = String::from_utf8_lossy(self.rest());
+        let second = text.lines().skip(1).map(str::trim_start).find(|line| !line.is_empty())?;
+        let is_one_object = e.line() > 1 && !second.starts_with('{');
+        is_one_object.then(|| malformed(&text, e).in_text_at(start.place.line, start.column))
     }
 
     /// Reads on until it is worthwhile to look for the end of an object again; false at the end of the stream.
@@ -420,7 +435,7 @@ impl<R: Read> Splitter<R> {
             let reason = format!("not UTF-8 from byte {} of the record on", e.utf8_error().valid_up_to() + 1);
             (Reject::new(reason), Original::Bytes(e.into_bytes()))
         });
-        Record { place: start.place, column: start.column, text }
+        Record { place: start.place, column: start.column, text, broken: None }
     }
 
     /// Skips a record that is too long and whose end is not in the buffer; `end` finds it.
@@ -447,6 +462,7 @@ impl<R: Read> Splitter<R> {
             place: at.place,
             column: at.column,
             text: Err((Reject::new(reason), Original::Start(start))),
+            broken: None,
         }
     }
 }
@@ -539,6 +555,21 @@ mod tests {
         let places: Vec<_> =
             std::iter::from_fn(|| splitter.next().unwrap()).map(|r| (r.place.line, r.column)).collect();
         assert_eq!(places, [(1, 3), (3, 2)]);
+    }
+
+    #[test]
+    fn an_object_that_breaks_on_a_later_line_says_where() {
+        let broken = |text: &str| {
+            let mut splitter = Splitter::new(text.as_bytes(), 1000);
+            splitter.next().unwrap().unwrap().broken.map(|reason| reason.to_string())
+        };
+        assert_eq!(
+            broken("\n{\n \"a\": 1,\n \"b\" 3\n}\n").as_deref(),
+            Some("not valid JSON at line 4, column 6: expected `:`")
+        );
+        for told_by_the_line_itself in ["{\"a\" 1}\n", "{\"a\": 1,\n{\"b\": 2}\n", "{\n\"a\": 1}\n"] {
+            assert_eq!(broken(told_by_the_line_itself), None);
+        }
     }
 
     #[test]

@@ -301,7 +301,14 @@ async fn what_cannot_be_read_is_exit_3_and_what_is_cut_off_is_loaded_as_far_as_i
     let (code, report, said) = bench.run(&["prose.txt"]);
     assert_eq!((code, &report["rejected"]), (1, &json!(2)));
     assert!(
-        said.contains("its format is not recognised; supported are cloudtrail (AWS CloudTrail)"),
+        said.contains("prose.txt:1: its format is not recognised; supported are cloudtrail (AWS CloudTrail)"),
+        "{said}"
+    );
+    // The place is that of the mistake, also where lines are read one by one from there on.
+    bench.file("pretty.json", "{\n \"event_id\": \"a\",\n \"x\" 3\n}\n");
+    let said = bench.run(&["pretty.json"]).2;
+    assert!(
+        said.contains("pretty.json:1: rejected: not valid JSON at line 3, column 6: expected `:`"),
         "{said}"
     );
     fs::create_dir(bench.folder.path().join("none")).unwrap();
