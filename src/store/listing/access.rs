@@ -146,6 +146,16 @@ impl Access {
         })
     }
 
+    /// Whether its indexes are asked for values of columns, not for the time alone.
+    pub(super) fn fixes_columns(&self) -> bool {
+        match self {
+            Self::Ordered { branches, .. } | Self::Lookup { branches } => {
+                branches.iter().any(|branch| !branch.equals.is_empty())
+            }
+            Self::Words { .. } | Self::Scan | Self::Opaque => false,
+        }
+    }
+
     /// Names of the indexes that are counted on.
     pub(in crate::store) fn indexes(&self) -> Vec<&str> {
         let mut names: Vec<&str> = match self {

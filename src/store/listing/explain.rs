@@ -156,6 +156,7 @@ pub async fn page(
         filter: &query.filter,
         pieces: walk::pieces(db, &capabilities),
         is_full: missing < 1.0,
+        is_partly_served: access.fixes_columns(),
     };
     let mut findings = findings::of(asked, way, &meant, &statements);
     if !query.filter.words().is_empty() {

@@ -52,6 +52,8 @@ pub(super) struct Page<'a> {
     pub(super) pieces: u32,
     /// The statements that were run have filled it.
     pub(super) is_full: bool,
+    /// The index of a walk serves a part of the filter.
+    pub(super) is_partly_served: bool,
 }
 
 /// The findings about a page and the plans of its statements.
@@ -94,7 +96,14 @@ pub(super) fn of(page: Page<'_>, way: Way, meant: &[String], statements: &[Expla
     let looked = nodes.iter().filter(|node| node.is_scan()).map(|node| node.looked_at()).fold(1.0, f64::max);
     let all = capabilities.estimated_rows.map_or(f64::INFINITY, |rows| rows as f64);
     let pieces = if page.is_full || !by_pieces { 1.0 } else { (all / looked).max(1.0) };
-    if took.is_some_and(|ms| ms * pieces < QUICK_MS) {
+    // What was not measured is as slow as the planner expects it to be.
+    let expected =
+        nodes.iter().filter(|node| node.is_scan()).map(|node| node.rows_estimated).fold(0.0, f64::max);
+    let is_quick = match took {
+        Some(ms) => ms * pieces < QUICK_MS,
+        None => capabilities.estimated_rows.is_some() && way == Way::Walk && expected < QUICKLY_READ,
+    };
+    if is_quick {
         for finding in findings.iter_mut().filter(|finding| finding.weight == Weight::Slow) {
             finding.weight = Weight::Note;
         }
@@ -115,9 +124,14 @@ fn about_way(page: Page<'_>, way: Way, list: &str, sorts: bool) -> Finding {
         ),
         Way::Lookup => (Weight::Good, format!("{list} finds the few rows; they are sorted afterwards")),
         Way::Walk => {
+            let serves = if page.is_partly_served {
+                format!("{list} serves a part of the filter, no index the whole: the events it gives")
+            } else {
+                format!("no index serves the filter: the events along {list}")
+            };
             let walk = format!(
-                "no index serves the whole filter: events are looked at one by one along {list}, newest first, in \
-                 pieces; the fewer match, the longer a page takes"
+                "{serves} are compared with the filter one by one, newest first, in pieces; the fewer match, the longer \
+                 a page takes"
             );
             let Some(columns) = access::wanted(capabilities, page.filter) else {
                 return Finding { weight: Weight::Slow, text: walk, sql: None };
