@@ -10,6 +10,7 @@ use crate::diff::{Count, Options, change_count, compare, tree, unhurried};
 use crate::domain::{CallRecord, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json::{self, Stored};
+use crate::export::table;
 use crate::store;
 use std::io::{self, Write};
 
@@ -106,7 +107,8 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
             unfold_all: true,
             ..View::default()
         };
-        write_table(&mut out, &versions, at.as_ref(), blame.as_ref(), &view)?;
+        let actors: Vec<Safe> = events.iter().map(|event| table::actor(&event.row)).collect();
+        write_table(&mut out, (&versions, &actors), at.as_ref(), blame.as_ref(), &view)?;
     }
     Ok(out.flush()?)
 }
@@ -264,7 +266,7 @@ fn json_lines(rows: &[Row]) -> Vec<String> {
 
 fn write_table(
     out: &mut impl Write,
-    versions: &[Version<'_>],
+    (versions, actors): (&[Version<'_>], &[Safe]),
     at: Option<&(Timestamp, At<'_>)>,
     blame: Option<&Blame<'_>>,
     view: &View,
@@ -315,9 +317,10 @@ fn write_table(
         }
         for line in &blame.lines {
             let by = match line.origin {
-                Origin::Event(place) => versions.get(place).map(|v| {
-                    format!("{} {} {}", v.timestamp.to_rfc3339(), safe(v.actor_id), safe(v.event_id))
-                }),
+                Origin::Event(place) => versions
+                    .get(place)
+                    .zip(actors.get(place))
+                    .map(|(v, actor)| format!("{} {actor} {}", v.timestamp.to_rfc3339(), safe(v.event_id))),
                 Origin::Unknown { after, until } => {
                     let id = |place: usize| versions.get(place).map_or("?", |v| v.event_id);
                     let after = after.map_or("the beginning of the trail".to_owned(), |a| id(a).to_owned());
@@ -332,11 +335,10 @@ fn write_table(
         }
     }
     if at.is_none() && blame.is_none() {
-        let widest = versions.iter().map(|v| safe(v.actor_id).width()).max().unwrap_or_default();
-        for v in versions.iter().rev() {
+        let widest = actors.iter().map(Safe::width).max().unwrap_or_default();
+        for (v, actor) in versions.iter().zip(actors).rev() {
             let changes = changes(v).map_or("-".to_owned(), |n| n.to_string());
             let time = v.timestamp.to_rfc3339();
-            let actor = safe(v.actor_id);
             let gap = widest - actor.width();
             writeln!(
                 out,

@@ -64,7 +64,8 @@ fn severity(word: &str) -> &str {
     }
 }
 
-fn actor(event: &EventRow) -> Safe {
+/// Who acted, as lists name them: by e-mail address where there is one, what is no person with a prefix.
+pub fn actor(event: &EventRow) -> Safe {
     let name = event.actor_email.as_deref().unwrap_or(&event.actor_id);
     match event.actor_type.as_str() {
         "service" => Safe::from_untrusted(&format!("svc:{name}")),

@@ -394,6 +394,16 @@ async fn the_life_of_a_resource() {
         versions["versions"].as_array().unwrap().iter().map(|v| v["event_id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["e1", "e2", "e3", "e4", "e5"]);
 
+    // For people: who, as lists name them, and the ids below one another.
+    let mut c = PgConnection::connect_with(&life.0.options).await.unwrap();
+    let named = "ALTER TABLE audit_events DISABLE TRIGGER USER;
+        UPDATE audit_events SET actor_email = 'alice@acme.example' WHERE actor_id = 'alice'";
+    sqlx::raw_sql(named).execute(&mut c).await.unwrap();
+    c.close().await.unwrap();
+    let text = life.run("resource role_binding rb-7").1;
+    let places: Vec<Option<usize>> = text.lines().map(|line| line.rfind("  ")).collect();
+    assert!(text.contains("alice@acme.example") && places.iter().all(|place| *place == places[0]), "{text}");
+
     let blame = life.json("resource role_binding rb-7 --at 2026-01-15T00:03:30Z --blame --format json");
     let by = |path: &str| {
         let lines = blame["blame"].as_array().unwrap();
