@@ -354,10 +354,13 @@ impl Filter {
     }
 
     /// Whether a part of it is about what a server keeps no statistics of, so that its guess of how many events match is
-    /// none: what states hold or how they differ, regular expressions, times of day, what only this machine knows.
+    /// none: what states hold or how they differ, what stands somewhere in a value, regular expressions, times of day,
+    /// what only this machine knows.
     pub fn is_beyond_statistics(&self) -> bool {
-        let unknown = |expr: &Expr| {
-            matches!(
+        let contains = |matcher: &Matcher| matches!(matcher, Matcher::Contains(_));
+        let unknown = |expr: &Expr| match expr {
+            Expr::Match(field) => field.any_of.iter().any(contains),
+            _ => matches!(
                 expr,
                 Expr::State(_)
                     | Expr::Changed(_)
@@ -367,7 +370,7 @@ impl Filter {
                     | Expr::Hours(_)
                     | Expr::Weekdays(_)
                     | Expr::Local(_)
-            )
+            ),
         };
         self.all_of.iter().any(|condition| condition.any(&unknown))
     }
