@@ -356,3 +356,16 @@ fn a_scan_is_paused_throttled_and_gone_on_with_after_it_was_stopped() {
         "{work:?}"
     );
 }
+
+#[test]
+fn where_nothing_was_interrupted_resuming_says_so_whatever_pane_is_looked_at() {
+    let mut desk = Desk::sized(80, 24, Some("acme"));
+    desk.connect().opened(50, 0).keys("P");
+    let (ticket, work) = desk.begun(Slot::Scan);
+    assert!(
+        matches!(&work, Task::Integrity(integrity::Task::VerifyTrail(request)) if request.resume),
+        "{work:?}"
+    );
+    desk.fail(ticket, "there is no interrupted verification to resume", false);
+    assert!(screen(&desk.model).contains("no interrupted verification"), "{}", screen(&desk.model));
+}

@@ -84,7 +84,11 @@ impl Update for Rules {
         match slot {
             Slot::Marks => model.marks.trouble = Some(failure.text),
             Slot::Integrity => model.integrity.fail(failure.text),
-            Slot::Scan => model.trails.fail(failure.text),
+            Slot::Scan => {
+                // Whoever asked for it may look at another pane.
+                model.notify(failure.text.clone());
+                model.trails.fail(failure.text);
+            }
             _ => model.notify(failure.text),
         }
     }
