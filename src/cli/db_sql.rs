@@ -21,13 +21,14 @@ pub(super) enum Topic {
     Maintenance,
 }
 
-const SCHEMA: [&str; 6] = [
+const SCHEMA: [&str; 7] = [
     include_str!("../../assets/migrations/0001_audit_events.sql"),
     include_str!("../../assets/migrations/0002_indexes.sql"),
     include_str!("../../assets/migrations/0003_daily_summary.sql"),
     include_str!("../../assets/migrations/0004_partitions.sql"),
     include_str!("../../assets/migrations/0005_email_index.sql"),
     include_str!("../../assets/migrations/0006_partition_path.sql"),
+    include_str!("../../assets/migrations/0007_partitions_of_others.sql"),
 ];
 
 const PARTITIONS: &str = "\
@@ -109,7 +110,7 @@ fn in_one_transaction(script: &str) -> String {
 
 /// Our indexes under names of their own, without the one on the search vector, which other tables do not have.
 fn indexes() -> String {
-    let [_, ours, _, _, address, _] = SCHEMA;
+    let [_, ours, _, _, address, ..] = SCHEMA;
     let statements = [ours, address].concat();
     let statements =
         statements.split_inclusive(";\n").filter(|statement| !statement.contains("search_vector"));

@@ -34,7 +34,7 @@ const INSERT: &str = "INSERT INTO audit_events (event_id, timestamp, organizatio
 async fn the_schema_is_made_once_whoever_comes_first() {
     let database = support::bare_database().await;
     let before = status(&database.options).await;
-    assert_eq!((before.schema, before.migrations_pending.len()), (Origin::Absent, 6));
+    assert_eq!((before.schema, before.migrations_pending.len()), (Origin::Absent, 7));
     assert_eq!(before.problems, ["there is no table audit_events"]);
 
     let mut programs = tokio::task::JoinSet::new();
@@ -53,7 +53,8 @@ async fn the_schema_is_made_once_whoever_comes_first() {
             "0003 daily summary",
             "0004 partitions",
             "0005 email index",
-            "0006 partition path"
+            "0006 partition path",
+            "0007 partitions of others"
         ]
     );
     assert!(applied.iter().all(Vec::is_empty), "{applied:?}");
@@ -274,7 +275,8 @@ async fn the_command_line_migrates_and_says_what_is_there() {
         String::from_utf8(migrated.stdout).unwrap(),
         "applied 0001 audit events\napplied 0002 indexes\napplied 0003 daily summary\n\
          applied 0004 partitions\napplied 0005 email index\n\
-         applied 0006 partition path\n"
+         applied 0006 partition path\n\
+         applied 0007 partitions of others\n"
     );
     assert_eq!(
         json(&run(&["db", "migrate", "--layout", "plain", "--format", "json"]))["applied"],

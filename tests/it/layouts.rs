@@ -234,3 +234,86 @@ async fn an_event_for_which_there_can_be_no_month_is_refused_alone() {
     c.close().await.unwrap();
     test.drop_now().await;
 }
+
+#[tokio::test]
+async fn months_that_others_have_made_count_by_their_bounds() {
+    let test = support::database().await;
+    let db = write_db(&test).await;
+    schema::change_layout(&db, Layout::Range, &|_| {}).await.unwrap();
+    let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    let partman: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_partman')")
+            .fetch_one(&mut c)
+            .await
+            .unwrap();
+    // A month and the rest as pg_partman 4.7 calls them.
+    let by_hand = "
+        CREATE TABLE audit_events_p2031_03 PARTITION OF audit_events FOR VALUES FROM ('2031-03-01Z') TO ('2031-04-01Z');
+        CREATE TABLE audit_events_default PARTITION OF audit_events DEFAULT";
+    if partman {
+        let by_partman = "CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman;
+            SELECT partman.create_parent('public.audit_events', 'timestamp', 'native', 'monthly', p_premake := 2,
+                p_start_partition := '2031-03-01')";
+        sqlx::raw_sql(by_partman).execute(&mut c).await.unwrap();
+    } else {
+        println!("pg_partman is not installed: its partitions are made by hand");
+        sqlx::raw_sql(by_hand).execute(&mut c).await.unwrap();
+    }
+    sqlx::raw_sql(
+        "CREATE TABLE a_week PARTITION OF audit_events FOR VALUES FROM ('2031-07-08Z') TO ('2031-07-15Z')",
+    )
+    .execute(&mut c)
+    .await
+    .unwrap();
+    let at = |time: &str| Timestamp::parse(time).unwrap();
+    // Within theirs, before, in and behind the week, and where there is nothing yet.
+    let times = [
+        "2031-03-05T00:00:00Z",
+        "2031-03-31T23:59:59Z",
+        "2031-07-01T00:00:00Z",
+        "2031-07-09T00:00:00Z",
+        "2031-07-31T00:00:00Z",
+        "2031-09-10T00:00:00Z",
+    ];
+    let mut writer = writer(&test).await;
+    for (n, time) in times.iter().enumerate() {
+        let event = NewEvent { timestamp: at(time), ..event("o-1", &format!("e-{n}")) };
+        assert!(all(&writer.append(vec![event]).await.unwrap(), Fate::Stored), "{time}");
+    }
+    let placed: Vec<(String, String)> =
+        sqlx::query_as("SELECT event_id::text, tableoid::regclass::text FROM audit_events ORDER BY event_id")
+            .fetch_all(&mut c)
+            .await
+            .unwrap();
+    let placed: Vec<&str> = placed.iter().map(|(_, table)| table.as_str()).collect();
+    let wanted = [
+        "audit_events_p2031_03",
+        "audit_events_p2031_03",
+        "audit_events_2031_07_01_000000000000",
+        "a_week",
+        "audit_events_2031_07_15_000000000000",
+        "audit_events_2031_09",
+    ];
+    assert_eq!(placed, wanted);
+    // What stands in the rest of the table already stays where it is.
+    let in_rest = "SET session_replication_role = replica;
+        INSERT INTO audit_events SELECT * FROM (SELECT (e).* FROM (SELECT jsonb_populate_record(a, '{\"event_id\": \"e-9\",
+            \"timestamp\": \"2031-11-02Z\"}') AS e FROM audit_events a LIMIT 1) x) y";
+    let columns: String = sqlx::query_scalar(
+        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+         WHERE attrelid = 'audit_events'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
+    )
+    .fetch_one(&mut c)
+    .await
+    .unwrap();
+    let in_rest = in_rest
+        .replace("INTO audit_events SELECT *", &format!("INTO audit_events ({columns}) SELECT {columns}"));
+    sqlx::raw_sql(sqlx::AssertSqlSafe(in_rest)).execute(&mut c).await.unwrap();
+    let event = NewEvent { timestamp: at("2031-11-20T00:00:00Z"), ..event("o-2", "e-10") };
+    assert!(all(&writer.append(vec![event]).await.unwrap(), Fate::Stored));
+    let made = partitions::ensure(&db, 2).await.unwrap();
+    assert_eq!(made.len(), 3, "{made:?}");
+    c.close().await.unwrap();
+    db.close().await;
+    test.drop_now().await;
+}
