@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A regular expression of the filter is none in PostgreSQL's notation.
     #[error("{0}")]
     Regex(String),
+    /// A term of the filter has a character that the database's encoding lacks.
+    #[error("no event can hold such a word: {0}")]
+    Unencodable(String),
     /// The statement ran into its time-out.
     #[error("the query took longer than its limit of {limit_s} s and was stopped")]
     TimedOut {

@@ -27,6 +27,9 @@ impl StoreError {
             Self::ForeignReplica { .. } => {
                 &["--replica-url, or replica_url of the profile, names a streaming replica of the primary"]
             }
+            Self::Unencodable(_) => {
+                &["leave the word out of the filter: nothing matches it, and everything matches -word"]
+            }
             Self::ReplicaBehind(_) => {
                 &["ask the primary: without --replica-url, or without replica_url in the profile"]
             }
@@ -60,7 +63,7 @@ impl From<StoreError> for Error {
         let kind = match e {
             StoreError::Cursor(_) | StoreError::Regex(_) | StoreError::ForeignReplica { .. } => Kind::Usage,
             StoreError::Cancelled => Kind::Interrupted,
-            StoreError::ReplicaBehind(_) => Kind::Incomplete,
+            StoreError::ReplicaBehind(_) | StoreError::Unencodable(_) => Kind::Incomplete,
             StoreError::CodeOfOthers(_) => Kind::Refused,
             _ => Kind::CouldNotRun,
         };

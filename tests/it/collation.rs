@@ -1,7 +1,7 @@
 //! Tables in a database that does not sort text by bytes: pages, prefixes, lists and merges stay complete.
 
 use crate::shapes::Shape;
-use crate::support::Collation;
+use crate::support::{self, Collation};
 use crate::timeline::{never, query};
 
 use agenttrace::domain::EventRow;
@@ -152,4 +152,43 @@ async fn an_explanation_names_the_index_that_is_used() {
         db.close().await;
         test.drop_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_word_that_the_databases_encoding_cannot_hold_matches_nothing_and_says_why() {
+    let test = Shape::Seed.database_in(Collation::Latin1).await;
+    crate::timeline::fill(&test.options, 30, 10).await;
+    let run = |args: &[&str]| {
+        let mut program = support::agenttrace();
+        let output =
+            program.args(["--database-url", &test.url(), "--org", "o-1"]).args(args).output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    for args in [
+        &["events", "actor:日本"][..],
+        &["events", "all-time", "日本"],
+        &["events", "new.a:日本"],
+        &["events", "ua~日"],
+        &["events", "-actor:日本"],
+        &["summary", "actor:日*"],
+        &["histogram", "type:日本,trace.created"],
+        &["export", "actor:日本"],
+        &["actor", "日本"],
+        &["show", "日本"],
+    ] {
+        let (code, text) = run(args);
+        assert_eq!(code, 4, "{args:?}: {text}");
+        assert!(
+            text.contains("no event can hold such a word") && text.contains("LATIN1"),
+            "{args:?}: {text}"
+        );
+        assert!(text.contains("leave the word out"), "{text}");
+    }
+    // What it can hold is looked for.
+    let (code, text) = run(&["events", "actor:jürgen"]);
+    assert!(code == 0 && text.contains("no event of organisation 'o-1'"), "{text}");
+    test.drop_now().await;
 }

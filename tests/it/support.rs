@@ -52,6 +52,8 @@ pub(crate) struct TestDatabase {
 pub(crate) enum Collation {
     /// As its server does: by bytes.
     Bytes,
+    /// By bytes, of an encoding that has few characters.
+    Latin1,
     /// By ICU's rules for American English, where `a` < `B` < `c`, and `-` counts last.
     Icu,
 }
@@ -70,6 +72,7 @@ impl Collation {
     fn clause(self) -> &'static str {
         match self {
             Self::Bytes => "",
+            Self::Latin1 => "TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
             Self::Icu => "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'",
         }
     }

@@ -43,6 +43,18 @@ fn certificate_error(error: &sqlx::Error) -> Option<String> {
         .map(|(_, why)| crate::store::connection::certificate::in_words(why))
 }
 
+/// Whether a character has no form in the database's encoding, rather than a stored one none in ours: the encodings are
+/// named in this order whatever the language of the message, and ours is UTF8.
+fn is_on_the_way_in(message: &str) -> bool {
+    let encoding = |word: &str| {
+        word.len() > 2
+            && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+            && word.starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    let words = message.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.into_iter().find(|word| encoding(word)) == Some("UTF8")
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
@@ -68,11 +80,40 @@ impl From<sqlx::Error> for StoreError {
                 // Rows that a query on a replica still sees are being cleaned up on the primary. Nothing else is told
                 // so in our transactions: none is serializable, none updates what others do.
                 Some("40001") => Self::ReplicaConflict,
+                Some("22P05") if is_on_the_way_in(e.message()) => {
+                    Self::Unencodable(crate::store::error::in_a_line(e.message()))
+                }
                 Some("2201B") => Self::Regex(crate::store::in_a_line(e.message())),
                 Some("42P01") if e.message().contains("audit_events") => Self::NoTable,
                 _ => Self::Database(error),
             },
             _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_of_a_character_shows_in_any_language() {
+        let messages = [
+            (
+                r#"character with byte sequence 0xe6 0x97 0xa5 in encoding "UTF8" has no equivalent in encoding "LATIN1""#,
+                true,
+            ),
+            (
+                "Zeichen mit Byte-Folge 0xe6 0x97 in Kodierung »UTF8« hat keine Entsprechung in Kodierung »EUC_JP«",
+                true,
+            ),
+            (
+                r#"character with byte sequence 0x81 in encoding "WIN1252" has no equivalent in encoding "UTF8""#,
+                false,
+            ),
+        ];
+        for (message, is_in) in messages {
+            assert_eq!(is_on_the_way_in(message), is_in, "{message}");
         }
     }
 }
