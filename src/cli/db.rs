@@ -284,8 +284,8 @@ async fn status(context: &Context, as_json: bool) -> Result<()> {
     match status.problems.len() {
         0 => Ok(()),
         n => {
-            let things = if n == 1 { "thing is" } else { "things are" };
-            let error = Error::new(Kind::Finding, format!("{n} {things} not as they must be"));
+            let things = if n == 1 { "thing is not as it" } else { "things are not as they" };
+            let error = Error::new(Kind::Finding, format!("{n} {things} must be"));
             Err(error.hint(match status.schema {
                 Origin::Agenttrace | Origin::Absent => "agenttrace db migrate makes what is missing",
                 Origin::Foreign => {

@@ -30,7 +30,7 @@ pub(super) async fn scan(
     let asked = Asked {
         extent,
         links_only: args.links_only,
-        jobs: args.jobs.into(),
+        jobs: jobs(context, args, reader),
         scheme: args.scheme,
         deep: args.deep,
         measure_columns: args.coverage,
@@ -50,6 +50,16 @@ pub(super) async fn scan(
             None => error,
         }
     })
+}
+
+/// How many readers there may be. A pooler has a limited number of sessions: the second of two readers that are to see one
+/// snapshot would wait for a session that the first one holds.
+fn jobs(context: &Context, args: &VerifyArgs, reader: &Reader) -> usize {
+    if args.jobs > 1 && reader.db.is_pooled() {
+        context.out.remark("behind a connection pooler one reader verifies, whatever --jobs says");
+        return 1;
+    }
+    args.jobs.into()
 }
 
 fn draw(bar: &ProgressBar, progress: &Progress) {

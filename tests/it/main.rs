@@ -17,6 +17,7 @@ mod bombs;
 mod cancel;
 mod cli_read;
 mod collation;
+mod compatibility;
 mod config;
 mod connections;
 mod conninfo;

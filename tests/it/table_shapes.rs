@@ -1,6 +1,7 @@
 //! Somebody else's table in every shape: each command gives the same answer as on ours, or says in words why it cannot.
 //! `docs/reference/compatibility.md` holds what came of it; a cell may become better, not worse.
 
+use crate::compatibility::{hold, raw_text, reason, section, table as table_of, write_section};
 use crate::support::{self, Home, TestDatabase};
 use agenttrace::domain::COLUMNS;
 use serde_json::{Value, json};
@@ -9,7 +10,6 @@ use sqlx::postgres::PgConnection;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// A shape: what it is, how it is made in the schema `{s}` from `public.audit_events`, the extension that it needs, and
 /// whether it holds all that an event has.
@@ -187,7 +187,7 @@ const COMPARED: usize = 5;
 
 /// What came of a command on a shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Cell {
+pub(crate) enum Cell {
     /// The same as on our table.
     Works,
     /// As far as its columns go.
@@ -197,7 +197,7 @@ enum Cell {
 }
 
 impl Cell {
-    fn mark(&self) -> &'static str {
+    pub(crate) fn mark(&self) -> &'static str {
         match self {
             Self::Works => "✓",
             Self::Part => "part",
@@ -205,13 +205,13 @@ impl Cell {
         }
     }
 
-    fn rank(mark: &str) -> usize {
+    pub(crate) fn rank(mark: &str) -> usize {
         ["–", "part", "✓"].iter().position(|known| *known == mark).unwrap_or_else(|| panic!("'{mark}'"))
     }
 }
 
 /// The events of the base: thirty of five users.
-fn events() -> String {
+pub(crate) fn events() -> String {
     let role = |n: usize| ["viewer", "editor", "admin"][n % 3];
     let event = |n: usize| {
         json!({
@@ -342,12 +342,8 @@ async fn measure() -> (BTreeMap<&'static str, Vec<Cell>>, Vec<String>) {
         for (at, (name, args)) in COMMANDS.iter().enumerate() {
             let (code, out, err) = bench.run(&schema, shape.name, args);
             let place = format!("{} × {name}", shape.name);
-            for raw in
-                ["SQLSTATE", "error returned from database", "panicked", "error occurred while decoding"]
-            {
-                if err.contains(raw) || out.contains(raw) {
-                    wrong.push(format!("{place}: {out}{err}"));
-                }
+            if raw_text(&err) || raw_text(&out) {
+                wrong.push(format!("{place}: {out}{err}"));
             }
             let (wanted, same, _) = &ours[at];
             // Without states two events do not differ.
@@ -357,16 +353,11 @@ async fn measure() -> (BTreeMap<&'static str, Vec<Cell>>, Vec<String>) {
             cells.push(if verdict {
                 Cell::Part
             } else if !done {
-                let why = err.lines().find(|line| line.starts_with("error:"));
-                if why.is_none() {
+                let why = reason(&err).unwrap_or_else(|| {
                     wrong.push(format!("{place}: exit {code} without a word: {out}{err}"));
-                }
-                let why = why.unwrap_or_default();
-                Cell::Cannot(
-                    why.trim_start_matches("error: ")
-                        .replace(&format!("\"{schema}\"."), "")
-                        .replace('|', "/"),
-                )
+                    String::new()
+                });
+                Cell::Cannot(why.replace(&format!("\"{schema}\"."), ""))
             } else if at >= COMPARED || out == *same {
                 Cell::Works
             } else {
@@ -385,38 +376,22 @@ async fn measure() -> (BTreeMap<&'static str, Vec<Cell>>, Vec<String>) {
     (all, wrong)
 }
 
-fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/compatibility.md")
+const SHAPES: &str = "Shapes of tables";
+
+fn names() -> Vec<&'static str> {
+    COMMANDS.iter().map(|(name, _)| *name).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes docs/reference/compatibility.md"]
 async fn the_matrix_of_shapes_is_written() {
     let (all, wrong) = measure().await;
-    let names: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
-    let mut text = format!(
-        "# Shapes of tables\n\nWritten by a test (`cargo nextest run --run-ignored all -E 'test(the_matrix_of_shapes_is_written)'`);\n\
-         another one fails when a cell becomes worse. ✓: the same answer as on a table of our own; part: as far as the columns\n\
-         go, or with a finding about the table; –: not, for the reason below.\n\n| shape | {} |\n|---|{}\n",
-        names.join(" | "),
-        "---|".repeat(names.len())
+    let text = format!(
+        "✓: the same answer as on a table of our own; part: as far as the columns go, or with a finding about the table; –:\n\
+         not, for the reason below.\n\n{}",
+        table_of("shape", &names(), &all)
     );
-    let mut reasons = String::new();
-    for (shape, cells) in &all {
-        let marks: Vec<&str> = cells.iter().map(Cell::mark).collect();
-        writeln!(text, "| {shape} | {} |", marks.join(" | ")).unwrap();
-        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (name, cell) in names.iter().zip(cells) {
-            if let Cell::Cannot(why) = cell {
-                by_reason.entry(why).or_default().push(name);
-            }
-        }
-        for (why, names) in by_reason {
-            writeln!(reasons, "- {shape}, {}: {why}", names.join(", ")).unwrap();
-        }
-    }
-    fs::create_dir_all(page().parent().unwrap()).unwrap();
-    fs::write(page(), format!("{text}\nReasons, as the program says them:\n\n{reasons}")).unwrap();
+    write_section(SHAPES, &text);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -424,15 +399,5 @@ async fn the_matrix_of_shapes_is_written() {
 async fn no_shape_of_table_is_served_worse_than_the_matrix_says() {
     let (all, wrong) = measure().await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let written = fs::read_to_string(page()).unwrap();
-    for (shape, cells) in &all {
-        let row = written.lines().find(|line| line.starts_with(&format!("| {shape} |")));
-        let row = row.unwrap_or_else(|| panic!("{shape} is not in the matrix: write it anew"));
-        let marks: Vec<&str> =
-            row.split('|').skip(2).map(str::trim).filter(|mark| !mark.is_empty()).collect();
-        assert_eq!(marks.len(), cells.len(), "{shape}");
-        for (((name, _), mark), cell) in COMMANDS.iter().zip(marks).zip(cells) {
-            assert!(Cell::rank(cell.mark()) >= Cell::rank(mark), "{shape} × {name}: {cell:?}, was {mark}");
-        }
-    }
+    hold(&section(SHAPES), &names(), &all);
 }
