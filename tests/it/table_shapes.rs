@@ -79,6 +79,11 @@ fn shapes() -> Vec<Shape> {
              INSERT INTO {s}.audit_events SELECT {columns} FROM public.audit_events",
         ),
         table("timestamp without time zone", &[("timestamp", "timestamp AT TIME ZONE 'UTC'")], &[]),
+        table(
+            "timestamp without time zone, zone = \"UTC\"",
+            &[("timestamp", "timestamp AT TIME ZONE 'UTC'")],
+            &[],
+        ),
         other(
             "enum and domain",
             "CREATE TYPE {s}.verb AS ENUM ('create', 'read', 'update', 'delete', 'export'); \
@@ -298,7 +303,13 @@ impl Bench {
                 1,
             );
         }
-        if shape == "other names" {
+        if shape.contains("zone = ") {
+            let config = self.home.path().join("zone.toml");
+            let text =
+                format!("[profiles.zone]\ndatabase_url = \"{url}\"\nschema = \"{schema}\"\nzone = \"UTC\"\n");
+            fs::write(&config, text).unwrap();
+            program.arg("--config").arg(config).args(["--profile", "zone"]);
+        } else if shape == "other names" {
             let config = self.home.path().join("names.toml");
             let text = format!(
                 "[profiles.names]\ndatabase_url = \"{url}\"\nschema = \"{schema}\"\ntable = \"Audit Log\"\n\
@@ -400,4 +411,61 @@ async fn no_shape_of_table_is_served_worse_than_the_matrix_says() {
     let (all, wrong) = measure().await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     hold(&section(SHAPES), &names(), &all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_is_found_through_other_names_and_conversions_as_in_a_table_of_our_own() {
+    let bench = Bench::new().await;
+    let mut c = PgConnection::connect_with(&bench.database.options).await.unwrap();
+    let hex = |name: &str| format!("decode({name}, 'hex') AS {name}");
+    let converted = COLUMNS
+        .map(|name| match name {
+            "hash" | "previous_hash" => hex(name),
+            "timestamp" => "timestamp AT TIME ZONE 'UTC' AS created".to_owned(),
+            "event_id" => "event_id AS \"Id\"".to_owned(),
+            other => other.to_owned(),
+        })
+        .join(", ");
+    let make = format!(
+        "CREATE SCHEMA plain; CREATE TABLE plain.audit_events AS SELECT {} FROM public.audit_events;
+         CREATE SCHEMA other; CREATE TABLE other.log AS SELECT {converted} FROM public.audit_events",
+        COLUMNS.join(", ")
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(&mut c).await.unwrap();
+    let config = bench.home.path().join("both.toml");
+    let text = format!(
+        "[profiles.plain]\ndatabase_url = \"{0}\"\nschema = \"plain\"\n\
+         [profiles.other]\ndatabase_url = \"{0}\"\nschema = \"other\"\ntable = \"log\"\nzone = \"UTC\"\n\
+         columns = {{ timestamp = \"created\", event_id = \"Id\" }}\n",
+        bench.database.url()
+    );
+    fs::write(&config, text).unwrap();
+    let verified = |profile: &str| -> Value {
+        // Nothing is remembered from one to the other.
+        let home = Home::new();
+        let mut program = home.agenttrace();
+        program.arg("--config").arg(&config).args(["--profile", profile, "--org", "acme"]);
+        let output = program.args(["verify", "--format", "json"]).output().unwrap();
+        let mut report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{profile}: {e} {output:?}"));
+        for at_random in ["snapshot_at", "database_identity", "elapsed_ms", "events_per_second", "table"] {
+            report.as_object_mut().unwrap().remove(at_random);
+        }
+        report
+    };
+    assert_eq!(verified("plain")["verdict"], "intact");
+    assert_eq!(verified("other"), verified("plain"));
+    let damage = "UPDATE {table} SET new_state = '{\"role\": \"root\"}' WHERE {id} = 'e-7';
+        DELETE FROM {table} WHERE {id} = 'e-11';
+        UPDATE {table} SET actor_id = 'nobody' WHERE {id} = 'e-20'";
+    for (table, id) in [("plain.audit_events", "event_id"), ("other.log", "\"Id\"")] {
+        let damage = damage.replace("{table}", table).replace("{id}", id);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(damage)).execute(&mut c).await.unwrap();
+    }
+    let (plain, other) = (verified("plain"), verified("other"));
+    assert_eq!(plain["verdict"], "broken");
+    assert!(plain["findings"].as_array().unwrap().len() >= 3, "{plain}");
+    assert_eq!(other, plain);
+    c.close().await.unwrap();
+    bench.database.drop_now().await;
 }

@@ -129,6 +129,21 @@ impl Relation {
         self.shape.as_ref().ok()?.unverifiable.as_deref()
     }
 
+    /// What stands behind FROM for the rows of a relation of the table's tree (`ONLY "s"."t"`), under our names and with
+    /// what PostgreSQL itself has of a row.
+    pub(in crate::store) fn rows_of(&self, relation: &str) -> String {
+        match self.shape.as_ref().ok().and_then(|shape| shape.rows.as_ref()) {
+            Some(list) => format!("(SELECT {list} FROM {relation}) AS audit_events"),
+            None => relation.to_owned(),
+        }
+    }
+
+    /// How a column of ours is called there.
+    pub(in crate::store) fn their_name<'a>(&'a self, ours: &'a str) -> &'a str {
+        let renamed = self.shape.as_ref().ok().and_then(|shape| shape.renamed.get(ours));
+        renamed.map_or(ours, String::as_str)
+    }
+
     /// Another object of the table's schema, in SQL.
     pub fn beside(&self, name: &str) -> String {
         beside(&self.schema, name)

@@ -47,8 +47,13 @@ pub struct Shape {
     pub missing: Vec<String>,
     /// What has to be said before it is read, in words.
     pub remarks: Vec<String>,
-    /// Why its chain cannot be verified through it; `None` where it can.
+    /// Why its chain cannot be verified through it, and the remedy; `None` where it can.
     pub unverifiable: Option<String>,
+    /// A list of SELECT for the rows of a table of other names, or of hashes or times that have to be converted, with what
+    /// PostgreSQL itself has of a row. The types of the other columns are left as they are.
+    pub(in crate::store) rows: Option<String>,
+    /// Our columns that are called otherwise there, with their names.
+    pub(in crate::store) renamed: BTreeMap<String, String>,
 }
 
 /// What a relation is, by `relkind`.
@@ -75,7 +80,7 @@ impl Shape {
         server_version: i32,
     ) -> Result<Self, String> {
         let mut shape = Self::default();
-        let mut list = String::new();
+        let (mut list, mut rows) = (String::new(), String::new());
         let mut plain = naming.columns.is_empty() && matches!(kind, "r" | "p");
         let (mut zoneless, mut binary) = (false, false);
         let mut lost = Vec::new();
@@ -102,8 +107,12 @@ impl Shape {
                     column.type_name
                 )
             })?;
+            let converted =
+                column.base == "bytea" || ours == "timestamp" && column.base != "timestamp with time zone";
             binary |= column.base == "bytea";
-            zoneless |= ours == "timestamp" && column.base != "timestamp with time zone";
+            zoneless |= ours == "timestamp" && converted;
+            let as_read = expression.clone().filter(|_| converted).unwrap_or_else(|| quoted(theirs));
+            let _ = write!(rows, "{as_read} AS {}, ", quoted(ours));
             match &expression {
                 Some(expression) => {
                     plain = false;
@@ -130,23 +139,34 @@ impl Shape {
         // A join in parentheses may go without an alias of its own, and may have one.
         shape.source =
             Some(format!("((SELECT {list} FROM {name}) AS audit_events CROSS JOIN (SELECT) AS nothing)"));
-        shape.say(name, kind, naming, zoneless);
-        if binary {
-            shape.unverifiable.get_or_insert(format!(
-                "{name} keeps hashes as bytes, and verification looks them up as texts: a view with encode(hash, 'hex') shows them"
-            ));
+        if zoneless || binary || !naming.columns.is_empty() {
+            shape.rows = Some(rows + "ctid, tableoid, xmin");
+            shape.renamed.clone_from(&naming.columns);
         }
+        let forbidden = |ours: &String| {
+            let theirs = naming.columns.get(ours).unwrap_or(ours);
+            found.iter().any(|column| column.name == *theirs && !column.granted)
+        };
+        let forbidden: Vec<String> = shape.missing.iter().filter(|ours| forbidden(ours)).cloned().collect();
+        shape.say(name, kind, naming, zoneless, &forbidden.join(", "));
         Ok(shape)
     }
 
-    fn say(&mut self, name: &str, kind: &str, naming: &Naming, zoneless: bool) {
-        if !matches!(kind, "r" | "p") {
-            self.unverifiable =
-                Some(format!("{name} is {}: verification reads the table itself", noun(kind)));
-        }
-        if !naming.columns.is_empty() {
-            let why = format!("{name} is read under other names of columns");
-            self.unverifiable.get_or_insert(why);
+    fn say(&mut self, name: &str, kind: &str, naming: &Naming, zoneless: bool, forbidden: &str) {
+        match kind {
+            "r" | "p" => {}
+            "f" => {
+                self.unverifiable = Some(format!(
+                    "{name} is a foreign table, whose rows have no addresses here: verify on the server that holds them"
+                ));
+            }
+            _ => {
+                self.unverifiable = Some(format!(
+                    "{name} is {}, and verification reads the table itself: name that one with --schema, or with schema, \
+                     table and columns in the profile",
+                    noun(kind)
+                ));
+            }
         }
         if zoneless {
             let zone = naming.zone.map_or("UTC", |zone| zone.name());
@@ -156,14 +176,25 @@ impl Shape {
                 "zone = \"…\" in the profile names another"
             };
             self.remarks.push(format!("the times of {name} have no zone: they are read as {zone} ({how})"));
-            self.unverifiable
-                .get_or_insert(format!("the times of {name} have no zone, and hashes were made of instants"));
+            // In an hour that a clock goes through twice, nobody knows of which instant a hash was made.
+            if naming.zone != Some(chrono_tz::Tz::UTC) {
+                self.unverifiable.get_or_insert(format!(
+                    "the times of {name} have no zone, and hashes were made of instants: zone = \"UTC\" in the profile, if \
+                     that is what they are, makes instants of them"
+                ));
+            }
         }
         if !self.missing.is_empty() {
             let missing = self.missing.join(", ");
             self.remarks.push(format!("{name} has no column {missing} that may be read: shown as empty"));
+            let remedy = if forbidden.is_empty() {
+                "columns = { … } in the profile says how they are called there, if they are".to_owned()
+            } else {
+                format!("GRANT SELECT ({forbidden}) lets the role verify")
+            };
             self.unverifiable.get_or_insert(format!(
-                "{name} lacks columns that hashes cover ({missing}): what an event held cannot be compared with its hash"
+                "{name} lacks columns that hashes cover ({missing}): what an event held cannot be compared with its hash; \
+                 {remedy}"
             ));
         }
     }

@@ -40,7 +40,8 @@ impl Snapshot<'_> {
         if looked_up && large && self.table.estimate.saturating_mul(SHARE) < self.table.rows() {
             return Ok(Counted::Spared);
         }
-        let indexed = !looked_up && has_index(self.c, self.table.oid()).await?;
+        let indexed = !looked_up
+            && has_index(self.c, self.table.oid(), self.table.their_name("organization_id")).await?;
         let (begin, way) = match (looked_up, indexed) {
             (true, _) => (WITHOUT_INDEXES, "without indexes"),
             (false, true) => (BY_AN_INDEX, "by an index"),
@@ -84,15 +85,16 @@ pub(super) async fn session(c: &mut PgConnection) -> Result<String, sqlx::Error>
 
 /// Whether an index finds the rows of an organisation; without one, counting by an index would read all of another
 /// one row by row.
-async fn has_index(c: &mut PgConnection, table: i64) -> Result<bool, sqlx::Error> {
+async fn has_index(c: &mut PgConnection, table: i64, organization: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_index x
              JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
              JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_am m ON m.oid = i.relam
              WHERE x.indrelid = $1::int8::oid AND x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree'
-               AND a.attname = 'organization_id')",
+               AND a.attname = $2)",
     )
     .bind(table)
+    .bind(organization)
     .persistent(false)
     .fetch_one(c)
     .await

@@ -3,6 +3,7 @@
 //! A statement on the table reads all of them, so verification does: each by itself where that can be done in the order
 //! of row addresses, the others whole. What cannot be read is named.
 
+use super::super::connection::Relation;
 use super::super::{StoreError, said};
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
 
@@ -88,7 +89,12 @@ const TREE: &str = "
 
 impl Parts {
     /// Looks at the catalogue, and at the foreign relations, with the statements that will read them.
-    pub(super) async fn of(c: &mut PgConnection, table: i64, condition: &str) -> Result<Self, StoreError> {
+    pub(super) async fn of(
+        c: &mut PgConnection,
+        table: i64,
+        relation: &Relation,
+        condition: &str,
+    ) -> Result<Self, StoreError> {
         let mut parts = Self::default();
         let mut through: Option<Leaf> = None;
         for row in sqlx::query(TREE).bind(table).persistent(false).fetch_all(&mut *c).await? {
@@ -127,7 +133,7 @@ impl Parts {
                 }
                 "f" => {
                     leaf.way = Way::Whole { foreign: true };
-                    match answers(c, &leaf.name, condition).await? {
+                    match answers(c, &relation.rows_of(&format!("ONLY {}", leaf.name)), condition).await? {
                         None => parts.leaves.push(leaf),
                         Some(reason) => parts.skipped.push(Skipped { relation: leaf.name, reason }),
                     }
@@ -157,10 +163,10 @@ fn unexpected(kind: &str, partition: bool, same_owner_and_schema: bool) -> Optio
 
 /// Whether a foreign relation can be read at all; else what the server says. It is asked in a savepoint and without
 /// COPY, of which a refusal would cost the connection.
-async fn answers(c: &mut PgConnection, name: &str, condition: &str) -> Result<Option<String>, StoreError> {
+async fn answers(c: &mut PgConnection, rows: &str, condition: &str) -> Result<Option<String>, StoreError> {
     sqlx::raw_sql("SAVEPOINT agenttrace_part").execute(&mut *c).await?;
-    let mut sql = QueryBuilder::<Postgres>::new("SELECT FROM ONLY ");
-    sql.push(name).push(" WHERE ").push(condition).push(" LIMIT 1");
+    let mut sql = QueryBuilder::<Postgres>::new("SELECT FROM ");
+    sql.push(rows).push(" WHERE ").push(condition).push(" LIMIT 1");
     let asked = sql.build().persistent(false).fetch_optional(&mut *c).await;
     let reason = match asked {
         Ok(_) => None,

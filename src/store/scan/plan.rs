@@ -19,6 +19,9 @@ use std::fmt::Write as _;
 
 /// Tables of fewer blocks are read whole.
 const SMALL: i64 = 1024;
+/// The types `bytea` and `timestamp without time zone`.
+const BYTEA: i64 = 17;
+const TIMESTAMP: i64 = 1114;
 /// When the scope is expected to hold less than this part of the table, its rows are looked up first.
 const SHARE: u64 = 8;
 
@@ -27,6 +30,7 @@ const SHARE: u64 = 8;
 pub(super) struct Table {
     /// Qualified and quoted by the server.
     pub(super) name: String,
+    relation: Relation,
     oid: i64,
     /// What it consists of.
     pub(super) parts: Parts,
@@ -76,15 +80,16 @@ impl Table {
                     .to_owned(),
             ));
         }
-        let forms = forms(c, oid).await?;
+        let forms = forms(c, oid, relation).await?;
         let condition = condition(c, scope, range).await?;
-        let parts = Parts::of(c, oid, &condition).await?;
+        let parts = Parts::of(c, oid, relation, &condition).await?;
         // The key of a table says nothing of what inherits from it.
-        let unique_ids = !parts.inherits && unique_ids(c, oid).await?;
-        let loose_hashes = loose_hashes(c, oid).await?;
-        let other_columns = other_columns(c, oid).await?;
+        let unique_ids = !parts.inherits && unique_ids(c, oid, relation).await?;
+        let loose_hashes = loose_hashes(c, oid, relation).await?;
+        let other_columns = other_columns(c, oid, relation).await?;
         let mut table = Self {
             name,
+            relation: relation.clone(),
             oid,
             parts,
             forms,
@@ -143,15 +148,18 @@ impl Table {
     /// that cannot be read, the others.
     pub(super) fn source(&self) -> String {
         if self.parts.skipped.is_empty() {
-            return self.name.clone();
+            return self.relation.rows_of(&self.name);
         }
         let one = |leaf: &Leaf| match &leaf.way {
             Way::Through(_) => None,
-            _ => Some(format!("SELECT {} FROM ONLY {}", COLUMNS.join(", "), leaf.name)),
+            _ => {
+                let rows = self.relation.rows_of(&format!("ONLY {}", leaf.name));
+                Some(format!("SELECT {} FROM {rows}", COLUMNS.join(", ")))
+            }
         };
         let all: Vec<String> = self.parts.leaves.iter().filter_map(one).collect();
         if all.is_empty() {
-            return format!("ONLY {}", self.name);
+            return self.relation.rows_of(&format!("ONLY {}", self.name));
         }
         format!("({}) audit_events", all.join(" UNION ALL "))
     }
@@ -163,14 +171,15 @@ impl Table {
     ) -> Result<BTreeMap<usize, Vec<Tid>>, StoreError> {
         let mut sql = QueryBuilder::<Postgres>::new("");
         if self.parts.leaves.iter().all(|leaf| leaf.way == Way::Addresses) {
-            sql.push("SELECT tableoid::int8, ctid::text FROM ").push(&self.name);
+            sql.push("SELECT tableoid::int8, ctid::text FROM ").push(self.relation.rows_of(&self.name));
             sql.push(" WHERE ").push(&self.condition);
         } else {
             // Only of those that are read by their addresses.
             let by_address = self.parts.leaves.iter().filter(|leaf| leaf.way == Way::Addresses);
             for (at, leaf) in by_address.enumerate() {
                 sql.push(if at == 0 { "" } else { " UNION ALL " });
-                sql.push("SELECT tableoid::int8, ctid::text FROM ONLY ").push(&leaf.name);
+                let rows = self.relation.rows_of(&format!("ONLY {}", leaf.name));
+                sql.push("SELECT tableoid::int8, ctid::text FROM ").push(rows);
                 sql.push(" WHERE ").push(&self.condition);
             }
         }
@@ -246,13 +255,14 @@ impl Table {
                 let oids: Vec<String> = oids.iter().map(i64::to_string).collect();
                 format!(
                     "{} WHERE tableoid = ANY ('{{{}}}'::oid[]) AND {condition}",
-                    self.name,
+                    self.relation.rows_of(&self.name),
                     oids.join(",")
                 )
             }
             leaf => {
                 let name = leaf.map_or(self.name.as_str(), |leaf| leaf.name.as_str());
-                format!("ONLY {name} WHERE {place}{which} AND {condition}")
+                let rows = self.relation.rows_of(&format!("ONLY {name}"));
+                format!("{rows} WHERE {place}{which} AND {condition}")
             }
         }
     }
@@ -291,6 +301,11 @@ impl Table {
         &self.condition
     }
 
+    /// How a column of ours is called in the table.
+    pub(super) fn their_name<'a>(&'a self, ours: &'a str) -> &'a str {
+        self.relation.their_name(ours)
+    }
+
     /// The identity of the table in its database.
     pub(super) fn oid(&self) -> i64 {
         self.oid
@@ -304,7 +319,7 @@ impl Leaf {
     }
 }
 
-async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError> {
+async fn forms(c: &mut PgConnection, oid: i64, relation: &Relation) -> Result<[Form; 22], StoreError> {
     let rows = sqlx::query(
         "SELECT attname::text, atttypid::int8, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
          WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped",
@@ -319,15 +334,23 @@ async fn forms(c: &mut PgConnection, oid: i64) -> Result<[Form; 22], StoreError>
     }
     let mut forms = [Form::Text; 22];
     for (form, name) in forms.iter_mut().zip(COLUMNS) {
-        let Some((oid, type_name)) = types.get(name) else {
+        let theirs = relation.their_name(name);
+        let Some((oid, type_name)) = types.get(theirs) else {
             return Err(StoreError::Other(format!(
-                "the table audit_events has no column {name}; verification needs it"
+                "the table {} has no column {theirs}; verification needs it",
+                relation.named()
             )));
         };
-        *form = Form::of_type(*oid);
+        *form = match (name, *oid) {
+            // They are converted where they are read.
+            ("timestamp", TIMESTAMP) => Form::Timestamp,
+            ("hash" | "previous_hash", BYTEA) => Form::Text,
+            (_, oid) => Form::of_type(oid),
+        };
         if (name == "timestamp") != (*form == Form::Timestamp) {
             return Err(StoreError::Other(format!(
-                "the column {name} of audit_events is of type {type_name}"
+                "the column {theirs} of {} is of type {type_name}",
+                relation.named()
             )));
         }
     }
@@ -353,8 +376,12 @@ async fn condition(c: &mut PgConnection, scope: &OrgScope, range: TimeRange) -> 
     Ok(condition)
 }
 
-async fn other_columns(c: &mut PgConnection, oid: i64) -> Result<Vec<String>, sqlx::Error> {
-    let known: Vec<String> = COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+async fn other_columns(
+    c: &mut PgConnection,
+    oid: i64,
+    relation: &Relation,
+) -> Result<Vec<String>, sqlx::Error> {
+    let known: Vec<String> = COLUMNS.iter().map(|name| relation.their_name(name).to_owned()).collect();
     sqlx::query_scalar(
         "WITH RECURSIVE tree (oid) AS (
             SELECT $1::int8::oid
@@ -371,27 +398,31 @@ async fn other_columns(c: &mut PgConnection, oid: i64) -> Result<Vec<String>, sq
     .await
 }
 
-async fn loose_hashes(c: &mut PgConnection, oid: i64) -> Result<bool, sqlx::Error> {
+async fn loose_hashes(c: &mut PgConnection, oid: i64, relation: &Relation) -> Result<bool, sqlx::Error> {
+    let hashes = ["hash", "previous_hash"].map(|name| relation.their_name(name).to_owned()).to_vec();
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-             WHERE a.attrelid = $1::int8::oid AND a.attname IN ('hash', 'previous_hash')
+             WHERE a.attrelid = $1::int8::oid AND a.attname = ANY ($2::text[])
                AND NOT l.collisdeterministic)",
     )
     .bind(oid)
+    .bind(hashes)
     .persistent(false)
     .fetch_one(c)
     .await
 }
 
-async fn unique_ids(c: &mut PgConnection, oid: i64) -> Result<bool, StoreError> {
+async fn unique_ids(c: &mut PgConnection, oid: i64, relation: &Relation) -> Result<bool, StoreError> {
+    let ids = ["event_id", "organization_id"].map(|name| relation.their_name(name).to_owned()).to_vec();
     let row = sqlx::query(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i
              WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
                AND NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k
                    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k
-                   WHERE a.attname IS NULL OR a.attname NOT IN ('event_id', 'organization_id')))",
+                   WHERE a.attname IS NULL OR a.attname <> ALL ($2::text[])))",
     )
     .bind(oid)
+    .bind(ids)
     .persistent(false)
     .fetch_one(c)
     .await?;
