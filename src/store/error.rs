@@ -25,6 +25,14 @@ pub enum StoreError {
         "the connection pooler works in statement mode, in which there are no transactions: nothing can be read there safely"
     )]
     StatementPooling,
+    /// Something before the server does not know COPY.
+    #[error("COPY is not taken there (PGlite's socket does not take it): nothing was stored")]
+    NoCopy,
+    /// A pooler has given one session where two are needed.
+    #[error(
+        "one state of the database is read by two sessions here, and the connection pooler gives only one"
+    )]
+    OneSession,
     /// The table cannot be read as events; what is missing, and the remedy.
     #[error("{0}")]
     Unfit(String),

@@ -20,6 +20,11 @@ impl StoreError {
             Self::StatementPooling => {
                 &["connect to the server itself, or to a pool in transaction or session mode"]
             }
+            Self::NoCopy => &["ingest into the server itself; reading works there all the same"],
+            Self::OneSession => &[
+                "connect to the server itself, or to a pool of two sessions or more",
+                "events lists page by page instead",
+            ],
             Self::ReplicaConflict => &[
                 "try again, or ask the primary",
                 "on the replica, max_standby_streaming_delay or hot_standby_feedback give queries longer",

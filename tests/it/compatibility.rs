@@ -317,7 +317,9 @@ async fn the_matrix_of_poolers_is_written() {
     let (all, wrong) = measure_poolers().await;
     let text = format!(
         "PgBouncer 1.18 and pgpool-II 4.3 as Debian 12 ships them, PGlite 0.5 with its socket server (filled by INSERT). ✓: the\n\
-         same answer as on a connection of one's own; –: not, for the reason below. `--jobs` is one reader behind a pooler.\n\n{}",
+         same answer as on a connection of one's own; –: not, for the reason below. `--jobs` is one reader behind a pooler.\n\
+         Ingest: of events that are there already; PGlite's socket takes no COPY, so that new ones are refused there. It is one\n\
+         session whoever connects: for commands, not for the console.\n\n{}",
         table("pooler", &names(), &all)
     );
     write_section(POOLERS, &text);
@@ -354,6 +356,15 @@ async fn behind_a_pooler_one_reader_verifies_and_that_is_said_before() {
     let (code, said) = run(&pooler.url(&database));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("one reader"), "{said}");
+    // Where one state is read by two sessions, it is said that there is only one.
+    let args = ["--database-url", &pooler.url(&database), "--timeout", "60s", "export", "all-time"];
+    let output = home.agenttrace().args(args).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("the connection pooler gives only one") && text.contains("two sessions or more"),
+        "{text}"
+    );
     let (code, said) = run(&url);
     assert!(code == Some(0) && !said.contains("one reader"), "{said}");
     drop(pooler);

@@ -37,13 +37,25 @@ impl ReadDb {
             // Ends the holder also where this is given up.
             let _end = ended.clone().drop_guard();
             let id = told.await.ok()?;
-            Some(work(Self { inner: self.inner.clone(), snapshot: Some(id.into()) }).await)
+            let there = Self { inner: self.inner.clone(), snapshot: Some(id.into()) };
+            // A pool may have no second session, and a statement would wait for one for ever.
+            if self.is_pooled() && there.gives_no_session(cancel).await {
+                return Some(Err(StoreError::OneSession.into()));
+            }
+            Some(work(there).await)
         };
         match tokio::join!(hold, read) {
             (_, Some(result)) => result,
             (Err(error), None) => Err(error.into()),
             (Ok(()), None) => Err(StoreError::Other("the server has exported no snapshot".to_owned()).into()),
         }
+    }
+
+    /// Whether no session can be had beside the one that holds the snapshot.
+    async fn gives_no_session(&self, cancel: &CancellationToken) -> bool {
+        let asked = self
+            .run(cancel, async |c: &mut Link| sqlx::query("SELECT 1").persistent(false).fetch_one(c).await);
+        matches!(asked.await, Err(StoreError::Connection(_)))
     }
 
     /// How a transaction of short statements begins here.

@@ -2,6 +2,7 @@
 
 use super::prepare::Ready;
 use crate::domain::Json;
+use crate::store::StoreError;
 use crate::store::connection::{Link, Relation};
 
 /// The columns in the order of [`row`].
@@ -52,7 +53,7 @@ pub(super) async fn send<'a>(
     link: &mut Link,
     relation: &Relation,
     rows: impl Iterator<Item = Linked<'a>>,
-) -> Result<u64, sqlx::Error> {
+) -> Result<u64, StoreError> {
     let confined: bool = sqlx::query_scalar("SELECT row_security_active(to_regclass($1))")
         .bind(relation.sql())
         .fetch_one(&mut *link)
@@ -73,11 +74,17 @@ pub(super) async fn send<'a>(
     }
     buffer.extend_from_slice(&(-1i16).to_be_bytes());
     copy.send(buffer.as_slice()).await?;
-    let taken = copy.finish().await?;
+    let taken = copy.finish().await.map_err(refused)?;
     if confined {
         return Ok(sqlx::raw_sql(relation.name_in(FROM_ASIDE)).execute(link).await?.rows_affected());
     }
     Ok(taken)
+}
+
+/// The protocol is lost where something stands before the server that does not know COPY.
+fn refused(error: sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(|e| e.code().map(std::borrow::Cow::into_owned));
+    if code.as_deref() == Some("08P01") { StoreError::NoCopy } else { error.into() }
 }
 
 fn row(linked: &Linked<'_>, out: &mut Vec<u8>) {
