@@ -130,6 +130,25 @@ fn make_certificates(folder: &Path) -> Option<()> {
     )
 }
 
+/// A certificate of the authority for a client, whose name is that of a role, and another of nobody's.
+fn make_client_certificates(folder: &Path, role: &str) {
+    let openssl = |arguments: &str| {
+        let done = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    fs::write(folder.join("of_clients"), "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n").unwrap();
+    for (file, name) in [("client", role), ("stranger", "mallory")] {
+        openssl(&format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {file}.key -out {file}.csr -subj /CN={name}"
+        ));
+        openssl(&format!(
+            "x509 -req -in {file}.csr -CA authority.pem -CAkey authority.key -CAcreateserial -out {file}.crt -days 2 \
+             -extfile of_clients"
+        ));
+        fs::set_permissions(folder.join(format!("{file}.key")), Permissions::from_mode(0o600)).unwrap();
+    }
+}
+
 async fn reach(url: &str) -> Result<ReadDb, StoreError> {
     let mut connection = agenttrace::config::connection(&Secret::new(url), &|_| None).unwrap();
     let options = connection.servers.remove(0);
@@ -214,6 +233,51 @@ async fn a_server_has_to_prove_its_name() {
         text.contains("does not offer an encrypted connection") && text.contains("sslmode=disable"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_clients_certificate_gets_it() {
+    let Some(server) = TlsServer::start().await else {
+        println!("skipped: there is no openssl");
+        return;
+    };
+    let at = server.home.path();
+    make_client_certificates(at, "agenttrace");
+    let data = &server.data;
+    let owner = fs::metadata(data).unwrap();
+    fs::copy(&server.authority, data.join("root.crt")).unwrap();
+    chown(data.join("root.crt"), Some(owner.uid()), Some(owner.gid())).unwrap();
+    // Certificates in place of a password; local connections are ours to configure by.
+    fs::write(data.join("pg_hba.conf"), "hostssl all all all cert clientcert=verify-full\n").unwrap();
+    let verified = server.url(&format!("sslmode=verify-full&sslrootcert={}", server.authority.display()));
+    let mut c = PgConnection::connect(&verified).await.unwrap();
+    c.execute("ALTER SYSTEM SET ssl_ca_file = 'root.crt'").await.unwrap();
+    c.execute("SELECT pg_reload_conf()").await.unwrap();
+    let program = |name: &str| {
+        let mut url = verified.clone();
+        if !name.is_empty() {
+            let file = at.join(name).display().to_string();
+            url = format!("{url}&sslcert={file}.crt&sslkey={file}.key");
+        }
+        let mut program = support::agenttrace();
+        let output = program.args(["db", "status"]).env("AGENTTRACE_DATABASE_URL", url).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    // New connections follow the setting as soon as the server has read it.
+    while reach(&verified).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (code, text) = program("client");
+    // There is no table: exit 1, and who is connected where.
+    assert!(code == Some(1) && text.contains("as agenttrace"), "{text}");
+    for (name, why) in [("", "certificate"), ("stranger", "certificate")] {
+        let (code, text) = program(name);
+        assert!(code == Some(3) && text.contains(why), "{name}: {text}");
+    }
+    let (code, text) = program("absent");
+    assert!(code == Some(2) && text.contains("absent.crt"), "{text}");
+    c.close().await.unwrap();
 }
 
 #[tokio::test]
