@@ -2,6 +2,7 @@
 
 mod call;
 mod event;
+mod identifier;
 mod likeness;
 mod naming;
 mod scope;
@@ -14,6 +15,7 @@ pub use event::{
     Action, ActorType, COLUMNS, Category, ColumnError, Event, EventKey, EventRow, Json, LIMITS, NewEvent,
     Severity,
 };
+pub use identifier::is_identifier;
 pub use likeness::nearest;
 pub use naming::Naming;
 pub use scope::{OrgId, OrgIdError, OrgScope};
