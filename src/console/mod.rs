@@ -22,6 +22,7 @@ pub(crate) mod event;
 pub(crate) mod filter_bar;
 pub(crate) mod ghosts;
 pub(crate) mod integrity;
+pub(crate) mod lineage;
 pub(crate) mod report;
 pub(crate) mod runtime;
 pub(crate) mod timeline;

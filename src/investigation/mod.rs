@@ -1,10 +1,11 @@
 //! The use cases that the command line and the console share, each once: a view of events opened, continued and counted;
-//! aggregates with their cost gate; a verification from the records of this machine to the report; the acceptance of
+//! aggregates with their cost gate; what came of what was created; a verification from the records of this machine to the report; the acceptance of
 //! findings. Shells parse arguments and show results.
 
 pub mod acceptance;
 pub mod aggregate;
 pub mod export;
+pub mod lineage;
 pub mod listing;
 mod records;
 mod schemes;

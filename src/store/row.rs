@@ -4,7 +4,7 @@ use super::StoreError;
 use crate::domain::{Event, EventRow, Json, Timestamp};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Row as _, Type};
 
 macro_rules! row_columns {
@@ -38,6 +38,12 @@ pub(super) struct SqlTime(pub(super) Timestamp);
 impl Type<Postgres> for SqlTime {
     fn type_info() -> PgTypeInfo {
         <chrono::DateTime<chrono::Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl PgHasArrayType for SqlTime {
+    fn array_type_info() -> PgTypeInfo {
+        <chrono::DateTime<chrono::Utc> as PgHasArrayType>::array_type_info()
     }
 }
 

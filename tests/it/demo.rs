@@ -94,7 +94,7 @@ fn condition(fact: &Fact) -> String {
     sql.replace("s-RESPONSE", session).replace("s-IMPORT", session)
 }
 
-async fn load(db: &WriteDb, settings: Settings) {
+pub(crate) async fn load(db: &WriteDb, settings: Settings) {
     let mut writer = Writer::new(db.clone(), WriterSettings::default());
     let mut trail = Trail::new(settings).unwrap();
     loop {

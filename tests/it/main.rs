@@ -36,6 +36,7 @@ mod investigation;
 mod layers;
 mod layouts;
 mod limits;
+mod lineage;
 mod malice;
 mod memory;
 mod oracle;

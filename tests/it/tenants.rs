@@ -13,7 +13,7 @@ use agenttrace::store::aggregate::{answers, summary};
 use agenttrace::store::bench::words;
 use agenttrace::store::cache::Freshness;
 use agenttrace::store::history::{self, Resource};
-use agenttrace::store::history::{links, states};
+use agenttrace::store::history::{lineage, links, states};
 use agenttrace::store::listing::{bounds, cost, explain, timeline, values};
 use agenttrace::store::query::{Count, Pace, Query, Seek};
 use agenttrace::store::scan::{self, Request, Scanned, Sink, Skipped, Unreadable};
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 51] = [
+const READING: [&str; 53] = [
     "aggregate/answers.rs count",
     "aggregate/answers.rs groups",
     "aggregate/answers.rs histogram",
@@ -41,6 +41,8 @@ const READING: [&str; 51] = [
     "history/mod.rs observe",
     "history/mod.rs resources",
     "history/mod.rs stored_bytes",
+    "history/lineage.rs deeds",
+    "history/lineage.rs uses",
     "history/links.rs behind_hash",
     "history/links.rs with_hash",
     "scan/count.rs count_otherwise",
@@ -299,6 +301,16 @@ async fn single_events(db: &ReadDb, shape: Shape) {
     let keys: Vec<EventKey> = foreign.iter().map(agenttrace::domain::EventRow::key).collect();
     let seen = states::of(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(seen.iter().all(|seen| *seen == states::Seen::Gone), "{seen:?}");
+    // Both have the same actors and resources, the other one has more events of each.
+    let (since, range) = (foreign.last().unwrap().key(), TimeRange::default());
+    let actor = "user-1".to_owned();
+    let named = [lineage::Named { actor: actor.clone(), since: since.clone() }];
+    let deeds = lineage::deeds(db, &own_scope, &named, range, &never()).await.unwrap();
+    assert_eq!(deeds[0].events, Count::Exact(13), "{shape:?}");
+    assert!(!deeds[0].before, "{shape:?}");
+    let created = [lineage::Created { resource: Resource::of(&foreign[0]), creator: actor, since }];
+    let uses = lineage::uses(db, &own_scope, &created, range, &never()).await.unwrap();
+    assert_eq!(uses[0].events, Count::Exact(27), "{shape:?}");
     let others =
         agenttrace::store::listing::search::vectors::others(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(others.is_empty(), "{others:?}");

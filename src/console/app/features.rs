@@ -16,6 +16,7 @@ macro_rules! features {
             Integrity integrity;
             Ghosts ghosts;
             Report report;
+            Lineage lineage;
         }
     };
 }

@@ -145,6 +145,8 @@ actions! {
         PickCategory "category" "category" "the category";
         PickSeverity "severity" "severity" "the severity";
         PickProject "project" "project" "the project";
+        PickActorLineage "actor-lineage" "lineage" "what the actor created, and what that did next";
+        PickResourceLineage "resource-lineage" "lineage" "what the creation of the resource named, and what that did next";
         PickMention "mention" "mention" "in the change pane: events that mention the value under the cursor";
         PickSame "same" "same" "in the change pane: events with this value at this place";
         PickDeeds "value-actor" "did" "in the change pane: what the value under the cursor did, as an actor";

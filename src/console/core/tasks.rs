@@ -94,6 +94,10 @@ slots! {
         /// Computing a report about the view.
         Sheet Some("computing");
     }
+    Lineage {
+        /// Following what was created.
+        Lineage Some("following what was created");
+    }
     FilterBar {
         /// Reading lists that a filter names.
         Lists Some("reading lists");

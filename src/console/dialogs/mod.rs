@@ -20,6 +20,7 @@ use crate::console::filter_bar::saved_dialogs::{Naming, SavedFilters};
 use crate::console::filter_bar::search_prompt::SearchPrompt;
 use crate::console::filter_bar::value_picker::Choices;
 use crate::console::integrity::accept_dialog::Accepting;
+use crate::console::lineage::dialog::LineageDialog;
 use crate::console::report::dialog::Sheet;
 use crate::console::timeline::column_choice::ColumnDialog;
 use crate::console::widgets::painter::Painter;
@@ -52,6 +53,8 @@ pub(crate) enum Overlay {
     Accept(Box<Accepting>),
     /// A report about the view.
     Sheet(Box<Sheet>),
+    /// What somebody created, and what that did next.
+    Lineage(Box<LineageDialog>),
     /// A search within a tree.
     Seek(Box<TreePrompt>),
     /// A time to go to.
@@ -88,7 +91,7 @@ impl Overlay {
     pub(crate) fn context(&self) -> Context {
         match self {
             Self::Help(help) if help.typing => Context::Editor,
-            Self::Help(_) | Self::Sheet(_) => Context::Pane,
+            Self::Help(_) | Self::Sheet(_) | Self::Lineage(_) => Context::Pane,
             Self::Organizations => Context::Chooser,
             Self::Choices(_) => Context::Values,
             Self::Saved(_) => Context::Saved,
@@ -142,6 +145,10 @@ impl Overlay {
                 let (width, height) = stage.size;
                 (sheet.subject.title(), width.saturating_sub(4), height.saturating_sub(2))
             }
+            Self::Lineage(_) => {
+                let (width, height) = stage.size;
+                (" Lineage ", width.saturating_sub(4), height.saturating_sub(2))
+            }
             Self::Seek(line) => (line.title(), 90, around(line.height())),
             Self::Time(line) => (" Go to a time ", 76, around(line.prompt.height(inside(76)))),
             Self::Ghosts => (" Ghost changes ", 76, around(questions::SCOPE_HEIGHT)),
@@ -164,6 +171,7 @@ impl Overlay {
             Self::Copy => copy_menu::paint(painter, stage.keymap),
             Self::Accept(asked) => return Some(asked.paint(painter)),
             Self::Sheet(sheet) => sheet.paint(painter, stage.now),
+            Self::Lineage(dialog) => dialog.paint(painter),
             Self::Seek(line) => return Some(line.paint(painter)),
             Self::Time(line) => return Some(line.prompt.paint(painter, 0)),
             Self::Ghosts => questions::scope(painter, stage.keymap),

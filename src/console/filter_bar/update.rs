@@ -101,7 +101,7 @@ impl Update for Rules {
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
         match overlay {
             Overlay::Search(line) => in_search(model, line, action, effects),
-            Overlay::Choices(choices) => in_choices(model, choices, action, effects),
+            Overlay::Choices(choices) => return in_choices(model, choices, action, effects),
             Overlay::Naming(asked) => in_naming(model, asked, action, effects),
             Overlay::Saved(chooser) => in_saved(model, chooser, action, effects),
             other => return Some(other),
@@ -173,11 +173,18 @@ fn find(model: &mut Model, newer: bool, effects: &mut Effects) {
     }
 }
 
-fn in_choices(model: &mut Model, mut choices: Box<Choices>, action: Action, effects: &mut Effects) {
+/// A key in the chooser of values. Gives it back where a lineage was chosen, which is for another feature.
+fn in_choices(
+    model: &mut Model,
+    mut choices: Box<Choices>,
+    action: Action,
+    effects: &mut Effects,
+) -> Option<Overlay> {
     let action = if choices.pick(action) { Action::Open } else { action };
     match action {
+        Action::Open if choices.lineage().is_some() => return Some(Overlay::Choices(choices)),
         Action::Open => {
-            let Some(place) = model.history.current() else { return };
+            let place = model.history.current()?;
             if let Some((text, filter)) = choices.apply(&place.text, &place.filter) {
                 run_filter(model, text, filter, effects);
             }
@@ -188,6 +195,7 @@ fn in_choices(model: &mut Model, mut choices: Box<Choices>, action: Action, effe
             model.overlay = Some(Overlay::Choices(choices));
         }
     }
+    None
 }
 
 /// Opens a view of the current organisation, at the event that is selected.

@@ -4,8 +4,10 @@ use crate::console::core::keymap::{Action, Keymap};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::theme::Role;
-use crate::domain::{EventRow, Safe};
+use crate::domain::{EventRow, Safe, is_identifier};
 use crate::filter::{Expr, Field, Filter, Match, Matcher, Path, Side, StateMatch, Test, Value, Words};
+use crate::investigation::lineage::Term;
+use crate::store::history::Resource;
 
 /// Longest value of a state that is offered, in bytes.
 const LONGEST: usize = 256;
@@ -43,7 +45,8 @@ impl StateValue {
         if text.is_empty() || text.len() > LONGEST || text.contains(char::is_control) {
             return Vec::new();
         }
-        let choice = |action, name, term| Choice { action, name, value: text.clone(), term };
+        let choice =
+            |action, name, term| Choice { action, name, value: text.clone(), leads: Leads::Filter(term) };
         let field = |field, matcher| Expr::Match(Match { field, any_of: vec![matcher] });
         let mut out = Vec::new();
         let is_text = matches!(self.value, Value::Text(_));
@@ -79,23 +82,35 @@ impl StateValue {
     }
 }
 
-/// Whether a text looks like an identifier: one word with a mark or a digit in it, and no time.
-fn is_identifier(text: &str) -> bool {
-    let marks = ['-', '_', '.', '@', ':', '/', '+'];
-    let is_time = text.starts_with(|c: char| c.is_ascii_digit()) && text.contains(':');
-    text.chars().all(|c| c.is_alphanumeric() || marks.contains(&c))
-        && text.contains(char::is_alphabetic)
-        && text.contains(|c: char| c.is_ascii_digit() || marks.contains(&c))
-        && !is_time
-}
-
 /// A value, and the letter that chooses it.
 #[derive(Debug, Clone)]
 struct Choice {
     action: Action,
     name: &'static str,
     value: String,
-    term: Expr,
+    leads: Leads,
+}
+
+/// What a choice leads to.
+#[derive(Debug, Clone)]
+enum Leads {
+    /// A filter with this term.
+    Filter(Expr),
+    /// What this created, and what that did next.
+    Lineage(Term),
+}
+
+/// What the actor of an event created, and what the creation of its resource named.
+fn lineages(event: &EventRow) -> Vec<Choice> {
+    let choice = |action, origin: Term| Choice {
+        action,
+        name: "lineage",
+        value: origin.name(),
+        leads: Leads::Lineage(origin),
+    };
+    let actor = Term::Actor(event.actor_id.clone());
+    let resource = Term::Resource(Resource::of(event));
+    vec![choice(Action::PickActorLineage, actor), choice(Action::PickResourceLineage, resource)]
 }
 
 /// The text of a filter that came of the one typed as `text`: what was typed stays as it was typed, where the new term can
@@ -120,7 +135,7 @@ impl Choices {
             action,
             name,
             value: term.any_of.first().map(ToString::to_string).unwrap_or_default(),
-            term: Expr::Match(term),
+            leads: Leads::Filter(Expr::Match(term)),
         };
         let text = |action, name, field: Field, value: Option<&String>| {
             let value = value?;
@@ -151,8 +166,9 @@ impl Choices {
             text(Action::PickSeverity, "severity", Field::EventSeverity, Some(&event.event_severity)),
             text(Action::PickProject, "project", Field::ProjectId, event.project_id.as_ref()),
         ];
+        let lineage = lineages(event).into_iter().filter(|_| purpose == Purpose::Pivot);
         let at_cursor = at_cursor.iter().flat_map(|value| value.choices(purpose));
-        let list = at_cursor.chain(list.into_iter().flatten()).collect();
+        let list = at_cursor.chain(list.into_iter().flatten()).chain(lineage).collect();
         Self { purpose, list, picker: Picker::default() }
     }
 
@@ -170,9 +186,21 @@ impl Choices {
         found.is_some()
     }
 
+    fn selected(&self) -> Option<&Choice> {
+        self.list.get(self.picker.selected(self.list.len()))
+    }
+
+    /// Whose lineage is selected, if that is.
+    pub(crate) fn lineage(&self) -> Option<Term> {
+        match &self.selected()?.leads {
+            Leads::Lineage(origin) => Some(origin.clone()),
+            Leads::Filter(_) => None,
+        }
+    }
+
     /// The filter that the selected value makes of another one, as text and meaning.
     pub(crate) fn apply(&self, text: &str, filter: &Filter) -> Option<(String, Filter)> {
-        let term = self.list.get(self.picker.selected(self.list.len()))?.term.clone();
+        let Leads::Filter(term) = self.selected()?.leads.clone() else { return None };
         let next = match self.purpose {
             Purpose::Pivot => filter.with_only(term),
             Purpose::Include => filter.with(term),
@@ -232,7 +260,8 @@ mod tests {
         let path = Path { anywhere: false, steps: vec![Step::Key("owner".to_owned())] };
         let choices = StateValue { value, path }.choices(purpose);
         let filter = |choice: Choice| {
-            let next = Filter::default().with_only(choice.term);
+            let Leads::Filter(term) = choice.leads else { unreachable!("of a value") };
+            let next = Filter::default().with_only(term);
             assert_eq!(Filter::parse(&next.canonical()), Ok(next.clone()));
             (choice.name, next.canonical())
         };

@@ -1,5 +1,6 @@
 //! The events of one resource, with their states; and one event with as much of its states as was asked for.
 
+pub mod lineage;
 pub mod links;
 pub mod states;
 
