@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod access;
+mod across;
 mod actor;
 mod asked;
 #[cfg(feature = "bench")]

@@ -1,6 +1,7 @@
 //! `agenttrace summary`
 
 use super::Context;
+use super::across;
 use super::asked::{self, Window, wants_json};
 use super::context::demand_events;
 use super::filter::{FilterArgs, HELP};
@@ -36,6 +37,9 @@ pub struct SummaryArgs {
     /// Count again also what a shared cache knows
     #[arg(long)]
     pub fresh: bool,
+    /// Count the events from ONE address (ip:ADDRESS, and times) in every organisation that the role may read
+    #[arg(long, conflicts_with_all = ["by", "actors", "fresh"])]
+    pub all_orgs: bool,
 }
 
 fn by_parser() -> impl TypedValueParser<Value = By> {
@@ -49,6 +53,9 @@ fn by_parser() -> impl TypedValueParser<Value = By> {
 /// Exit 2 for a filter that cannot be read, exit 3 when the database cannot be, exit 4 for an organisation without
 /// events, exit 5 for too many events.
 pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
+    if args.all_orgs {
+        return across::run(context, &args).await;
+    }
     let json = wants_json(context, "summary")?;
     let by = args.by;
     if by.iter().enumerate().any(|(at, one)| by.iter().skip(at + 1).any(|other| one == other)) {

@@ -3,6 +3,7 @@
 //! findings. Shells parse arguments and show results.
 
 pub mod acceptance;
+pub mod across;
 pub mod aggregate;
 pub mod export;
 pub mod lineage;

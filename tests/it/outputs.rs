@@ -67,6 +67,7 @@ const RUNS: &[(&str, &[&str])] = &[
     ("actor", &["actor", "a\u{1b}[1m\u{200e}\u{ad}", "--all-time"]),
     ("actor", &["actor", HOSTILE]),
     ("summary", &["summary", "--all-time", "--by", "type,actor,resource_type"]),
+    ("summary", &["summary", "--all-orgs", "ip:203.0.113.70"]),
     ("histogram", &["histogram", "--all-time", "--buckets", "5"]),
     ("explain", &["explain", "--all-time", "actor:{hostile}"]),
     ("export", &["export", "--all-time", "--integrity"]),

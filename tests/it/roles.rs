@@ -775,6 +775,60 @@ async fn the_program_works_as_a_reader() {
 }
 
 #[tokio::test]
+async fn one_address_is_counted_in_the_organisations_that_the_role_may_see_and_loudly() {
+    let database = protected(Protection::RowSecurity).await;
+    let mut c = superuser(&database).await;
+    // acme has three events, globex two, one of them from elsewhere.
+    for sql in [
+        "ALTER TABLE audit_events DISABLE TRIGGER USER",
+        "UPDATE audit_events SET actor_ip = '203.0.113.70'",
+        "UPDATE audit_events SET actor_ip = '203.0.113.71' WHERE event_id = 'globex-1'",
+    ] {
+        execute(&mut c, sql).await.unwrap();
+    }
+    drop(c);
+    let login = Login::new(&database, "agenttrace_reader").await.grant(&database, "globex").await;
+    let asked = ["summary", "--all-orgs", "--quiet", "--all-time", "ip:203.0.113.70", "--format", "json"];
+    let counts = |text: &str| -> Vec<(String, u64)> {
+        let document: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!((&document["crosses_organizations"], &document["complete"]), (&true.into(), &true.into()));
+        let organizations = document["organizations"].as_array().unwrap().iter();
+        organizations
+            .map(|o| (o["organization_id"].as_str().unwrap().to_owned(), o["events"].as_u64().unwrap()))
+            .collect()
+    };
+
+    let (code, text, said) = run(&database, None, &asked);
+    assert_eq!((code, counts(&text)), (0, vec![("acme".to_owned(), 3), ("globex".to_owned(), 1)]), "{said}");
+    assert!(
+        said.contains("CROSSES ORGANISATIONS") && said.contains("all 2 (row-level security does not confine"),
+        "{said}"
+    );
+
+    let (code, text, said) = run(&database, Some(&login), &asked);
+    assert_eq!((code, counts(&text)), (0, vec![("globex".to_owned(), 1)]), "{said}");
+    let which = format!("the 1 that row-level security shows to role '{}'", login.name);
+    assert!(said.contains("CROSSES ORGANISATIONS") && said.contains(&which), "even with --quiet: {said}");
+    assert!(!text.contains("globex-") && !text.contains("acme"), "no event, no other organisation: {text}");
+
+    let (code, text, _) = run(&database, None, &["summary", "--all-orgs", "--all-time", "ip:203.0.113.70"]);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
+    assert_eq!((code, lines), (0, vec![vec!["acme", "3"], vec!["globex", "1"]]));
+    for more in [
+        &["ip:203.0.113.0/24"][..],
+        &["ip:203.0.113.70", "actor:eve"],
+        &["ip:203.0.113.70,203.0.113.71"],
+        &["sev:critical"],
+        &[],
+        &["ip:203.0.113.70", "--org", "acme"],
+    ] {
+        let (code, text, said) = run(&database, None, &[&["summary", "--all-orgs"], more].concat());
+        assert!(code == 2 && text.is_empty() && said.contains("hint: "), "{more:?}: {text}{said}");
+    }
+    drop_all(database, vec![login]).await;
+}
+
+#[tokio::test]
 async fn a_reading_session_cannot_write_and_keeps_its_settings_whatever_the_environment_says() {
     let database = support::bare_database().await;
     let mut c = superuser(&database).await;

@@ -100,6 +100,39 @@ const OTHERS: [&str; 13] = [
     "writer",
 ];
 
+/// Who may learn which organisations there are, and so could ask all of them. `across.rs` is the one that does ask all of
+/// them about their events: how many are from one address. A verification asks each for its own report.
+const LISTING: [&str; 6] = [
+    "cli/context.rs",
+    "cli/demo.rs",
+    "console/connection/task.rs",
+    "investigation/across.rs",
+    "investigation/schemes.rs",
+    "investigation/verification.rs",
+];
+
+#[test]
+fn whoever_lists_organisations_is_known() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read_to_string(&path).unwrap().contains("organizations::list(") {
+                found.insert(path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(
+        found,
+        LISTING.map(str::to_owned).into(),
+        "a file that lists organisations, or one that is gone"
+    );
+}
+
 #[test]
 fn every_function_that_reads_is_known() {
     let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
