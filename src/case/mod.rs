@@ -5,6 +5,7 @@ pub mod columns;
 pub mod heads;
 pub mod interrupted;
 pub mod lists;
+pub mod places;
 pub mod recent;
 pub mod record;
 pub mod saved;

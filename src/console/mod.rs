@@ -24,6 +24,7 @@ pub(crate) mod ghosts;
 pub(crate) mod integrity;
 pub(crate) mod lineage;
 pub(crate) mod report;
+pub(crate) mod restore;
 pub(crate) mod runtime;
 pub(crate) mod timeline;
 pub(crate) mod widgets;

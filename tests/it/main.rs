@@ -46,6 +46,7 @@ mod plans;
 mod pty;
 mod pulse;
 mod replica;
+mod restore;
 mod roles;
 mod search;
 mod seed;

@@ -120,11 +120,16 @@ impl Terminal {
         self.master.resize(PtySize { rows: lines, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
-    fn signal(&self, signal: libc::c_int) {
+    pub(crate) fn signal(&self, signal: libc::c_int) {
         let pid = self.child.process_id().unwrap();
         let status =
             std::process::Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// Waits for the end of a program that could not give the terminal back.
+    pub(crate) fn wait_for_death(&mut self) {
+        self.child.wait().unwrap();
     }
 
     /// Reads to the end of the program, and checks that the terminal is as it was.
@@ -185,7 +190,7 @@ const ESCAPE: &str = "\x1b";
 
 /// `acme` with `events` events, a minute apart, the newest at noon of 2026-06-30; `globex` with three. The newest event
 /// of `acme` has a hostile user agent, the one before a large state.
-async fn trail(events: u32) -> TestDatabase {
+pub(crate) async fn trail(events: u32) -> TestDatabase {
     const SQL: &str = "
         INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, actor_email,
             actor_user_agent, event_category, event_type, event_severity, resource_type, resource_id, action,

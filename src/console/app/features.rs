@@ -17,6 +17,7 @@ macro_rules! features {
             Ghosts ghosts;
             Report report;
             Lineage lineage;
+            Restore restore;
         }
     };
 }

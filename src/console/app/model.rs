@@ -19,6 +19,7 @@ use crate::console::integrity::row_marks::Marks;
 use crate::console::integrity::selected_event::IntegrityPane;
 use crate::console::integrity::trails;
 use crate::console::integrity::trails::{Trails, Verified};
+use crate::console::restore::keeper::Keeper;
 use crate::console::timeline::column_choice::ColumnChoice;
 use crate::console::timeline::pane::Timeline;
 use crate::console::timeline::task::Progress as Reading;
@@ -178,6 +179,8 @@ pub(crate) struct Model {
     pub(crate) notice: Option<Notice>,
     /// Until when a Ctrl-c leaves.
     pub(crate) leave_until: Option<Duration>,
+    /// What was put down of where the console is.
+    pub(crate) keeper: Keeper,
     /// When the server is looked at next.
     pub(crate) pulse_at: Duration,
     /// The screen is not up to date.
@@ -218,6 +221,7 @@ impl Model {
             refused: None,
             notice: None,
             leave_until: None,
+            keeper: Keeper::default(),
             pulse_at: PULSE,
             dirty: true,
         }
@@ -409,6 +413,7 @@ impl Model {
             .chain(self.leave_until)
             .chain(self.event.due().filter(|_| connected))
             .chain(self.filter.due().filter(|_| connected))
+            .chain(self.keeper.due().filter(|_| connected && self.slots.running(Slot::KeepPlace).is_none()))
             .chain(self.marks.due().filter(|_| connected))
             .chain(self.integrity.due().filter(|_| connected && integrity))
             .chain(ages)

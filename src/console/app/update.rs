@@ -17,6 +17,7 @@ use crate::console::dialogs::Overlay;
 use crate::console::event::{task as event_task, tree_update};
 use crate::console::filter_bar::update::{ask_about_line, follow_line};
 use crate::console::integrity::update::{look_at_rows, verify_event};
+use crate::console::restore;
 use crate::console::timeline;
 use crate::domain::{OrgScope, Safe};
 use crossterm::event::KeyEventKind;
@@ -37,6 +38,7 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Effects {
         Event::Key(key) => {
             if key.kind != KeyEventKind::Release {
                 model.dirty = true;
+                model.keeper.touched = true;
                 if model.banner.is_empty() {
                     press(model, key, &mut effects);
                 } else {
@@ -120,6 +122,7 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     model.marks.want(wanted, model.at.clock);
     timeline::update::fetch_ahead(model, effects);
     timeline::update::follow_strip(model, effects);
+    restore::update::follow(model);
 }
 
 fn tick(model: &mut Model, effects: &mut Effects) {
@@ -138,6 +141,7 @@ fn tick(model: &mut Model, effects: &mut Effects) {
     if model.connection != Connection::Up {
         return;
     }
+    restore::update::tick(model, effects);
     if let (Some(key), Some(place)) = (model.event.take_due(clock), model.history.current()) {
         let scope = OrgScope::enter(place.organization.clone());
         begin(model, event_task::Task::Load(scope, key, CAP), effects);
@@ -154,8 +158,9 @@ fn tick(model: &mut Model, effects: &mut Effects) {
 
 fn ended(model: &mut Model, ticket: Ticket, outcome: Outcome, effects: &mut Effects) {
     let slot = ticket.slot();
-    // A check that the server answers changes nothing on the screen, nor does counting that nothing came.
-    model.dirty |= !matches!(slot, Slot::Pulse | Slot::New) || !matches!(outcome, Outcome::Done(_));
+    // A check that the server answers changes nothing on the screen, nor does counting that nothing came, nor a note.
+    model.dirty |=
+        !matches!(slot, Slot::Pulse | Slot::New | Slot::KeepPlace) || !matches!(outcome, Outcome::Done(_));
     connection::update::ended(model, slot);
     match outcome {
         Outcome::Done(output) => {
@@ -190,8 +195,10 @@ fn resume(model: &mut Model, effects: &mut Effects) {
         open(model, effects);
         dispatch::retry(model, effects);
     } else if let Some(id) = model.wanted.0.take() {
+        restore::update::ask(model, effects);
         enter_first(model, id, effects);
     } else {
+        restore::update::ask(model, effects);
         begin(model, connection_task::Task::Organizations(), effects);
     }
 }

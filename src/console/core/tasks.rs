@@ -98,6 +98,12 @@ slots! {
         /// Following what was created.
         Lineage Some("following what was created");
     }
+    Restore {
+        /// Putting down where the console is.
+        KeepPlace None;
+        /// Looking for where a console was that has died.
+        LastPlace None;
+    }
     FilterBar {
         /// Reading lists that a filter names.
         Lists Some("reading lists");

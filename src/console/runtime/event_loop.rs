@@ -1,10 +1,12 @@
 //! The loop: one message at a time, at most sixty frames a second, nothing at all when nothing happens.
 
+use crate::case::{self, places};
 use crate::console::app::message::{Effect, Effects, Event, Msg};
 use crate::console::app::model::Model;
 use crate::console::app::update::{start, update};
 use crate::console::core::clock::Moment;
 use crate::console::dialogs::copy_text::way_back;
+use crate::console::runtime::context::aside;
 use crate::console::runtime::executor::Executor;
 use crate::console::runtime::terminal::Screen;
 use crate::domain::Timestamp;
@@ -53,6 +55,12 @@ impl Clock {
     }
 }
 
+/// Forgets where this console was.
+async fn forget_place() {
+    // Without a folder there is nothing to forget.
+    let _ = aside(|| case::folder().map(|folder| places::forget(&folder, std::process::id()))).await;
+}
+
 /// Model, screen and executor, joined by the loop.
 #[derive(Debug)]
 pub(crate) struct Runtime<S> {
@@ -65,12 +73,14 @@ pub(crate) struct Runtime<S> {
     drawn: Option<Instant>,
     /// The signal that ended the console.
     ended_by: Option<Kind>,
+    /// The user has left.
+    left: bool,
 }
 
 impl<S: Screen> Runtime<S> {
     /// A console that has not begun.
     pub(crate) fn new(model: Model, screen: S, executor: Executor, clock: Clock) -> Self {
-        Self { model, screen, executor, clock, drawn: None, ended_by: None }
+        Self { model, screen, executor, clock, drawn: None, ended_by: None, left: false }
     }
 
     /// Runs until the user leaves, a signal says so, or `input` ends. Returns how one comes back.
@@ -99,6 +109,10 @@ impl<S: Screen> Runtime<S> {
             };
         }
         self.executor.close().await;
+        // What ended otherwise is to be gone on with.
+        if self.left {
+            forget_place().await;
+        }
         match (&self.model.refused, self.ended_by) {
             (Some(text), _) => Err(Error::new(Kind::Refused, text.as_str()).hint(
                 "--as-superuser, or as_superuser in the profile, reads nevertheless; better is a role that is not a superuser",
@@ -175,7 +189,10 @@ impl<S: Screen> Runtime<S> {
     fn apply(&mut self, effects: Effects) -> Result<bool> {
         for effect in effects {
             match effect {
-                Effect::Quit => return Ok(false),
+                Effect::Quit => {
+                    self.left = true;
+                    return Ok(false);
+                }
                 Effect::Suspend => {
                     self.screen.suspend()?;
                     self.model.dirty = true;

@@ -25,6 +25,8 @@ pub struct Capabilities {
     pub server_version: i32,
     /// Who asks which table: answers to the same question differ between any two of these.
     pub identity: String,
+    /// Which table: `CLUSTER/DATABASE/TABLE`, whoever asks; outlives restarts, renaming and moving.
+    pub table_identity: String,
     /// The server is a replica.
     pub is_replica: bool,
     /// The role may add events.
@@ -355,6 +357,7 @@ pub(in crate::store) async fn read(
     Ok(Some(Capabilities {
         relation: Arc::new(relation.clone()),
         identity: format!("{identity} {started} {} {role}", short_hash(&identity_of)),
+        table_identity: identity,
         server_version: row.try_get(1)?,
         is_replica: row.try_get(2)?,
         can_insert: row.try_get(3)?,
