@@ -48,6 +48,7 @@ mod pulse;
 mod replica;
 mod restore;
 mod roles;
+mod scenarios;
 mod search;
 mod seed;
 mod server;

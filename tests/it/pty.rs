@@ -41,6 +41,17 @@ impl Terminal {
     }
 
     fn open_as(term: &str, columns: u16, lines: u16, home: &Path, arguments: &[&str]) -> Self {
+        Self::open_in(&[("TERM", term)], columns, lines, home, arguments)
+    }
+
+    /// The program in an environment of these variables, besides what it cannot do without.
+    pub(crate) fn open_in(
+        variables: &[(&str, &str)],
+        columns: u16,
+        lines: u16,
+        home: &Path,
+        arguments: &[&str],
+    ) -> Self {
         let size = PtySize { rows: lines, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_agenttrace"));
@@ -50,8 +61,10 @@ impl Terminal {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", home);
         command.env("AGENTTRACE_DATA_DIR", home.join("data"));
-        command.env("TERM", term);
         command.env("TZ", "UTC");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -104,6 +117,14 @@ impl Terminal {
             }
         }
         self.contents()
+    }
+
+    /// Reads until another frame has come whole.
+    pub(crate) fn wait_for_frame(&mut self) -> String {
+        let bytes = self.output.recv_timeout(PATIENCE).expect("another frame");
+        self.screen.process(&bytes);
+        self.raw.extend(bytes);
+        self.wait("a whole frame", |_| true)
     }
 
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
