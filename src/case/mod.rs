@@ -6,6 +6,7 @@ pub mod heads;
 pub mod interrupted;
 pub mod lists;
 pub mod places;
+pub mod notebook;
 pub mod recent;
 pub mod record;
 pub mod saved;

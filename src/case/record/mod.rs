@@ -76,6 +76,11 @@ impl Segment {
         Self { path: folder.join(kind).with_extension("ndjson"), kind }
     }
 
+    /// The file `name.ndjson` of a folder, with records of a kind; it need not exist yet.
+    pub fn named(folder: &Path, name: &str, kind: &'static str) -> Self {
+        Self { path: folder.join(format!("{name}.ndjson")), kind }
+    }
+
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -129,31 +134,48 @@ impl Segment {
         wanted: impl FnOnce(&[T]) -> bool,
         records: &[impl Serialize],
     ) -> Result<bool> {
-        let written = self.append_locked(wanted, records);
+        let mut is_wanted = false;
+        self.append_with(|there: &[T]| {
+            is_wanted = wanted(there);
+            if is_wanted { records.iter().collect() } else { Vec::new() }
+        })?;
+        Ok(is_wanted)
+    }
+
+    /// As [`Self::append`], of the records that follow from those that are there, which are locked meanwhile; returns how
+    /// many that were. A file that cannot be written is found out also where none does.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_with<T: DeserializeOwned, R: Serialize>(
+        &self,
+        make: impl FnOnce(&[T]) -> Vec<R>,
+    ) -> Result<usize> {
+        let written = self.append_locked(make);
         written.map_err(|why| Error::could_not_run(format!("nothing was recorded: {why}")))
     }
 
-    fn append_locked<T: DeserializeOwned>(
+    fn append_locked<T: DeserializeOwned, R: Serialize>(
         &self,
-        wanted: impl FnOnce(&[T]) -> bool,
-        records: &[impl Serialize],
-    ) -> Result<bool, String> {
+        make: impl FnOnce(&[T]) -> Vec<R>,
+    ) -> Result<usize, String> {
         let mut end = End::of(&self.path)?;
         let there = line::parse(self.kind, &end.before);
         if let Some(version) = there.newer {
             return Err(newer(&self.path, version));
         }
-        if !wanted(&there.records) {
-            return Ok(false);
-        }
+        let records = make(&there.records);
         let (mut text, mut previous) = (String::new(), there.last);
-        for record in records {
+        for record in &records {
             let (line, digest) = line::write(self.kind, &previous, record)
                 .map_err(|e| cannot("write", &self.path, &io::Error::from(e)))?;
             text.push_str(&line);
             previous = digest;
         }
-        end.append(&self.path, text).map(|()| true)
+        if !records.is_empty() {
+            end.append(&self.path, text)?;
+        }
+        Ok(records.len())
     }
 }
 
@@ -188,6 +210,26 @@ impl End {
         let written = self.file.write_all(lines.as_bytes()).and_then(|()| self.file.sync_all());
         written.and_then(|()| sync_folder(path)).map_err(|e| cannot("write", path, &e))
     }
+}
+
+/// The records of one kind in the lines of a file from elsewhere, which `name` names in remarks. Who can write it does not
+/// matter: whoever reads it says whether it is to be trusted.
+pub fn read<T: DeserializeOwned>(kind: &'static str, name: &str, bytes: &[u8]) -> Contents<T> {
+    Segment { path: PathBuf::from(name), kind }.contents(line::parse(kind, bytes))
+}
+
+/// The lines of a file of its own that holds these records.
+///
+/// # Errors
+/// When a record cannot be written as JSON.
+pub fn lines_of(kind: &'static str, records: &[impl Serialize]) -> Result<String> {
+    let (mut text, mut previous) = (String::new(), String::new());
+    for record in records {
+        let (line, digest) = line::write(kind, &previous, record).map_err(io::Error::from)?;
+        text.push_str(&line);
+        previous = digest;
+    }
+    Ok(text)
 }
 
 /// A file of one JSON object a line without checksums, as older programs left them.
