@@ -29,7 +29,7 @@ const PARTS: [(By, u32); 6] = [
 A value with @ is an e-mail address. An actor without events in the window is exit 4; --all-time looks at everything.")]
 pub struct ActorArgs {
     /// Id or e-mail address of the actor
-    #[arg(value_name = "ACTOR_ID")]
+    #[arg(value_name = "ACTOR_ID", allow_hyphen_values = true, value_parser = super::event_id)]
     pub actor: String,
     /// Events from this time on
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]

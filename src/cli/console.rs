@@ -81,6 +81,7 @@ fn flags(context: &Context, is_private: bool) -> Vec<String> {
         ("--replica-url", global.replica_url.clone()),
         ("--database", global.database.clone()),
         ("--schema", global.schema.clone()),
+        ("--case", global.case.clone()),
     ];
     let as_superuser = global.as_superuser.then(|| "--as-superuser".to_owned());
     let named = options.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?])).flatten();

@@ -1,6 +1,8 @@
 //! What every command starts from: configuration, target, organisation.
 
 use super::{Global, Out, remote};
+use crate::case;
+use crate::case::notebook::{self, CaseFile};
 use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span, Target};
 use crate::diff::Rules;
 use crate::domain::{OrgId, OrgScope, Safe};
@@ -47,6 +49,15 @@ impl Context {
             as_superuser: self.global.as_superuser,
         };
         config::choose(&self.config()?, &flags, |name| std::env::var(name).ok())
+    }
+
+    /// The file of the case that `--case` names, or the default one.
+    ///
+    /// # Errors
+    /// Exit 2 for a name that no case can have.
+    pub fn case_file(&self) -> Result<CaseFile> {
+        let name = self.global.case.as_deref().unwrap_or(notebook::DEFAULT);
+        CaseFile::named(&case::folder()?, name)
     }
 
     /// How states are judged: the built-in words, and what the configuration says instead.

@@ -1,7 +1,7 @@
 //! `agenttrace events`
 
 use super::context::no_such_organization;
-use super::filter::{FilterArgs, freeze};
+use super::filter::{FilterArgs, ask_the_case, freeze};
 use super::lines::Lines;
 use super::{Context, Format, Out};
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
@@ -125,6 +125,8 @@ pub(super) async fn list(
 
     let cursor = args.cursor.as_deref().map(|text| Cursor::decode(text, &scope, &filter)).transpose();
     let cursor = cursor.map_err(|e| Error::usage(e.to_string()))?;
+    let mut filter = filter;
+    ask_the_case(context, &reader, &scope, &mut filter, &cancel).await?;
     let asked = args.order.map(Order::from);
     if let (Some(cursor), Some(asked)) = (&cursor, asked)
         && cursor.order != asked

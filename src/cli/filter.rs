@@ -2,9 +2,10 @@
 
 use super::{Context, Global, Reader};
 use crate::case::{self, lists, saved};
-use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::domain::{OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Result};
 use crate::filter::{Expr, Filter, FilterError};
+use crate::investigation::casework;
 use crate::store::listing::bounds;
 use crate::store::query::Query;
 use crate::verify::writing::Memory;
@@ -17,6 +18,7 @@ Filter: terms that must all hold; OR, NOT or -, and parentheses join them otherw
   actor:alice@acme.example sev>=warning -action:read since:-7d
   field:value   field:a,b (any of)   field:pre*   field~part   -field:value   field:null   field:*   field in @file
   word   \"a phrase\"   wor*   /regular expression/
+  is:bookmarked   is:noted   tag:exfil (what stands in the case)
   new.role:admin   old.quota>100   any.**.owner:null   role:viewer->admin   changed:role   onlychanged:updated_at
 Fields: actor (id or e-mail), actor_id, actor_type, email, ip (address or network), ua, cat, type, sev, action,
   res (TYPE/ID), resource_type, resource_id, resource_name, proj, req, sess, event_id, hash, previous_hash
@@ -80,6 +82,7 @@ impl FilterArgs {
         cancel: &CancellationToken,
     ) -> Result<Query> {
         let mut filter = self.read(&context.global)?;
+        ask_the_case(context, reader, &scope, &mut filter, cancel).await?;
         Memory::default().tell(&reader.db, &scope, &mut filter, cancel).await?;
         let range = freeze(context, reader, &scope, &filter, cancel).await?;
         Ok(Query { scope, filter, range })
@@ -103,6 +106,38 @@ fn narrowed(filter: &str, by: &str) -> String {
     } else {
         whole
     }
+}
+
+/// Tells a filter what it wants to know of the case.
+///
+/// # Errors
+/// Exit 3 when the case cannot be used, or the database cannot be asked.
+pub(super) async fn ask_the_case(
+    context: &Context,
+    reader: &Reader,
+    scope: &OrgScope,
+    filter: &mut Filter,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    if !filter.asks_the_case() {
+        return Ok(());
+    }
+    let file = context.case_file()?;
+    let book = casework::open(&reader.db, &reader.place, scope, &file, cancel).await?;
+    for remark in &book.remarks {
+        context.out.remark(format_args!("case {}: {}", file.name, Safe::from_untrusted(remark)));
+    }
+    if let Some(why) = &book.refused {
+        return Err(Error::could_not_run(format!("the case '{}' is not used: {why}", file.name)));
+    }
+    if book.is_empty() {
+        let others = if book.others > 0 { ", only about those of other trails" } else { "" };
+        context
+            .out
+            .remark(format_args!("case {}: nothing is said about events of this trail{others}", file.name));
+    }
+    filter.supply(&book);
+    Ok(())
 }
 
 /// The absolute bounds of the filter now. A default window is named on stderr.

@@ -8,6 +8,7 @@ mod asked;
 mod bench;
 #[cfg(feature = "demo")]
 mod binaries;
+mod case;
 mod config;
 #[cfg(feature = "console")]
 mod console;
@@ -40,6 +41,7 @@ mod time_limit;
 mod verify;
 mod verify_scan;
 
+use context::blocking;
 pub use context::{Context, Reader};
 pub use out::Out;
 
@@ -95,6 +97,9 @@ pub struct Global {
     /// Lift the default time window
     #[arg(long, global = true)]
     pub all_time: bool,
+    /// Case whose bookmarks, notes and tags are meant [default: default]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub case: Option<String>,
     /// Output format
     #[arg(long, global = true, value_enum)]
     pub format: Option<Format>,
@@ -173,6 +178,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Saved filters: list, save, delete, export, import
     Filters(filters::FiltersArgs),
+    /// Bookmarks, notes, tags and verdicts on events: list, show, add, merge, hand over
+    Case(case::CaseArgs),
     /// All events of a filter into a file, oldest first, with a manifest
     Export(export::ExportArgs),
     /// Changes without an event: states that do not follow from one another
@@ -249,6 +256,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Histogram(args)) => histogram::run(context, args).await,
         Some(Command::Explain(args)) => explain::run(context, args).await,
         Some(Command::Filters(args)) => filters::run(context, args),
+        Some(Command::Case(args)) => Box::pin(case::run(context, args)).await,
         Some(Command::Export(args)) => Box::pin(export::run(context, args)).await,
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
@@ -329,6 +337,12 @@ fn announce_scan(out: Out, looked: Option<&Looked>) {
              agenttrace db sql indexes prints what helps",
         );
     }
+}
+
+/// An id of an event on the command line. One that looks like a negated term was marked as such before.
+fn event_id(text: &str) -> std::result::Result<String, std::convert::Infallible> {
+    let id = text.strip_prefix(' ').filter(|rest| rest.starts_with('-')).unwrap_or(text);
+    Ok(id.to_owned())
 }
 
 /// Whoever read our output has gone, as `head` does: no reason to complain.

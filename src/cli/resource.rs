@@ -24,7 +24,7 @@ pub struct ResourceArgs {
     #[arg(value_name = "TYPE")]
     pub resource_type: String,
     /// Its id
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", allow_hyphen_values = true, value_parser = super::event_id)]
     pub resource_id: String,
     /// The state at a time, such as 2026-01-15T09:58:00Z
     #[arg(long, value_name = "TIME")]

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 #[command(after_help = "An event that the organisation does not have is exit 4.")]
 pub struct ShowArgs {
     /// Id of the event
-    #[arg(value_name = "EVENT_ID")]
+    #[arg(value_name = "EVENT_ID", allow_hyphen_values = true, value_parser = super::event_id)]
     pub event_id: String,
     /// With so many events before and after it, whatever they are about
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
@@ -126,7 +126,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     Ok(results.flush()?)
 }
 
-fn no_such_event(scope: &OrgScope, id: &str) -> Error {
+pub(super) fn no_such_event(scope: &OrgScope, id: &str) -> Error {
     let message =
         format!("organisation '{}' has no event '{}'", scope.organization(), Safe::from_untrusted(id));
     Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Operands {
     /// Id of the event
-    #[arg(value_name = "EVENT", required_unless_present_any = ["resource", "files"])]
+    #[arg(value_name = "EVENT", allow_hyphen_values = true, value_parser = super::event_id, required_unless_present_any = ["resource", "files"])]
     pub event: Option<String>,
     /// Id of a second event
-    #[arg(value_name = "EVENT")]
+    #[arg(value_name = "EVENT", allow_hyphen_values = true, value_parser = super::event_id)]
     pub other: Option<String>,
     /// A resource instead of events: its state at one time against another
     #[arg(long, num_args = 2, value_names = ["TYPE", "ID"], requires = "since", conflicts_with_all = ["event", "files"])]

@@ -42,7 +42,13 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
     /// One event: content, predecessor, successors, the hashed text
-    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "until", "links_only", "all_orgs", "accept"])]
+    #[arg(
+        long,
+        value_name = "ID",
+        allow_hyphen_values = true,
+        value_parser = super::event_id,
+        conflicts_with_all = ["since", "until", "links_only", "all_orgs", "accept"]
+    )]
     pub event: Option<String>,
     /// Follow all links, and read only rows written since the last verification on this machine that found the trail intact
     #[arg(long, conflicts_with_all = ["since", "until", "links_only", "event"])]

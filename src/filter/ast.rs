@@ -396,6 +396,18 @@ impl Filter {
         self.all_of.iter().any(|condition| condition.any(&|expr| matches!(expr, Expr::Local(_))))
     }
 
+    /// Whether a part of it asks what stands in the case.
+    pub fn asks_the_case(&self) -> bool {
+        let asks = |expr: &Expr| matches!(expr, Expr::Local(local) if local.question.is_of_case());
+        self.all_of.iter().any(|condition| condition.any(&asks))
+    }
+
+    /// Whether a part of it asks what only a running console knows: no command can list the same.
+    pub fn asks_the_session(&self) -> bool {
+        let asks = |expr: &Expr| matches!(expr, Expr::Local(local) if !local.question.is_of_case());
+        self.all_of.iter().any(|condition| condition.any(&asks))
+    }
+
     /// The words that events are searched for; not those that they must not have.
     pub fn words(&self) -> Vec<&Words> {
         let asked = self.asked().into_iter();
@@ -426,14 +438,20 @@ impl Filter {
         self.around.as_deref()
     }
 
-    /// Whether the filter says itself how far back it looks: by `since:`, `at:`, `around:` or `all-time`.
+    /// Whether the filter says itself how far back it looks: by `since:`, `at:`, `around:` or `all-time`, or because it
+    /// only matches events that the case names: an old bookmark must not be hidden by a window that nobody asked for.
     pub fn has_window(&self) -> bool {
+        let names_events = |expr: &Expr| matches!(expr, Expr::Local(local) if local.question.is_of_case());
+        self.says_how_far() || self.all_of.iter().any(names_events)
+    }
+
+    fn says_how_far(&self) -> bool {
         self.since.is_some() || self.at.is_some() || self.around.is_some() || self.all_time
     }
 
     /// Whether it says anything about time, the zone included.
     pub fn has_time(&self) -> bool {
-        self.has_window() || self.until.is_some() || self.zone.is_some()
+        self.says_how_far() || self.until.is_some() || self.zone.is_some()
     }
 
     /// Adds a lower bound from outside the text (`--since`).

@@ -58,7 +58,7 @@ fn remedy(field: &str) -> &'static str {
         "integrity" => {
             "in the console V verifies the whole trail, and answers it then; on the command line agenttrace verify lists what is broken"
         }
-        _ => "this version keeps no bookmarks, notes and tags",
+        _ => "the case is not read yet, or cannot be used; agenttrace case show says why",
     }
 }
 

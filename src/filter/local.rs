@@ -76,6 +76,19 @@ pub trait Facts {
     fn answer(&self, question: &Question) -> Option<Selection>;
 }
 
+/// Two sources: what the first one does not know is asked of the second one.
+impl<A: Facts, B: Facts> Facts for (A, B) {
+    fn answer(&self, question: &Question) -> Option<Selection> {
+        self.0.answer(question).or_else(|| self.1.answer(question))
+    }
+}
+
+impl<F: Facts> Facts for Option<&F> {
+    fn answer(&self, question: &Question) -> Option<Selection> {
+        self.and_then(|facts| facts.answer(question))
+    }
+}
+
 impl Integrity {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Verified, Self::Unverified, Self::Unknown, Self::Broken];
@@ -105,6 +118,11 @@ impl Noted {
 }
 
 impl Question {
+    /// Whether the case answers it: by naming events.
+    pub const fn is_of_case(&self) -> bool {
+        matches!(self, Self::Is(_) | Self::Tag(_))
+    }
+
     /// The field that asks it.
     pub const fn field(&self) -> &'static str {
         match self {

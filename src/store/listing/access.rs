@@ -1,7 +1,7 @@
 //! Which index the pages of a filter come from: chosen from what the table offers, so that the statement can be written
 //! in the one form that this index serves.
 
-use crate::filter::{Expr, Field, Filter, Match, Matcher};
+use crate::filter::{Expr, Field, Filter, Match, Matcher, Selection};
 use crate::store::connection::capabilities::{Capabilities, Index, Key, Predicate};
 
 /// Most index ranges that are merged into one page.
@@ -58,6 +58,8 @@ pub(in crate::store) enum Value {
     Text(String),
     /// Of an `inet` column: one address.
     Address(String),
+    /// Of a text column: any of these.
+    AnyOf(Vec<String>),
 }
 
 /// Values that fix columns; one of them holds for every row of a condition.
@@ -347,6 +349,11 @@ fn fix(condition: usize, expr: &Expr) -> Option<Fixed> {
                 let Expr::Match(found) = part else { return None };
                 fix_match(found, &mut alternatives)?;
             }
+        }
+        // In one range, since there may be thousands.
+        Expr::Local(local) => {
+            let Some(Selection::Only(ids)) = &local.answer else { return None };
+            alternatives.push(vec![("event_id", Value::AnyOf(ids.clone()))]);
         }
         _ => return None,
     }

@@ -292,6 +292,7 @@ pub(in crate::store) fn push_equals(sql: &mut QueryBuilder<Postgres>, branch: &B
     for (column, value) in &branch.equals {
         sql.push(format_args!(" AND {column} = "));
         match value {
+            Value::AnyOf(texts) => sql.push("ANY (").push_bind(texts.clone()).push(")"),
             Value::Text(text) => sql.push_bind(text.clone()),
             Value::Address(text) => sql.push_bind(text.clone()).push("::inet"),
         };

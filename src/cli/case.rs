@@ -1,0 +1,509 @@
+//! `agenttrace case`: what analysts say about events, on this machine.
+
+use super::{Context, Format, blocking, event_id};
+use crate::case::notebook::{self, Book, CaseFile, Entry, Merged, Opinion, Stamp, Wish};
+use crate::case::record::Contents;
+use crate::case::saved::{self, Saved};
+use crate::case::{self, accepted};
+use crate::domain::{Safe, Timestamp};
+use crate::error::{Error, Kind, Result};
+use crate::export::json;
+use crate::investigation::casework::{self, Fate};
+use clap::Subcommand;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Longest file that is merged, in bytes.
+const LONGEST: u64 = 256 * 1024 * 1024;
+
+const AFTER_HELP: &str = "\
+A case is one append-only file of bookmarks, notes, tags and verdicts; --case NAME chooses another one than 'default'.
+Files of several analysts are merged without loss: a note that two have reworded shows both wordings.
+  agenttrace case note evt-000300000 'first use of the stolen key'
+  agenttrace events is:noted OR tag:exfil
+  agenttrace case export | ssh colleague agenttrace case merge -";
+
+/// Arguments of `case`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct CaseArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub what: CaseCommand,
+}
+
+/// What can be done with cases.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CaseCommand {
+    /// All cases of this machine, and where they lie
+    List,
+    /// What stands in a case, the newest event first; of one organisation with --org
+    Show {
+        /// Compare with the table: which events are gone, which have another hash
+        #[arg(long)]
+        check: bool,
+    },
+    /// Bookmark an event
+    Bookmark {
+        /// Id of the event
+        #[arg(value_name = "EVENT_ID", allow_hyphen_values = true, value_parser = event_id)]
+        event_id: String,
+        /// Take the bookmark away
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Add a note to an event
+    Note {
+        /// Id of the event
+        #[arg(value_name = "EVENT_ID", allow_hyphen_values = true, value_parser = event_id)]
+        event_id: String,
+        /// The note; the words are joined by blanks; - reads standard input
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
+    /// Tag an event
+    Tag {
+        /// Id of the event
+        #[arg(value_name = "EVENT_ID", allow_hyphen_values = true, value_parser = event_id)]
+        event_id: String,
+        /// Tags that it gets: letters, digits, - _ . and /
+        #[arg(value_name = "TAG", required_unless_present = "remove")]
+        tags: Vec<String>,
+        /// Tag that it loses; may be repeated
+        #[arg(long, value_name = "TAG")]
+        remove: Vec<String>,
+    },
+    /// Say what is thought of an event, in the place of what the same analyst said before
+    Verdict {
+        /// Id of the event
+        #[arg(value_name = "EVENT_ID", allow_hyphen_values = true, value_parser = event_id)]
+        event_id: String,
+        /// malicious, suspicious or benign; none takes it back
+        #[arg(value_name = "VERDICT", value_parser = verdict)]
+        verdict: Given,
+    },
+    /// Write the case to standard output, in the form that import and merge read
+    Export,
+    /// Begin a case with a file from elsewhere: --case names it, else the file does
+    Import {
+        /// The file; - is standard input
+        file: PathBuf,
+    },
+    /// Add what a file from elsewhere has more; nothing is lost on either side
+    Merge {
+        /// The file; - is standard input
+        file: PathBuf,
+    },
+}
+
+/// A verdict that is given or taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given(Option<Opinion>);
+
+fn verdict(word: &str) -> std::result::Result<Given, String> {
+    if word == "none" {
+        return Ok(Given(None));
+    }
+    let found = Opinion::ALL.into_iter().find(|opinion| opinion.name() == word);
+    found.map(|opinion| Given(Some(opinion))).ok_or_else(|| {
+        let names: Vec<&str> = Opinion::ALL.iter().map(|opinion| opinion.name()).collect();
+        format!("the verdicts are {} and none", names.join(", "))
+    })
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Exit 2 for names that cannot be used and a case that is there already, exit 3 when files cannot be read or written,
+/// exit 4 for an event or a case that does not exist, and where a file from elsewhere is damaged.
+pub(super) async fn run(context: &Context, args: CaseArgs) -> Result<()> {
+    match args.what {
+        CaseCommand::List => list(context),
+        CaseCommand::Show { check } => show(context, check).await,
+        CaseCommand::Bookmark { event_id, remove } => {
+            write(context, &event_id, |event| Ok(Wish::Bookmark(event, !remove))).await
+        }
+        CaseCommand::Note { event_id, text } => {
+            let text =
+                if text == ["-"] { all_of(&mut io::stdin(), "standard input")? } else { text.join(" ") };
+            let text = notebook::note(&text)?;
+            write(context, &event_id, |event| Ok(Wish::Note(event, text))).await
+        }
+        CaseCommand::Tag { event_id, tags, remove } => {
+            let checked = |tags: &[String]| tags.iter().map(|tag| notebook::tag(tag)).collect::<Result<_>>();
+            let (add, remove) = (checked(&tags)?, checked(&remove)?);
+            write(context, &event_id, |event| Ok(Wish::Tags { event, add, remove })).await
+        }
+        CaseCommand::Verdict { event_id, verdict } => {
+            write(context, &event_id, |event| Ok(Wish::Verdict(event, verdict.0))).await
+        }
+        CaseCommand::Export => export(context),
+        CaseCommand::Import { file } => import(context, &file),
+        CaseCommand::Merge { file } => {
+            let records = read(context, &file)?;
+            let case = context.case_file()?;
+            let merged = case.merge(records.0)?;
+            say_merged(context, &case, &merged);
+            records.1
+        }
+    }
+}
+
+/// The records of a case that can be used; damage is said.
+fn used(context: &Context, case: &CaseFile) -> Result<Contents<notebook::Record>> {
+    let contents = case.load();
+    for remark in &contents.remarks {
+        context.out.remark(format_args!("case {}: {}", case.name, Safe::from_untrusted(remark)));
+    }
+    match &contents.refused {
+        Some(why) => Err(Error::could_not_run(format!("the case '{}' is not used: {why}", case.name))),
+        None => Ok(contents),
+    }
+}
+
+fn list(context: &Context) -> Result<()> {
+    #[derive(serde::Serialize)]
+    struct Body {
+        cases: Vec<Listed>,
+    }
+    #[derive(serde::Serialize)]
+    struct Listed {
+        name: String,
+        path: String,
+        events: usize,
+        notes: usize,
+        organizations: Vec<String>,
+        records: usize,
+        changed_at: Option<Timestamp>,
+        refused: Option<String>,
+    }
+    let mut cases = Vec::new();
+    for case in CaseFile::all(&case::folder()?)? {
+        let contents = case.load();
+        let (records, changed_at) = (contents.records.len(), contents.records.last().map(|record| record.at));
+        let book = Book::of(contents, None);
+        let entries = book.entries();
+        let mut organizations: Vec<String> =
+            entries.iter().map(|entry| entry.event.trail.organization_id.clone()).collect();
+        organizations.sort();
+        organizations.dedup();
+        cases.push(Listed {
+            path: case.path().display().to_string(),
+            events: entries.len(),
+            notes: entries.iter().map(|entry| entry.notes.len()).sum(),
+            organizations,
+            records,
+            changed_at,
+            refused: book.refused.clone(),
+            name: case.name,
+        });
+    }
+    let mut out = context.out.results();
+    match context.global.format {
+        None | Some(Format::Table) => {
+            for case in &cases {
+                let changed = case.changed_at.map_or_else(|| "–".to_owned(), Timestamp::to_rfc3339);
+                let events = if case.events == 1 { "event" } else { "events" };
+                let notes = if case.notes == 1 { "note" } else { "notes" };
+                let refused =
+                    case.refused.as_ref().map(|why| format!("  NOT USED: {why}")).unwrap_or_default();
+                let line = format!(
+                    "{}  {} {events}, {} {notes}  {}  changed {changed}  {}{refused}",
+                    case.name,
+                    case.events,
+                    case.notes,
+                    case.organizations.join(" "),
+                    case.path
+                );
+                writeln!(out, "{}", Safe::from_untrusted(&line))?;
+            }
+        }
+        Some(Format::Json) => json::write_line(
+            &mut out,
+            &json::general_document(Body { cases: Vec::from_iter(cases.drain(..)) }),
+        )?,
+        Some(_) => return Err(Error::usage("case list writes --format table or json")),
+    }
+    if context.global.format != Some(Format::Json) && cases.is_empty() {
+        context.out.remark("there is no case yet: agenttrace case note EVENT_ID TEXT begins one");
+    }
+    Ok(out.flush()?)
+}
+
+/// What is written by `show`.
+struct Shown<'a> {
+    case: &'a CaseFile,
+    entries: Vec<&'a Entry>,
+    /// What has become of each; empty where that was not looked up.
+    fates: Vec<Fate>,
+    accepted: Vec<&'a accepted::Record>,
+    saved: &'a [Saved],
+}
+
+async fn show(context: &Context, check: bool) -> Result<()> {
+    let json = match context.global.format {
+        None | Some(Format::Table) => false,
+        Some(Format::Json) => true,
+        Some(_) => return Err(Error::usage("case show writes --format table or json")),
+    };
+    let case = context.case_file()?;
+    let contents = used(context, &case)?;
+    if contents.records.is_empty() {
+        return Err(no_case(&case));
+    }
+    let folder = case::folder()?;
+    let (accepted, saved) = (accepted::load(&folder), saved::load(&folder.join(saved::FILE))?);
+    let (book, fates) = if check {
+        let reader = context.reader().await?;
+        let scope = context.scope(&reader).await?;
+        let cancel = super::cancel_on_interrupt();
+        let trail = casework::trail(&reader.db, &reader.place, &scope, &cancel).await?;
+        let book = Book::of(contents, Some(&trail));
+        let fates = casework::fates(&reader.db, &scope, &book.entries(), &cancel).await?;
+        (book, fates)
+    } else {
+        (Book::of(contents, None), Vec::new())
+    };
+    let org = context.global.org.as_ref();
+    let is_meant = |id: &str| org.is_none_or(|org| org == id);
+    let mut entries = book.entries();
+    entries.retain(|entry| is_meant(&entry.event.trail.organization_id));
+    let is_of_case = |record: &&accepted::Record| {
+        entries.iter().any(|entry| entry.event.trail.organization_id == record.organization_id)
+    };
+    let accepted = accepted.records.iter().filter(is_of_case).collect();
+    let shown = Shown { case: &case, entries, fates, accepted, saved: &saved };
+    let mut out = context.out.results();
+    if json {
+        json::write_line(&mut out, &document(&shown))?;
+    } else {
+        write_table(&mut out, &shown)?;
+    }
+    out.flush()?;
+    if book.others > 0 {
+        let events = if book.others == 1 { "event" } else { "events" };
+        context.out.remark(format_args!("{} {events} of other trails are not shown", book.others));
+    }
+    let missing = shown.fates.iter().filter(|fate| fate.words().is_some()).count();
+    if missing > 0 { Err(Error::silent(Kind::Finding)) } else { Ok(()) }
+}
+
+fn no_case(case: &CaseFile) -> Error {
+    Error::new(Kind::Incomplete, format!("nothing stands in the case '{}'", case.name))
+        .hint("agenttrace case list names all cases; --case NAME chooses one")
+}
+
+fn write_table(out: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
+    let safe = Safe::from_untrusted;
+    let said = |stamp: &Stamp| format!("{} {}", stamp.at.to_rfc3339(), stamp.by);
+    for (n, entry) in shown.entries.iter().enumerate() {
+        let event = &entry.event;
+        writeln!(
+            out,
+            "{}  {}  {}  {}  {}  {}  {}",
+            event.timestamp,
+            safe(&event.event_severity),
+            safe(&event.event_type),
+            safe(&event.actor),
+            safe(&event.resource),
+            safe(&event.trail.organization_id),
+            safe(&event.event_id)
+        )?;
+        if let Some(words) = shown.fates.get(n).and_then(Fate::words) {
+            writeln!(out, "    {words}; it was {}", safe(&event.hash))?;
+        }
+        for bookmark in &entry.bookmarks {
+            writeln!(out, "    bookmark  {}", safe(&said(bookmark)))?;
+        }
+        for verdict in &entry.verdicts {
+            writeln!(out, "    verdict   {}  {}", safe(&said(&verdict.stamp)), verdict.verdict)?;
+        }
+        for tag in &entry.tags {
+            writeln!(out, "    tag       {}  {}", safe(&said(&tag.stamp)), safe(&tag.tag))?;
+        }
+        for note in &entry.notes {
+            let edited = if note.is_edited { " (edited)" } else { "" };
+            writeln!(out, "    note      {}{edited}", safe(&said(&note.stamp)))?;
+            for line in note.text.lines() {
+                writeln!(out, "              {}", safe(line))?;
+            }
+        }
+    }
+    for record in &shown.accepted {
+        let line = format!(
+            "accepted  {}:{}  {} {}  {}",
+            record.class, record.event_id, record.accepted_at, record.accepted_by, record.note
+        );
+        writeln!(out, "{}", safe(&line))?;
+    }
+    for saved in shown.saved {
+        writeln!(out, "filter    {}", Safe::composed(&saved.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The document of `--format json`.
+fn document<'a>(shown: &'a Shown<'a>) -> impl serde::Serialize + 'a {
+    #[derive(serde::Serialize)]
+    struct Body<'a> {
+        case: &'a str,
+        path: String,
+        events: Vec<Event<'a>>,
+        accepted: &'a [&'a accepted::Record],
+        filters: Vec<Named<'a>>,
+    }
+    #[derive(serde::Serialize)]
+    struct Event<'a> {
+        #[serde(flatten)]
+        event: &'a notebook::Subject,
+        /// Absent where the table was not asked.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        in_table: Option<&'static str>,
+        bookmarks: Vec<Said<'a>>,
+        notes: Vec<Said<'a>>,
+        tags: Vec<Said<'a>>,
+        verdicts: Vec<Said<'a>>,
+    }
+    #[derive(serde::Serialize)]
+    struct Said<'a> {
+        id: &'a str,
+        at: Timestamp,
+        by: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        edited: bool,
+    }
+    #[derive(serde::Serialize)]
+    struct Named<'a> {
+        name: &'a str,
+        filter: &'a str,
+    }
+    fn said<'a>(stamp: &'a Stamp, text: Option<&'a str>, edited: bool) -> Said<'a> {
+        Said { id: &stamp.id, at: stamp.at, by: &stamp.by, text, edited }
+    }
+    let event = |(n, entry): (usize, &&'a Entry)| Event {
+        event: &entry.event,
+        in_table: shown.fates.get(n).map(|fate| match fate {
+            Fate::Present(_) => "present",
+            Fate::OtherHash(_) => "other_hash",
+            Fate::Gone => "gone",
+        }),
+        bookmarks: entry.bookmarks.iter().map(|stamp| said(stamp, None, false)).collect(),
+        notes: entry.notes.iter().map(|n| said(&n.stamp, Some(&n.text), n.is_edited)).collect(),
+        tags: entry.tags.iter().map(|t| said(&t.stamp, Some(&t.tag), false)).collect(),
+        verdicts: entry.verdicts.iter().map(|v| said(&v.stamp, Some(v.verdict.name()), false)).collect(),
+    };
+    json::general_document(Body {
+        case: &shown.case.name,
+        path: shown.case.path().display().to_string(),
+        events: shown.entries.iter().enumerate().map(event).collect(),
+        accepted: &shown.accepted,
+        filters: shown.saved.iter().map(|s| Named { name: &s.name, filter: &s.filter }).collect(),
+    })
+}
+
+/// Says something about an event of the table, or, where that has lost it, of the case.
+async fn write(
+    context: &Context,
+    event_id: &str,
+    wish: impl FnOnce(notebook::Subject) -> Result<Wish>,
+) -> Result<()> {
+    let case = context.case_file()?;
+    let reader = context.reader().await?;
+    let scope = context.scope(&reader).await?;
+    let cancel = super::cancel_on_interrupt();
+    let subject = match casework::subject(&reader.db, &reader.place, &scope, event_id, &cancel).await? {
+        Some(subject) => subject,
+        None => {
+            let book = casework::open(&reader.db, &reader.place, &scope, &case, &cancel).await?;
+            let known = book.get(event_id).map(|entry| entry.event.clone());
+            known.ok_or_else(|| super::show::no_such_event(&scope, event_id))?
+        }
+    };
+    let wish = wish(subject)?;
+    let now = Timestamp::from(chrono::Utc::now());
+    let (name, written) =
+        blocking(move || case.write(&[wish], now, &case::user()).map(|written| (case.name, written)))
+            .await??;
+    let said = if written == 0 { "it says so already" } else { "recorded" };
+    context.out.remark(format_args!("case {name}: {said}"));
+    Ok(())
+}
+
+fn export(context: &Context) -> Result<()> {
+    let case = context.case_file()?;
+    let contents = used(context, &case)?;
+    if contents.records.is_empty() {
+        return Err(no_case(&case));
+    }
+    let mut out = context.out.results();
+    // The lines are JSON: what is hidden in them stays escaped, and their digests hold.
+    out.write_all(notebook::lines(&contents.records)?.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+fn import(context: &Context, file: &Path) -> Result<()> {
+    let case = match (&context.global.case, file.file_stem().and_then(|stem| stem.to_str())) {
+        (None, Some(stem)) if stem != "-" => CaseFile::named(&case::folder()?, stem)?,
+        _ => context.case_file()?,
+    };
+    if case.exists() {
+        return Err(Error::usage(format!("there is a case '{}' already", case.name))
+            .hint("agenttrace case merge adds to it; --case NAME imports under another name"));
+    }
+    let (records, damage) = read(context, file)?;
+    let merged = case.merge(records)?;
+    say_merged(context, &case, &merged);
+    damage
+}
+
+fn say_merged(context: &Context, case: &CaseFile, merged: &Merged) {
+    let Merged { added, known } = merged;
+    let records = if *added == 1 { "record" } else { "records" };
+    context
+        .out
+        .remark(format_args!("case {}: {added} {records} added, {known} were here already", case.name));
+}
+
+/// The valid records of a file from elsewhere, and whether that is all of it. Damage is said.
+fn read(context: &Context, file: &Path) -> Result<(Vec<notebook::Record>, Result<()>)> {
+    let (name, text) = if file.as_os_str() == "-" {
+        ("standard input".to_owned(), all_of(&mut io::stdin(), "standard input")?)
+    } else {
+        let name = file.display().to_string();
+        let cannot = |e| Error::could_not_run(format!("cannot read '{name}'")).because(e);
+        let text = all_of(&mut File::open(file).map_err(cannot)?, &name)?;
+        (name, text)
+    };
+    let Contents { records, remarks, refused } = notebook::read(&name, text.as_bytes());
+    if let Some(why) = refused {
+        return Err(Error::could_not_run(format!("nothing was read: {why}")));
+    }
+    for remark in &remarks {
+        context.out.remark(Safe::from_untrusted(remark));
+    }
+    if records.is_empty() {
+        return Err(Error::new(Kind::Incomplete, format!("'{name}' holds no records of a case"))
+            .hint("agenttrace case export writes such a file"));
+    }
+    let damage = if remarks.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Incomplete, "the file is damaged: what could be read was taken in")
+            .hint("ask for the file again: a merge adds only what is missing"))
+    };
+    Ok((records, damage))
+}
+
+fn all_of(source: &mut impl Read, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    let cannot = |e| Error::could_not_run(format!("cannot read '{name}'")).because(e);
+    source.take(LONGEST + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Error::could_not_run(format!("'{name}' is longer than {LONGEST} bytes")));
+    }
+    // Lines that are no text are damage, not an error.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
