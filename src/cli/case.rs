@@ -164,8 +164,8 @@ fn used(context: &Context, case: &CaseFile) -> Result<Contents<notebook::Record>
 
 fn list(context: &Context) -> Result<()> {
     #[derive(serde::Serialize)]
-    struct Body {
-        cases: Vec<Listed>,
+    struct Body<'a> {
+        cases: &'a [Listed],
     }
     #[derive(serde::Serialize)]
     struct Listed {
@@ -219,13 +219,12 @@ fn list(context: &Context) -> Result<()> {
                 writeln!(out, "{}", Safe::from_untrusted(&line))?;
             }
         }
-        Some(Format::Json) => json::write_line(
-            &mut out,
-            &json::general_document(Body { cases: Vec::from_iter(cases.drain(..)) }),
-        )?,
+        Some(Format::Json) => {
+            json::write_line(&mut out, &json::general_document(Body { cases: &cases }))?;
+        }
         Some(_) => return Err(Error::usage("case list writes --format table or json")),
     }
-    if context.global.format != Some(Format::Json) && cases.is_empty() {
+    if cases.is_empty() {
         context.out.remark("there is no case yet: agenttrace case note EVENT_ID TEXT begins one");
     }
     Ok(out.flush()?)

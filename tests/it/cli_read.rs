@@ -405,7 +405,7 @@ async fn a_list_of_values_comes_from_a_file() {
     assert!(actors.iter().all(|a| *a == "user-3" || a.starts_with("svc-")), "{actors:?}");
     for (filter, word) in [
         ("actor in @gone.txt", "gone.txt"),
-        ("is:bookmarked", "nothing is known"),
+        ("integrity:broken", "nothing is known"),
         ("around:nobody", "nobody"),
     ] {
         let refused = run(&test, &["--org", "o-1", "events", filter]);

@@ -15,6 +15,7 @@ mod table_shapes;
 mod answers;
 mod bombs;
 mod cancel;
+mod case;
 mod cli_read;
 mod collation;
 mod compatibility;

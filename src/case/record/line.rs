@@ -1,6 +1,7 @@
 //! The lines of a record file, without IO.
 
 use crate::chain::to_hex;
+use crate::domain::{Joiners, escape_json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -155,7 +156,9 @@ pub(super) fn write(
     previous: &str,
     record: &impl Serialize,
 ) -> Result<(String, String), serde_json::Error> {
-    let record = serde_json::value::to_raw_value(record)?;
+    // What a terminal would obey or not show stands as an escape, which is the same JSON: such files are looked at.
+    let record = escape_json(&serde_json::to_string(record)?, Joiners::Escaped);
+    let record = RawValue::from_string(record)?;
     let digest = digest(VERSION, kind, previous, record.get());
     let written = Written { v: VERSION, kind, previous, record: &record, digest: &digest };
     let mut line = serde_json::to_string(&written)?;

@@ -1,0 +1,241 @@
+//! The case: what analysts say about events, on this machine.
+
+use crate::support::{self, Home, TestDatabase};
+use crate::verify::{append, damage, run, run_json};
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Stdio;
+
+/// A home of an analyst, at a database with sixty events of `own` and three of `other`.
+struct Scene {
+    test: TestDatabase,
+    home: Home,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let test = support::database().await;
+        append(&test, "own", 0..60).await;
+        append(&test, "other", 0..3).await;
+        Self { test, home: Home::new() }
+    }
+
+    /// Runs a command about `own` that must succeed; what it wrote.
+    fn run(&self, args: &[&str]) -> String {
+        let (code, stdout, stderr) = self.try_run(args);
+        assert_eq!(code, 0, "{args:?}: {stdout} {stderr}");
+        stdout
+    }
+
+    fn try_run(&self, args: &[&str]) -> (i32, String, String) {
+        run(&self.home, &self.test, &[&["--org", "own"], args].concat())
+    }
+
+    /// The numbers of the events that a filter finds, page by page.
+    fn found(&self, filter: &str) -> Vec<usize> {
+        let mut numbers = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut args = vec!["--org", "own", "events", filter, "--limit", "2"];
+            args.extend(cursor.iter().flat_map(|cursor| ["--cursor", cursor.as_str()]));
+            let (code, page) = run_json(&self.home, &self.test, &args);
+            assert_eq!(code, 0, "{filter}");
+            let events = page["events"].as_array().unwrap();
+            numbers.extend(events.iter().map(|e| number(e["event_id"].as_str().unwrap())));
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return numbers,
+            }
+        }
+    }
+
+    fn show(&self, args: &[&str]) -> (i32, Value) {
+        run_json(&self.home, &self.test, &[&["--org", "own", "case", "show"], args].concat())
+    }
+}
+
+fn number(event_id: &str) -> usize {
+    event_id.rsplit('-').next().unwrap().parse().unwrap()
+}
+
+fn texts(event: &Value) -> Vec<&str> {
+    event["notes"].as_array().unwrap().iter().map(|n| n["text"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn filters_find_what_the_case_names() {
+    let scene = Scene::new().await;
+    for n in [7, 20, 21, 22, 59] {
+        scene.run(&["case", "bookmark", &format!("own-{n:06}")]);
+    }
+    scene.run(&["case", "note", "own-000020", "the", "first", "step"]);
+    scene.run(&["case", "note", "own-000003", "before it"]);
+    scene.run(&["case", "tag", "own-000021", "exfil", "#night"]);
+    scene.run(&["case", "bookmark", "own-000022", "--remove"]);
+    for (filter, expected) in [
+        ("is:bookmarked", vec![59, 21, 20, 7]),
+        ("is:noted", vec![20, 3]),
+        ("is:bookmarked is:noted", vec![20]),
+        ("is:noted,bookmarked", vec![59, 21, 20, 7, 3]),
+        ("is:noted OR tag:exfil", vec![21, 20, 3]),
+        ("tag:exfil,unknown -is:noted", vec![21]),
+        ("tag:unknown", vec![]),
+        ("is:bookmarked actor:u-7", vec![7]),
+        ("is:bookmarked since:2100-01-01", vec![]),
+    ] {
+        assert_eq!(scene.found(filter), expected, "{filter}");
+    }
+    let all: BTreeSet<usize> = (0..60).collect();
+    let rest: BTreeSet<usize> = scene.found("-is:bookmarked all-time").into_iter().collect();
+    assert_eq!(rest, &all - &BTreeSet::from([59, 21, 20, 7]));
+    // The same in every command that takes a filter, and in a saved one.
+    scene.run(&["filters", "save", "mine", "is:bookmarked"]);
+    let (_, summary) = run_json(&scene.home, &scene.test, &["--org", "own", "summary", "--saved", "mine"]);
+    assert_eq!(summary["events"], 4, "{summary}");
+    let exported = scene.run(&["export", "is:bookmarked"]);
+    assert_eq!(exported.lines().count(), 4);
+    // One organisation's case is nothing to another one.
+    let (_, others) = run_json(&scene.home, &scene.test, &["--org", "other", "events", "is:bookmarked"]);
+    assert_eq!(others["events"].as_array().unwrap().len(), 0);
+    // Nor is a case to another one; a name that leads elsewhere is refused.
+    let (code, _, said) = scene.try_run(&["--case", "other", "events", "is:bookmarked"]);
+    assert!(code == 0 && said.contains("nothing is said about events of this trail"), "{said}");
+    let (code, _, said) = scene.try_run(&["--case", "../x", "events", "is:bookmarked"]);
+    assert!(code == 2 && said.contains("name of a case"), "{said}");
+    // A case that others can write is not used, and not passed over in silence.
+    let file = scene.home.path().join("data/cases/default.ndjson");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let (code, _, said) = scene.try_run(&["events", "is:bookmarked"]);
+    assert!(code == 3 && said.contains("can be written by other users"), "{said}");
+    scene.test.drop_now().await;
+}
+
+#[tokio::test]
+async fn a_bookmark_outlives_its_event() {
+    let scene = Scene::new().await;
+    for n in [5, 6, 7] {
+        scene.run(&["case", "bookmark", &format!("own-{n:06}")]);
+    }
+    assert_eq!(scene.show(&["--check"]).0, 0);
+    damage(
+        &scene.test,
+        &[
+            "DELETE FROM audit_events WHERE event_id = 'own-000005'",
+            "UPDATE audit_events SET hash = repeat('0', 64) WHERE event_id = 'own-000006'",
+        ],
+    )
+    .await;
+    let (code, shown) = scene.show(&["--check"]);
+    assert_eq!(code, 1, "that is a finding");
+    let fates: Vec<(usize, &str)> = shown["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (number(e["event_id"].as_str().unwrap()), e["in_table"].as_str().unwrap()))
+        .collect();
+    assert_eq!(fates, [(7, "present"), (6, "other_hash"), (5, "gone")]);
+    let (_, text, _) = scene.try_run(&["case", "show", "--check"]);
+    assert!(text.contains("no longer in the table"), "{text}");
+    // What is known of it can still be said more of.
+    scene.run(&["case", "note", "own-000005", "deleted after the bookmark"]);
+    let (code, _, said) = scene.try_run(&["case", "note", "own-000099", "never there"]);
+    assert!(code == 4 && said.contains("own-000099"), "{said}");
+    scene.test.drop_now().await;
+}
+
+#[tokio::test]
+async fn two_analysts_merge_their_cases_without_loss() {
+    let scene = Scene::new().await;
+    let colleague = Home::new();
+    scene.run(&["case", "note", "own-000007", "mine"]);
+    let file = colleague.path().join("from-eve.ndjson");
+    std::fs::write(&file, scene.run(&["case", "export"])).unwrap();
+    let there = |args: &[&str]| {
+        let (code, stdout, stderr) = run(&colleague, &scene.test, &[&["--org", "own"], args].concat());
+        assert_eq!(code, 0, "{args:?}: {stderr}");
+        stdout
+    };
+    there(&["case", "import", "from-eve.ndjson"]);
+    there(&["--case", "from-eve", "case", "note", "own-000007", "theirs"]);
+    there(&["--case", "from-eve", "case", "verdict", "own-000007", "malicious"]);
+    let back = scene.home.path().join("back.ndjson");
+    std::fs::write(&back, there(&["--case", "from-eve", "case", "export"])).unwrap();
+    scene.run(&["case", "note", "own-000008", "meanwhile"]);
+    for _ in 0..2 {
+        scene.run(&["case", "merge", "back.ndjson"]);
+        let (_, shown) = scene.show(&[]);
+        let events = shown["events"].as_array().unwrap();
+        assert_eq!(events.iter().map(texts).collect::<Vec<_>>(), [vec!["meanwhile"], vec!["mine", "theirs"]]);
+        assert_eq!(events[1]["verdicts"][0]["text"], "malicious");
+    }
+    // A case is not overwritten by another one.
+    let (code, _, said) = scene.try_run(&["--case", "default", "case", "import", "back.ndjson"]);
+    assert!(code == 2 && said.contains("case merge"), "{said}");
+    // A damaged line costs itself alone, and is told.
+    let text = std::fs::read_to_string(&back).unwrap().replacen("theirs", "altered", 1);
+    std::fs::write(&back, text).unwrap();
+    let (code, _, said) = scene.try_run(&["--case", "damaged", "case", "merge", "back.ndjson"]);
+    assert!(code == 4 && said.contains("does not match its checksum"), "{said}");
+    let (_, shown) = scene.show(&["--case", "damaged"]);
+    assert_eq!(texts(&shown["events"][0]), ["mine"]);
+    let listed = scene.run(&["case", "list"]);
+    assert!(listed.contains("damaged") && listed.contains("default  2 events, 3 notes  own"), "{listed}");
+    scene.test.drop_now().await;
+}
+
+#[tokio::test]
+async fn a_program_killed_while_it_writes_loses_nothing_that_it_said_was_recorded() {
+    let scene = Scene::new().await;
+    let mut acknowledged = 0;
+    for n in 0..24_u64 {
+        let command = scene.home.agenttrace();
+        let mut child = std::process::Command::new(command.get_program());
+        child.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        child.args(["--database-url", &scene.test.url(), "--org", "own"]);
+        child.args(["case", "note", "own-000007", &format!("note {n} {}", "x".repeat(5_000))]);
+        let mut child =
+            child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // At another point of its life each time; some are let to end.
+        std::thread::sleep(std::time::Duration::from_millis(n * 12));
+        child.kill().unwrap();
+        acknowledged += usize::from(child.wait().unwrap().success());
+    }
+    scene.run(&["case", "note", "own-000007", "the last one"]);
+    let (code, _, said) = scene.try_run(&["case", "show"]);
+    assert_eq!(code, 0);
+    let (_, shown) = scene.show(&[]);
+    let notes = texts(&shown["events"][0]);
+    assert!(notes.len() > acknowledged, "{} of {acknowledged} and one: {said}", notes.len());
+    assert_eq!(notes.last(), Some(&"the last one"));
+    assert!(notes.iter().all(|note| *note == "the last one" || note.len() > 5_000), "nothing half");
+    scene.test.drop_now().await;
+}
+
+#[tokio::test]
+async fn ids_that_begin_with_a_hyphen_are_ids_everywhere() {
+    let scene = Scene::new().await;
+    for (n, id) in ["-uihn7", "-q", "-type:x", "--org"].iter().enumerate() {
+        let rename = format!("UPDATE audit_events SET event_id = '{id}' WHERE event_id = 'own-{n:06}'");
+        damage(&scene.test, &[&rename]).await;
+    }
+    for id in ["-uihn7", "-type:x"] {
+        let (_, shown) = run_json(&scene.home, &scene.test, &["--org", "own", "show", id, "--context", "1"]);
+        assert_eq!(shown["event"]["event_id"], id);
+        let (code, text, said) = scene.try_run(&["verify", "--event", id]);
+        assert!(code == 1 && text.contains(id), "{text} {said}");
+        let (code, _, said) = scene.try_run(&["diff", id]);
+        assert!(code <= 1, "{said}");
+        let (code, _, said) = scene.try_run(&["diff", id, "own-000010"]);
+        assert!(code <= 1, "{said}");
+        scene.run(&["case", "note", id, "odd"]);
+        scene.run(&["case", "tag", id, "odd", "--remove", "even"]);
+        scene.run(&["case", "bookmark", id]);
+    }
+    // What is an option as well is told apart as everywhere.
+    for id in ["-q", "--org"] {
+        let shown: Value = serde_json::from_str(&scene.run(&["--format", "json", "show", "--", id])).unwrap();
+        assert_eq!(shown["event"]["event_id"], id);
+    }
+    scene.test.drop_now().await;
+}
