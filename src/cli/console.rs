@@ -36,8 +36,11 @@ pub(super) async fn open(
     let (settings, rules) = (context.read_settings(choice)?, context.rules()?);
     let flags = flags(context, target.server.is_some());
     let window = choice.window;
+    // A wrong name is told before the screen is taken.
+    let case = context.case_file()?.name;
+    let theme = None;
     let start =
-        Start { target, flags, settings, rules, keymap, organization, window, filter, color, theme: None };
+        Start { target, flags, settings, rules, keymap, organization, case, window, filter, color, theme };
     if let Some(line) = console::run(start).await? {
         context.out.remark(line);
     }

@@ -123,6 +123,7 @@ impl Bench {
             keymap: Keymap::shipped().map_err(|e| usage(&e))?,
             theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
             user: String::new(),
+            case: "default".to_owned(),
             flags: Vec::new(),
             in_tmux: false,
         };

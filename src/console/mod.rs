@@ -14,6 +14,7 @@
 
 pub(crate) mod app;
 pub mod benchmark;
+pub(crate) mod case;
 pub(crate) mod change;
 pub(crate) mod connection;
 pub mod core;
@@ -31,7 +32,7 @@ pub(crate) mod widgets;
 
 pub use crate::console::widgets::theme::ColorChoice;
 
-use crate::case::{self, lists};
+use crate::case::{columns, lists};
 use crate::config::{Span, Target};
 use crate::console::app::model::{Model, Setup};
 use crate::console::core::keymap::Keymap;
@@ -64,6 +65,8 @@ pub struct Start {
     pub keymap: Keymap,
     /// The organisation to look at; a chooser opens without one, unless there is only one.
     pub organization: Option<OrgId>,
+    /// Name of the case.
+    pub case: String,
     /// Length of the default time window.
     pub window: Span,
     /// The filter to begin with.
@@ -102,7 +105,8 @@ pub async fn run(start: Start) -> Result<Option<String>> {
         local_name: local_name(),
         keymap: start.keymap,
         theme: choose_theme(start.theme.as_deref(), start.color)?,
-        user: case::user(),
+        user: crate::case::user(),
+        case: start.case,
         flags: start.flags,
         in_tmux: std::env::var_os("TMUX").is_some_and(|v| !v.is_empty()),
     };
@@ -111,8 +115,8 @@ pub async fn run(start: Start) -> Result<Option<String>> {
     let options = Options { rules: start.rules, ..Options::default() };
     let executor = Executor::new(start.target, start.settings, options);
     let signals = signals()?;
-    if let Ok(folder) = case::folder() {
-        model.columns = ColumnChoice::of_line(&case::columns::load(&folder.join(case::columns::FILE)));
+    if let Ok(folder) = crate::case::folder() {
+        model.columns = ColumnChoice::of_line(&columns::load(&folder.join(columns::FILE)));
     }
     model.size = crossterm::terminal::size()?;
     model.lay_out();

@@ -15,6 +15,7 @@ macro_rules! features {
             Event event;
             Integrity integrity;
             Ghosts ghosts;
+            Case case;
             Report report;
             Lineage lineage;
             Restore restore;

@@ -101,6 +101,7 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
         keymap: Keymap::shipped().unwrap(),
         theme: Theme::shipped("dark", Depth::Rgb).unwrap(),
         user: "eve".to_owned(),
+        case: "default".to_owned(),
         flags: Vec::new(),
         in_tmux: false,
     };

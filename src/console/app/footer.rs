@@ -80,6 +80,9 @@ fn in_panes(model: &Model) -> Vec<Action> {
     if matches!(model.page, Some(Page::Findings(_))) {
         return vec![A::Open, A::Cancel, A::Include, A::Exclude, A::Accept, A::VerifyAll, A::Help];
     }
+    if matches!(model.page, Some(Page::Case(_))) {
+        return vec![A::Open, A::Cancel, A::Note, A::Tag, A::Bookmark, A::Refresh, A::Help];
+    }
     if matches!(model.page, Some(Page::Ghosts)) {
         return vec![A::Open, A::Cancel, A::Ghosts, A::Down, A::Up, A::Help];
     }
@@ -106,7 +109,17 @@ fn in_panes(model: &Model) -> Vec<Action> {
     let hidden = [A::Timeline, A::Change, A::Integrity, A::Event].into_iter().zip(Focus::ALL);
     actions.extend(hidden.filter(|(_, pane)| areas.of(*pane).is_none()).map(|(action, _)| action));
     if model.focus == Focus::Timeline {
-        actions.extend([A::VerifyAll, A::Include, A::Exclude, A::Mark, A::Time, A::First, A::Last]);
+        actions.extend([
+            A::VerifyAll,
+            A::Include,
+            A::Exclude,
+            A::Bookmark,
+            A::Note,
+            A::Mark,
+            A::Time,
+            A::First,
+            A::Last,
+        ]);
     } else {
         actions.extend([A::Filter, A::NextEvent]);
     }

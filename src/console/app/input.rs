@@ -104,6 +104,7 @@ fn help_groups(model: &Model) -> &'static [Group] {
     match (&model.page, model.focus) {
         (Some(Page::Tasks(_)), _) => &[Group::Keys(Section::Tasks), Group::Prove, Group::Legend],
         (Some(Page::Tree(_)), _) => &[Group::Keys(Section::Tree), Group::Legend, Group::Copy],
+        (Some(Page::Case(_)), _) => &[Group::Case, Group::Legend],
         (Some(Page::Findings(_) | Page::Ghosts), _) | (None, Focus::Integrity) => {
             &[Group::Prove, Group::Legend]
         }

@@ -1,6 +1,8 @@
 //! Everything the console knows. Changed by `update` only, drawn by `render`.
 
 use crate::config::Span;
+use crate::console::case::books::Books;
+use crate::console::case::pane::CasePage;
 use crate::console::change::pane::ChangePane;
 use crate::console::core::clock::Moment;
 use crate::console::core::keymap::{Context, Keymap};
@@ -66,8 +68,10 @@ pub(crate) struct Setup {
     pub(crate) keymap: Keymap,
     /// Colours.
     pub(crate) theme: Theme,
-    /// Under which name findings are accepted.
+    /// Under which name findings are accepted and notes are written.
     pub(crate) user: String,
+    /// Name of the case.
+    pub(crate) case: String,
     /// What names the target on a command line.
     pub(crate) flags: Vec<String>,
     /// The terminal is a pane of tmux, which may keep texts for the clipboard to itself.
@@ -105,6 +109,8 @@ pub(crate) enum Page {
     Findings(Box<FindingsPage>),
     /// What runs.
     Tasks(Picker),
+    /// What stands in the case.
+    Case(Box<CasePage>),
 }
 
 /// A remark that goes away by itself.
@@ -147,6 +153,8 @@ pub(crate) struct Model {
     pub(crate) integrity: IntegrityPane,
     /// What is known of whole trails.
     pub(crate) trails: Trails,
+    /// What was said of events.
+    pub(crate) case: Books,
     /// What the event changed.
     pub(crate) change: ChangePane,
     /// The event.
@@ -205,6 +213,7 @@ impl Model {
             marks: Marks::default(),
             integrity: IntegrityPane::default(),
             trails: Trails::default(),
+            case: Books::default(),
             change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),
@@ -261,6 +270,9 @@ impl Model {
         match (&mut self.page, &mut self.ghosts) {
             (Some(Page::Tree(tree)), _) => {
                 tree.set_size(usize::from(page.width), usize::from(page.height));
+            }
+            (Some(Page::Case(list)), _) => {
+                list.set_size(usize::from(page.width), usize::from(page.height), self.zone);
             }
             (Some(Page::Findings(list)), _) => {
                 list.set_size(usize::from(page.width), usize::from(page.height), self.zone);
@@ -323,14 +335,14 @@ impl Model {
     }
 
     /// Organisation and filter that a command can list: of the filter line while it is edited, else of the view; `None`
-    /// without a filter, and for one that asks this machine.
+    /// without a filter, and for one that asks what only this session knows.
     pub(crate) fn listed(&self) -> Option<(&str, &str)> {
         let organization = self.organization()?.as_str();
         let (text, filter) = match self.filter.text() {
             Some(text) => (text, self.filter.meaning()?),
             None => self.history.current().map(|place| (place.text.as_str(), &place.filter))?,
         };
-        (!text.trim().is_empty() && !filter.asks_this_machine()).then_some((organization, text))
+        (!text.trim().is_empty() && !filter.asks_the_session()).then_some((organization, text))
     }
 
     /// The organisation looked at.

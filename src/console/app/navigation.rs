@@ -3,6 +3,7 @@
 use crate::console::app::message::Effects;
 use crate::console::app::model::Model;
 use crate::console::app::start_task::{abandon, begin};
+use crate::console::case;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::{History, Place, Seat};
@@ -19,6 +20,7 @@ pub(in crate::console) fn enter_first(model: &mut Model, organization: OrgId, ef
     model.history.push(Place::new(organization.clone(), text, filter));
     open(model, effects);
     begin(model, filter_bar::Task::Shelf(organization, Shelving::Look), effects);
+    case::update::read(model, effects);
 }
 
 /// Opens the current view, at the event that was selected in it.
@@ -31,7 +33,8 @@ pub(in crate::console) fn open(model: &mut Model, effects: &mut Effects) {
 /// Opens the current view at a place.
 pub(in crate::console) fn open_at(model: &mut Model, landing: Landing, effects: &mut Effects) {
     let Some(place) = model.history.current_mut() else { return };
-    place.filter.supply(&model.trails.known(&place.organization));
+    let facts = (model.trails.known(&place.organization), model.case.book(&place.organization));
+    place.filter.supply(&facts);
     let request = ViewRequest {
         scope: OrgScope::enter(place.organization.clone()),
         filter: place.filter.clone(),
@@ -85,6 +88,7 @@ fn show_other(model: &mut Model, elsewhere: bool, effects: &mut Effects) {
         if let Some(organization) = model.organization().cloned() {
             begin(model, filter_bar::Task::Shelf(organization, Shelving::Look), effects);
         }
+        case::update::read(model, effects);
     }
     model.focus = Focus::Timeline;
     let place = model.history.current();

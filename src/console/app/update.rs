@@ -112,6 +112,10 @@ fn follow(model: &mut Model, effects: &mut Effects) {
     let known = model.timeline.row().and_then(|row| model.marks.of(&row.event)).cloned();
     model.event.set_known(known, setting);
     let row = model.timeline.row().map(|row| &row.event);
+    let entry =
+        model.organization().zip(row).and_then(|(organization, row)| model.case.entry(organization, row));
+    model.event.set_said(entry.cloned(), setting);
+    let row = model.timeline.row().map(|row| &row.event);
     if model.integrity.show(row, model.at.clock) {
         abandon(model, &[Slot::Integrity], effects);
     }

@@ -90,6 +90,16 @@ fn page(painter: &mut Painter<'_>, area: Rect, model: &Model) {
             title(painter, area, " Tree ", &tree.note(), true);
             tree.paint(&mut painter.on(below_title(area)));
         }
+        Some(Page::Case(list)) => {
+            title(painter, area, " Case ", &list.note(), true);
+            let key = |action| model.setup.keymap.key(action);
+            let (bookmark, note, tag) = (key(Action::Bookmark), key(Action::Note), key(Action::Tag));
+            let empty = format!(
+                "Nothing was said about events of this trail yet: {bookmark} bookmarks the selected event, {note} writes \
+                 a note on it, {tag} tags it."
+            );
+            list.paint(&mut painter.on(below_title(area)), &Safe::composed(&empty));
+        }
         Some(Page::Findings(list)) => {
             title(painter, area, " Findings ", &list.note(), true);
             list.paint(&mut painter.on(below_title(area)));
@@ -159,10 +169,19 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
         Some(Overlay::Columns(dialog)) => &dialog.choice,
         _ => &model.columns,
     };
+    let case = model.organization().and_then(|organization| model.case.book(organization));
     // Of the rows that are shown, also while others are being loaded.
     let letters = model.timeline.query.as_ref().map(|query| Letters::of(&query.filter)).unwrap_or_default();
-    let look =
-        Look { marks: &model.marks, zone: model.zone, focused, stale, marked, letters: &letters, columns };
+    let look = Look {
+        marks: &model.marks,
+        case,
+        zone: model.zone,
+        focused,
+        stale,
+        marked,
+        letters: &letters,
+        columns,
+    };
     model.timeline.paint(&mut painter, &look);
     if let Some(trouble) = &model.timeline.trouble {
         let y = painter.height().saturating_sub(1);

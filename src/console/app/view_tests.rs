@@ -404,7 +404,7 @@ fn the_command_that_lists_the_same_is_below_the_filter() {
     // Nobody else knows what V has found.
     desk.key(KeyCode::Esc);
     desk.say(Event::Resize(120, 40));
-    desk.keys("f").keys(" is:noted");
+    desk.keys("f").keys(" integrity:verified");
     assert!(!screen(&desk).contains("shell"));
 }
 

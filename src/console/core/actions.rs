@@ -52,6 +52,8 @@ actions! {
         PreviousCritical "previous-critical" "previous critical" "previous critical event (newer)" ("error severe alert");
         NextWarning "next-warning" "next warning" "next warning or worse (older)" ("severity");
         PreviousWarning "previous-warning" "previous warning" "previous warning or worse (newer)" ("severity");
+        NextBookmark "next-bookmark" "next bookmark" "next bookmarked event (older)" ("case star");
+        PreviousBookmark "previous-bookmark" "previous bookmark" "previous bookmarked event (newer)" ("case star");
         NextOfSession "next-of-session" "same session" "next event of the same session, or request (older)" ("login request");
         PreviousOfSession "previous-of-session" "same session" "previous event of the same session, or request (newer)" ("login request");
         Include "include" "include" "filter to this value…" ("only keep");
@@ -68,7 +70,11 @@ actions! {
         Event "event" "event" "event pane" ("details fields record");
         Copy "copy" "copy" "copy…" ("export save csv yank clipboard share json");
         Layout "layout" "layout" "layout of the change: paths, unified, side by side, raw" ("diff format style");
-        Mark "mark" "mark" "mark the event for comparison or verification" ("select pick tag bookmark");
+        Mark "mark" "mark" "mark the event for comparison or verification" ("select pick");
+        Bookmark "bookmark" "bookmark" "bookmark the event, or take the bookmark away" ("star flag mark");
+        Note "note" "note" "write a note on the event…" ("comment annotate remark");
+        Tag "tag" "tags" "tags of the event…" ("label");
+        Case "case" "case" "the case: all events with a bookmark, a note or a tag" ("bookmarks notes tags list");
         Compare "compare" "compare" "compare with the marked event; again: with the previous state" ("diff versus");
         PreviousVersion "previous-version" "previous version" "previous version of this resource" ("revision");
         NextVersion "next-version" "next version" "next version of this resource" ("revision");

@@ -90,6 +90,14 @@ slots! {
         /// Searching for ghost changes.
         Ghosts Some("looking for ghost changes");
     }
+    Case {
+        /// Reading the case.
+        Case None;
+        /// Writing to the case.
+        CaseWriting None;
+        /// Looking what has become of the events of the case.
+        CaseFates Some("comparing the case");
+    }
     Report {
         /// Computing a report about the view.
         Sheet Some("computing");

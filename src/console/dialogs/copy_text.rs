@@ -22,7 +22,7 @@ const TOO_LONG: &str = "too long for the clipboard of a terminal";
 pub(in crate::console) fn text(model: &Model, action: Action) -> Result<String, &'static str> {
     if action == Action::CopyListing {
         let listing = listing(model, "events").ok_or("there is no view to list")?;
-        let is_here_only = model.history.current().is_some_and(|place| place.filter.asks_this_machine());
+        let is_here_only = model.history.current().is_some_and(|place| place.filter.asks_the_session());
         return match listing {
             _ if is_here_only => {
                 Err("only the console knows what this filter asks: no command lists the same")

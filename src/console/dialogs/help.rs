@@ -28,6 +28,8 @@ pub(crate) enum Group {
     History,
     /// Verification and findings.
     Prove,
+    /// What is said of events.
+    Case,
     /// The view as a whole, and the screen.
     View,
     /// Texts for the clipboard.
@@ -40,12 +42,13 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order of help.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Legend,
         Self::Find,
         Self::Read,
         Self::History,
         Self::Prove,
+        Self::Case,
         Self::View,
         Self::Copy,
         Self::Keys(Section::Move),
@@ -68,6 +71,7 @@ impl Group {
             Self::Read => "Read",
             Self::History => "History of a resource",
             Self::Prove => "Prove",
+            Self::Case => "Case",
             Self::View => "View",
             Self::Copy => "Copy",
             Self::Legend => "Marks and colours",
@@ -124,6 +128,9 @@ impl Group {
                 A::Accept,
                 A::Ghosts,
             ],
+            Self::Case => {
+                vec![A::Bookmark, A::Note, A::Tag, A::NextBookmark, A::PreviousBookmark, A::Case]
+            }
             Self::View => vec![
                 A::Histogram,
                 A::Brush,
@@ -150,11 +157,12 @@ impl Group {
 }
 
 /// Signs besides the marks of the gutter: the sign, how it looks, what it means.
-const SIGNS: [(&str, Role, &str); 15] = [
+const SIGNS: [(&str, Role, &str); 16] = [
     ("CRIT", Role::Critical, "severity critical"),
     ("WARN", Role::Warning, "severity warning"),
     ("info", Role::Info, "severity info; other words stand as stored"),
     ("◆", Role::Notice, "marked, for comparison or verification"),
+    ("★ ✎ #", Role::Notice, "bookmark, note, tag or verdict"),
     ("Δ3", Role::Text, "three changes, noise not counted"),
     ("–", Role::Muted, "no state recorded"),
     ("Δ?", Role::Muted, "too large to count in passing"),

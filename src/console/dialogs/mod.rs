@@ -10,6 +10,7 @@ pub(crate) mod questions;
 pub(crate) mod ranking;
 pub(crate) mod shell_words;
 
+use crate::console::case::prompts::{Noting, Tagging};
 use crate::console::change::time_prompt::TimePrompt;
 use crate::console::core::keymap::{Context, Keymap};
 use crate::console::dialogs::help::Help;
@@ -51,6 +52,10 @@ pub(crate) enum Overlay {
     Copy,
     /// The reason for accepting a finding.
     Accept(Box<Accepting>),
+    /// A note on an event.
+    Note(Box<Noting>),
+    /// The tags of an event.
+    Tags(Box<Tagging>),
     /// A report about the view.
     Sheet(Box<Sheet>),
     /// What somebody created, and what that did next.
@@ -104,6 +109,8 @@ impl Overlay {
             | Self::Naming(_)
             | Self::Palette(_)
             | Self::Accept(_)
+            | Self::Note(_)
+            | Self::Tags(_)
             | Self::Seek(_)
             | Self::Time(_) => Context::Editor,
         }
@@ -115,6 +122,8 @@ impl Overlay {
             Self::Palette(palette) => Some(&mut palette.prompt.editor),
             Self::Help(help) => help.typing.then_some(&mut help.prompt.editor),
             Self::Accept(asked) => Some(&mut asked.prompt.editor),
+            Self::Note(line) => Some(&mut line.prompt.editor),
+            Self::Tags(line) => Some(&mut line.prompt.editor),
             Self::Search(line) => Some(&mut line.prompt.editor),
             Self::Naming(asked) => Some(&mut asked.prompt.editor),
             Self::Seek(line) => Some(&mut line.prompt.editor),
@@ -140,6 +149,8 @@ impl Overlay {
             Self::Columns(dialog) => (" Columns ", 70, around(dialog.height())),
             Self::Palette(_) => (" Actions ", 90, 20),
             Self::Copy => (" Copy ", 60, around(copy_menu::height())),
+            Self::Note(line) => (" Note ", 90, around(line.height(inside(90)))),
+            Self::Tags(line) => (" Tags ", 76, around(line.height(inside(76)))),
             Self::Accept(asked) => (" Accept ", 76, around(asked.height(inside(76)))),
             Self::Sheet(sheet) => {
                 let (width, height) = stage.size;
@@ -170,6 +181,8 @@ impl Overlay {
             Self::Palette(palette) => return Some(palette.paint(painter, stage.keymap)),
             Self::Copy => copy_menu::paint(painter, stage.keymap),
             Self::Accept(asked) => return Some(asked.paint(painter)),
+            Self::Note(line) => return Some(line.paint(painter)),
+            Self::Tags(line) => return Some(line.paint(painter)),
             Self::Sheet(sheet) => sheet.paint(painter, stage.now),
             Self::Lineage(dialog) => dialog.paint(painter),
             Self::Seek(line) => return Some(line.paint(painter)),

@@ -1,5 +1,7 @@
 //! One event: its 22 columns, times in every reading, and both states.
 
+use crate::case::notebook::Entry;
+use crate::console::case;
 use crate::console::event::task::Detail;
 use crate::console::integrity::row_marks::{Glance, Mark};
 use crate::console::timeline::row::Row;
@@ -24,6 +26,8 @@ pub(crate) struct EventPane {
     states: States,
     /// What is known of its content.
     known: Option<Glance>,
+    /// What was said of it.
+    said: Option<Entry>,
     lines: Vec<Line>,
     /// What is looked for.
     needles: Needles,
@@ -127,6 +131,14 @@ impl EventPane {
         }
     }
 
+    /// Takes note of what was said of it.
+    pub(crate) fn set_said(&mut self, said: Option<Entry>, setting: Setting) {
+        if self.said != said {
+            self.said = said;
+            self.lay_out(setting);
+        }
+    }
+
     /// When the states are to be fetched.
     pub(crate) fn due(&self) -> Option<Duration> {
         self.due
@@ -210,7 +222,7 @@ impl EventPane {
         let width = self.width.max(LABEL + 8);
         let mut lines = Lines { out: Vec::new(), width, needles: &self.needles };
         if let Some(row) = &self.row {
-            lines.columns(row, &self.states, self.known.as_ref(), setting);
+            lines.columns(row, &self.states, (self.known.as_ref(), self.said.as_ref()), setting);
         }
         self.lines = lines.out;
         let lines = self.lines.iter().enumerate();
@@ -249,7 +261,13 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    fn columns(&mut self, row: &Row, states: &States, known: Option<&Glance>, setting: Setting) {
+    fn columns(
+        &mut self,
+        row: &Row,
+        states: &States,
+        (known, said): (Option<&Glance>, Option<&Entry>),
+        setting: Setting,
+    ) {
         let EventRow {
             event_id,
             timestamp,
@@ -280,6 +298,12 @@ impl Lines<'_> {
         self.text("event_type", event_type);
         self.text("action", action);
         self.integrity(known);
+        if let Some(entry) = said {
+            let mut label = "case";
+            for (text, role) in case::pane::said(entry, setting.zone) {
+                self.add(std::mem::take(&mut label), text, role);
+            }
+        }
         self.blank();
         self.text("actor_type", actor_type);
         self.text("actor_id", actor_id);

@@ -301,7 +301,7 @@ pub(in crate::console) fn ask_about_line(model: &mut Model, effects: &mut Effect
     look_for_values(model, false, effects);
     let meant = model.filter.meaning().filter(|filter| **filter != Filter::default()).cloned();
     if let (Some(mut filter), Some(organization)) = (meant, model.organization().cloned()) {
-        filter.supply(&model.trails.known(&organization));
+        filter.supply(&(model.trails.known(&organization), model.case.book(&organization)));
         let request = ViewRequest {
             scope: OrgScope::enter(organization),
             filter,

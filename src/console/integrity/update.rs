@@ -256,7 +256,12 @@ pub(in crate::console) fn step_finding(model: &mut Model, back: bool, effects: &
 }
 
 /// Selects an event wherever it is in the timeline.
-fn go_to(model: &mut Model, organization: OrgId, key: EventKey, effects: &mut Effects) {
+pub(in crate::console) fn go_to(
+    model: &mut Model,
+    organization: OrgId,
+    key: EventKey,
+    effects: &mut Effects,
+) {
     if model.timeline.select(&key) || model.connection != Connection::Up {
         return;
     }

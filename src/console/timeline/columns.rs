@@ -24,11 +24,13 @@ pub(crate) enum Column {
     Session,
     /// The request.
     Request,
+    /// What was said of the event: signs.
+    Case,
 }
 
 impl Column {
     /// All, in their order on the screen.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Elapsed,
         Self::Type,
         Self::Resource,
@@ -38,6 +40,7 @@ impl Column {
         Self::Action,
         Self::Session,
         Self::Request,
+        Self::Case,
     ];
 
     /// Its name in the dialog of columns and in the file that remembers them.
@@ -45,6 +48,7 @@ impl Column {
         match self {
             Self::Elapsed => "elapsed",
             Self::Changes => "changes",
+            Self::Case => "case",
             other => other.head(),
         }
     }
@@ -60,6 +64,7 @@ impl Column {
             Self::Action => "action",
             Self::Session => "session",
             Self::Request => "request",
+            Self::Case => "",
         }
     }
 
@@ -71,7 +76,7 @@ impl Column {
     /// From this width of the timeline on the column is there even where others are cut for it; below, where it fits.
     const fn always_from(self) -> usize {
         match self {
-            Self::Type | Self::Resource | Self::Actor => 0,
+            Self::Type | Self::Resource | Self::Actor | Self::Case => 0,
             Self::Changes | Self::Action => 100,
             Self::Address => 120,
             Self::Session => 140,
@@ -229,6 +234,7 @@ mod tests {
             Column::Address => 13,
             Column::Changes => 0,
             Column::Action | Column::Session | Column::Request => 6,
+            Column::Case => 0,
         })
     }
 

@@ -119,7 +119,8 @@ impl Row {
             Column::Resource => self.resource.width(),
             Column::Actor => self.actor.whole.width(),
             Column::Address => self.ip.width(),
-            Column::Changes => 0,
+            // Of what is beside the row.
+            Column::Changes | Column::Case => 0,
             Column::Action => self.action.width(),
             Column::Session => self.session.width(),
             Column::Request => self.request.width(),
@@ -173,6 +174,7 @@ impl Row {
                 },
                 Column::Action => painter.put(x, y, &self.action.cut_end(width), role(Role::Muted)),
                 Column::Session => painter.put(x, y, &self.session.cut_middle(width), role(Role::Muted)),
+                Column::Case => painter.put(x, y, &beside.said, role(Role::Notice)),
                 Column::Request => painter.put(x, y, &self.request.cut_middle(width), role(Role::Muted)),
             };
         }
@@ -201,6 +203,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) letters: &'a Letters<'a>,
     /// The time since the event before it, where that is at hand.
     pub(crate) elapsed: Option<Elapsed>,
+    /// Signs of what was said of the event.
+    pub(crate) said: Safe,
 }
 
 /// Stems of the words that types have for an action.

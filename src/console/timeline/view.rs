@@ -1,5 +1,6 @@
 //! How the rows of the timeline are drawn.
 
+use crate::case::notebook::Book;
 use crate::console::integrity::row_marks::Marks;
 use crate::console::timeline::column_choice::ColumnChoice;
 use crate::console::timeline::columns::{Column, Columns};
@@ -20,6 +21,8 @@ const FITTED: usize = 32;
 pub(crate) struct Look<'a> {
     /// What is known of their content.
     pub(crate) marks: &'a Marks,
+    /// What was said of them.
+    pub(crate) case: Option<&'a Book>,
     /// The zone of their times.
     pub(crate) zone: Zone,
     /// The keys go here.
@@ -42,15 +45,26 @@ fn lettered(column: Column, letters: &Letters<'_>) -> usize {
     }
 }
 
+impl Look<'_> {
+    /// The signs of what was said of an event; empty where nothing was.
+    pub(super) fn signs(&self, row: &Row) -> Safe {
+        let entry = self.case.and_then(|book| book.get(&row.event.event_id));
+        // An id may stand in the table twice.
+        let entry = entry.filter(|entry| entry.event.timestamp == row.event.timestamp);
+        entry.map_or_else(Safe::default, |entry| Safe::composed(&entry.signs()))
+    }
+}
+
 impl Timeline {
     /// Draws the rows.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
-        let Look { marks, zone, focused, stale, marked, letters, columns: chosen } = *look;
+        let Look { marks, zone, focused, stale, marked, letters, columns: chosen, .. } = *look;
         let columns = Columns::fit(painter.width(), chosen.columns(), |column| {
-            self.near()
-                .map(|row| row.width(column))
-                .max()
-                .map_or(0, |width| width + lettered(column, letters))
+            let width = |row: &Row| match column {
+                Column::Case => look.signs(row).width(),
+                column => row.width(column),
+            };
+            self.near().map(width).max().map_or(0, |width| width + lettered(column, letters))
         });
         let usual = usual(self.near().map(|row| row.event.timestamp));
         let mut y = usize::from(self.heads);
@@ -68,7 +82,7 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            let beside = Beside { letters, elapsed: self.elapsed(index, usual) };
+            let beside = Beside { letters, elapsed: self.elapsed(index, usual), said: look.signs(row) };
             row.paint(painter, y, &columns, marks, &beside, index == self.selected);
             let is_it = |id: &str, at: Timestamp| id == row.event.event_id && at == row.event.timestamp;
             let is_picked = marks.picked().iter().any(|picked| is_it(&picked.event_id, picked.timestamp));

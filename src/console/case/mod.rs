@@ -1,0 +1,7 @@
+//! The case in the console: bookmarks, notes and tags on events, and the list of what was said.
+
+pub(crate) mod books;
+pub(crate) mod pane;
+pub(crate) mod prompts;
+pub(crate) mod task;
+pub(crate) mod update;
