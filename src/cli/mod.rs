@@ -9,6 +9,7 @@ mod bench;
 #[cfg(feature = "demo")]
 mod binaries;
 mod case;
+mod case_show;
 mod config;
 #[cfg(feature = "console")]
 mod console;
@@ -339,10 +340,10 @@ fn announce_scan(out: Out, looked: Option<&Looked>) {
     }
 }
 
-/// An id of an event on the command line. One that looks like a negated term was marked as such before.
-fn event_id(text: &str) -> std::result::Result<String, std::convert::Infallible> {
+/// An id on the command line. One that looks like a negated term was marked as such before.
+fn event_id(text: &str) -> std::result::Result<String, &'static str> {
     let id = text.strip_prefix(' ').filter(|rest| rest.starts_with('-')).unwrap_or(text);
-    Ok(id.to_owned())
+    if id.is_empty() { Err("an id is not empty") } else { Ok(id.to_owned()) }
 }
 
 /// Whoever read our output has gone, as `head` does: no reason to complain.

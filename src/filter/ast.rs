@@ -391,23 +391,6 @@ impl Filter {
         &self.partial_sides
     }
 
-    /// Whether a part of it asks what only this machine knows: it means something else elsewhere.
-    pub fn asks_this_machine(&self) -> bool {
-        self.all_of.iter().any(|condition| condition.any(&|expr| matches!(expr, Expr::Local(_))))
-    }
-
-    /// Whether a part of it asks what stands in the case.
-    pub fn asks_the_case(&self) -> bool {
-        let asks = |expr: &Expr| matches!(expr, Expr::Local(local) if local.question.is_of_case());
-        self.all_of.iter().any(|condition| condition.any(&asks))
-    }
-
-    /// Whether a part of it asks what only a running console knows: no command can list the same.
-    pub fn asks_the_session(&self) -> bool {
-        let asks = |expr: &Expr| matches!(expr, Expr::Local(local) if !local.question.is_of_case());
-        self.all_of.iter().any(|condition| condition.any(&asks))
-    }
-
     /// The words that events are searched for; not those that they must not have.
     pub fn words(&self) -> Vec<&Words> {
         let asked = self.asked().into_iter();

@@ -139,6 +139,23 @@ impl Filter {
         self.all_of.iter_mut().for_each(|expr| supply(expr, facts));
     }
 
+    /// Whether a part of it asks what only this machine knows: it means something else elsewhere.
+    pub fn asks_this_machine(&self) -> bool {
+        self.all_of.iter().any(|condition| condition.any(&|expr| matches!(expr, Expr::Local(_))))
+    }
+
+    /// Whether a part of it asks what stands in the case.
+    pub fn asks_the_case(&self) -> bool {
+        let asks = |expr: &Expr| matches!(expr, Expr::Local(local) if local.question.is_of_case());
+        self.all_of.iter().any(|condition| condition.any(&asks))
+    }
+
+    /// Whether a part of it asks what only a running console knows: no command can list the same.
+    pub fn asks_the_session(&self) -> bool {
+        let asks = |expr: &Expr| matches!(expr, Expr::Local(local) if !local.question.is_of_case());
+        self.all_of.iter().any(|condition| condition.any(&asks))
+    }
+
     /// The first question that nobody has answered.
     pub(super) fn unanswered(&self) -> Option<&Question> {
         self.all_of.iter().find_map(unanswered)

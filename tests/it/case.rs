@@ -1,5 +1,6 @@
 //! The case: what analysts say about events, on this machine.
 
+use crate::pty::Terminal;
 use crate::support::{self, Home, TestDatabase};
 use crate::verify::{append, damage, run, run_json};
 
@@ -237,5 +238,60 @@ async fn ids_that_begin_with_a_hyphen_are_ids_everywhere() {
         let shown: Value = serde_json::from_str(&scene.run(&["--format", "json", "show", "--", id])).unwrap();
         assert_eq!(shown["event"]["event_id"], id);
     }
+    scene.test.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_in_the_console_is_there_again_after_it_was_left() {
+    let scene = Scene::new().await;
+    let url = scene.test.url();
+    let open = |filter: &[&str]| {
+        let args = [&["--database-url", &url, "--org", "own"], filter].concat();
+        Terminal::open_at(120, 40, scene.home.path(), &args)
+    };
+    let mut t = open(&[]);
+    t.wait_for("1 of 60");
+    t.press("jm");
+    t.wait_for("★");
+    t.press("c");
+    t.wait_for("Recorded with your name");
+    t.press("the export that began it\r");
+    t.wait_for("★✎");
+    t.press("#");
+    t.wait_for("letters, digits");
+    t.press("exfil\r");
+    t.wait_for("★✎#");
+    // Nothing has to be saved: what is on the screen is on the disk.
+    t.press("q");
+    assert!(t.wait_for_end().success());
+
+    let mut t = open(&[]);
+    t.wait_for("★✎#");
+    t.press("u");
+    t.wait_for("began it");
+    t.press("fis:bookmarked\r");
+    t.wait("the bookmarked event alone", |s| s.contains("1 of 1") && s.contains("★✎#"));
+    t.press("f\x15tag:exfil -is:bookmarked\r");
+    t.wait_for("No event matches");
+    t.press("q");
+    t.wait_for("1 of 1");
+    // A note is edited, not doubled.
+    t.press("c");
+    t.wait_for("edits a note of yours");
+    t.press("\x12");
+    t.wait("the note in the line", |s| s.contains("note the export that began it"));
+    t.press(" (sic)\r");
+    t.wait_for("(edited)");
+    // The event vanishes; the case keeps it.
+    let shown: Value = serde_json::from_str(&scene.run(&["--format", "json", "case", "show"])).unwrap();
+    let id = shown["events"][0]["event_id"].as_str().unwrap().to_owned();
+    damage(&scene.test, &[&format!("DELETE FROM audit_events WHERE event_id = '{id}'")]).await;
+    t.press("L");
+    t.wait_for("✗ gone");
+    t.wait_for("the export that began it (sic)");
+    t.press("\r");
+    t.wait_for("not in the table any more");
+    t.press("qqq");
+    assert!(t.wait_for_end().success());
     scene.test.drop_now().await;
 }

@@ -27,6 +27,18 @@ pub enum Wish {
 }
 
 impl Wish {
+    /// The event.
+    pub fn event_mut(&mut self) -> &mut Subject {
+        match self {
+            Self::ToggleBookmark(event)
+            | Self::Bookmark(event, _)
+            | Self::Note(event, _)
+            | Self::Reword(event, ..)
+            | Self::Tags { event, .. }
+            | Self::Verdict(event, _) => event,
+        }
+    }
+
     /// The records that it takes, given those that are there.
     pub(super) fn acts(&self, there: &[Record], by: &str) -> Vec<Act> {
         let standing = book::standing(there);

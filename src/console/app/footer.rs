@@ -77,34 +77,21 @@ fn in_panes(model: &Model) -> Vec<Action> {
         Some(Overlay::Sheet(_)) => return vec![A::Cancel, A::Down, A::Up, A::PageDown],
         _ => {}
     }
-    if matches!(model.page, Some(Page::Findings(_))) {
-        return vec![A::Open, A::Cancel, A::Include, A::Exclude, A::Accept, A::VerifyAll, A::Help];
-    }
-    if matches!(model.page, Some(Page::Case(_))) {
-        return vec![A::Open, A::Cancel, A::Note, A::Tag, A::Bookmark, A::Refresh, A::Help];
-    }
-    if matches!(model.page, Some(Page::Ghosts)) {
-        return vec![A::Open, A::Cancel, A::Ghosts, A::Down, A::Up, A::Help];
+    match model.page {
+        Some(Page::Findings(_)) => {
+            return vec![A::Open, A::Cancel, A::Include, A::Exclude, A::Accept, A::VerifyAll, A::Help];
+        }
+        Some(Page::Case(_)) => {
+            return vec![A::Open, A::Cancel, A::Note, A::Tag, A::Bookmark, A::Refresh, A::Help];
+        }
+        Some(Page::Ghosts) => return vec![A::Open, A::Cancel, A::Ghosts, A::Down, A::Up, A::Help],
+        Some(Page::Tree(_)) | None => {}
     }
     if model.history.current().is_none() {
         return vec![A::Organization, A::Refresh, A::Help, A::Quit];
     }
     let areas = model.areas();
-    let mut actions = match model.focus {
-        Focus::Timeline => vec![A::Open, A::Filter, A::Pivot, A::Search],
-        Focus::Integrity if model.trails.scan.is_some() => {
-            vec![A::Cancel, A::Pause, A::Throttle, A::VerifyAll]
-        }
-        Focus::Change if model.change.travels() => {
-            let mut hints =
-                vec![A::Cancel, A::PreviousVersion, A::NextVersion, A::FirstVersion, A::LastVersion];
-            hints.extend([A::Time, A::State, A::Copy]);
-            hints
-        }
-        Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Blame, A::State, A::Copy, A::Compare],
-        Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Findings, A::Accept, A::Verify],
-        Focus::Event => vec![A::Cancel, A::Tree, A::Copy, A::NextEvent, A::Pivot],
-    };
+    let mut actions = of_pane(model);
     // The panes that are not on the screen are named, so that they can be found.
     let hidden = [A::Timeline, A::Change, A::Integrity, A::Event].into_iter().zip(Focus::ALL);
     actions.extend(hidden.filter(|(_, pane)| areas.of(*pane).is_none()).map(|(action, _)| action));
@@ -135,6 +122,26 @@ fn in_panes(model: &Model) -> Vec<Action> {
     }
     actions.extend([A::Refresh, A::Zone]);
     actions
+}
+
+/// Those of the pane that has the keys.
+fn of_pane(model: &Model) -> Vec<Action> {
+    use Action as A;
+    match model.focus {
+        Focus::Timeline => vec![A::Open, A::Filter, A::Pivot, A::Search],
+        Focus::Integrity if model.trails.scan.is_some() => {
+            vec![A::Cancel, A::Pause, A::Throttle, A::VerifyAll]
+        }
+        Focus::Change if model.change.travels() => {
+            let mut hints =
+                vec![A::Cancel, A::PreviousVersion, A::NextVersion, A::FirstVersion, A::LastVersion];
+            hints.extend([A::Time, A::State, A::Copy]);
+            hints
+        }
+        Focus::Change => vec![A::Cancel, A::Layout, A::Tree, A::Blame, A::State, A::Copy, A::Compare],
+        Focus::Integrity => vec![A::Cancel, A::VerifyAll, A::NextFinding, A::Findings, A::Accept, A::Verify],
+        Focus::Event => vec![A::Cancel, A::Tree, A::Copy, A::NextEvent, A::Pivot],
+    }
 }
 
 /// The actions that are named wherever the panes have the keys, behind all others.

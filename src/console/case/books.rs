@@ -55,8 +55,13 @@ impl Books {
         (entry.event.timestamp == row.timestamp).then_some(entry)
     }
 
-    /// An event of the timeline as the case names it.
-    pub(super) fn subject(&self, organization: &OrgId, row: &EventRow) -> Option<Subject> {
-        Some(Subject::of(self.trail(organization)?, row))
+    /// An event of the timeline as the case names it; its trail is without an object as long as the case has not been read.
+    pub(super) fn subject(&self, organization: &OrgId, row: &EventRow) -> Subject {
+        let unknown = Trail {
+            organization_id: organization.as_str().to_owned(),
+            place: String::new(),
+            object: String::new(),
+        };
+        Subject::of(self.trail(organization).unwrap_or(&unknown), row)
     }
 }

@@ -233,7 +233,7 @@ impl CasePage {
 
 /// What was said of an event, a line each: who bookmarked it, verdicts, tags, notes.
 pub(crate) fn said(entry: &Entry, zone: Zone) -> Vec<(Safe, Role)> {
-    let stamp = |stamp: &crate::case::notebook::Stamp| format!("{} {}", zone.second(stamp.at), stamp.by);
+    let stamp = |stamp: &crate::case::notebook::Stamp| format!("{} {}", stamp.by, zone.minute(stamp.at));
     let mut lines = Vec::new();
     let mut add = |text: String, role| lines.push((Safe::from_untrusted(&text), role));
     for bookmark in &entry.bookmarks {
@@ -249,7 +249,7 @@ pub(crate) fn said(entry: &Entry, zone: Zone) -> Vec<(Safe, Role)> {
     for note in &entry.notes {
         let edited = if note.is_edited { " (edited)" } else { "" };
         let text = note.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        add(format!("✎ {}{edited}: {text}", stamp(&note.stamp)), Role::Text);
+        add(format!("✎ {text} · {}{edited}", stamp(&note.stamp)), Role::Text);
     }
     lines
 }

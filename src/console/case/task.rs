@@ -12,7 +12,7 @@ use crate::investigation::casework::{self, Fate};
 tasks! {
     /// Read what the case of this name says about an organisation's events.
     Case: Open(OrgScope, String) -> Box<Opened>;
-    /// Write what is said of events; what stands in the case then. Cancelling comes too late for it.
+    /// Write what is said of events; what stands in the case then.
     CaseWriting: Write(Box<Writing>) -> Box<Opened>;
     /// Look what has become of events, by their ids.
     CaseFates: Look(OrgScope, Vec<Entry>) -> Vec<(String, Fate)>;
@@ -28,8 +28,8 @@ pub(crate) struct Writing {
     pub(crate) case: String,
     /// Whose events it is about.
     pub(crate) organization: OrgId,
-    /// Their trail.
-    pub(crate) trail: Trail,
+    /// Their trail, where the case has been read before: then cancelling comes too late.
+    pub(crate) trail: Option<Trail>,
     /// What is wished.
     pub(crate) wishes: Vec<Wish>,
     /// When, by this machine's clock.
@@ -55,8 +55,18 @@ pub(crate) async fn perform(
             Output::Open(Box::new(opened.await??))
         }
         Task::Write(writing) => {
+            let Writing { case, organization, trail, mut wishes, at, by } = *writing;
+            let trail = match trail {
+                Some(trail) => trail,
+                None => {
+                    let scope = OrgScope::enter(organization.clone());
+                    casework::trail(cx.db, cx.place, &scope, cx.cancel).await?
+                }
+            };
+            for wish in &mut wishes {
+                wish.event_mut().trail = trail.clone();
+            }
             let written = aside(move || -> Result<Opened, Failure> {
-                let Writing { case, organization, trail, wishes, at, by } = *writing;
                 let file = file(&case)?;
                 file.write(&wishes, at, &by)?;
                 let book = Book::of(file.load(), Some(&trail));

@@ -113,19 +113,14 @@ fn subject(model: &Model) -> Option<(Subject, Option<Entry>)> {
         return page.current().map(|entry| (entry.event.clone(), Some(entry.clone())));
     }
     let (organization, row) = (model.organization()?, model.timeline.row()?);
-    let event = model.case.subject(organization, &row.event)?;
+    let event = model.case.subject(organization, &row.event);
     Some((event, model.case.entry(organization, &row.event).cloned()))
 }
 
 /// Bookmarks the event, or asks what is to be said of it.
 fn say(model: &mut Model, action: Action, effects: &mut Effects) {
     let Some((event, entry)) = subject(model) else {
-        let text = match (&model.case.trouble, model.timeline.row()) {
-            (Some(trouble), _) => trouble.clone(),
-            (None, None) => Safe::literal("no event is selected"),
-            (None, Some(_)) => Safe::literal("the case is still being read"),
-        };
-        return model.notify(text);
+        return model.notify(Safe::literal("no event is selected"));
     };
     match action {
         Action::Bookmark => write(model, Wish::ToggleBookmark(event), effects),
@@ -144,7 +139,7 @@ fn say(model: &mut Model, action: Action, effects: &mut Effects) {
 
 fn write(model: &mut Model, wish: Wish, effects: &mut Effects) {
     let Some(organization) = model.organization().cloned() else { return };
-    let Some(trail) = model.case.trail(&organization).cloned() else { return };
+    let trail = model.case.trail(&organization).cloned();
     // What the one before comes to is not waited for any more: the file is read once more.
     model.case.again |= model.slots.running(Slot::CaseWriting).is_some();
     let (case, by) = (model.setup.case.clone(), model.setup.user.clone());

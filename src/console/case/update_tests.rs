@@ -150,8 +150,12 @@ fn a_view_that_asks_the_case_waits_for_it() {
     desk.connect();
     let (case, _) = desk.begun(Slot::Case);
     desk.opened(50, 0);
-    desk.keys("m");
+    desk.keys("L");
     assert!(desk.screen().contains("the case is still being read"));
+    // What is said is not lost: its task finds out by itself which trail it is about.
+    desk.keys("m");
+    let (_, work) = desk.begun(Slot::CaseWriting);
+    assert!(format!("{work:?}").contains("trail: None"), "{work:?}");
     desk.keys("fis:noted").key(KeyCode::Enter);
     let (view, _) = desk.begun(Slot::View);
     desk.fail(view, "nothing is known about that yet", false);

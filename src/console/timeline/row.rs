@@ -127,7 +127,7 @@ impl Row {
         }
     }
 
-    /// Draws it on line `y`. The bar of the selected row has one colour; only a severity keeps its own.
+    /// Draws it on line `y`, with what is known of its content and signs of what was said of it. The bar of the selected row has one colour; only a severity keeps its own.
     pub(crate) fn paint(
         &self,
         painter: &mut Painter<'_>,
