@@ -36,8 +36,13 @@ pub(super) fn write_event(
 
 /// Text of a cell: nothing in it is a mark of Markdown, HTML or a link.
 fn cell(text: &str) -> String {
+    inert(Safe::from_untrusted(text).as_str())
+}
+
+/// The same of a text that is made of escaped pieces and of our own words.
+pub(super) fn inert(text: &str) -> String {
     let mut out = String::new();
-    for c in Safe::from_untrusted(text).as_str().chars() {
+    for c in Safe::composed(text).as_str().chars() {
         match c {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

@@ -2,6 +2,7 @@
 //! here knows a terminal.
 
 pub mod csv;
+pub mod document;
 mod ecs;
 mod file;
 pub mod json;

@@ -5,6 +5,7 @@
 pub mod acceptance;
 pub mod across;
 pub mod aggregate;
+pub mod case_report;
 pub mod casework;
 pub mod export;
 pub mod lineage;
