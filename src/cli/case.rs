@@ -1,6 +1,6 @@
 //! `agenttrace case`: what analysts say about events, on this machine.
 
-use super::{Context, Format, blocking, case_show, event_id};
+use super::{Context, Format, blocking, case_report, case_show, event_id};
 use crate::case;
 use crate::case::notebook::{self, Book, CaseFile, Merged, Opinion, Wish};
 use crate::case::record::Contents;
@@ -82,6 +82,8 @@ pub enum CaseCommand {
         #[arg(value_name = "VERDICT", value_parser = verdict)]
         verdict: Given,
     },
+    /// Write a report: the events with notes, changes, integrity and its basis; Markdown or HTML
+    Report(case_report::ReportArgs),
     /// Write the case to standard output, in the form that import and merge read
     Export,
     /// Begin a case with a file from elsewhere: --case names it, else the file does
@@ -137,6 +139,7 @@ pub(super) async fn run(context: &Context, args: CaseArgs) -> Result<()> {
         CaseCommand::Verdict { event_id, verdict } => {
             write(context, &event_id, |event| Ok(Wish::Verdict(event, verdict.0))).await
         }
+        CaseCommand::Report(args) => Box::pin(case_report::run(context, args)).await,
         CaseCommand::Export => export(context),
         CaseCommand::Import { file } => import(context, &file),
         CaseCommand::Merge { file } => {

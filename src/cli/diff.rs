@@ -100,7 +100,7 @@ pub(super) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
             compared.changes().iter().try_for_each(|c| json::write_line(&mut out, &ChangeJson::from(c)))?;
         }
         Format::Patch(form) => writeln!(out, "{}", json::visible(&patched(&compared, form)?))?,
-        Format::Table | Format::Csv | Format::File(_) => {
+        Format::Table | Format::Csv | Format::File(_) | Format::Document(_) => {
             write_layout(&mut out, &compared, &args, options.rules, context.out.style())?;
         }
     }

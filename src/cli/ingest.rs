@@ -79,7 +79,9 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     let as_json = match context.global.format {
         None | Some(OutputFormat::Table) => false,
         Some(OutputFormat::Json | OutputFormat::Ndjson) => true,
-        Some(OutputFormat::Csv | OutputFormat::Patch(_) | OutputFormat::File(_)) => {
+        Some(
+            OutputFormat::Csv | OutputFormat::Patch(_) | OutputFormat::File(_) | OutputFormat::Document(_),
+        ) => {
             return Err(Error::usage("ingest ends with a line for people or with --format json"));
         }
     };

@@ -44,7 +44,7 @@ impl Lines {
         }
         let (mut results, joiners) = (self.out.results(), self.out.joiners());
         match self.format {
-            Format::Table | Format::Patch(_) | Format::File(_) => {
+            Format::Table | Format::Patch(_) | Format::File(_) | Format::Document(_) => {
                 self.table.write(&mut results, records.into_iter().map(Record::row), self.out.style())?;
             }
             Format::Json => {}

@@ -9,6 +9,7 @@ mod bench;
 #[cfg(feature = "demo")]
 mod binaries;
 mod case;
+mod case_report;
 mod case_show;
 mod config;
 #[cfg(feature = "console")]
@@ -135,6 +136,9 @@ pub enum Format {
     /// `export` only: a form of a file of events.
     #[value(skip)]
     File(crate::export::FileFormat),
+    /// `case report` only: a form of a document.
+    #[value(skip)]
+    Document(crate::export::document::Form),
 }
 
 /// When to colour the output.

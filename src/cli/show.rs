@@ -95,7 +95,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         None => Ok(verify::verify_read(db, &scope, &event, true, &cancel).await?),
     };
     match context.global.format.unwrap_or(Format::Table) {
-        Format::Table | Format::Patch(_) | Format::File(_) => {
+        Format::Table | Format::Patch(_) | Format::File(_) | Format::Document(_) => {
             write_table(&mut results, &event, verification.as_ref(), &around, context.out.style())?;
         }
         Format::Json => match &verification {
@@ -148,7 +148,7 @@ async fn without_states(
     let detail = format!("the server cannot send the states of this event: {why}");
     let mut results = context.out.results();
     match context.global.format.unwrap_or(Format::Table) {
-        Format::Table | Format::Patch(_) | Format::File(_) => {
+        Format::Table | Format::Patch(_) | Format::File(_) | Format::Document(_) => {
             table::write_event(&mut results, Record::from(&row), context.out.style())?;
             writeln!(results, "\ncontent           unreadable: {}", Safe::from_untrusted(&detail))?;
             if args.context > 0 {

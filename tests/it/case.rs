@@ -5,6 +5,7 @@ use crate::support::{self, Home, TestDatabase};
 use crate::verify::{append, damage, run, run_json};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
@@ -293,5 +294,63 @@ async fn what_was_said_in_the_console_is_there_again_after_it_was_left() {
     t.wait_for("not in the table any more");
     t.press("qqq");
     assert!(t.wait_for_end().success());
+    scene.test.drop_now().await;
+}
+
+#[tokio::test]
+async fn a_report_tells_what_happened_and_what_is_proven() {
+    let scene = Scene::new().await;
+    scene.run(&["case", "note", "own-000005", "the first <b>step</b>"]);
+    scene.run(&["case", "note", "own-000006", "then | this"]);
+    scene.run(&["case", "note", "own-000010", "and </td><script>alert(1)</script>"]);
+    scene.run(&["case", "tag", "own-000010", "exfil"]);
+    scene.run(&["case", "verdict", "own-000010", "malicious"]);
+    scene.run(&["filters", "save", "mine", "sev:critical"]);
+    scene.run(&["verify"]);
+    damage(
+        &scene.test,
+        &[
+            "DELETE FROM audit_events WHERE event_id = 'own-000005'",
+            "UPDATE audit_events SET actor_id = 'mallory' WHERE event_id = 'own-000006'",
+        ],
+    )
+    .await;
+    let (code, _, said) = scene.try_run(&["case", "report", "-o", "report.html"]);
+    assert_eq!(code, 0, "{said}");
+    let file = scene.home.path().join("report.html");
+    let html = std::fs::read_to_string(&file).unwrap();
+    let digest: String = Sha256::digest(html.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(said.contains(&digest), "the digest of the file is told: {said}");
+    let (code, _, said) = scene.try_run(&["case", "report", "-o", "report.html"]);
+    assert!(code == 2 && said.contains("--overwrite"), "{said}");
+    scene.run(&["case", "report", "-o", "report.html", "--overwrite"]);
+    assert!(!html.contains("<script") && !html.contains("<b>step"), "{html}");
+    let markdown = scene.run(&["case", "report"]);
+    assert!(!markdown.contains("<script"), "{markdown}");
+    for (text, what) in [(&html, "html"), (&markdown, "md")] {
+        let text = text.replace('\\', "");
+        for part in [
+            "&lt;script&gt;",
+            "own-000005",
+            "not in the table any more",
+            "is not its hash",
+            "is its hash",
+            "no event of the organisation has the hash",
+            "Verdict: malicious",
+            "chain intact",
+            "60 events read",
+            "sev:critical",
+            "Custody",
+            "Heads of the trail that are remembered",
+            "agenttrace-v1",
+        ] {
+            assert!(text.contains(part), "{what} lacks {part}: {text}");
+        }
+        // In the order of the events.
+        let at = |id: &str| text.find(id).unwrap();
+        assert!(at("own-000005") < at("own-000006") && at("own-000006") < at("own-000010"));
+    }
+    let (code, _, said) = run(&scene.home, &scene.test, &["--org", "other", "case", "report"]);
+    assert!(code == 4 && said.contains("nothing stands in the case"), "{said}");
     scene.test.drop_now().await;
 }

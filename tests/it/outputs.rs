@@ -81,6 +81,8 @@ const RUNS: &[(&str, &[&str])] = &[
     ("case list", &["case", "list"]),
     ("case show", &["case", "show"]),
     ("case show", &["case", "show", "--check"]),
+    ("case report", &["case", "report", "--format", "md"]),
+    ("case report", &["case", "report", "--format", "html"]),
     ("case export", &["case", "export"]),
     ("case import", &["case", "import", "{hostile file}"]),
     ("case merge", &["case", "merge", "{log file}"]),
