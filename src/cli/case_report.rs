@@ -1,17 +1,13 @@
 //! `agenttrace case report`
 
-use super::case::used;
 use super::context::blocking;
 use super::{Context, Format};
-use crate::case::notebook::Book;
-use crate::case::{self, accepted, recent, saved};
 use crate::diff::{Budget, Options};
-use crate::domain::{Safe, Timestamp};
-use crate::error::{Error, Kind, Result};
+use crate::domain::Safe;
+use crate::error::{Error, Result};
 use crate::export::document::{self, Form};
-use crate::investigation::case_report::{self, Materials};
+use crate::investigation::case_report;
 use crate::investigation::output::{Output, refuse_existing};
-use crate::investigation::{Records, casework};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -65,39 +61,15 @@ pub(super) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
         refuse_existing(path)?;
     }
     let file = context.case_file()?;
-    let contents = used(context, &file)?;
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
-    let trail = casework::trail(&reader.db, &reader.place, &scope, &cancel).await?;
-    let book = Book::of(contents, Some(&trail));
-    if book.is_empty() {
-        let organization = Safe::from_untrusted(scope.organization().as_str());
-        let message = format!("nothing stands in the case '{}' about events of '{organization}'", file.name);
-        return Err(Error::new(Kind::Incomplete, message).hint("agenttrace case list names all cases"));
-    }
-    let folder = case::folder()?;
-    let accepted = accepted::load(&folder);
-    if let Some(why) = &accepted.refused {
-        context
-            .out
-            .remark(format_args!("accepted findings are not in the report: {}", Safe::from_untrusted(why)));
-    }
     let options = Options { budget: Budget::default(), as_sets: false, rules: context.rules()? };
-    let materials = Materials {
-        case: &file,
-        book: &book,
-        trail: &trail,
-        records: &Records::load(&reader.place),
-        accepted: &accepted.records,
-        saved: &saved::load(&folder.join(saved::FILE))?,
-        recent: &recent::load(&folder.join(recent::FILE), scope.organization().as_str()),
-        options: &options,
-        by: &case::user(),
-        at: Timestamp::from(chrono::Utc::now()),
-    };
-    let tell = |_, _| {};
-    let document = case_report::make(&reader.db, &scope, &materials, tell, &cancel).await?;
+    let report = case_report::of(&reader.db, &reader.place, &scope, &file, &options, &cancel).await?;
+    for remark in &report.remarks {
+        context.out.remark(Safe::from_untrusted(remark));
+    }
+    let (document, events) = (report.document, report.events);
     let path = args.output.clone();
     let written = blocking(move || -> Result<_> {
         let mut output = Output::new(path.as_deref())?;
@@ -109,7 +81,7 @@ pub(super) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
     let place = args.output.as_ref().map(|path| format!(", {}", path.display())).unwrap_or_default();
     context.out.remark(format_args!(
         "REPORT: {} events, {} bytes, sha256 {}{}",
-        book.entries().len(),
+        events,
         written.bytes,
         written.sha256,
         Safe::from_untrusted(&place)

@@ -20,6 +20,7 @@ pub(crate) mod connection;
 pub mod core;
 pub(crate) mod dialogs;
 pub(crate) mod event;
+pub(crate) mod export;
 pub(crate) mod filter_bar;
 pub(crate) mod ghosts;
 pub(crate) mod integrity;

@@ -4,14 +4,16 @@
 use super::Records;
 use super::casework::{self, Fate};
 use crate::case::notebook::{Book, CaseFile, Entry, Stamp, Trail};
-use crate::case::saved::Saved;
-use crate::case::{accepted, verifications::Verification};
+use crate::case::saved::{self, Saved};
+use crate::case::verifications::Verification;
+use crate::case::{self, accepted, recent};
 use crate::chain::head::same_object;
 use crate::chain::{Content, Scheme};
 use crate::diff::json::Limits;
 use crate::diff::rows::{View, path_list};
 use crate::diff::{self, Options};
 use crate::domain::{Event, Json, OrgScope, Safe, Timestamp, grouped};
+use crate::error::{Error, Kind, Result};
 use crate::export::document::{Block, Card, Changed, Document, Remark, Tone};
 use crate::store::listing::timeline;
 use crate::store::{ReadDb, StoreError};
@@ -25,29 +27,79 @@ const MOST_CHANGES: usize = 60;
 /// Columns of a line of a change.
 const WIDTH: usize = 110;
 
+/// A report that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The report.
+    pub document: Document,
+    /// Events in it.
+    pub events: usize,
+    /// What could not be read on this machine, in words.
+    pub remarks: Vec<String>,
+}
+
+/// Makes the report of a case about the events of an organisation, from what is remembered on this machine.
+///
+/// # Errors
+/// Exit 3 when the case or the database cannot be read, exit 4 when nothing stands in the case about these events.
+pub async fn of(
+    db: &ReadDb,
+    place: &str,
+    scope: &OrgScope,
+    file: &CaseFile,
+    options: &Options,
+    cancel: &CancellationToken,
+) -> Result<Report> {
+    let trail = casework::trail(db, place, scope, cancel).await?;
+    let book = Book::of(file.load(), Some(&trail));
+    if let Some(why) = &book.refused {
+        return Err(Error::could_not_run(format!("the case '{}' is not used: {why}", file.name)));
+    }
+    if book.is_empty() {
+        let organization = Safe::from_untrusted(scope.organization().as_str());
+        let message = format!("nothing stands in the case '{}' about events of '{organization}'", file.name);
+        return Err(Error::new(Kind::Incomplete, message).hint("agenttrace case list names all cases"));
+    }
+    let folder = case::folder()?;
+    let accepted = accepted::load(&folder);
+    let refused =
+        accepted.refused.iter().map(|why| format!("accepted findings are not in the report: {why}"));
+    let remarks = book.remarks.iter().cloned().chain(refused).collect();
+    let materials = Materials {
+        case: file,
+        book: &book,
+        trail: &trail,
+        records: &Records::load(place),
+        accepted: &accepted.records,
+        saved: &saved::load(&folder.join(saved::FILE))?,
+        recent: &recent::load(&folder.join(recent::FILE), scope.organization().as_str()),
+        options,
+        by: &case::user(),
+        at: Timestamp::from(chrono::Utc::now()),
+    };
+    let document = make(db, scope, &materials, cancel).await?;
+    Ok(Report { document, events: book.entries().len(), remarks })
+}
+
 /// What a report is made of besides the database.
-#[derive(Debug)]
-pub struct Materials<'a> {
-    /// The case.
-    pub case: &'a CaseFile,
-    /// What stands in it about the trail.
-    pub book: &'a Book,
-    /// The trail.
-    pub trail: &'a Trail,
+struct Materials<'a> {
+    case: &'a CaseFile,
+    /// What stands in the case about the trail.
+    book: &'a Book,
+    trail: &'a Trail,
     /// What this machine remembers of verifications.
-    pub records: &'a Records,
+    records: &'a Records,
     /// Findings that were accepted on this machine.
-    pub accepted: &'a [accepted::Record],
-    /// Filters under a name.
-    pub saved: &'a [Saved],
+    accepted: &'a [accepted::Record],
+    saved: &'a [Saved],
     /// Filters that were run in the organisation, the newest last.
-    pub recent: &'a [String],
+    recent: &'a [String],
     /// How states are judged.
-    pub options: &'a Options,
+    options: &'a Options,
     /// Who makes the report.
-    pub by: &'a str,
+    by: &'a str,
     /// When, by this machine's clock.
-    pub at: Timestamp,
+    at: Timestamp,
 }
 
 /// An entry of the case and what the table says of it.
@@ -55,18 +107,14 @@ struct Found<'a> {
     entry: &'a Entry,
     fate: Fate,
     event: Option<Event>,
-    verified: Option<Result<EventReport, String>>,
+    verified: Option<std::result::Result<EventReport, String>>,
 }
 
-/// Makes it: every event is read and verified anew. `tell` is told how many events of how many are done.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn make(
+/// Makes it: every event is read and verified anew.
+async fn make(
     db: &ReadDb,
     scope: &OrgScope,
     materials: &Materials<'_>,
-    tell: impl Fn(usize, usize),
     cancel: &CancellationToken,
 ) -> Result<Document, StoreError> {
     let mut entries = materials.book.entries();
@@ -76,9 +124,7 @@ pub async fn make(
     let unverifiable = db.relation(cancel).await?.unverifiable().map(str::to_owned);
     let memory = writing::Memory::default();
     let mut found = Vec::new();
-    let all = entries.len();
-    for (n, (entry, fate)) in entries.into_iter().zip(fates).enumerate() {
-        tell(n, all);
+    for (entry, fate) in entries.into_iter().zip(fates) {
         let (Fate::Present(row) | Fate::OtherHash(row)) = &fate else {
             found.push(Found { entry, fate, event: None, verified: None });
             continue;

@@ -1,6 +1,6 @@
 //! The case: what analysts say about events, on this machine.
 
-use crate::pty::Terminal;
+use crate::pty::{ESCAPE, Terminal};
 use crate::support::{self, Home, TestDatabase};
 use crate::verify::{append, damage, run, run_json};
 
@@ -283,6 +283,35 @@ async fn what_was_said_in_the_console_is_there_again_after_it_was_left() {
     t.wait("the note in the line", |s| s.contains("note the export that began it"));
     t.press(" (sic)\r");
     t.wait_for("(edited)");
+    // The view, and the case, as files; one that is there is not overwritten unasked.
+    let home = scene.home.path();
+    t.press("x");
+    t.wait_for("NDJSON: an event a line");
+    t.press("\r");
+    t.wait_for("a manifest beside it");
+    t.press("\x15view.ndjson\r");
+    t.wait_for("1 event in view.ndjson");
+    let exported = std::fs::read_to_string(home.join("view.ndjson")).unwrap();
+    assert_eq!(exported.lines().count(), 1);
+    let manifest = std::fs::read_to_string(home.join("view.ndjson.manifest.json")).unwrap();
+    assert!(
+        manifest.contains(r#""filter":"is:bookmarked""#) && manifest.contains(r#""events":1"#),
+        "{manifest}"
+    );
+    t.press("x\r");
+    t.wait_for("a manifest beside it");
+    t.press("\x15view.ndjson\r");
+    t.wait_for("is there already");
+    t.press(ESCAPE);
+    t.wait("the line closed", |s| !s.contains("is there already"));
+    t.press("x");
+    t.wait_for("one file that prints");
+    t.press("jjjjjjj\r");
+    t.wait_for("case: report");
+    t.press("\x15case.html\r");
+    t.wait_for("1 event in case.html");
+    let report = std::fs::read_to_string(home.join("case.html")).unwrap();
+    assert!(report.contains("the export that began it (sic)") && report.contains("is its hash"), "{report}");
     // The event vanishes; the case keeps it.
     let shown: Value = serde_json::from_str(&scene.run(&["--format", "json", "case", "show"])).unwrap();
     let id = shown["events"][0]["event_id"].as_str().unwrap().to_owned();

@@ -207,7 +207,7 @@ fn nonzero(n: u16) -> NonZeroU16 {
 }
 
 const PAGE_DOWN: &str = "\x1b[6~";
-const ESCAPE: &str = "\x1b";
+pub(crate) const ESCAPE: &str = "\x1b";
 
 /// `acme` with `events` events, a minute apart, the newest at noon of 2026-06-30; `globex` with three. The newest event
 /// of `acme` has a hostile user agent, the one before a large state.

@@ -16,6 +16,7 @@ macro_rules! features {
             Integrity integrity;
             Ghosts ghosts;
             Case case;
+            Export export;
             Report report;
             Lineage lineage;
             Restore restore;

@@ -157,7 +157,8 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
 
 /// Leaves the console; asks before where something would be lost.
 fn leave(model: &mut Model, effects: &mut Effects) {
-    let runs = [Slot::Scan, Slot::Ghosts].into_iter().any(|slot| model.slots.running(slot).is_some());
+    let runs =
+        [Slot::Scan, Slot::Ghosts, Slot::Export].into_iter().any(|slot| model.slots.running(slot).is_some());
     if runs || !model.marks.picked().is_empty() {
         model.overlay = Some(Overlay::Quit);
     } else {
@@ -170,7 +171,8 @@ fn leave(model: &mut Model, effects: &mut Effects) {
 fn cancel(model: &mut Model, effects: &mut Effects) {
     // A walk past events that do not match may go on for long; other pages are there before they are missed.
     let walk = model.timeline.walk(model.zone).map(|_| Slot::Older);
-    let slots: Vec<Slot> = [Slot::View, Slot::Scan, Slot::Find].into_iter().chain(walk).collect();
+    let slots: Vec<Slot> =
+        [Slot::View, Slot::Scan, Slot::Find, Slot::Export].into_iter().chain(walk).collect();
     if stop(model, &slots, effects) {
         // Counting alone is no reason to stay, but who stops a search wants the server to rest.
         stop(model, &[Slot::Count], effects);

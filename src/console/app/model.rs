@@ -155,6 +155,8 @@ pub(crate) struct Model {
     pub(crate) trails: Trails,
     /// What was said of events.
     pub(crate) case: Books,
+    /// Events that the running export has written.
+    pub(crate) exporting: Option<u64>,
     /// What the event changed.
     pub(crate) change: ChangePane,
     /// The event.
@@ -214,6 +216,7 @@ impl Model {
             integrity: IntegrityPane::default(),
             trails: Trails::default(),
             case: Books::default(),
+            exporting: None,
             change: ChangePane::default(),
             event: EventPane::default(),
             filter: FilterLine::default(),

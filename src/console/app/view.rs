@@ -13,7 +13,7 @@ use crate::console::timeline::view::Look;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::relative;
-use crate::domain::{Safe, TimeRange, Timestamp};
+use crate::domain::{Safe, TimeRange, Timestamp, grouped};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -304,7 +304,12 @@ fn status(painter: &mut Painter<'_>, model: &Model) {
     } else if let Some(notice) = &model.notice {
         painter.put_right(right, 0, &notice.text, Role::Notice)
     } else if let Some((picture, text)) = model.activity() {
-        let text = model.reading().unwrap_or(Safe::literal(text));
+        let exporting = || {
+            let events = model.exporting.filter(|_| model.slots.running(Slot::Export).is_some())?;
+            let key = model.setup.keymap.key(Action::Cancel);
+            Some(Safe::composed(&format!("exporting: {} events · {key} cancels", grouped(events))))
+        };
+        let text = model.reading().or_else(exporting).unwrap_or(Safe::literal(text));
         painter.put_right(right, 0, &Safe::composed(&format!("{picture} {text}")), Role::Muted)
     } else {
         right

@@ -52,8 +52,8 @@ actions! {
         PreviousCritical "previous-critical" "previous critical" "previous critical event (newer)" ("error severe alert");
         NextWarning "next-warning" "next warning" "next warning or worse (older)" ("severity");
         PreviousWarning "previous-warning" "previous warning" "previous warning or worse (newer)" ("severity");
-        NextBookmark "next-bookmark" "next bookmark" "next bookmarked event (older)" ("case star");
-        PreviousBookmark "previous-bookmark" "previous bookmark" "previous bookmarked event (newer)" ("case star");
+        NextBookmark "next-bookmark" "next bookmark" "next bookmarked event (older)" ("case");
+        PreviousBookmark "previous-bookmark" "previous bookmark" "previous bookmarked event (newer)" ("case");
         NextOfSession "next-of-session" "same session" "next event of the same session, or request (older)" ("login request");
         PreviousOfSession "previous-of-session" "same session" "previous event of the same session, or request (newer)" ("login request");
         Include "include" "include" "filter to this value…" ("only keep");
@@ -68,7 +68,8 @@ actions! {
         Change "change" "change" "change pane" ("diff delta difference");
         Integrity "integrity" "integrity" "integrity pane" ("hash chain proof");
         Event "event" "event" "event pane" ("details fields record");
-        Copy "copy" "copy" "copy…" ("export save csv yank clipboard share json");
+        Copy "copy" "copy" "copy…" ("yank clipboard share json");
+        Export "export" "export" "export the view, marked events or the case to a file…" ("save file csv ndjson report evidence download");
         Layout "layout" "layout" "layout of the change: paths, unified, side by side, raw" ("diff format style");
         Mark "mark" "mark" "mark the event for comparison or verification" ("select pick");
         Bookmark "bookmark" "bookmark" "bookmark the event, or take the bookmark away" ("star flag mark");

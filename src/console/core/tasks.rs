@@ -98,6 +98,10 @@ slots! {
         /// Looking what has become of the events of the case.
         CaseFates Some("comparing the case");
     }
+    Export {
+        /// Writing events into a file.
+        Export Some("exporting");
+    }
     Report {
         /// Computing a report about the view.
         Sheet Some("computing");

@@ -129,7 +129,7 @@ impl Group {
                 A::Ghosts,
             ],
             Self::Case => {
-                vec![A::Bookmark, A::Note, A::Tag, A::NextBookmark, A::PreviousBookmark, A::Case]
+                vec![A::Bookmark, A::Note, A::Tag, A::NextBookmark, A::PreviousBookmark, A::Case, A::Export]
             }
             Self::View => vec![
                 A::Histogram,

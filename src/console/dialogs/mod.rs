@@ -17,6 +17,7 @@ use crate::console::dialogs::help::Help;
 use crate::console::dialogs::organizations::Organizations;
 use crate::console::dialogs::palette::Palette;
 use crate::console::event::tree_prompt::TreePrompt;
+use crate::console::export::dialog::{ExportMenu, FileName};
 use crate::console::filter_bar::saved_dialogs::{Naming, SavedFilters};
 use crate::console::filter_bar::search_prompt::SearchPrompt;
 use crate::console::filter_bar::value_picker::Choices;
@@ -52,6 +53,10 @@ pub(crate) enum Overlay {
     Copy,
     /// The reason for accepting a finding.
     Accept(Box<Accepting>),
+    /// What is to be exported.
+    Export(Box<ExportMenu>),
+    /// The name of the file of an export.
+    File(Box<FileName>),
     /// A note on an event.
     Note(Box<Noting>),
     /// The tags of an event.
@@ -97,7 +102,7 @@ impl Overlay {
         match self {
             Self::Help(help) if help.typing => Context::Editor,
             Self::Help(_) | Self::Sheet(_) | Self::Lineage(_) => Context::Pane,
-            Self::Organizations => Context::Chooser,
+            Self::Organizations | Self::Export(_) => Context::Chooser,
             Self::Choices(_) => Context::Values,
             Self::Saved(_) => Context::Saved,
             Self::Columns(_) => Context::Columns,
@@ -109,6 +114,7 @@ impl Overlay {
             | Self::Naming(_)
             | Self::Palette(_)
             | Self::Accept(_)
+            | Self::File(_)
             | Self::Note(_)
             | Self::Tags(_)
             | Self::Seek(_)
@@ -122,6 +128,7 @@ impl Overlay {
             Self::Palette(palette) => Some(&mut palette.prompt.editor),
             Self::Help(help) => help.typing.then_some(&mut help.prompt.editor),
             Self::Accept(asked) => Some(&mut asked.prompt.editor),
+            Self::File(line) => Some(&mut line.prompt.editor),
             Self::Note(line) => Some(&mut line.prompt.editor),
             Self::Tags(line) => Some(&mut line.prompt.editor),
             Self::Search(line) => Some(&mut line.prompt.editor),
@@ -149,6 +156,8 @@ impl Overlay {
             Self::Columns(dialog) => (" Columns ", 70, around(dialog.height())),
             Self::Palette(_) => (" Actions ", 90, 20),
             Self::Copy => (" Copy ", 60, around(copy_menu::height())),
+            Self::Export(menu) => (" Export ", 76, around(menu.height())),
+            Self::File(line) => (" Export ", 90, around(line.height(inside(90)))),
             Self::Note(line) => (" Note ", 90, around(line.height(inside(90)))),
             Self::Tags(line) => (" Tags ", 76, around(line.height(inside(76)))),
             Self::Accept(asked) => (" Accept ", 76, around(asked.height(inside(76)))),
@@ -181,6 +190,8 @@ impl Overlay {
             Self::Palette(palette) => return Some(palette.paint(painter, stage.keymap)),
             Self::Copy => copy_menu::paint(painter, stage.keymap),
             Self::Accept(asked) => return Some(asked.paint(painter)),
+            Self::Export(menu) => menu.paint(painter, stage.keymap),
+            Self::File(line) => return Some(line.paint(painter)),
             Self::Note(line) => return Some(line.paint(painter)),
             Self::Tags(line) => return Some(line.paint(painter)),
             Self::Sheet(sheet) => sheet.paint(painter, stage.now),

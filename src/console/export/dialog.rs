@@ -1,0 +1,219 @@
+//! What is to be exported, in which form, and where to: a list to choose from, then the name of the file.
+
+use crate::console::core::keymap::{Action, Keymap};
+use crate::console::widgets::painter::Painter;
+use crate::console::widgets::picker::Picker;
+use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::theme::Role;
+use crate::domain::{OrgId, Safe, Timestamp};
+use crate::export::FileFormat;
+use crate::export::document::Form;
+
+/// What is exported, and in which form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// All events of the view.
+    View(FileFormat),
+    /// The marked events.
+    Marked(FileFormat),
+    /// The events of the case.
+    Case(FileFormat),
+    /// The report of the case.
+    Report(Form),
+}
+
+impl What {
+    /// What there is to choose from.
+    fn all(has_marked: bool, has_case: bool) -> Vec<Self> {
+        const LOSSLESS: [FileFormat; 2] = [FileFormat::Ndjson, FileFormat::Csv];
+        let marked = LOSSLESS.map(Self::Marked).into_iter().filter(|_| has_marked);
+        let of_case = Form::ALL.map(Self::Report).into_iter().rev().chain(LOSSLESS.map(Self::Case));
+        marked.chain(FileFormat::ALL.map(Self::View)).chain(of_case.filter(|_| has_case)).collect()
+    }
+
+    fn subject(self) -> &'static str {
+        match self {
+            Self::View(_) => "this view",
+            Self::Marked(_) => "marked events",
+            Self::Case(_) => "case: its events",
+            Self::Report(_) => "case: report",
+        }
+    }
+
+    fn form(self) -> &'static str {
+        match self {
+            Self::View(format) | Self::Marked(format) | Self::Case(format) => match format {
+                FileFormat::Ndjson => "NDJSON: an event a line, lossless",
+                FileFormat::Csv => "CSV: for spreadsheets, formulas made inert",
+                FileFormat::Json => "JSON: one document",
+                FileFormat::Markdown => "Markdown: a table, without states",
+                FileFormat::Ocsf => "OCSF: Open Cybersecurity Schema Framework",
+                FileFormat::Ecs => "ECS: Elastic Common Schema",
+                FileFormat::Timesketch => "Timesketch: JSONL",
+            },
+            Self::Report(Form::Html) => "HTML: one file that prints, with a custody form",
+            Self::Report(Form::Markdown) => "Markdown",
+        }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::View(format) | Self::Marked(format) | Self::Case(format) => match format {
+                FileFormat::Ndjson => "ndjson",
+                FileFormat::Csv => "csv",
+                FileFormat::Json => "json",
+                FileFormat::Markdown => "md",
+                FileFormat::Ocsf => "ocsf.ndjson",
+                FileFormat::Ecs => "ecs.ndjson",
+                FileFormat::Timesketch => "timesketch.jsonl",
+            },
+            Self::Report(form) => form.name(),
+        }
+    }
+
+    /// `acme-case-20260115-0958Z.html`
+    fn name(self, organization: &OrgId, now: Timestamp) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+        let organization: String = organization.as_str().chars().take(30).map(plain).collect();
+        let of = match self {
+            Self::View(_) => "",
+            Self::Marked(_) => "marked-",
+            Self::Case(_) => "case-events-",
+            Self::Report(_) => "case-",
+        };
+        let time = now.to_utc().map_or_else(String::new, |t| t.format("%Y%m%d-%H%MZ").to_string());
+        // What begins with a hyphen is an option to other programs.
+        format!("{}-{of}{time}.{}", organization.trim_start_matches('-'), self.ending())
+    }
+}
+
+/// The chooser.
+#[derive(Debug)]
+pub(crate) struct ExportMenu {
+    list: Vec<What>,
+    picker: Picker,
+}
+
+impl ExportMenu {
+    /// A chooser among what there is.
+    pub(crate) fn new(has_marked: bool, has_case: bool) -> Self {
+        Self { list: What::all(has_marked, has_case), picker: Picker::default() }
+    }
+
+    /// The chosen one.
+    pub(crate) fn selected(&self) -> Option<What> {
+        self.list.get(self.picker.selected(self.list.len())).copied()
+    }
+
+    /// Moves the selection.
+    pub(crate) fn step(&mut self, by: isize) {
+        self.picker.step(by, self.list.len());
+    }
+
+    /// Lines of the box's inside.
+    pub(crate) fn height(&self) -> usize {
+        self.list.len() + 1
+    }
+
+    /// Draws the list.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) {
+        let last = painter.height().saturating_sub(1);
+        let text = format!(
+            "{} asks for the name of the file · {} leaves",
+            keymap.key(Action::Open),
+            keymap.key(Action::Cancel)
+        );
+        painter.put(1, last, &Safe::from_untrusted(&text), Role::Muted);
+        let mut painter = painter.above(1);
+        self.picker.paint(&mut painter, 0, self.list.len(), |painter, y, index| {
+            let Some(what) = self.list.get(index) else { return };
+            painter.say(3, y, what.subject(), Role::Label);
+            painter.say(21, y, what.form(), Role::Text);
+        });
+    }
+}
+
+/// The name of the file while it is typed.
+#[derive(Debug)]
+pub(crate) struct FileName {
+    /// What is exported.
+    pub(crate) what: What,
+    /// The path.
+    pub(crate) prompt: Prompt,
+    /// A file at this path was there: it is replaced if the path is submitted again.
+    there: Option<String>,
+}
+
+impl FileName {
+    /// A line with a name that says what the file holds.
+    pub(crate) fn new(what: What, organization: &OrgId, now: Timestamp) -> Self {
+        let hint = match what {
+            What::Report(_) => "relative to the folder where the console was started",
+            _ => "relative to where the console was started; a manifest beside it",
+        };
+        let mut prompt = Prompt::new("file ", hint);
+        prompt.editor.set(&what.name(organization, now));
+        Self { what, prompt, there: None }
+    }
+
+    /// The line again, because there is a file of that name already.
+    pub(crate) fn again(what: What, path: &str) -> Self {
+        let mut prompt = Prompt::new("file ", "");
+        prompt.editor.set(path);
+        prompt.refuse(Safe::composed(&format!(
+            "'{path}' is there already: submit again to replace it, or type another name"
+        )));
+        Self { what, prompt, there: Some(path.to_owned()) }
+    }
+
+    /// The path, and whether a file that is there is to be replaced; `None` where none was typed.
+    pub(crate) fn answered(&mut self) -> Option<(String, bool)> {
+        let path = self.prompt.text().to_owned();
+        if path.is_empty() || path.ends_with('/') {
+            self.prompt.refuse(Safe::literal("type the name of a file"));
+            return None;
+        }
+        let replace = self.there.as_deref() == Some(&path);
+        Some((path, replace))
+    }
+
+    /// Lines of the box's inside at a width.
+    pub(crate) fn height(&self, width: usize) -> usize {
+        1 + self.prompt.height(width)
+    }
+
+    /// Draws it; returns the place of the cursor.
+    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+        let text = format!("{} · {}", self.what.subject(), self.what.form());
+        painter.put(
+            1,
+            0,
+            &Safe::from_untrusted(&text).cut_end(painter.width().saturating_sub(2)),
+            Role::Notice,
+        );
+        self.prompt.paint(painter, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_say_what_they_hold() {
+        let at = Timestamp::parse("2026-01-15T09:58:00Z").unwrap();
+        let name = |id: &str, what: What| what.name(&OrgId::new(id).unwrap(), at);
+        assert_eq!(name("acme", What::View(FileFormat::Ocsf)), "acme-20260115-0958Z.ocsf.ndjson");
+        assert_eq!(name("-a/../b\u{1b}", What::Report(Form::Html)), "a____b_-case-20260115-0958Z.html");
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_replaced_only_when_its_name_is_submitted_again() {
+        let mut line = FileName::again(What::View(FileFormat::Csv), "a.csv");
+        assert_eq!(line.answered(), Some(("a.csv".to_owned(), true)));
+        line.prompt.editor.set("b.csv");
+        assert_eq!(line.answered(), Some(("b.csv".to_owned(), false)));
+        line.prompt.editor.set(" ");
+        assert_eq!(line.answered(), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! Exports: events of the view, marked events, or the case, into a file.
+
+pub(crate) mod dialog;
+pub(crate) mod task;
+pub(crate) mod update;

@@ -1,0 +1,160 @@
+//! Exports as work of the executor.
+
+use crate::case;
+use crate::case::notebook::CaseFile;
+use crate::console::core::failure::Failure;
+use crate::console::core::tasks::tasks;
+use crate::console::export::dialog::What;
+use crate::console::runtime::context::{Context, aside};
+use crate::domain::{Joiners, OrgScope, Safe};
+use crate::error::{Error, Kind};
+use crate::export::document;
+use crate::export::{FileFormat, Style};
+use crate::investigation::case_report;
+use crate::investigation::export_file::{self, Job};
+use crate::investigation::output::{Output as File, refuse_existing};
+use crate::store::query::Query;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How often it says how far it has come.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+tasks! {
+    /// Write events into a file, or the report of a case.
+    Export: Export(Box<Request>) -> Exported;
+}
+
+/// Events written so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress(pub(crate) u64);
+
+/// What is to be written, and where to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Request {
+    /// What.
+    pub(crate) what: What,
+    /// The file.
+    pub(crate) path: String,
+    /// A file that is there is replaced.
+    pub(crate) replace: bool,
+    /// Which events.
+    pub(crate) source: Source,
+}
+
+/// Where the content comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Source {
+    /// Events of a query, in a format; the filter as it was typed.
+    Events(Box<Query>, String, FileFormat),
+    /// The case of this name, about an organisation's events.
+    Report(OrgScope, String, document::Form),
+}
+
+/// How an export ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Exported {
+    /// The file is there: events, and its digest.
+    Written {
+        /// Where.
+        path: String,
+        /// Events in it.
+        events: u64,
+        /// SHA-256 in hexadecimal.
+        sha256: String,
+    },
+    /// There is another file of this name, and it was not to be replaced.
+    IsThere(What, String),
+}
+
+/// Runs a task.
+pub(crate) async fn perform(
+    task: Task,
+    cx: &Context<'_>,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<Output, Failure> {
+    let Task::Export(request) = task;
+    let Request { what, path, replace, source } = *request;
+    let file = PathBuf::from(&path);
+    if !replace && refuse_existing(&file).is_err() {
+        return Ok(Output::Export(Exported::IsThere(what, path)));
+    }
+    let written = match source {
+        Source::Events(query, filter, format) => {
+            let job = Job {
+                query: *query,
+                filter,
+                format,
+                style: Style::default(),
+                path: Some(file),
+                replace,
+                first_line: false,
+                joiners: Joiners::Kept,
+            };
+            events(cx, job, tell).await
+        }
+        Source::Report(scope, case, form) => report(cx, &scope, &case, form, file, replace).await,
+    };
+    let (events, sha256) = written.map_err(|error| failure(&error, error.kind() == Kind::Interrupted))?;
+    Ok(Output::Export(Exported::Written { path, events, sha256 }))
+}
+
+/// An error that says, unlike others, that somebody has stopped it.
+fn failure(error: &Error, cancelled: bool) -> Failure {
+    let remedy = error.hints().first().map(|hint| format!(" · {hint}")).unwrap_or_default();
+    Failure { text: Safe::composed(&format!("{error}{remedy}")), cancelled, ..Failure::default() }
+}
+
+/// Runs an export on a thread of its own, which waits for the server and for the disk in turn.
+async fn events(
+    cx: &Context<'_>,
+    job: Job,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<(u64, String), Error> {
+    let written = Arc::new(AtomicU64::new(0));
+    let (db, place, cancel, count) = (cx.db.clone(), cx.place.to_owned(), cx.cancel.clone(), written.clone());
+    let runtime = Handle::current();
+    let exporting = aside(move || {
+        let count = |events| {
+            count.fetch_add(events, Ordering::Relaxed);
+        };
+        runtime.block_on(export_file::run(&db, &place, &job, &count, None, &cancel))
+    });
+    let mut exporting = std::pin::pin!(exporting);
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut exporting => break outcome,
+            () = tokio::time::sleep(TELL_EVERY) => tell(Progress(written.load(Ordering::Relaxed))),
+        }
+    };
+    let outcome = outcome.map_err(|failure| Error::could_not_run(failure.text.to_string()))??;
+    Ok((outcome.events, outcome.sha256))
+}
+
+async fn report(
+    cx: &Context<'_>,
+    scope: &OrgScope,
+    case: &str,
+    form: document::Form,
+    path: PathBuf,
+    replace: bool,
+) -> Result<(u64, String), Error> {
+    let file = CaseFile::named(&case::folder()?, case)?;
+    let report = case_report::of(cx.db, cx.place, scope, &file, cx.options, cx.cancel).await?;
+    for remark in &report.remarks {
+        tracing::warn!("{remark}");
+    }
+    let events = report.events as u64;
+    let written = aside(move || -> Result<_, Error> {
+        let mut output = File::new(Some(&path))?;
+        document::write(&mut output, &report.document, form)?;
+        output.flush()?;
+        output.complete(replace)
+    });
+    let written = written.await.map_err(|failure| Error::could_not_run(failure.text.to_string()))??;
+    Ok((events, written.sha256))
+}
