@@ -85,7 +85,7 @@ fn in_panes(model: &Model) -> Vec<Action> {
             return vec![A::Open, A::Cancel, A::Note, A::Tag, A::Bookmark, A::Refresh, A::Help];
         }
         Some(Page::Ghosts) => return vec![A::Open, A::Cancel, A::Ghosts, A::Down, A::Up, A::Help],
-        Some(Page::Tree(_)) | None => {}
+        Some(Page::Tree(_) | Page::Tasks(_)) | None => {}
     }
     if model.history.current().is_none() {
         return vec![A::Organization, A::Refresh, A::Help, A::Quit];
