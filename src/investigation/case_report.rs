@@ -210,7 +210,8 @@ async fn opening(
         fact("Program", concat!("agenttrace ", env!("CARGO_PKG_VERSION"))),
         fact("Times", "UTC, RFC 3339 with microseconds; the events' own are those that their rows claim"),
         fact("Analysts", safe(&authors.join(", "))),
-        fact("Events", format!("{} in the case, {notes} notes", grouped(found.len() as u64))),
+        fact("Events in the case", grouped(found.len() as u64)),
+        fact("Notes", grouped(notes as u64)),
         fact("Integrity", format!("content of {verified} verified now, {bad} contradicted or gone")),
     ];
     if book.others > 0 {
