@@ -168,9 +168,16 @@ impl Ticket {
 }
 
 /// The state of all slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slots {
     states: [State; Slot::ALL.len()],
+}
+
+// The standard library derives it for arrays of up to 32 only.
+impl Default for Slots {
+    fn default() -> Self {
+        Self { states: [State::default(); Slot::ALL.len()] }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
