@@ -117,7 +117,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> Result<()> {
     let outcome = exported?;
     say(context, &args, &outcome);
     if outcome.events == 0 {
-        demand_events(&reader.db, &query.scope, &cancel).await?;
+        demand_events(&reader.db, &job.query.scope, &cancel).await?;
         return Err(Error::new(Kind::Incomplete, "no event matches"));
     }
     Ok(())
