@@ -109,9 +109,14 @@ impl History {
         let mut crumbs: Vec<String> = Vec::new();
         let mut previous: Option<&Place> = None;
         for place in self.places.iter().take(self.at + 1) {
-            let filter = if place.text.is_empty() { "all events" } else { &place.text };
             let moved = previous.is_none_or(|p| p.organization != place.organization);
-            crumbs.push(if moved { format!("{}: {filter}", place.organization) } else { filter.to_owned() });
+            // The window, which no crumb names, stands beside the filter.
+            crumbs.push(match (moved, place.text.as_str()) {
+                (true, "") => place.organization.to_string(),
+                (true, filter) => format!("{}: {filter}", place.organization),
+                (false, "") => "no filter".to_owned(),
+                (false, filter) => filter.to_owned(),
+            });
             previous = Some(place);
         }
         for skip in 0..crumbs.len() {
@@ -145,8 +150,8 @@ mod tests {
         assert_eq!(history.current().unwrap().text, "a");
         history.push(place("globex", "c"));
         assert!(!history.can_go_forward());
-        assert_eq!(history.breadcrumbs(80).as_str(), "acme: all events › a › globex: c");
-        assert_eq!(history.breadcrumbs(20).as_str(), "… › a › globex: c");
+        assert_eq!(history.breadcrumbs(80).as_str(), "acme › a › globex: c");
+        assert_eq!(history.breadcrumbs(19).as_str(), "… › a › globex: c");
         assert_eq!(history.breadcrumbs(15).as_str(), "… › globex: c");
         assert_eq!(history.breadcrumbs(5).as_str(), "… › …");
         assert!(history.pop());

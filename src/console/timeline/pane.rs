@@ -191,6 +191,7 @@ impl Timeline {
             other => other,
         });
         self.query = Some(query);
+        self.strip.renew();
         self.cost = Some(Cost { took: opened.took, way: None });
         self.counted = None;
         self.count = self.window.total().map(Count::Exact).or(before);

@@ -45,6 +45,13 @@ impl StripPane {
         true
     }
 
+    /// The view was opened anew: what is shown stays until its events have been counted again.
+    pub(crate) fn renew(&mut self) {
+        if let Some((_, columns)) = &mut self.asked {
+            *columns = 0;
+        }
+    }
+
     /// Takes in the counts of the view; `None` where it is too large.
     pub(crate) fn take(&mut self, strip: Option<Strip>) {
         self.refused = strip.is_none();
@@ -183,6 +190,30 @@ fn cells(events: u64, most: u64) -> [&'static str; BARS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{OrgId, OrgScope, TimeRange};
+    use crate::filter::Filter;
+
+    #[test]
+    fn a_view_is_counted_once_and_again_when_it_is_opened_anew() {
+        let query = |text: &str| Query {
+            scope: OrgScope::enter(OrgId::new("acme").unwrap()),
+            filter: Filter::parse(text).unwrap(),
+            range: TimeRange::default(),
+        };
+        let mut pane = StripPane::default();
+        assert!(pane.wants(&query(""), 80) && !pane.wants(&query(""), 80));
+        assert!(
+            pane.wants(&query(""), 90) && !pane.wants(&query(""), 0),
+            "of another width; never without room"
+        );
+        let column = Column { events: 3, warning: 0, critical: 0 };
+        pane.take(Some(Strip { first: Timestamp::from_micros(0), micros: 1, columns: vec![column] }));
+        pane.renew();
+        assert!(pane.wants(&query(""), 90) && pane.strip.is_some(), "the picture stays meanwhile");
+        assert!(pane.wants(&query("sev:crit"), 90) && pane.strip.is_none(), "another view has another one");
+        pane.take(None);
+        assert!(!pane.is_shown() && pane.wants(&query("sev:warn"), 90) && pane.is_shown());
+    }
 
     #[test]
     fn a_bar_shows_eighths_and_never_nothing_for_something() {
