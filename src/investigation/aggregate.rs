@@ -8,7 +8,7 @@ use crate::store::aggregate::summary::{By, MAX_EVENTS, Summary};
 use crate::store::cache::{Answer, Freshness};
 use crate::store::listing::timeline;
 use crate::store::query::{Count, Query};
-use crate::store::{ReadDb, StoreError};
+use crate::store::{ReadDb, StoreError, within};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -66,20 +66,15 @@ pub async fn strip(
     if !few {
         return Ok(None);
     }
-    let stop = cancel.child_token();
-    let counting = histogram::strip(db, query, columns, &stop);
-    let alarm = async {
-        tokio::time::sleep(STRIP_BUDGET).await;
-        stop.cancel();
-        std::future::pending::<()>().await;
-    };
-    let counted = tokio::select! {
-        counted = counting => counted,
-        () = alarm => return Ok(None),
-    };
-    match counted {
-        Err(StoreError::Cancelled | StoreError::TimedOut { .. }) if !cancel.is_cancelled() => Ok(None),
-        counted => counted.map(Some),
+    match within(
+        STRIP_BUDGET,
+        cancel,
+        |stop| async move { histogram::strip(db, query, columns, &stop).await },
+    )
+    .await
+    {
+        Err(StoreError::TimedOut { .. }) if !cancel.is_cancelled() => Ok(None),
+        counted => counted,
     }
 }
 

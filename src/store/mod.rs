@@ -1,6 +1,6 @@
 //! PostgreSQL, by topic: `connection` (sessions, transactions, what the table offers), `listing` (pages, filters and words
 //! in SQL, plans), `aggregate`, `history`, `scan` (the rows of a verification), `schema` and its `migrations`, `writer`;
-//! `private` is the private server's and `bench` the benchmarks' business. `query` and `error` are what all of them share;
+//! `private` is the private server's and `bench` the benchmarks' business. `query`, `budget` and `error` are what all of them share;
 //! no two files import each other in a circle (tests/it/layers.rs).
 //!
 //! Every function that reads events takes an [`crate::domain::OrgScope`] (or a [`query::Query`] that holds one), and
@@ -9,6 +9,7 @@
 
 pub mod aggregate;
 pub mod bench;
+mod budget;
 pub mod cache;
 pub mod connection;
 mod error;
@@ -23,6 +24,7 @@ pub mod scan;
 pub mod schema;
 pub mod writer;
 
+pub(crate) use budget::within;
 pub use connection::facts::{Lag, ServerFacts, Standing};
 pub use connection::{ReadDb, ReadSettings, Relation, Shape, WriteDb, WriteSettings};
 pub use error::StoreError;

@@ -12,7 +12,7 @@ use crate::console::core::tasks::Slot;
 use crate::console::dialogs::Overlay;
 use crate::console::integrity::update::{list_again, look_in_passing};
 use crate::console::timeline::column_choice::ColumnDialog;
-use crate::console::timeline::pane::{Step, Wanted};
+use crate::console::timeline::pane::{Step, Timeline, Wanted};
 use crate::console::timeline::task::{Landing, More, Opened, Output, Progress, Task};
 use crate::console::timeline::{brush, motion};
 use crate::console::widgets::scrolling::lines_of;
@@ -237,9 +237,10 @@ pub(in crate::console) fn follow_strip(model: &mut Model, effects: &mut Effects)
     // Where a view was too large for it, the next one may not be.
     let refused = areas.timeline.filter(|_| !model.timeline.strip.is_shown());
     let (Some(area), true) = (areas.strip.or(refused), model.shows_current_place()) else { return };
-    let Some(query) = model.timeline.query.clone() else { return };
-    if model.timeline.strip.wants(&query, area.width) {
-        begin(model, Task::Strip(query, u32::from(area.width)), effects);
+    let Timeline { query: Some(query), strip, .. } = &mut model.timeline else { return };
+    if strip.wants(query, area.width) {
+        let task = Task::Strip(query.clone(), u32::from(area.width));
+        begin(model, task, effects);
     }
 }
 

@@ -50,11 +50,7 @@ pub(in crate::store) async fn histogram(
     progress: &(dyn Fn(&Bucket) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Histogram, StoreError> {
-    let end = async |seek: Seek| {
-        let page = timeline::page(db, query, &seek, 1, cancel).await?;
-        Ok::<_, StoreError>(page.rows.into_iter().map(|row| row.timestamp).find(|time| is_finite(*time)))
-    };
-    let (Some(first), Some(last)) = (end(Seek::Oldest).await?, end(Seek::Newest).await?) else {
+    let Some((first, last)) = ends(db, query, cancel).await? else {
         return Ok(Histogram::default());
     };
     let seconds = width(first, last, most);
@@ -176,11 +172,7 @@ pub async fn strip(
     most: u32,
     cancel: &CancellationToken,
 ) -> Result<Strip, StoreError> {
-    let end = async |seek: Seek| {
-        let page = timeline::page(db, query, &seek, 1, cancel).await?;
-        Ok::<_, StoreError>(page.rows.into_iter().map(|row| row.timestamp).find(|time| is_finite(*time)))
-    };
-    let (Some(first), Some(last)) = (end(Seek::Oldest).await?, end(Seek::Newest).await?) else {
+    let Some((first, last)) = ends(db, query, cancel).await? else {
         return Ok(Strip { first: Timestamp::from_micros(0), micros: 0, columns: Vec::new() });
     };
     let (first, micros) = columns(first, last, most);
@@ -207,6 +199,19 @@ pub async fn strip(
         strip.columns[at] = Column { events: count(1)?, warning: count(2)?, critical: count(3)? };
     }
     Ok(strip)
+}
+
+/// The times of the first and of the last event of a query; `None` without events, and where an end is infinite.
+async fn ends(
+    db: &ReadDb,
+    query: &Query,
+    cancel: &CancellationToken,
+) -> Result<Option<(Timestamp, Timestamp)>, StoreError> {
+    let end = async |seek: Seek| {
+        let page = timeline::page(db, query, &seek, 1, cancel).await?;
+        Ok::<_, StoreError>(page.rows.into_iter().map(|row| row.timestamp).find(|time| is_finite(*time)))
+    };
+    Ok(end(Seek::Oldest).await?.zip(end(Seek::Newest).await?))
 }
 
 /// `infinity` is a legal time of an event, but no place on a line.

@@ -3,10 +3,9 @@
 use crate::domain::{OrgId, Timestamp};
 use crate::store::connection::Link;
 use crate::store::row::SqlTime;
-use crate::store::{ReadDb, StoreError};
+use crate::store::{ReadDb, StoreError, within};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
-use std::pin::pin;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -104,21 +103,9 @@ pub async fn unnamed_within(
     budget: Duration,
     cancel: &CancellationToken,
 ) -> Result<Option<u64>, StoreError> {
-    let stop = cancel.child_token();
-    let mut asked = pin!(unnamed(db, &stop));
-    let answer = tokio::select! {
-        answer = &mut asked => answer,
-        () = tokio::time::sleep(budget) => {
-            stop.cancel();
-            // Until the server has ended the statement, too.
-            asked.await
-        }
-    };
-    match answer {
-        Ok(events) => Ok(Some(events)),
-        Err(StoreError::Cancelled) if !cancel.is_cancelled() => Ok(None),
+    match within(budget, cancel, |stop| async move { unnamed(db, &stop).await }).await {
         Err(StoreError::Database(error)) if error.as_database_error().is_some() => Ok(None),
-        Err(error) => Err(error),
+        answer => answer,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::domain::{self, Naming};
 use crate::store::connection::identity;
 use crate::store::connection::trust::{self, Code, Trust};
 use crate::store::connection::{Found, Layout, Link, Relation, Shape};
-use crate::store::migrations::vector::{self as definition, AlteredVector, DEFINITION};
+use crate::store::migrations::vector::{self, AlteredVector, DEFINITION};
 use crate::store::{ReadDb, StoreError};
 use sha2::{Digest as _, Sha256};
 #[expect(clippy::disallowed_types, reason = "our own statement with the name of the table, quoted")]
@@ -330,7 +330,7 @@ pub(in crate::store) async fn read(
             }
             "v" => {
                 has_our_vector |= row.try_get::<Option<&str>, _>(1)?.is_some();
-                vector_altered.extend(definition::altered(&row)?);
+                vector_altered.extend(vector::altered(&row)?);
             }
             "x" => code.push(Code::read(&row)?),
             _ => helpers.push(row.try_get::<String, _>(1)?),

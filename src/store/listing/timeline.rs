@@ -10,7 +10,7 @@ use crate::store::listing::walk::{self, Shape};
 use crate::store::listing::{filter_sql, page_sql};
 use crate::store::query::{Count, Pace, Page, Query, Seek};
 use crate::store::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
-use crate::store::{ReadDb, StoreError};
+use crate::store::{ReadDb, StoreError, within};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
 use std::time::Duration;
@@ -177,22 +177,10 @@ pub async fn count(
     budget: Duration,
     cancel: &CancellationToken,
 ) -> Result<Count, StoreError> {
-    let stop = cancel.child_token();
-    let counting = counted(db, query, &stop);
-    let alarm = async {
-        tokio::time::sleep(budget).await;
-        stop.cancel();
-        std::future::pending::<()>().await;
-    };
-    let counted = tokio::select! {
-        counted = counting => counted,
-        () = alarm => Err(StoreError::Cancelled),
-    };
-    match counted {
-        Ok(n) => Ok(Count::Exact(n)),
-        Err(StoreError::Cancelled | StoreError::TimedOut { .. }) if !cancel.is_cancelled() => {
-            estimate(db, query, cancel).await
-        }
+    match within(budget, cancel, |stop| async move { counted(db, query, &stop).await }).await {
+        Ok(Some(n)) => Ok(Count::Exact(n)),
+        Ok(None) => estimate(db, query, cancel).await,
+        Err(StoreError::TimedOut { .. }) if !cancel.is_cancelled() => estimate(db, query, cancel).await,
         Err(error) => Err(error),
     }
 }

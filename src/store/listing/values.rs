@@ -6,7 +6,7 @@ use crate::filter::Field;
 use crate::store::connection::Link;
 use crate::store::connection::capabilities::{Capabilities, Index, Predicate};
 use crate::store::listing::filter_sql::push_types_met;
-use crate::store::{ReadDb, StoreError};
+use crate::store::{ReadDb, StoreError, within};
 use sqlx::{Postgres, QueryBuilder};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -44,21 +44,10 @@ pub async fn of(
 ) -> Result<Vec<String>, StoreError> {
     let capabilities = db.capabilities(cancel).await?;
     let Some(mut sql) = statement(&capabilities, scope, field, begun) else { return Ok(Vec::new()) };
-    let stop = cancel.child_token();
-    let reading = db.run(&stop, async |c: &mut Link| sql.build_query_scalar::<String>().fetch_all(c).await);
-    let alarm = async {
-        tokio::time::sleep(BUDGET).await;
-        stop.cancel();
-        std::future::pending::<()>().await;
-    };
-    let read = tokio::select! {
-        read = reading => read,
-        () = alarm => Ok(Vec::new()),
-    };
-    match read {
-        Err(StoreError::Cancelled) if !cancel.is_cancelled() => Ok(Vec::new()),
-        read => read,
-    }
+    let read = within(BUDGET, cancel, |stop| async move {
+        db.run(&stop, async |c: &mut Link| sql.build_query_scalar::<String>().fetch_all(c).await).await
+    });
+    Ok(read.await?.unwrap_or_default())
 }
 
 fn statement(

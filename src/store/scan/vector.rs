@@ -8,7 +8,7 @@ use super::super::{StoreError, said};
 use super::parts::Way;
 use super::unit::{Place, Unit, Which};
 use super::{AFTER_UNIT, BEFORE_UNIT, Link, Snapshot, is_about_a_row, lookup};
-use crate::store::migrations::vector::{self as definition, AlteredVector, DEFINITION};
+use crate::store::migrations::vector::{self, AlteredVector, DEFINITION};
 #[expect(clippy::disallowed_types, reason = "a statement of this crate with the number of the table")]
 use sqlx::AssertSqlSafe;
 use sqlx::{PgConnection, Postgres, QueryBuilder, Row as _};
@@ -75,7 +75,7 @@ impl Snapshot<'_> {
         {
             return Ok(None);
         }
-        let altered = rows.iter().map(definition::altered).filter_map(Result::transpose);
+        let altered = rows.iter().map(vector::altered).filter_map(Result::transpose);
         let altered = altered.collect::<Result<Vec<_>, _>>()?;
         let mut vectors = Vectors { altered, all: depth == Depth::All, ..Vectors::default() };
         let units = match depth {
@@ -160,7 +160,7 @@ impl Snapshot<'_> {
     async fn compare(&mut self, units: Vec<Unit>, vectors: &mut Vectors) -> Result<(), StoreError> {
         let mut rest = vec![units];
         while let Some(mut units) = rest.pop() {
-            let error = match self.compare_by(&units, definition::computed(), vectors).await {
+            let error = match self.compare_by(&units, vector::computed(), vectors).await {
                 Ok(()) => continue,
                 Err(error @ sqlx::Error::Database(_)) if !self.cancel.is_cancelled() => error,
                 Err(error) => return Err(error.into()),
@@ -180,12 +180,10 @@ impl Snapshot<'_> {
                 Some(halves) => rest.extend(halves.map(|half| vec![half])),
                 // A row of which a state cannot be turned into words; the vector of ours then has the others. One that
                 // cannot be read at all is found to be unreadable elsewhere.
-                None => {
-                    match self.compare_by(&[unit], definition::computed_without_states(), vectors).await {
-                        Err(error) if !is_about_a_row(&error) => return Err(error.into()),
-                        _ => {}
-                    }
-                }
+                None => match self.compare_by(&[unit], vector::computed_without_states(), vectors).await {
+                    Err(error) if !is_about_a_row(&error) => return Err(error.into()),
+                    _ => {}
+                },
             }
         }
         Ok(())
@@ -207,7 +205,7 @@ impl Snapshot<'_> {
         sql.push(by).push(") AS other, md5(search_vector::text) AS digest FROM (");
         for (n, unit) in units.iter().enumerate() {
             sql.push(if n == 0 { "" } else { " UNION ALL " });
-            sql.push("SELECT timestamp, event_id, hash, previous_hash, ").push(definition::identifiers());
+            sql.push("SELECT timestamp, event_id, hash, previous_hash, ").push(vector::identifiers());
             sql.push(" AS ids, new_state, previous_state, search_vector FROM ").push(self.table.from(unit));
         }
         sql.push(

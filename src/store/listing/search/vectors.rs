@@ -2,7 +2,7 @@
 
 use crate::domain::{EventKey, OrgScope};
 use crate::store::connection::Link;
-use crate::store::migrations::vector as definition;
+use crate::store::migrations::vector;
 use crate::store::row::SqlTime;
 use crate::store::{ReadDb, StoreError, scan};
 use sqlx::{Postgres, QueryBuilder};
@@ -30,13 +30,13 @@ pub async fn others(
     }
     let ids: Vec<&str> = keys.iter().map(|key| key.event_id.as_str()).collect();
     let mut sql = QueryBuilder::<Postgres>::new("SELECT event_id FROM (SELECT event_id::text, ");
-    sql.push(definition::identifiers()).push(" AS ids, new_state, previous_state, search_vector FROM ");
+    sql.push(vector::identifiers()).push(" AS ids, new_state, previous_state, search_vector FROM ");
     sql.push(capabilities.relation.sql());
     sql.push(" WHERE organization_id = ").push_bind(scope.organization().as_str());
     sql.push(" AND timestamp >= ").push_bind(SqlTime(first));
     sql.push(" AND timestamp <= ").push_bind(SqlTime(last));
     sql.push(" AND event_id = ANY (").push_bind(ids).push(")) e WHERE search_vector IS DISTINCT FROM (");
-    sql.push(definition::computed()).push(")");
+    sql.push(vector::computed()).push(")");
     match db.run(cancel, async |c: &mut Link| sql.build_query_scalar().fetch_all(c).await).await {
         Err(StoreError::Database(error)) if scan::is_about_a_row(&error) => Ok(Vec::new()),
         found => found,
