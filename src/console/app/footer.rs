@@ -3,7 +3,6 @@
 use crate::console::app::model::{Model, Page};
 use crate::console::core::keymap::{Action, Context};
 use crate::console::core::layout::Focus;
-use crate::console::dialogs::Overlay;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
@@ -69,13 +68,8 @@ fn actions(model: &Model) -> Vec<Action> {
 /// The same where panes, or what has their place, have the keys.
 fn in_panes(model: &Model) -> Vec<Action> {
     use Action as A;
-    match &model.overlay {
-        Some(Overlay::Help(_)) => return vec![A::Search, A::Cancel, A::Down, A::Up, A::PageDown],
-        Some(Overlay::Sheet(sheet)) if sheet.target().is_some() => {
-            return vec![A::Open, A::Cancel, A::Exclude, A::Pivot, A::Down, A::Up, A::Refresh];
-        }
-        Some(Overlay::Sheet(_)) => return vec![A::Cancel, A::Down, A::Up, A::PageDown],
-        _ => {}
+    if let Some(hints) = model.overlay.as_ref().and_then(|dialog| dialog.hints()) {
+        return hints.to_vec();
     }
     match model.page {
         Some(Page::Findings(_)) => {

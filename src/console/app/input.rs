@@ -13,8 +13,11 @@ use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::History;
 use crate::console::dialogs::Overlay;
+use crate::console::dialogs::copy_menu::CopyMenu;
 use crate::console::dialogs::help::{Group, Help};
+use crate::console::dialogs::organizations::OrganizationChooser;
 use crate::console::dialogs::palette::Palette;
+use crate::console::dialogs::questions::Leaving;
 use crate::console::event::tree_update;
 use crate::console::filter_bar::update::in_filter;
 use crate::console::widgets::time_zone::Zone;
@@ -29,14 +32,16 @@ pub(in crate::console) fn press(model: &mut Model, key: KeyEvent, effects: &mut 
             model.marks.trouble = None;
             act(model, action, effects);
         }
-        None if context == Context::Editor => match model.overlay.as_mut().and_then(Overlay::editor_mut) {
-            Some(editor) => {
-                if editor.input(key) {
-                    tree_update::typed(model, effects);
+        None if context == Context::Editor => {
+            match model.overlay.as_mut().and_then(|overlay| overlay.editor_mut()) {
+                Some(editor) => {
+                    if editor.input(key) {
+                        tree_update::typed(model, effects);
+                    }
                 }
+                None => model.filter.input(key),
             }
-            None => model.filter.input(key),
-        },
+        }
         // A key without a meaning ends a question.
         None if matches!(context, Context::Copy | Context::Scope | Context::Levels) => model.overlay = None,
         None => {}
@@ -63,27 +68,29 @@ pub(in crate::console) fn act(model: &mut Model, action: Action, effects: &mut E
 
 /// A key in a dialog: of a feature, or of none.
 fn in_dialog(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) {
-    match dispatch::answer(model, overlay, action, effects) {
-        Some(Overlay::Quit) => {
-            if action == Action::Yes {
-                effects.push(Effect::Quit);
-            } else if model.history.current().is_none() {
-                model.overlay = Some(Overlay::Organizations);
-            }
-        }
-        Some(Overlay::Palette(palette)) => in_palette(model, palette, action, effects),
-        Some(Overlay::Help(mut help)) => {
-            let (width, height) = model.size;
-            let size = (width, height.saturating_sub(model.areas().footer.height));
-            if help.act(action, &model.setup.keymap, size) {
-                model.overlay = Some(Overlay::Help(help));
-            }
-        }
-        _ => {}
+    dispatch::answer(model, overlay, action, effects)
+        .and_then(|overlay| overlay.when(|Leaving| leave_or_stay(model, action, effects)))
+        .and_then(|overlay| overlay.when(|palette| in_palette(model, palette, action, effects)))
+        .and_then(|overlay| overlay.when(|help| in_help(model, help, action)));
+}
+
+fn leave_or_stay(model: &mut Model, action: Action, effects: &mut Effects) {
+    if action == Action::Yes {
+        effects.push(Effect::Quit);
+    } else if model.history.current().is_none() {
+        model.show(OrganizationChooser);
     }
 }
 
-fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effects: &mut Effects) {
+fn in_help(model: &mut Model, mut help: Help, action: Action) {
+    let (width, height) = model.size;
+    let size = (width, height.saturating_sub(model.areas().footer.height));
+    if help.act(action, &model.setup.keymap, size) {
+        model.show(help);
+    }
+}
+
+fn in_palette(model: &mut Model, mut palette: Palette, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Submit => {
@@ -96,7 +103,7 @@ fn in_palette(model: &mut Model, mut palette: Box<Palette>, action: Action, effe
         Action::HistoryForward => palette.step(1),
         _ => {}
     }
-    model.overlay = Some(Overlay::Palette(palette));
+    model.show(palette);
 }
 
 /// What help begins with.
@@ -119,11 +126,11 @@ fn help_groups(model: &Model) -> &'static [Group] {
 fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
     match action {
         Action::Help => {
-            model.overlay = Some(Overlay::Help(Box::new(Help::new(help_groups(model)))));
+            model.show(Help::new(help_groups(model)));
         }
         Action::Palette => {
             let in_tree = matches!(model.page, Some(Page::Tree(_)));
-            model.overlay = Some(Overlay::Palette(Box::new(Palette::new(in_tree))));
+            model.show(Palette::new(in_tree));
         }
         Action::Refresh => refresh(model, effects),
         Action::Back => revisit(model, History::back, effects),
@@ -141,7 +148,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             model.zone = if model.zone == Zone::Utc { model.setup.local } else { Zone::Utc };
             model.timeline.window.set_zone(model.zone);
         }
-        Action::Copy => model.overlay = Some(Overlay::Copy),
+        Action::Copy => model.show(CopyMenu),
         Action::Quit => {
             let reading = model.focus != Focus::Timeline && model.areas().timeline.is_none();
             if reading {
@@ -160,7 +167,7 @@ fn leave(model: &mut Model, effects: &mut Effects) {
     let runs =
         [Slot::Scan, Slot::Ghosts, Slot::Export].into_iter().any(|slot| model.slots.running(slot).is_some());
     if runs || !model.marks.picked().is_empty() {
-        model.overlay = Some(Overlay::Quit);
+        model.show(Leaving);
     } else {
         effects.push(Effect::Quit);
     }

@@ -9,8 +9,8 @@ use crate::console::core::keymap::{Context, Keymap};
 use crate::console::core::layout::{Areas, Focus, Wish, areas, below_title};
 use crate::console::core::tasks::{PAGES, Slot, Slots};
 use crate::console::core::view_stack::History;
-use crate::console::dialogs::Overlay;
 use crate::console::dialogs::organizations::Organizations;
+use crate::console::dialogs::{Dialog, Overlay};
 use crate::console::event::pane::{EventPane, Setting};
 use crate::console::event::tree_pane::TreePane;
 use crate::console::filter_bar::pane::FilterLine;
@@ -362,15 +362,28 @@ impl Model {
         self.trails.report(self.organization()?)
     }
 
-    /// The times whose ages are on the screen: of a report, of a number that was counted earlier, of a sheet.
+    /// The times whose ages are on the screen: of a report, of a number that was counted earlier, of what
+    /// a dialog shows.
     fn ages(&self) -> impl Iterator<Item = Timestamp> {
-        let sheet = match &self.overlay {
-            Some(Overlay::Sheet(sheet)) => sheet.since(),
-            _ => None,
-        };
+        let dialog = self.overlay.as_ref().and_then(|dialog| dialog.since());
         let counted = self.areas().timeline.and_then(|_| self.timeline.counted());
         let report = self.report_on_screen().map(|verified| verified.at);
-        [sheet, counted, report].into_iter().flatten()
+        [dialog, counted, report].into_iter().flatten()
+    }
+
+    /// Puts a dialog on the screen.
+    pub(crate) fn show(&mut self, dialog: impl Dialog) {
+        self.overlay = Some(dialog.into());
+    }
+
+    /// The dialog that is open, if it is one of this kind.
+    pub(crate) fn dialog<D: Dialog>(&self) -> Option<&D> {
+        self.overlay.as_ref()?.get()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn dialog_mut<D: Dialog>(&mut self) -> Option<&mut D> {
+        self.overlay.as_mut()?.get_mut()
     }
 
     /// Whether something on the screen grows old.

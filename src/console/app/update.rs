@@ -13,7 +13,6 @@ use crate::console::connection::task as connection_task;
 use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::{Slot, Ticket};
-use crate::console::dialogs::Overlay;
 use crate::console::event::{task as event_task, tree_update};
 use crate::console::filter_bar::update::{ask_about_line, follow_line};
 use crate::console::integrity::update::{look_at_rows, verify_event};
@@ -86,7 +85,7 @@ fn paste(model: &mut Model, text: &str, effects: &mut Effects) {
         act(model, Action::Filter, effects);
         model.filter.clear();
     }
-    let taken = match model.overlay.as_mut().map(Overlay::editor_mut) {
+    let taken = match model.overlay.as_mut().map(|overlay| overlay.editor_mut()) {
         Some(Some(editor)) => editor.paste(text),
         None if model.filter.is_editing() => model.filter.paste(text),
         _ => return model.notify(Safe::literal("not pasted: no text is typed here")),

@@ -9,12 +9,13 @@ use crate::console::change::task as change;
 use crate::console::connection::task as connection;
 use crate::console::core::layout::Focus;
 use crate::console::dialogs::copy_text::way_back;
+use crate::console::dialogs::questions::Leaving;
 use crate::console::event::task as event;
 use crate::console::event::task::Detail;
 use crate::console::ghosts::task as ghosts;
 use crate::console::integrity::row_marks::{Glances, Look, Mark};
 use crate::console::integrity::task as integrity;
-use crate::console::report::dialog::Subject;
+use crate::console::report::dialog::{Sheet, Subject};
 use crate::console::report::target::{self, Entry};
 use crate::console::report::task as report;
 use crate::console::timeline::task as timeline;
@@ -197,7 +198,7 @@ fn a_sheet_is_worked_out_for_the_view_and_given_up_when_it_is_closed() {
         Output::Report(report::Output::Sheet(answer(vec![said("good  an index")], None))),
     );
     desk.keys("j");
-    assert!(matches!(desk.model.overlay, Some(Overlay::Sheet(_))), "keys of movement scroll");
+    assert!(desk.model.dialog::<Sheet>().is_some(), "keys of movement scroll");
     assert_eq!(desk.selected(), "e90000", "and leave the timeline alone");
     desk.keys("q");
     assert!(desk.model.overlay.is_none());
@@ -345,7 +346,7 @@ fn q_closes_views_then_leaves_and_asks_where_something_is_lost() {
     );
     assert!(!desk.model.history.can_go_forward());
     desk.opened(50, 0).keys(" q");
-    assert!(matches!(desk.model.overlay, Some(Overlay::Quit)), "an event is marked");
+    assert!(desk.model.dialog::<Leaving>().is_some(), "an event is marked");
     desk.keys("n");
     assert!(desk.model.overlay.is_none());
     assert!(!desk.effects.contains(&Effect::Quit));

@@ -5,9 +5,10 @@ use crate::console::app::{footer, header, tasks_page};
 use crate::console::core::keymap::Action;
 use crate::console::core::layout::{Areas, Focus, below_title, centered};
 use crate::console::core::tasks::Slot;
-use crate::console::dialogs::{Overlay, Stage, copy_text};
+use crate::console::dialogs::{Dialog, Frame, Stage, copy_text};
 use crate::console::filter_bar::pane::Shown;
 use crate::console::integrity;
+use crate::console::timeline::column_choice::ColumnDialog;
 use crate::console::timeline::letters::Letters;
 use crate::console::timeline::view::Look;
 use crate::console::widgets::painter::Painter;
@@ -33,7 +34,7 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     footer::paint(&mut painter.on(areas.footer), model);
     let cursor = match &model.overlay {
         None => typing.and_then(|at| place(areas.filter, at)),
-        Some(overlay) => over(&mut painter, &areas, overlay, model),
+        Some(overlay) => over(&mut painter, &areas, &**overlay, model),
     };
     if !model.banner.is_empty() {
         banner(&mut painter, &areas, model);
@@ -165,10 +166,7 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     }
     let stale = model.slots.running(Slot::View).is_some() && !model.shows_current_place();
     let marked = model.history.current().and_then(|p| model.change.marked(&p.organization));
-    let columns = match &model.overlay {
-        Some(Overlay::Columns(dialog)) => &dialog.choice,
-        _ => &model.columns,
-    };
+    let columns = model.dialog::<ColumnDialog>().map_or(&model.columns, |dialog| &dialog.choice);
     let case = model.organization().and_then(|organization| model.case.book(organization));
     // Of the rows that are shown, also while others are being loaded.
     let letters = model.timeline.query.as_ref().map(|query| Letters::of(&query.filter)).unwrap_or_default();
@@ -318,7 +316,7 @@ fn status(painter: &mut Painter<'_>, model: &Model) {
 }
 
 /// Draws a dialog; returns the place of the cursor.
-fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Model) -> Option<Position> {
+fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &dyn Dialog, model: &Model) -> Option<Position> {
     let (width, height) = model.size;
     let stage = Stage {
         size: (width, height.saturating_sub(areas.footer.height)),
@@ -328,7 +326,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &Overlay, model: &Mod
         organizations: &model.organizations,
         listing: model.slots.running(Slot::Organizations).is_some(),
     };
-    let (title, columns, lines) = overlay.frame(&stage);
+    let Frame { title, columns, lines } = overlay.frame(&stage);
     let area = centered(stage.size.0, stage.size.1, columns, lines);
     painter.on(area).clear();
     let inner = frame(&mut painter.on(area), area, title);

@@ -1,9 +1,11 @@
 //! The lines in which a note and tags are typed.
 
 use crate::case::notebook::{self, Entry, Subject, Wish};
-use crate::console::core::keymap::{Action, Keymap};
+use crate::console::core::keymap::{Action, Context, Keymap};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
@@ -83,12 +85,25 @@ impl Noting {
     }
 
     /// Lines of the box's inside at a width.
-    pub(crate) fn height(&self, width: usize) -> usize {
+    fn height(&self, width: usize) -> usize {
         1 + self.before.len().min(SHOWN) + self.prompt.height(width)
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+impl Dialog for Noting {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Note ", 90, self.height(stage.inside(90)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
         let room = painter.width().saturating_sub(2);
         painter.put(1, 0, &about(&self.event).cut_end(room), Role::Notice);
         let first = self.before.len().saturating_sub(SHOWN);
@@ -97,7 +112,7 @@ impl Noting {
             painter.put(1, y, &line.cut_end(room), Role::Muted);
             y += 1;
         }
-        self.prompt.paint(painter, y)
+        Some(self.prompt.paint(painter, y))
     }
 }
 
@@ -144,15 +159,28 @@ impl Tagging {
     }
 
     /// Lines of the box's inside at a width.
-    pub(crate) fn height(&self, width: usize) -> usize {
+    fn height(&self, width: usize) -> usize {
         1 + self.prompt.height(width)
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+impl Dialog for Tagging {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Tags ", 76, self.height(stage.inside(76)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
         let room = painter.width().saturating_sub(2);
         painter.put(1, 0, &about(&self.event).cut_end(room), Role::Notice);
-        self.prompt.paint(painter, 1)
+        Some(self.prompt.paint(painter, 1))
     }
 }
 

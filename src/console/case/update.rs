@@ -79,12 +79,9 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        match overlay {
-            Overlay::Note(line) => in_note(model, line, action, effects),
-            Overlay::Tags(line) => in_tags(model, line, action, effects),
-            other => return Some(other),
-        }
-        None
+        overlay
+            .when(|line| in_note(model, line, action, effects))?
+            .when(|line| in_tags(model, line, action, effects))
     }
 }
 
@@ -126,13 +123,13 @@ fn say(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Bookmark => write(model, Wish::ToggleBookmark(event), effects),
         Action::Note => {
             let line = Noting::new(event, entry.as_ref(), &model.setup.user, &model.setup.keymap);
-            model.overlay = Some(Overlay::Note(Box::new(line)));
+            model.show(line);
         }
         _ => {
             let book = model.organization().and_then(|organization| model.case.book(organization));
             let known: Vec<&str> = book.map(|book| book.tags().into_iter().collect()).unwrap_or_default();
             let line = Tagging::new(event, entry.as_ref(), &known);
-            model.overlay = Some(Overlay::Tags(Box::new(line)));
+            model.show(line);
         }
     }
 }
@@ -147,7 +144,7 @@ fn write(model: &mut Model, wish: Wish, effects: &mut Effects) {
     begin(model, Task::Write(Box::new(writing)), effects);
 }
 
-fn in_note(model: &mut Model, mut line: Box<Noting>, action: Action, effects: &mut Effects) {
+fn in_note(model: &mut Model, mut line: Noting, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Submit => match line.answered() {
@@ -160,10 +157,10 @@ fn in_note(model: &mut Model, mut line: Box<Noting>, action: Action, effects: &m
         Action::HistoryForward => line.recall(true),
         _ => {}
     }
-    model.overlay = Some(Overlay::Note(line));
+    model.show(line);
 }
 
-fn in_tags(model: &mut Model, mut line: Box<Tagging>, action: Action, effects: &mut Effects) {
+fn in_tags(model: &mut Model, mut line: Tagging, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Submit => match line.answered() {
@@ -174,7 +171,7 @@ fn in_tags(model: &mut Model, mut line: Box<Tagging>, action: Action, effects: &
         Action::Clear => line.prompt.editor.set(""),
         _ => {}
     }
-    model.overlay = Some(Overlay::Tags(line));
+    model.show(line);
 }
 
 /// Shows the case as a list, and looks what has become of its events.

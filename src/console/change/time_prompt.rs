@@ -1,7 +1,11 @@
 //! The prompt for a time to go to.
 
 use crate::config::Span;
+use crate::console::core::keymap::Context;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
+use crate::console::widgets::painter::Painter;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::Filter;
 use std::time::Duration;
@@ -64,6 +68,24 @@ impl TimePrompt {
             let start = Timestamp::from_micros(from.as_micros().saturating_add(by));
             Asked { start, end: start, step: Some(step) }
         }))
+    }
+}
+
+impl Dialog for TimePrompt {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Go to a time ", 76, self.prompt.height(stage.inside(76)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
+        Some(self.prompt.paint(painter, 0))
     }
 }
 

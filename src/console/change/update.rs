@@ -14,6 +14,7 @@ use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
+use crate::console::dialogs::copy_menu::CopyMenu;
 use crate::console::dialogs::{Overlay, copy_text};
 use crate::console::event::task as event;
 use crate::console::timeline::task as timeline_task;
@@ -74,10 +75,8 @@ impl Update for Rules {
             Action::LastVersion => version(model, Way::Last, effects),
             Action::Time => {
                 let zone = if model.zone == Zone::Utc { "UTC" } else { &model.setup.local_name };
-                model.overlay = Some(Overlay::Time(Box::new(TimePrompt::new(
-                    zone,
-                    model.timeline.key().map(|key| key.timestamp),
-                ))));
+                let selected = model.timeline.key().map(|key| key.timestamp);
+                model.show(TimePrompt::new(zone, selected));
             }
             Action::Compare => compare(model, effects),
             _ if model.focus != Focus::Change => return false,
@@ -91,12 +90,9 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        match overlay {
-            Overlay::Time(line) => in_time(model, line, action, effects),
-            Overlay::Copy => copy(model, action, effects),
-            other => return Some(other),
-        }
-        None
+        overlay
+            .when(|line| in_time(model, line, action, effects))?
+            .when(|CopyMenu| copy(model, action, effects))
     }
 }
 
@@ -147,7 +143,7 @@ fn version(model: &mut Model, way: Way, effects: &mut Effects) {
 }
 
 /// A key while it is typed which time to go to.
-fn in_time(model: &mut Model, mut line: Box<TimePrompt>, action: Action, effects: &mut Effects) {
+fn in_time(model: &mut Model, mut line: TimePrompt, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Clear => line.prompt.editor.set(""),
@@ -159,7 +155,7 @@ fn in_time(model: &mut Model, mut line: Box<TimePrompt>, action: Action, effects
         }
         _ => {}
     }
-    model.overlay = Some(Overlay::Time(line));
+    model.show(line);
 }
 
 /// Goes to a time: to its newest event, so that a day that was asked for is on the screen; while states are shown, to

@@ -11,6 +11,8 @@ use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::Place;
 use crate::console::dialogs::Overlay;
+use crate::console::dialogs::organizations::OrganizationChooser;
+use crate::console::dialogs::questions::Leaving;
 use crate::console::widgets::scrolling::lines_of;
 use crate::domain::{OrgId, Safe};
 use crate::filter::Filter;
@@ -59,7 +61,7 @@ impl Update for Rules {
         if let Some(place) = model.history.current() {
             model.organizations.select(&place.organization);
         }
-        model.overlay = Some(Overlay::Organizations);
+        model.show(OrganizationChooser);
         if model.connection == Connection::Up {
             begin(model, Task::Organizations(), effects);
         }
@@ -67,28 +69,29 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        let Overlay::Organizations = overlay else { return Some(overlay) };
-        let by = match action {
-            Action::Open => {
-                if let Some(id) = model.organizations.selected().cloned() {
-                    choose(model, id, effects);
-                    return None;
-                }
-                0
-            }
-            Action::Cancel => {
-                // Without an organisation there is nothing behind the chooser.
-                if model.history.current().is_none() {
-                    model.overlay = Some(Overlay::Quit);
-                }
-                return None;
-            }
-            other => lines_of(other, 10).unwrap_or(0),
-        };
-        model.organizations.step(by);
-        model.overlay = Some(Overlay::Organizations);
-        None
+        overlay.when(|OrganizationChooser| in_chooser(model, action, effects))
     }
+}
+
+fn in_chooser(model: &mut Model, action: Action, effects: &mut Effects) {
+    let by = match action {
+        Action::Open => {
+            if let Some(id) = model.organizations.selected().cloned() {
+                return choose(model, id, effects);
+            }
+            0
+        }
+        Action::Cancel => {
+            // Without an organisation there is nothing behind the chooser.
+            if model.history.current().is_none() {
+                model.show(Leaving);
+            }
+            return;
+        }
+        other => lines_of(other, 10).unwrap_or(0),
+    };
+    model.organizations.step(by);
+    model.show(OrganizationChooser);
 }
 
 fn choose(model: &mut Model, id: OrgId, effects: &mut Effects) {
@@ -113,7 +116,7 @@ fn listed(model: &mut Model, list: Vec<Organization>, unnamed: u64, effects: &mu
                 model.overlay = None;
                 enter_first(model, id, effects);
             }
-            _ => model.overlay = Some(Overlay::Organizations),
+            _ => model.show(OrganizationChooser),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Help: what marks and colours mean, and every key, from the keymap. What belongs to the present context comes first.
 
-use crate::console::core::keymap::{Action, Keymap, Section};
+use crate::console::core::keymap::{Action, Context, Keymap, Section};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::integrity::row_marks::Mark;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::prompt::Prompt;
 use crate::console::widgets::scrolling::lines_of;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
@@ -209,7 +211,7 @@ impl Help {
     }
 
     /// Columns and lines of the frame on a screen of a size.
-    pub(crate) fn frame(&self, keymap: &Keymap, size: (u16, u16)) -> (u16, u16) {
+    fn size(&self, keymap: &Keymap, size: (u16, u16)) -> (u16, u16) {
         let width = size.0.min(WIDEST);
         // As high without words, so that nothing jumps while they are typed.
         let lines = self.columns(keymap, usize::from(width.saturating_sub(2)), "");
@@ -229,7 +231,7 @@ impl Help {
             Action::Search => self.typing = true,
             _ if self.typing => {}
             _ => {
-                let (width, height) = self.frame(keymap, size);
+                let (width, height) = self.size(keymap, size);
                 let inside = usize::from(height.min(size.1).saturating_sub(2 + u16::from(self.has_line())));
                 // The last line of a page that is not the last says that there is more.
                 let Some(by) = lines_of(action, inside.saturating_sub(1)) else { return false };
@@ -277,9 +279,34 @@ impl Help {
         }
         columns
     }
+}
 
-    /// Draws it; returns the place of the cursor while words are typed.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> Option<(usize, usize)> {
+impl Dialog for Help {
+    fn context(&self) -> Context {
+        if self.typing { Context::Editor } else { Context::Pane }
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        self.typing.then_some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        let (columns, lines) = self.size(stage.keymap, stage.size);
+        Frame { title: " Help ", columns, lines }
+    }
+
+    fn hints(&self) -> Option<&'static [Action]> {
+        (!self.typing).then_some(&[
+            Action::Search,
+            Action::Cancel,
+            Action::Down,
+            Action::Up,
+            Action::PageDown,
+        ])
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keymap = stage.keymap;
         let first = usize::from(self.has_line());
         let cursor = self.has_line().then(|| self.prompt.paint_line(painter, 0)).filter(|_| self.typing);
         let columns = self.columns(keymap, painter.width(), self.prompt.text());

@@ -1,4 +1,4 @@
-//! Dialogs: what lies on top of the panes. One `impl` says of each which keys it takes, its frame and its drawing; what its
+//! Dialogs: what lies on top of the panes. Each says in its own file which keys it takes, its frame and its drawing; what its
 //! keys do stands in the `update` of its feature.
 
 pub(crate) mod copy_menu;
@@ -10,71 +10,93 @@ pub(crate) mod questions;
 pub(crate) mod ranking;
 pub(crate) mod shell_words;
 
-use crate::console::case::prompts::{Noting, Tagging};
-use crate::console::change::time_prompt::TimePrompt;
-use crate::console::core::keymap::{Context, Keymap};
-use crate::console::dialogs::help::Help;
+use crate::console::core::keymap::{Action, Context, Keymap};
 use crate::console::dialogs::organizations::Organizations;
-use crate::console::dialogs::palette::Palette;
-use crate::console::event::tree_prompt::TreePrompt;
-use crate::console::export::dialog::{ExportMenu, FileName};
-use crate::console::filter_bar::saved_dialogs::{Naming, SavedFilters};
-use crate::console::filter_bar::search_prompt::SearchPrompt;
-use crate::console::filter_bar::value_picker::Choices;
-use crate::console::integrity::accept_dialog::Accepting;
-use crate::console::lineage::dialog::LineageDialog;
-use crate::console::report::dialog::Sheet;
-use crate::console::timeline::column_choice::ColumnDialog;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::Timestamp;
+use std::any::Any;
+use std::fmt;
 
-/// A dialog. Only one is open at a time.
+/// A place on the screen: columns and lines from the left upper corner of a dialog's inside.
+pub(crate) type Cursor = (usize, usize);
+
+/// What a dialog shows, and which keys it takes.
+pub(crate) trait Dialog: Any + fmt::Debug {
+    /// Keys that it takes.
+    fn context(&self) -> Context;
+
+    /// The line that is typed in it.
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        None
+    }
+
+    /// Its frame.
+    fn frame(&self, stage: &Stage<'_>) -> Frame;
+
+    /// Draws its inside; returns the place of the cursor.
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor>;
+
+    /// Actions that the footer names, where those of its context are not the right ones.
+    fn hints(&self) -> Option<&'static [Action]> {
+        None
+    }
+
+    /// The time whose age it shows.
+    fn since(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// The dialog that is open. There is one at a time.
 #[derive(Debug)]
-pub(crate) enum Overlay {
-    /// What marks mean, and the keys.
-    Help(Box<Help>),
-    /// The organisations.
-    Organizations,
-    /// A search within the view.
-    Search(Box<SearchPrompt>),
-    /// A value of the selected event.
-    Choices(Box<Choices>),
-    /// The name of a filter to save.
-    Naming(Box<Naming>),
-    /// The saved filters.
-    Saved(Box<SavedFilters>),
-    /// The columns of the timeline.
-    Columns(Box<ColumnDialog>),
-    /// The palette.
-    Palette(Box<Palette>),
-    /// The texts that can be copied.
-    Copy,
-    /// The reason for accepting a finding.
-    Accept(Box<Accepting>),
-    /// What is to be exported.
-    Export(Box<ExportMenu>),
-    /// The name of the file of an export.
-    File(Box<FileName>),
-    /// A note on an event.
-    Note(Box<Noting>),
-    /// The tags of an event.
-    Tags(Box<Tagging>),
-    /// A report about the view.
-    Sheet(Box<Sheet>),
-    /// What somebody created, and what that did next.
-    Lineage(Box<LineageDialog>),
-    /// A search within a tree.
-    Seek(Box<TreePrompt>),
-    /// A time to go to.
-    Time(Box<TimePrompt>),
-    /// The scope of a search for ghost changes.
-    Ghosts,
-    /// The depth of a tree.
-    Levels,
-    /// Leave?
-    Quit,
+pub(crate) struct Overlay(Box<dyn Dialog>);
+
+impl Overlay {
+    /// The dialog, if it is one of this kind.
+    pub(crate) fn get<D: Dialog>(&self) -> Option<&D> {
+        let dialog: &dyn Any = &*self.0;
+        dialog.downcast_ref()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn get_mut<D: Dialog>(&mut self) -> Option<&mut D> {
+        let dialog: &mut dyn Any = &mut *self.0;
+        dialog.downcast_mut()
+    }
+
+    /// Hands a dialog of one kind to its answer. Gives back one of another kind.
+    pub(crate) fn when<D: Dialog>(self, answer: impl FnOnce(D)) -> Option<Self> {
+        if self.get::<D>().is_none() {
+            return Some(self);
+        }
+        let dialog: Box<dyn Any> = self.0;
+        if let Ok(dialog) = dialog.downcast() {
+            answer(*dialog);
+        }
+        None
+    }
+}
+
+impl<D: Dialog> From<D> for Overlay {
+    fn from(dialog: D) -> Self {
+        Self(Box::new(dialog))
+    }
+}
+
+impl std::ops::Deref for Overlay {
+    type Target = dyn Dialog;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl std::ops::DerefMut for Overlay {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.0
+    }
 }
 
 /// What dialogs need to know of the console to be drawn.
@@ -93,115 +115,33 @@ pub(crate) struct Stage<'a> {
     pub(crate) listing: bool,
 }
 
-/// A place on the screen: columns and lines from the left upper corner of a dialog.
-type Cursor = (usize, usize);
+impl Stage<'_> {
+    /// Columns inside a frame that wants to be so wide.
+    pub(crate) fn inside(&self, columns: u16) -> usize {
+        usize::from(columns.min(self.size.0).saturating_sub(2))
+    }
+}
 
-impl Overlay {
-    /// Keys that the dialog takes.
-    pub(crate) fn context(&self) -> Context {
-        match self {
-            Self::Help(help) if help.typing => Context::Editor,
-            Self::Help(_) | Self::Sheet(_) | Self::Lineage(_) => Context::Pane,
-            Self::Organizations | Self::Export(_) => Context::Chooser,
-            Self::Choices(_) => Context::Values,
-            Self::Saved(_) => Context::Saved,
-            Self::Columns(_) => Context::Columns,
-            Self::Ghosts => Context::Scope,
-            Self::Levels => Context::Levels,
-            Self::Copy => Context::Copy,
-            Self::Quit => Context::Confirm,
-            Self::Search(_)
-            | Self::Naming(_)
-            | Self::Palette(_)
-            | Self::Accept(_)
-            | Self::File(_)
-            | Self::Note(_)
-            | Self::Tags(_)
-            | Self::Seek(_)
-            | Self::Time(_) => Context::Editor,
-        }
+/// The frame of a dialog. On a screen that is smaller, it is as large as the screen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    /// Title, with a blank at both ends.
+    pub(crate) title: &'static str,
+    /// Columns, with those of the border.
+    pub(crate) columns: u16,
+    /// Lines, with those of the border.
+    pub(crate) lines: u16,
+}
+
+impl Frame {
+    /// A frame of a width around some lines.
+    pub(crate) fn around(title: &'static str, columns: u16, inside: usize) -> Self {
+        Self { title, columns, lines: u16::try_from(inside + 2).unwrap_or(u16::MAX) }
     }
 
-    /// The line that is typed in the dialog.
-    pub(crate) fn editor_mut(&mut self) -> Option<&mut Editor> {
-        match self {
-            Self::Palette(palette) => Some(&mut palette.prompt.editor),
-            Self::Help(help) => help.typing.then_some(&mut help.prompt.editor),
-            Self::Accept(asked) => Some(&mut asked.prompt.editor),
-            Self::File(line) => Some(&mut line.prompt.editor),
-            Self::Note(line) => Some(&mut line.prompt.editor),
-            Self::Tags(line) => Some(&mut line.prompt.editor),
-            Self::Search(line) => Some(&mut line.prompt.editor),
-            Self::Naming(asked) => Some(&mut asked.prompt.editor),
-            Self::Seek(line) => Some(&mut line.prompt.editor),
-            Self::Time(line) => Some(&mut line.prompt.editor),
-            _ => None,
-        }
-    }
-
-    /// Title, and columns and lines of the frame.
-    pub(crate) fn frame(&self, stage: &Stage<'_>) -> (&'static str, u16, u16) {
-        let around = |lines: usize| u16::try_from(lines + 2).unwrap_or(u16::MAX);
-        let inside = |width: u16| usize::from(width.min(stage.size.0).saturating_sub(2));
-        match self {
-            Self::Help(help) => {
-                let (width, height) = help.frame(stage.keymap, stage.size);
-                (" Help ", width, height)
-            }
-            Self::Organizations => (" Organisations ", 76, around(stage.organizations.height())),
-            Self::Search(line) => (" Search in this view ", 70, around(line.prompt.height(inside(70)))),
-            Self::Choices(choices) => (choices.title(), 76, around(choices.height())),
-            Self::Naming(asked) => (" Save this filter ", 76, around(asked.height(inside(76)))),
-            Self::Saved(chooser) => (" Saved filters ", 100, around(chooser.height())),
-            Self::Columns(dialog) => (" Columns ", 70, around(dialog.height())),
-            Self::Palette(_) => (" Actions ", 90, 20),
-            Self::Copy => (" Copy ", 60, around(copy_menu::height())),
-            Self::Export(menu) => (" Export ", 76, around(menu.height())),
-            Self::File(line) => (" Export ", 90, around(line.height(inside(90)))),
-            Self::Note(line) => (" Note ", 90, around(line.height(inside(90)))),
-            Self::Tags(line) => (" Tags ", 76, around(line.height(inside(76)))),
-            Self::Accept(asked) => (" Accept ", 76, around(asked.height(inside(76)))),
-            Self::Sheet(sheet) => {
-                let (width, height) = stage.size;
-                (sheet.subject.title(), width.saturating_sub(4), height.saturating_sub(2))
-            }
-            Self::Lineage(_) => {
-                let (width, height) = stage.size;
-                (" Lineage ", width.saturating_sub(4), height.saturating_sub(2))
-            }
-            Self::Seek(line) => (line.title(), 90, around(line.height())),
-            Self::Time(line) => (" Go to a time ", 76, around(line.prompt.height(inside(76)))),
-            Self::Ghosts => (" Ghost changes ", 76, around(questions::SCOPE_HEIGHT)),
-            Self::Levels => (" Depth ", 50, around(1)),
-            Self::Quit => (" Leave? ", 40, around(1)),
-        }
-    }
-
-    /// Draws the inside; returns the place of the cursor.
-    pub(crate) fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
-        match self {
-            Self::Help(help) => return help.paint(painter, stage.keymap),
-            Self::Organizations => stage.organizations.paint(painter, stage.zone, stage.listing),
-            Self::Search(line) => return Some(line.prompt.paint(painter, 0)),
-            Self::Choices(choices) => choices.paint(painter, stage.keymap),
-            Self::Naming(asked) => return Some(asked.paint(painter)),
-            Self::Saved(chooser) => chooser.paint(painter, stage.keymap),
-            Self::Columns(dialog) => dialog.paint(painter, stage.keymap),
-            Self::Palette(palette) => return Some(palette.paint(painter, stage.keymap)),
-            Self::Copy => copy_menu::paint(painter, stage.keymap),
-            Self::Accept(asked) => return Some(asked.paint(painter)),
-            Self::Export(menu) => menu.paint(painter, stage.keymap),
-            Self::File(line) => return Some(line.paint(painter)),
-            Self::Note(line) => return Some(line.paint(painter)),
-            Self::Tags(line) => return Some(line.paint(painter)),
-            Self::Sheet(sheet) => sheet.paint(painter, stage.now),
-            Self::Lineage(dialog) => dialog.paint(painter),
-            Self::Seek(line) => return Some(line.paint(painter)),
-            Self::Time(line) => return Some(line.prompt.paint(painter, 0)),
-            Self::Ghosts => questions::scope(painter, stage.keymap),
-            Self::Levels => questions::levels(painter, stage.keymap),
-            Self::Quit => questions::quit(painter, stage.keymap),
-        }
-        None
+    /// A frame that leaves a rim of the screen.
+    pub(crate) fn whole(title: &'static str, stage: &Stage<'_>) -> Self {
+        let (width, height) = stage.size;
+        Self { title, columns: width.saturating_sub(4), lines: height.saturating_sub(2) }
     }
 }

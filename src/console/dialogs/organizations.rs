@@ -1,5 +1,7 @@
 //! The chooser of organisations.
 
+use crate::console::core::keymap::Context;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::theme::Role;
@@ -48,12 +50,12 @@ impl Organizations {
     }
 
     /// Lines of the list.
-    pub(crate) fn height(&self) -> usize {
+    fn height(&self) -> usize {
         self.list.len().max(1) + 1
     }
 
     /// Draws the list.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, zone: Zone, loading: bool) {
+    fn paint(&self, painter: &mut Painter<'_>, zone: Zone, loading: bool) {
         if self.list.is_empty() {
             match &self.trouble {
                 Some(text) => painter.put(1, 0, text, Role::Error),
@@ -83,5 +85,24 @@ impl Organizations {
             painter.put_right(time_at.saturating_sub(2), y, &Safe::from_untrusted(&events), Role::Text);
             painter.put(time_at, y, &Safe::from_untrusted(&newest), Role::Text);
         });
+    }
+}
+
+/// The chooser. What it lists outlasts it.
+#[derive(Debug)]
+pub(crate) struct OrganizationChooser;
+
+impl Dialog for OrganizationChooser {
+    fn context(&self) -> Context {
+        Context::Chooser
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Organisations ", 76, stage.organizations.height())
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        stage.organizations.paint(painter, stage.zone, stage.listing);
+        None
     }
 }

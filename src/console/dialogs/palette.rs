@@ -1,10 +1,12 @@
 //! The palette: every action by name, for those who do not know its key.
 
-use crate::console::core::keymap::{Action, Keymap};
+use crate::console::core::keymap::{Action, Context};
 use crate::console::dialogs::ranking::ranked;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
@@ -41,9 +43,23 @@ impl Palette {
         let length = self.matches().len();
         self.picker.step(by, length);
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) -> (usize, usize) {
+impl Dialog for Palette {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame { title: " Actions ", columns: 90, lines: 20 }
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keymap = stage.keymap;
         let cursor = self.prompt.paint_line(painter, 0);
         let matches = self.matches();
         if matches.is_empty() {
@@ -57,7 +73,7 @@ impl Palette {
             let end = painter.put_right(right, y, &keys, Role::Key);
             painter.put(20, y, &Safe::literal(action.doc()).cut_end(end.saturating_sub(21)), Role::Muted);
         });
-        cursor
+        Some(cursor)
     }
 }
 

@@ -1,37 +1,78 @@
 //! Questions that one key answers.
 
-use crate::console::core::keymap::{Action, Keymap, Section};
+use crate::console::core::keymap::{Action, Context, Section};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
-/// Lines of the question about the scope of a search for ghost changes.
-pub(crate) const SCOPE_HEIGHT: usize = 5;
+/// The scope of a search for ghost changes.
+#[derive(Debug)]
+pub(crate) struct GhostScope;
 
-/// Draws the scopes of a search for ghost changes.
-pub(crate) fn scope(painter: &mut Painter<'_>, keymap: &Keymap) {
-    painter.say(1, 0, "Unexplained changes: search which resources?", Role::Text);
-    let scopes = Action::ALL.iter().copied().filter(|a| a.section() == Section::Scope);
-    for (y, action) in scopes.enumerate() {
-        painter.put(3, y + 1, &Safe::from_untrusted(&keymap.key(action)), Role::Key);
-        painter.say(6, y + 1, action.doc(), Role::Text);
+impl Dialog for GhostScope {
+    fn context(&self) -> Context {
+        Context::Scope
     }
-    painter.say(1, 4, "Reads every event of them; runs in the background.", Role::Muted);
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(" Ghost changes ", 76, 5)
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        painter.say(1, 0, "Unexplained changes: search which resources?", Role::Text);
+        let scopes = Action::ALL.iter().copied().filter(|a| a.section() == Section::Scope);
+        for (y, action) in scopes.enumerate() {
+            painter.put(3, y + 1, &Safe::from_untrusted(&stage.keymap.key(action)), Role::Key);
+            painter.say(6, y + 1, action.doc(), Role::Text);
+        }
+        painter.say(1, 4, "Reads every event of them; runs in the background.", Role::Muted);
+        None
+    }
 }
 
-/// Draws the depths of a tree.
-pub(crate) fn levels(painter: &mut Painter<'_>, keymap: &Keymap) {
-    let keys: Vec<String> = Action::ALL
-        .iter()
-        .filter(|a| a.section() == Section::Levels)
-        .map(|action| keymap.key(*action))
-        .collect();
-    painter.put(1, 0, &Safe::from_untrusted(&format!("Unfold how deep?  {}", keys.join(" "))), Role::Text);
+/// The depth of a tree.
+#[derive(Debug)]
+pub(crate) struct TreeDepth;
+
+impl Dialog for TreeDepth {
+    fn context(&self) -> Context {
+        Context::Levels
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(" Depth ", 50, 1)
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keys: Vec<String> = Action::ALL
+            .iter()
+            .filter(|a| a.section() == Section::Levels)
+            .map(|action| stage.keymap.key(*action))
+            .collect();
+        let text = format!("Unfold how deep?  {}", keys.join(" "));
+        painter.put(1, 0, &Safe::from_untrusted(&text), Role::Text);
+        None
+    }
 }
 
-/// Draws the question before leaving.
-pub(crate) fn quit(painter: &mut Painter<'_>, keymap: &Keymap) {
-    let (yes, no) = (keymap.key(Action::Yes), keymap.key(Action::No));
-    let text = format!("Leave the console?  {yes} yes  {no} no");
-    painter.put(1, 0, &Safe::from_untrusted(&text), Role::Text);
+/// Leave?
+#[derive(Debug)]
+pub(crate) struct Leaving;
+
+impl Dialog for Leaving {
+    fn context(&self) -> Context {
+        Context::Confirm
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(" Leave? ", 40, 1)
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let (yes, no) = (stage.keymap.key(Action::Yes), stage.keymap.key(Action::No));
+        let text = format!("Leave the console?  {yes} yes  {no} no");
+        painter.put(1, 0, &Safe::from_untrusted(&text), Role::Text);
+        None
+    }
 }

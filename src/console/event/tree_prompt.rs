@@ -1,8 +1,11 @@
 //! The line in which one says what is looked for in a tree: words, or a path by some of its letters.
 
+use crate::console::core::keymap::Context;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::diff::outline::Path;
 use crate::domain::Safe;
@@ -55,18 +58,31 @@ impl TreePrompt {
     }
 
     /// Its title.
-    pub(crate) const fn title(&self) -> &'static str {
+    const fn title(&self) -> &'static str {
         if self.paths.is_some() { " Go to a path " } else { " Search in this tree " }
     }
 
     /// Lines it needs.
-    pub(crate) const fn height(&self) -> usize {
+    const fn height(&self) -> usize {
         if self.paths.is_some() { 18 } else { 2 }
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
-        let Some(paths) = &self.paths else { return self.prompt.paint(painter, 0) };
+impl Dialog for TreePrompt {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(self.title(), 90, self.height())
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
+        let Some(paths) = &self.paths else { return Some(self.prompt.paint(painter, 0)) };
         let cursor = self.prompt.paint_line(painter, 0);
         let room = painter.width().saturating_sub(4);
         if paths.is_empty() && !self.prompt.editor.text().is_empty() {
@@ -79,6 +95,6 @@ impl TreePrompt {
                 painter.put(3, y, &Safe::from_untrusted(&path.pointer).cut_middle(room), Role::Text);
             }
         });
-        cursor
+        Some(cursor)
     }
 }

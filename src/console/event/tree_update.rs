@@ -6,7 +6,7 @@ use crate::console::app::start_task::{abandon, begin};
 use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
-use crate::console::dialogs::Overlay;
+use crate::console::dialogs::questions::TreeDepth;
 use crate::console::event::task::Task;
 use crate::console::event::tree_pane::TreePane;
 use crate::console::event::tree_prompt::{OFFERED, TreePrompt};
@@ -50,7 +50,7 @@ pub(in crate::console) fn in_tree(model: &mut Model, action: Action, effects: &m
         Action::Open => tree.open(),
         Action::ExpandAll => tree.unfold_to(usize::MAX),
         Action::CollapseAll => tree.unfold_to(0),
-        Action::Levels => model.overlay = Some(Overlay::Levels),
+        Action::Levels => model.show(TreeDepth),
         Action::NextHit | Action::PreviousHit => {
             if !tree.step_hit(action == Action::PreviousHit) {
                 let text = format!(
@@ -61,10 +61,10 @@ pub(in crate::console) fn in_tree(model: &mut Model, action: Action, effects: &m
             }
         }
         Action::Search if tree.outline().is_some() => {
-            model.overlay = Some(Overlay::Seek(Box::new(TreePrompt::for_words())));
+            model.show(TreePrompt::for_words());
         }
         Action::FindPath if tree.outline().is_some() => {
-            model.overlay = Some(Overlay::Seek(Box::new(TreePrompt::for_path())));
+            model.show(TreePrompt::for_path());
             typed(model, effects);
         }
         Action::Cancel | Action::Quit | Action::Tree => close(model, effects),
@@ -91,7 +91,7 @@ pub(in crate::console) fn unfold_to(model: &mut Model, action: Action) {
 /// A key while it is typed what to look for.
 pub(in crate::console) fn in_prompt(
     model: &mut Model,
-    mut line: Box<TreePrompt>,
+    mut line: TreePrompt,
     action: Action,
     effects: &mut Effects,
 ) {
@@ -114,7 +114,7 @@ pub(in crate::console) fn in_prompt(
         _ => {}
     }
     let cleared = action == Action::Clear;
-    model.overlay = Some(Overlay::Seek(line));
+    model.show(line);
     if cleared {
         typed(model, effects);
     }
@@ -122,7 +122,7 @@ pub(in crate::console) fn in_prompt(
 
 /// The text of that line has changed.
 pub(in crate::console) fn typed(model: &mut Model, effects: &mut Effects) {
-    let Some(Overlay::Seek(line)) = &model.overlay else { return };
+    let Some(line) = model.dialog::<TreePrompt>() else { return };
     if line.is_path() {
         let text = line.prompt.editor.text().to_owned();
         if let Some((doc, _)) = sought(model) {
@@ -172,7 +172,7 @@ pub(in crate::console) fn found(model: &mut Model, text: String, hits: Vec<NodeI
 
 /// Paths have been looked for.
 pub(in crate::console) fn offered(model: &mut Model, paths: Vec<Path>) {
-    if let Some(Overlay::Seek(line)) = &mut model.overlay
+    if let Some(line) = model.dialog_mut::<TreePrompt>()
         && line.is_path()
     {
         line.offer(paths);

@@ -8,6 +8,7 @@ use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::Overlay;
+use crate::console::dialogs::questions::TreeDepth;
 use crate::console::event::task::{Output, Progress};
 use crate::console::event::tree_update;
 use crate::console::widgets::scrolling::lines_of;
@@ -74,11 +75,8 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        match overlay {
-            Overlay::Seek(line) => tree_update::in_prompt(model, line, action, effects),
-            Overlay::Levels => tree_update::unfold_to(model, action),
-            other => return Some(other),
-        }
-        None
+        overlay
+            .when(|line| tree_update::in_prompt(model, line, action, effects))?
+            .when(|TreeDepth| tree_update::unfold_to(model, action))
     }
 }

@@ -1,9 +1,11 @@
 //! What is to be exported, in which form, and where to: a list to choose from, then the name of the file.
 
-use crate::console::core::keymap::{Action, Keymap};
+use crate::console::core::keymap::{Action, Context};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::{OrgId, Safe, Timestamp};
 use crate::export::FileFormat;
@@ -111,12 +113,22 @@ impl ExportMenu {
     }
 
     /// Lines of the box's inside.
-    pub(crate) fn height(&self) -> usize {
+    fn height(&self) -> usize {
         self.list.len() + 1
     }
+}
 
-    /// Draws the list.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) {
+impl Dialog for ExportMenu {
+    fn context(&self) -> Context {
+        Context::Chooser
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(" Export ", 76, self.height())
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keymap = stage.keymap;
         let last = painter.height().saturating_sub(1);
         let text = format!(
             "{} asks for the name of the file · {} leaves",
@@ -130,6 +142,7 @@ impl ExportMenu {
             painter.say(3, y, what.subject(), Role::Label);
             painter.say(21, y, what.form(), Role::Text);
         });
+        None
     }
 }
 
@@ -178,12 +191,25 @@ impl FileName {
     }
 
     /// Lines of the box's inside at a width.
-    pub(crate) fn height(&self, width: usize) -> usize {
+    fn height(&self, width: usize) -> usize {
         1 + self.prompt.height(width)
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+impl Dialog for FileName {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Export ", 90, self.height(stage.inside(90)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
         let text = format!("{} · {}", self.what.subject(), self.what.form());
         painter.put(
             1,
@@ -191,7 +217,7 @@ impl FileName {
             &Safe::from_untrusted(&text).cut_end(painter.width().saturating_sub(2)),
             Role::Notice,
         );
-        self.prompt.paint(painter, 1)
+        Some(self.prompt.paint(painter, 1))
     }
 }
 

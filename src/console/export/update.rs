@@ -25,7 +25,7 @@ impl Update for Rules {
         model.exporting = None;
         match exported {
             Exported::IsThere(what, path) if model.overlay.is_none() => {
-                model.overlay = Some(Overlay::File(Box::new(FileName::again(what, &path))));
+                model.show(FileName::again(what, &path));
             }
             Exported::IsThere(_, path) => {
                 model.notify(Safe::from_untrusted(&format!("not exported: '{path}' is there already")));
@@ -64,7 +64,7 @@ impl Update for Rules {
             let book = model.organization().and_then(|organization| model.case.book(organization));
             let has_case = book.is_some_and(|book| !book.is_empty());
             let menu = ExportMenu::new(!model.marks.picked().is_empty(), has_case);
-            model.overlay = Some(Overlay::Export(Box::new(menu)));
+            model.show(menu);
         } else {
             model.notify(Safe::literal("there is no view to export"));
         }
@@ -72,32 +72,27 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        match overlay {
-            Overlay::Export(menu) => in_menu(model, menu, action),
-            Overlay::File(line) => in_line(model, line, action, effects),
-            other => return Some(other),
-        }
-        None
+        overlay.when(|menu| in_menu(model, menu, action))?.when(|line| in_line(model, line, action, effects))
     }
 }
 
-fn in_menu(model: &mut Model, mut menu: Box<ExportMenu>, action: Action) {
+fn in_menu(model: &mut Model, mut menu: ExportMenu, action: Action) {
     match action {
         Action::Cancel => {}
         Action::Open => {
             if let (Some(what), Some(organization)) = (menu.selected(), model.organization()) {
                 let line = FileName::new(what, organization, model.at.wall);
-                model.overlay = Some(Overlay::File(Box::new(line)));
+                model.show(line);
             }
         }
         other => {
             menu.step(lines_of(other, 10).unwrap_or(0));
-            model.overlay = Some(Overlay::Export(menu));
+            model.show(menu);
         }
     }
 }
 
-fn in_line(model: &mut Model, mut line: Box<FileName>, action: Action, effects: &mut Effects) {
+fn in_line(model: &mut Model, mut line: FileName, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Clear => line.prompt.editor.set(""),
@@ -108,7 +103,7 @@ fn in_line(model: &mut Model, mut line: Box<FileName>, action: Action, effects: 
         }
         _ => {}
     }
-    model.overlay = Some(Overlay::File(line));
+    model.show(line);
 }
 
 fn export(model: &mut Model, what: What, path: String, replace: bool, effects: &mut Effects) {

@@ -1,10 +1,12 @@
 //! Filters under a name: the line in which the name is typed, and the chooser.
 
 use crate::case::saved::{LineError, Saved};
-use crate::console::core::keymap::{Action, Keymap};
+use crate::console::core::keymap::{Action, Context};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
@@ -26,7 +28,7 @@ impl Naming {
     }
 
     /// Lines of the box's inside.
-    pub(crate) fn height(&self, width: usize) -> usize {
+    fn height(&self, width: usize) -> usize {
         1 + self.prompt.height(width)
     }
 
@@ -54,12 +56,25 @@ impl Naming {
         }
         Some(new)
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+impl Dialog for Naming {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Save this filter ", 76, self.height(stage.inside(76)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
         let room = painter.width().saturating_sub(2);
         painter.put(1, 0, &Safe::composed(&self.filter).cut_end(room), Role::Text);
-        self.prompt.paint(painter, 1)
+        Some(self.prompt.paint(painter, 1))
     }
 }
 
@@ -93,12 +108,22 @@ impl SavedFilters {
     }
 
     /// Lines of the box's inside.
-    pub(crate) fn height(&self) -> usize {
+    fn height(&self) -> usize {
         self.list.len().max(1) + 1
     }
+}
 
-    /// Draws the list.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) {
+impl Dialog for SavedFilters {
+    fn context(&self) -> Context {
+        Context::Saved
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(" Saved filters ", 100, self.height())
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keymap = stage.keymap;
         let last = painter.height().saturating_sub(1);
         let text = if self.list.is_empty() {
             let save = keymap.key(Action::SaveFilter);
@@ -117,6 +142,7 @@ impl SavedFilters {
             let room = painter.width().saturating_sub(names + 6);
             painter.put(names + 5, y, &Safe::composed(&saved.filter).cut_end(room), Role::Text);
         });
+        None
     }
 }
 

@@ -1,6 +1,10 @@
 //! The search within a view: the line in which it is typed, and what is looked for.
 
+use crate::console::core::keymap::Context;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
+use crate::console::widgets::painter::Painter;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::domain::Safe;
 use crate::filter::{Expr, Filter, FilterError};
 
@@ -55,5 +59,23 @@ impl SearchPrompt {
                 None
             }
         }
+    }
+}
+
+impl Dialog for SearchPrompt {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Search in this view ", 70, self.prompt.height(stage.inside(70)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
+        Some(self.prompt.paint(painter, 0))
     }
 }

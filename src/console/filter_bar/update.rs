@@ -78,7 +78,7 @@ impl Update for Rules {
                     model.filter.edit(&place.text);
                 }
             }
-            Action::Search => model.overlay = Some(Overlay::Search(Box::default())),
+            Action::Search => model.show(SearchPrompt::default()),
             Action::NextHit => next_hit(model, false, effects),
             Action::PreviousHit => next_hit(model, true, effects),
             Action::Include => offer(model, Purpose::Include),
@@ -99,14 +99,14 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        match overlay {
-            Overlay::Search(line) => in_search(model, line, action, effects),
-            Overlay::Choices(choices) => return in_choices(model, choices, action, effects),
-            Overlay::Naming(asked) => in_naming(model, asked, action, effects),
-            Overlay::Saved(chooser) => in_saved(model, chooser, action, effects),
-            other => return Some(other),
-        }
-        None
+        // A lineage that was chosen among the values is for another feature.
+        let mut given_on = None;
+        overlay
+            .when(|line| in_search(model, line, action, effects))?
+            .when(|choices| given_on = in_choices(model, choices, action, effects))
+            .map_or(given_on, Some)?
+            .when(|asked| in_naming(model, asked, action, effects))?
+            .when(|chooser| in_saved(model, chooser, action, effects))
     }
 }
 
@@ -121,7 +121,7 @@ fn surroundings(model: &mut Model, effects: &mut Effects) {
     }
 }
 
-fn in_search(model: &mut Model, mut line: Box<SearchPrompt>, action: Action, effects: &mut Effects) {
+fn in_search(model: &mut Model, mut line: SearchPrompt, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Submit => {
@@ -130,10 +130,10 @@ fn in_search(model: &mut Model, mut line: Box<SearchPrompt>, action: Action, eff
                 return find(model, false, effects);
             }
         }
-        Action::Clear => line = Box::default(),
+        Action::Clear => line = SearchPrompt::default(),
         _ => {}
     }
-    model.overlay = Some(Overlay::Search(line));
+    model.show(line);
 }
 
 /// Goes to the next place of what is looked for: within the pane that has the keys, then in the next event. Where nothing
@@ -176,13 +176,13 @@ fn find(model: &mut Model, newer: bool, effects: &mut Effects) {
 /// A key in the chooser of values. Gives it back where a lineage was chosen, which is for another feature.
 fn in_choices(
     model: &mut Model,
-    mut choices: Box<Choices>,
+    mut choices: Choices,
     action: Action,
     effects: &mut Effects,
 ) -> Option<Overlay> {
     let action = if choices.pick(action) { Action::Open } else { action };
     match action {
-        Action::Open if choices.lineage().is_some() => return Some(Overlay::Choices(choices)),
+        Action::Open if choices.lineage().is_some() => return Some(choices.into()),
         Action::Open => {
             let place = model.history.current()?;
             if let Some((text, filter)) = choices.apply(&place.text, &place.filter) {
@@ -192,7 +192,7 @@ fn in_choices(
         Action::Cancel => {}
         other => {
             choices.step(lines_of(other, 10).unwrap_or(0));
-            model.overlay = Some(Overlay::Choices(choices));
+            model.show(choices);
         }
     }
     None
@@ -227,18 +227,18 @@ pub(in crate::console) fn in_filter(model: &mut Model, action: Action, effects: 
         }
         Action::SaveFilter => match model.filter.text().map(str::trim) {
             Some(text) if !text.is_empty() => {
-                model.overlay = Some(Overlay::Naming(Box::new(Naming::new(text))));
+                model.show(Naming::new(text));
             }
             _ => model.notify(Safe::literal("nothing to save")),
         },
         Action::SavedFilters => {
             let chooser = SavedFilters::new(model.filter.saved.clone());
-            model.overlay = Some(Overlay::Saved(Box::new(chooser)));
+            model.show(chooser);
         }
         // The line waits below it.
         Action::HelpWhileTyping => {
             let groups = &[Group::Keys(Section::Editor), Group::Legend];
-            model.overlay = Some(Overlay::Help(Box::new(Help::new(groups))));
+            model.show(Help::new(groups));
         }
         Action::Leave => model.filter.leave(),
         Action::Clear => model.filter.clear(),
@@ -263,7 +263,7 @@ fn offer(model: &mut Model, purpose: Purpose) {
     let at_cursor = if there { model.change.values_at_cursor() } else { Vec::new() };
     if let Some(row) = model.timeline.row() {
         let choices = Choices::of(&row.event, &at_cursor, purpose);
-        model.overlay = Some(Overlay::Choices(Box::new(choices)));
+        model.show(choices);
     }
 }
 
@@ -314,7 +314,7 @@ pub(in crate::console) fn ask_about_line(model: &mut Model, effects: &mut Effect
 }
 
 /// A key while the name of a filter is asked for.
-fn in_naming(model: &mut Model, mut asked: Box<Naming>, action: Action, effects: &mut Effects) {
+fn in_naming(model: &mut Model, mut asked: Naming, action: Action, effects: &mut Effects) {
     match action {
         Action::Leave => return,
         Action::Clear => asked.prompt.editor.set(""),
@@ -330,11 +330,11 @@ fn in_naming(model: &mut Model, mut asked: Box<Naming>, action: Action, effects:
         }
         _ => {}
     }
-    model.overlay = Some(Overlay::Naming(asked));
+    model.show(asked);
 }
 
 /// A key in the chooser of saved filters.
-fn in_saved(model: &mut Model, mut chooser: Box<SavedFilters>, action: Action, effects: &mut Effects) {
+fn in_saved(model: &mut Model, mut chooser: SavedFilters, action: Action, effects: &mut Effects) {
     match action {
         Action::Open => {
             if let Some(saved) = chooser.selected() {
@@ -344,11 +344,11 @@ fn in_saved(model: &mut Model, mut chooser: Box<SavedFilters>, action: Action, e
         Action::Cancel => {}
         Action::Forget => {
             forget_saved(model, &mut chooser, effects);
-            model.overlay = Some(Overlay::Saved(chooser));
+            model.show(chooser);
         }
         other => {
             chooser.step(lines_of(other, 10).unwrap_or(0));
-            model.overlay = Some(Overlay::Saved(chooser));
+            model.show(chooser);
         }
     }
 }

@@ -112,7 +112,7 @@ fn filters_are_saved_chosen_forgotten_and_remembered() {
     let saved = |name: &str, filter: &str| Saved::new(name, filter).unwrap();
     desk.keys("f").keys("sev:critical").control('s');
     desk.keys("a b").key(KeyCode::Enter);
-    assert!(matches!(desk.model.overlay, Some(Overlay::Naming(_))), "that is no name");
+    assert!(desk.model.dialog::<Naming>().is_some(), "that is no name");
     desk.control('u').keys("mine").key(KeyCode::Enter);
     let (_, work) = desk.begun(Slot::Shelf);
     let organization = desk.model.organization().cloned().unwrap();

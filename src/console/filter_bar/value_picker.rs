@@ -1,6 +1,7 @@
 //! The chooser of a value of the selected event: to look at it alone, to include or to exclude it.
 
-use crate::console::core::keymap::{Action, Keymap};
+use crate::console::core::keymap::{Action, Context};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
 use crate::console::widgets::theme::Role;
@@ -221,12 +222,22 @@ impl Choices {
     }
 
     /// Lines of the list.
-    pub(crate) fn height(&self) -> usize {
+    fn height(&self) -> usize {
         self.list.len()
     }
+}
 
-    /// Draws the list.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) {
+impl Dialog for Choices {
+    fn context(&self) -> Context {
+        Context::Values
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(self.title(), 76, self.height())
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keymap = stage.keymap;
         let room = painter.width().saturating_sub(18);
         self.picker.paint(painter, 0, self.list.len(), |painter, y, index| {
             let Some(choice) = self.list.get(index) else { return };
@@ -234,6 +245,7 @@ impl Choices {
             painter.say(5, y, choice.name, Role::Label);
             painter.put(17, y, &Safe::from_untrusted(&choice.value).cut_middle(room), Role::Text);
         });
+        None
     }
 }
 

@@ -10,6 +10,7 @@ use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::Overlay;
+use crate::console::dialogs::questions::GhostScope;
 use crate::console::ghosts::pane::GhostPane;
 use crate::console::ghosts::task::{Output, Progress, Task};
 use crate::console::widgets::scrolling::lines_of;
@@ -57,10 +58,8 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        let Overlay::Ghosts = overlay else { return Some(overlay) };
         // Any other key ends the question.
-        chosen(model, action, effects);
-        None
+        overlay.when(|GhostScope| chosen(model, action, effects))
     }
 }
 
@@ -70,7 +69,7 @@ fn open(model: &mut Model) {
     if known && model.page.is_none() {
         model.page = Some(Page::Ghosts);
     } else if model.history.current().is_some() {
-        model.overlay = Some(Overlay::Ghosts);
+        model.show(GhostScope);
     }
 }
 
@@ -113,7 +112,7 @@ fn in_list(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
     let Some(list) = &mut model.ghosts else { return false };
     match action {
         Action::Cancel | Action::Quit => model.page = None,
-        Action::Ghosts | Action::Refresh => model.overlay = Some(Overlay::Ghosts),
+        Action::Ghosts | Action::Refresh => model.show(GhostScope),
         Action::Open => {
             if let Some((resource, key)) = list.place() {
                 model.page = None;

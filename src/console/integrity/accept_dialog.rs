@@ -1,8 +1,11 @@
 //! The reason for accepting a finding.
 
 use crate::case::accepted::Record;
+use crate::console::core::keymap::Context;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::{Safe, Timestamp};
 use crate::investigation::acceptance;
@@ -35,14 +38,27 @@ impl Accepting {
     }
 
     /// Lines of the box's inside at a width.
-    pub(crate) fn height(&self, width: usize) -> usize {
+    fn height(&self, width: usize) -> usize {
         2 + self.prompt.height(width)
     }
+}
 
-    /// Draws it; returns the place of the cursor.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) -> (usize, usize) {
+impl Dialog for Accepting {
+    fn context(&self) -> Context {
+        Context::Editor
+    }
+
+    fn editor_mut(&mut self) -> Option<&mut Editor> {
+        Some(&mut self.prompt.editor)
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::around(" Accept ", 76, self.height(stage.inside(76)))
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
         painter.put(1, 0, &self.name.cut_middle(painter.width().saturating_sub(2)), Role::Notice);
         painter.say(1, 1, "It stays listed but no longer affects the verdict. Reason:", Role::Muted);
-        self.prompt.paint(painter, 2)
+        Some(self.prompt.paint(painter, 2))
     }
 }

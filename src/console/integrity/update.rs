@@ -130,9 +130,7 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        let Overlay::Accept(asked) = overlay else { return Some(overlay) };
-        in_accept(model, asked, action, effects);
-        None
+        overlay.when(|asked| in_accept(model, asked, action, effects))
     }
 }
 
@@ -351,7 +349,7 @@ pub(in crate::console) fn ask_to_accept(model: &mut Model) {
         Some(Accepting::new(&verified.report, finding, &model.setup.user))
     });
     match asked {
-        Some(asked) => model.overlay = Some(Overlay::Accept(Box::new(asked))),
+        Some(asked) => model.show(asked),
         None => {
             let next = model.setup.keymap.key(Action::NextFinding);
             model.notify(Safe::from_untrusted(&format!("no finding selected: {next} goes to the next one")));
@@ -362,7 +360,7 @@ pub(in crate::console) fn ask_to_accept(model: &mut Model) {
 /// A key while that question is open.
 pub(in crate::console) fn in_accept(
     model: &mut Model,
-    mut asked: Box<Accepting>,
+    mut asked: Accepting,
     action: Action,
     effects: &mut Effects,
 ) {
@@ -377,5 +375,5 @@ pub(in crate::console) fn in_accept(
         }
         _ => {}
     }
-    model.overlay = Some(Overlay::Accept(asked));
+    model.show(asked);
 }

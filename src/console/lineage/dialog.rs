@@ -1,5 +1,7 @@
 //! The dialog of a lineage: each hop in a line with its event, and which of the actors and resources a view is opened of.
 
+use crate::console::core::keymap::Context;
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
@@ -25,7 +27,7 @@ struct Choice {
 
 /// How far it is.
 #[derive(Debug)]
-enum Stage {
+enum Progress {
     Following,
     Failed(Safe),
     Done,
@@ -36,7 +38,7 @@ enum Stage {
 pub(crate) struct LineageDialog {
     /// Whose lineage it is.
     pub(crate) origin: Term,
-    stage: Stage,
+    progress: Progress,
     entries: Vec<Entry>,
     choices: Vec<Choice>,
     /// The number of the chosen line among those that have a term.
@@ -50,7 +52,7 @@ impl LineageDialog {
     /// A lineage that is being followed.
     pub(crate) fn new(origin: Term, keys: [String; 3]) -> Self {
         let (entries, choices) = (Vec::new(), Vec::new());
-        Self { origin, stage: Stage::Following, entries, choices, cursor: 0, top: 0, keys }
+        Self { origin, progress: Progress::Following, entries, choices, cursor: 0, top: 0, keys }
     }
 
     /// Takes the lineage in; times are shown in `zone`.
@@ -71,22 +73,22 @@ impl LineageDialog {
         let is_in = |(n, term)| Choice { term, is_in: n < MAX_TERMS };
         self.choices = terms.into_iter().enumerate().map(is_in).collect();
         self.entries = entries;
-        self.stage = Stage::Done;
+        self.progress = Progress::Done;
     }
 
     /// Says why there is none.
     pub(crate) fn fail(&mut self, reason: Safe) {
-        self.stage = Stage::Failed(reason);
+        self.progress = Progress::Failed(reason);
     }
 
     /// Whether that is what it says.
     pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.stage, Stage::Failed(_))
+        matches!(self.progress, Progress::Failed(_))
     }
 
     /// Whether it is there.
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Done)
+        matches!(self.progress, Progress::Done)
     }
 
     /// What the view is to have.
@@ -120,22 +122,31 @@ impl LineageDialog {
             choice.is_in = !choice.is_in;
         }
     }
+}
 
-    /// Draws it.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
+impl Dialog for LineageDialog {
+    fn context(&self) -> Context {
+        Context::Pane
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::whole(" Lineage ", stage)
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
         let width = painter.width().saturating_sub(2);
-        match &self.stage {
-            Stage::Failed(reason) => {
+        match &self.progress {
+            Progress::Failed(reason) => {
                 painter.put_wrapped(1, 0, reason, Role::Error);
-                return;
+                return None;
             }
-            Stage::Following => {
+            Progress::Following => {
                 let text =
                     format!("Following what came of {}… ({} to cancel)", self.origin.name(), self.keys[2]);
                 painter.put(1, 0, &Safe::composed(&text).cut_end(width), Role::Muted);
-                return;
+                return None;
             }
-            Stage::Done => {}
+            Progress::Done => {}
         }
         let current = self.stops().get(self.cursor).copied();
         let height = painter.height().saturating_sub(1);
@@ -159,6 +170,7 @@ impl LineageDialog {
         };
         let role = if over > 0 { Role::Notice } else { Role::Muted };
         painter.put(1, height, &Safe::composed(&text).cut_end(width), role);
+        None
     }
 }
 

@@ -9,7 +9,7 @@ use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::Overlay;
 use crate::console::filter_bar::update::run_filter;
-use crate::console::filter_bar::value_picker::spelled;
+use crate::console::filter_bar::value_picker::{Choices, spelled};
 use crate::console::lineage::dialog::LineageDialog;
 use crate::console::lineage::task::{Output, Progress, Task};
 use crate::console::widgets::scrolling::lines_of;
@@ -25,25 +25,25 @@ impl Update for Rules {
 
     fn done(model: &mut Model, Output::Follow(found): Output, _effects: &mut Effects) {
         let zone = model.zone;
-        if let Some(Overlay::Lineage(dialog)) = &mut model.overlay {
+        if let Some(dialog) = model.dialog_mut::<LineageDialog>() {
             dialog.fill(*found, zone);
         }
     }
 
     fn failed(model: &mut Model, _slot: Slot, failure: Failure, _effects: &mut Effects) {
-        if let Some(Overlay::Lineage(dialog)) = &mut model.overlay {
+        if let Some(dialog) = model.dialog_mut::<LineageDialog>() {
             dialog.fail(failure.text);
         }
     }
 
     fn cancelled(model: &mut Model, _slot: Slot) {
-        if let Some(Overlay::Lineage(dialog)) = &mut model.overlay {
+        if let Some(dialog) = model.dialog_mut::<LineageDialog>() {
             dialog.fail(Safe::literal("cancelled"));
         }
     }
 
     fn retry(model: &mut Model, effects: &mut Effects) {
-        if let Some(Overlay::Lineage(dialog)) = &model.overlay
+        if let Some(dialog) = model.dialog::<LineageDialog>()
             && dialog.has_failed()
         {
             let origin = dialog.origin.clone();
@@ -52,48 +52,39 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        let mut dialog = match overlay {
-            Overlay::Lineage(dialog) => dialog,
+        overlay
+            .when(|dialog| in_lineage(model, dialog, action, effects))?
             // The chooser of values is given on when a lineage has been chosen in it.
-            Overlay::Choices(choices) => {
+            .when(|choices: Choices| {
                 if let Some(origin) = choices.lineage() {
                     open(model, origin, effects);
                 }
-                return None;
+            })
+    }
+}
+
+fn in_lineage(model: &mut Model, mut dialog: LineageDialog, action: Action, effects: &mut Effects) {
+    let height = usize::from(model.size.1.saturating_sub(6)).max(1);
+    match action {
+        Action::Cancel | Action::Quit => return abandon(model, &[Slot::Lineage], effects),
+        Action::Open if dialog.is_done() => {
+            let Some(place) = model.history.current() else { return };
+            if let Some(filter) = union(&place.filter, &dialog.chosen()) {
+                let text = spelled(&place.text, &filter);
+                return run_filter(model, text, filter, effects);
             }
-            other => return Some(other),
-        };
-        let height = usize::from(model.size.1.saturating_sub(6)).max(1);
-        match action {
-            Action::Cancel | Action::Quit => {
-                abandon(model, &[Slot::Lineage], effects);
-                return None;
-            }
-            Action::Open if dialog.is_done() => {
-                let place = model.history.current()?;
-                if let Some(filter) = union(&place.filter, &dialog.chosen()) {
-                    let text = spelled(&place.text, &filter);
-                    run_filter(model, text, filter, effects);
-                    return None;
-                }
-                let key = model.setup.keymap.key(Action::Mark);
-                model.notify(Safe::composed(&format!("every line is left out: {key} takes one in again")));
-            }
-            Action::Mark => dialog.toggle(),
-            Action::Refresh => {
-                let origin = dialog.origin.clone();
-                open(model, origin, effects);
-                return None;
-            }
-            other => {
-                if let Some(by) = lines_of(other, height) {
-                    dialog.step(by, height);
-                }
+            let key = model.setup.keymap.key(Action::Mark);
+            model.notify(Safe::composed(&format!("every line is left out: {key} takes one in again")));
+        }
+        Action::Mark => dialog.toggle(),
+        Action::Refresh => return open(model, dialog.origin, effects),
+        other => {
+            if let Some(by) = lines_of(other, height) {
+                dialog.step(by, height);
             }
         }
-        model.overlay = Some(Overlay::Lineage(dialog));
-        None
     }
+    model.show(dialog);
 }
 
 /// Opens the lineage of an actor or a resource within the time of the view; it is being followed.
@@ -103,7 +94,7 @@ pub(in crate::console) fn open(model: &mut Model, origin: Term, effects: &mut Ef
         let work = Task::Follow(query.scope.clone(), origin.clone(), query.range);
         let keymap = &model.setup.keymap;
         let keys = [Action::Open, Action::Mark, Action::Cancel].map(|action| keymap.key(action));
-        model.overlay = Some(Overlay::Lineage(Box::new(LineageDialog::new(origin, keys))));
+        model.show(LineageDialog::new(origin, keys));
         begin(model, work, effects);
     }
 }
@@ -113,7 +104,7 @@ mod tests {
     use crate::console::app::fixtures::Desk;
     use crate::console::app::message::{Output, Task};
     use crate::console::core::tasks::Slot;
-    use crate::console::dialogs::Overlay;
+    use crate::console::lineage::dialog::LineageDialog;
     use crate::console::lineage::task;
     use crate::console::timeline::task as timeline;
     use crate::domain::{EventKey, TimeRange, Timestamp};
@@ -207,7 +198,7 @@ mod tests {
     #[test]
     fn more_than_a_view_holds_are_left_out_and_that_is_said() {
         let mut desk = followed(50);
-        let Some(Overlay::Lineage(dialog)) = &desk.model.overlay else { panic!("no dialog") };
+        let Some(dialog) = desk.model.dialog::<LineageDialog>() else { panic!("no dialog") };
         assert_eq!(dialog.chosen().len(), MAX_TERMS);
         desk.keys("G");
         assert!(

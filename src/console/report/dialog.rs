@@ -1,5 +1,7 @@
 //! What is said about a view as a whole, on top of the panes: its plan, its sums, its histogram.
 
+use crate::console::core::keymap::{Action, Context};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::integrity::trails;
 use crate::console::report::target::{Entry, Target};
 use crate::console::widgets::painter::Painter;
@@ -101,11 +103,6 @@ impl Sheet {
         self.entries.get(self.cursor?)?.target.as_ref()
     }
 
-    /// When what is shown was worked out, if it was earlier.
-    pub(crate) fn since(&self) -> Option<Timestamp> {
-        self.since
-    }
-
     /// Says why there are none.
     pub(crate) fn fail(&mut self, reason: Safe) {
         self.computing = false;
@@ -141,13 +138,35 @@ impl Sheet {
             .min(above.max((at + 1).saturating_sub(height)))
             .max(below.saturating_sub(height).min(at));
     }
+}
 
-    /// Draws the lines from the first one to be seen on.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, now: Timestamp) {
+impl Dialog for Sheet {
+    fn context(&self) -> Context {
+        Context::Pane
+    }
+
+    fn frame(&self, stage: &Stage<'_>) -> Frame {
+        Frame::whole(self.subject.title(), stage)
+    }
+
+    fn hints(&self) -> Option<&'static [Action]> {
+        use Action as A;
+        Some(match self.target() {
+            Some(_) => &[A::Open, A::Cancel, A::Exclude, A::Pivot, A::Down, A::Up, A::Refresh],
+            None => &[A::Cancel, A::Down, A::Up, A::PageDown],
+        })
+    }
+
+    fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let now = stage.now;
         let width = painter.width().saturating_sub(2);
         if let Some(failure) = &self.failure {
             painter.put_wrapped(1, 0, failure, Role::Error);
-            return;
+            return None;
         }
         let mut first = 0;
         if let Some(since) = self.since {
@@ -172,6 +191,7 @@ impl Sheet {
             let text = format!("Computing… ({} to cancel)", self.keys.0);
             painter.put(1, below, &Safe::composed(&text), Role::Muted);
         }
+        None
     }
 }
 

@@ -24,25 +24,25 @@ impl Update for Rules {
 
     fn done(model: &mut Model, Output::Sheet(answer): Output, _effects: &mut Effects) {
         model.note_cache_trouble(answer.trouble.as_deref());
-        if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+        if let Some(sheet) = model.dialog_mut::<Sheet>() {
             sheet.fill(answer);
         }
     }
 
     fn progress(model: &mut Model, entries: Progress) {
-        if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+        if let Some(sheet) = model.dialog_mut::<Sheet>() {
             sheet.extend(entries);
         }
     }
 
     fn failed(model: &mut Model, _slot: Slot, failure: Failure, _effects: &mut Effects) {
-        if let Some(Overlay::Sheet(sheet)) = &mut model.overlay {
+        if let Some(sheet) = model.dialog_mut::<Sheet>() {
             sheet.fail(failure.text);
         }
     }
 
     fn retry(model: &mut Model, effects: &mut Effects) {
-        if let Some(Overlay::Sheet(sheet)) = &model.overlay
+        if let Some(sheet) = model.dialog::<Sheet>()
             && sheet.has_failed()
         {
             let subject = sheet.subject;
@@ -62,28 +62,29 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        let Overlay::Sheet(mut sheet) = overlay else { return Some(overlay) };
-        let height = usize::from(model.size.1.saturating_sub(5)).max(1);
-        if let Some(by) = lines_of(action, height) {
-            sheet.scroll(by, height);
-            model.overlay = Some(Overlay::Sheet(sheet));
-            return None;
+        overlay.when(|sheet| in_sheet(model, sheet, action, effects))
+    }
+}
+
+fn in_sheet(model: &mut Model, mut sheet: Sheet, action: Action, effects: &mut Effects) {
+    let height = usize::from(model.size.1.saturating_sub(5)).max(1);
+    if let Some(by) = lines_of(action, height) {
+        sheet.scroll(by, height);
+        return model.show(sheet);
+    }
+    // Any other key closes it; a refresh opens it again.
+    abandon(model, &[Slot::Sheet], effects);
+    match action {
+        Action::Refresh => open(model, sheet.subject, Freshness::Now, effects),
+        Action::Open | Action::Include | Action::Exclude | Action::Pivot => {
+            drill(model, sheet, action, effects);
         }
-        // Any other key closes it; a refresh opens it again.
-        abandon(model, &[Slot::Sheet], effects);
-        match action {
-            Action::Refresh => open(model, sheet.subject, Freshness::Now, effects),
-            Action::Open | Action::Include | Action::Exclude | Action::Pivot => {
-                drill(model, sheet, action, effects);
-            }
-            _ => {}
-        }
-        None
+        _ => {}
     }
 }
 
 /// Opens a view of the events that the chosen line counts, of the view without them, or of all with its value.
-fn drill(model: &mut Model, sheet: Box<Sheet>, action: Action, effects: &mut Effects) {
+fn drill(model: &mut Model, sheet: Sheet, action: Action, effects: &mut Effects) {
     let Some((target, place)) = sheet.target().zip(model.history.current()) else { return };
     let next = match action {
         Action::Exclude => target.without(&place.filter),
@@ -96,7 +97,7 @@ fn drill(model: &mut Model, sheet: Box<Sheet>, action: Action, effects: &mut Eff
             run_filter(model, text, next, effects);
         }
         None => {
-            model.overlay = Some(Overlay::Sheet(sheet));
+            model.show(sheet);
             model.notify(Safe::literal("a filter has only one time: it cannot leave one out"));
         }
     }
@@ -109,8 +110,7 @@ fn open(model: &mut Model, subject: Subject, wanted: Freshness, effects: &mut Ef
         let again = model.setup.keymap.key(Action::Refresh);
         let stop = model.setup.keymap.key(Action::Cancel);
         let command = copy_text::listing(model, subject.command());
-        model.overlay =
-            Some(Overlay::Sheet(Box::new(Sheet::new(subject, command.as_deref(), &stop, &again))));
+        model.show(Sheet::new(subject, command.as_deref(), &stop, &again));
         let width = usize::from(model.size.0).saturating_sub(8);
         begin(model, Task::Sheet(query, subject, (width, model.zone), wanted), effects);
     }

@@ -9,7 +9,7 @@ use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
 use crate::console::core::view_stack::Place;
-use crate::console::dialogs::Overlay;
+use crate::console::dialogs::organizations::OrganizationChooser;
 use crate::console::restore::keeper::Here;
 use crate::console::restore::task::{Output, Progress, Task};
 use crate::domain::{Safe, Timestamp};
@@ -60,7 +60,7 @@ fn restore(model: &mut Model, here: Here, at: Timestamp, effects: &mut Effects) 
     }
     if model.history.current().is_none() {
         abandon(model, &[Slot::Organizations], effects);
-        if matches!(model.overlay, Some(Overlay::Organizations)) {
+        if model.dialog::<OrganizationChooser>().is_some() {
             model.overlay = None;
         }
         // What one goes back to.

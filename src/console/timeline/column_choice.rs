@@ -1,6 +1,7 @@
 //! Which columns the timeline is to have and in what order: the user's choice, and the dialog in which it is made.
 
-use crate::console::core::keymap::{Action, Keymap};
+use crate::console::core::keymap::{Action, Context};
+use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::timeline::columns::{Column, When};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::picker::Picker;
@@ -106,12 +107,22 @@ impl ColumnDialog {
     }
 
     /// Lines that the dialog takes.
-    pub(crate) fn height(&self) -> usize {
+    fn height(&self) -> usize {
         self.choice.0.len() + 2
     }
+}
 
-    /// Draws it.
-    pub(crate) fn paint(&self, painter: &mut Painter<'_>, keymap: &Keymap) {
+impl Dialog for ColumnDialog {
+    fn context(&self) -> Context {
+        Context::Columns
+    }
+
+    fn frame(&self, _stage: &Stage<'_>) -> Frame {
+        Frame::around(" Columns ", 70, self.height())
+    }
+
+    fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
+        let keymap = stage.keymap;
         let lines = self.choice.0.len();
         self.picker.paint(&mut painter.above(2), 0, lines, |painter, y, index| {
             let Some((column, when)) = self.choice.0.get(index) else { return };
@@ -128,6 +139,7 @@ impl ColumnDialog {
         );
         let y = painter.height().saturating_sub(1);
         painter.put(1, y, &Safe::composed(&keys).cut_end(painter.width().saturating_sub(2)), Role::Muted);
+        None
     }
 }
 

@@ -102,24 +102,7 @@ impl Update for Rules {
     }
 
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
-        let Overlay::Columns(mut dialog) = overlay else { return Some(overlay) };
-        match action {
-            Action::ColumnToggle => dialog.toggle(),
-            Action::ColumnDown => dialog.shift(1),
-            Action::ColumnUp => dialog.shift(-1),
-            Action::ColumnReset => dialog.reset(),
-            Action::Open => {
-                if dialog.choice != dialog.before {
-                    begin(model, Task::KeepColumns(dialog.choice.to_line()), effects);
-                }
-                model.columns = dialog.choice;
-                return None;
-            }
-            Action::Cancel => return None,
-            other => dialog.step(lines_of(other, 10).unwrap_or(0)),
-        }
-        model.overlay = Some(Overlay::Columns(dialog));
-        None
+        overlay.when(|dialog| in_columns(model, dialog, action, effects))
     }
 
     fn act(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
@@ -127,7 +110,7 @@ impl Update for Rules {
             Action::Brush => brush::begin(model),
             Action::Columns => {
                 let dialog = ColumnDialog::new(model.columns.clone());
-                model.overlay = Some(Overlay::Columns(Box::new(dialog)));
+                model.show(dialog);
             }
             Action::NextEvent => {
                 model.timeline.step(Step::Older);
@@ -160,6 +143,25 @@ impl Update for Rules {
         }
         true
     }
+}
+
+fn in_columns(model: &mut Model, mut dialog: ColumnDialog, action: Action, effects: &mut Effects) {
+    match action {
+        Action::ColumnToggle => dialog.toggle(),
+        Action::ColumnDown => dialog.shift(1),
+        Action::ColumnUp => dialog.shift(-1),
+        Action::ColumnReset => dialog.reset(),
+        Action::Open => {
+            if dialog.choice != dialog.before {
+                begin(model, Task::KeepColumns(dialog.choice.to_line()), effects);
+            }
+            model.columns = dialog.choice;
+            return;
+        }
+        Action::Cancel => return,
+        other => dialog.step(lines_of(other, 10).unwrap_or(0)),
+    }
+    model.show(dialog);
 }
 
 fn step_of(action: Action) -> Option<Step> {
