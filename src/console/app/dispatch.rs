@@ -1,17 +1,17 @@
 //! The way of a result, a failure, a key or a dialog to the feature that it belongs to.
 
 use crate::console::app::feature::Update;
-use crate::console::app::features::features;
 use crate::console::app::message::{Effects, Output, Progress};
 use crate::console::app::model::Model;
 use crate::console::core::failure::Failure;
+use crate::console::core::features::features;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::{Feature, Slot};
 use crate::console::dialogs::Overlay;
 use crate::domain::Safe;
 
 macro_rules! dispatch {
-    ($($name:ident $module:ident;)+) => {
+    ($($name:ident $module:ident { $($slots:tt)+ })+) => {
         /// Hands a result to its feature.
         pub(in crate::console) fn done(model: &mut Model, output: Output, effects: &mut Effects) {
             match output {

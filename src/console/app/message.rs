@@ -1,14 +1,14 @@
 //! What can happen to the console, and what it then asks for. Both are data: `update` turns the one into the other.
 
-use crate::console::app::features::features;
 use crate::console::core::clock::Moment;
 use crate::console::core::failure::Failure;
+use crate::console::core::features::features;
 use crate::console::core::tasks::{Slot, Ticket};
 use crossterm::event::KeyEvent;
 use std::num::NonZeroU32;
 
 macro_rules! messages {
-    ($($name:ident $module:ident;)+) => {
+    ($($name:ident $module:ident { $($slots:tt)+ })+) => {
         /// Work for the executor, by feature.
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) enum Task { $($name(crate::console::$module::task::Task),)+ }

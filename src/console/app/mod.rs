@@ -2,7 +2,6 @@
 
 pub(crate) mod dispatch;
 pub(crate) mod feature;
-pub(crate) mod features;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub(crate) mod footer;

@@ -1,8 +1,9 @@
-//! What every feature stands on, and what knows of none.
+//! What every feature stands on. It knows of features no more than the names in one table.
 
 pub mod actions;
 pub(crate) mod clock;
 pub(crate) mod failure;
+pub(crate) mod features;
 pub mod keymap;
 pub(crate) mod layout;
 pub(crate) mod tasks;

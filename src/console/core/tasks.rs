@@ -1,9 +1,10 @@
 //! Running work: its slots, and the tickets that say whose result is still wanted.
 
+use crate::console::core::features::features;
 use std::time::Duration;
 
 macro_rules! slots {
-    ($($feature:ident { $($(#[$doc:meta])+ $slot:ident $activity:expr;)+ })+) => {
+    ($($feature:ident $module:ident { $($(#[$doc:meta])+ $slot:ident $activity:expr;)+ })+) => {
         /// A folder of the console whose work it is.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Feature { $($feature,)+ }
@@ -29,104 +30,7 @@ macro_rules! slots {
     };
 }
 
-slots! {
-    Connection {
-        /// Connecting.
-        Connection None;
-        /// Checking whether the server answers.
-        Pulse None;
-        /// Listing organisations.
-        Organizations Some("listing organisations");
-    }
-    Timeline {
-        /// Opening a view.
-        View Some("loading");
-        /// Fetching older rows.
-        Older Some("loading older");
-        /// Fetching newer rows.
-        Newer Some("loading newer");
-        /// Counting.
-        Count Some("counting");
-        /// Asking for the access path of the last page.
-        Cost None;
-        /// Searching in the view.
-        Find Some("searching");
-        /// Counting what came since the view was opened.
-        New None;
-        /// Counting events by time and severity.
-        Strip None;
-        /// Remembering the columns that were chosen.
-        Columns None;
-    }
-    Event {
-        /// Fetching an event.
-        Event Some("loading the event");
-        /// Building the tree of an event, or searching in it.
-        Tree Some("working on the tree");
-    }
-    Integrity {
-        /// Checking the rows on the screen.
-        Marks Some("checking rows");
-        /// Verifying the selected event.
-        Integrity Some("verifying the event");
-        /// Verifying a whole trail.
-        Scan Some("verifying the trail");
-        /// Recording the acceptance of a finding.
-        Accept Some("recording");
-        /// Comparing remembered heads with the table, in passing.
-        Heads None;
-    }
-    Change {
-        /// Fetching the event that others are compared with.
-        Marked Some("loading the marked event");
-        /// Comparing states.
-        Change Some("comparing");
-        /// Fetching the versions of a resource.
-        Chronicle Some("loading the versions");
-        /// Searching for the next version of a resource.
-        Version Some("looking for the version");
-    }
-    Ghosts {
-        /// Searching for ghost changes.
-        Ghosts Some("looking for ghost changes");
-    }
-    Case {
-        /// Reading the case.
-        Case None;
-        /// Writing to the case.
-        CaseWriting None;
-        /// Looking what has become of the events of the case.
-        CaseFates Some("comparing the case");
-    }
-    Export {
-        /// Writing events into a file.
-        Export Some("exporting");
-    }
-    Report {
-        /// Computing a report about the view.
-        Sheet Some("computing");
-    }
-    Lineage {
-        /// Following what was created.
-        Lineage Some("following what was created");
-    }
-    Restore {
-        /// Putting down where the console is.
-        KeepPlace None;
-        /// Looking for where a console was that has died.
-        LastPlace None;
-    }
-    FilterBar {
-        /// Reading lists that a filter names.
-        Lists Some("reading lists");
-        /// Reading and writing saved filters.
-        Shelf None;
-        /// Estimating the cost of a filter.
-        Price None;
-        /// Fetching values of a field.
-        Values None;
-    }
-}
+features!(slots);
 
 /// The tasks of a feature, one row each: the slot, the task with its arguments, what it brings. An output has the name of
 /// its task, so that none can be taken for another, and its slot follows from the task.

@@ -1,10 +1,10 @@
 //! The one place that runs tasks: it owns each, its cancellation and its result, and the connections.
 
 use crate::config::Target;
-use crate::console::app::features::features;
 use crate::console::app::message::{Effect, Event, Outcome, Output, Progress, Steer, Task};
 use crate::console::connection::task as connection;
 use crate::console::core::failure::Failure;
+use crate::console::core::features::features;
 use crate::console::core::tasks::{Slot, Ticket};
 use crate::console::filter_bar::cost_calibration::CostCalibration;
 use crate::console::integrity::task as integrity;
@@ -181,7 +181,7 @@ impl Executor {
 }
 
 macro_rules! performing {
-    ($($name:ident $module:ident;)+) => {
+    ($($name:ident $module:ident { $($slots:tt)+ })+) => {
         /// Runs a task by its feature.
         async fn perform(
             task: Task,
