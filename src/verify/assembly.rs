@@ -1,9 +1,10 @@
 //! The results of a run, brought together as a report.
 
+use super::class::Class;
 use super::completeness::Completeness;
 use super::detect::FOREIGN;
 use super::engine::{Request, ids};
-use super::finding::{Class, Finding};
+use super::finding::Finding;
 use super::heads::Compared;
 use super::limits::ROWS_ALONE;
 use super::progress::Gauge;

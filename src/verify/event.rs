@@ -1,7 +1,7 @@
 //! One event: its content, its predecessor, its successors.
 
+use super::class::Class;
 use super::detect::{Detected, detect};
-use super::finding::Class;
 use super::report::{SchemeUsed, Verdict};
 use crate::chain::links::parse_hash;
 use crate::chain::{Content, Judge, Judgement, Row, Scheme};

@@ -1,6 +1,6 @@
 //! What a filter can be told about events: what the last verification of the whole trail has found.
 
-use super::finding::Class;
+use super::class::Class;
 use super::report::Report;
 use crate::filter::{Facts, Integrity, Question, Selection};
 use std::collections::BTreeSet;

@@ -1,195 +1,15 @@
 //! What a verification finds, in words that say what is and what it is consistent with.
 
-use crate::chain::head::{Pin, Remembered, Seen};
+use super::class::Class;
+use crate::chain::head::Remembered;
 use crate::chain::links::{Fork, Listed, Malformed, MissingPredecessor, Node, Unhashed};
 use crate::chain::{Mismatch, Row, to_hex};
 use crate::domain::{EventKey, Timestamp, grouped};
 use crate::store::AlteredVector;
-use crate::store::scan::{ChainRecord, Link, Named, OtherVector, Scanned, Skipped, Unexpected, Unreadable};
+use crate::store::scan::{Link, Named, OtherVector, Scanned, Skipped, Unexpected, Unreadable};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
-
-/// The kinds of findings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Class {
-    /// The hash is not that of the row.
-    ContentMismatch,
-    /// A hash that is none.
-    MalformedHash,
-    /// Several rows with one event id.
-    DuplicateEventId,
-    /// The search vector is not that of the words of the row, or not defined as our migrations define it.
-    SearchVectorMismatch,
-    /// A remembered head is not in the table any more.
-    PinMissing,
-    /// A remembered head has another hash now.
-    PinMismatch,
-    /// Not everything that a list shows was read, not everything that was read is found again, or what is remembered may
-    /// be hidden from this role or not yet be on this replica.
-    ScanIncomplete,
-    /// The database's own record of heads contradicts the trail.
-    HeadRecordMismatch,
-    /// An organisation that is remembered, or named by the database's own record of heads, has no events.
-    OrganizationMissing,
-    /// An event that was seen before, in the session or by a finding of it, is not in the table any more.
-    VerifiedEventMissing,
-    /// No row of the organisation is the predecessor.
-    MissingPredecessor,
-    /// Several events with one predecessor.
-    Fork,
-    /// A second beginning.
-    AdditionalGenesis,
-    /// No beginning.
-    MissingGenesis,
-    /// Rows without a hash before the first hashed event.
-    NotHashed,
-    /// A relation under the table of our own schema that our migrations do not make, or columns that came since an earlier
-    /// verification and that no hash covers.
-    UnexpectedRelation,
-    /// The row could not be read.
-    Unreadable,
-    /// The row could be neither verified nor refuted.
-    Undecided,
-    /// An event that claims a time before its predecessor's: information.
-    TimeBeforePredecessor,
-}
-
-impl Class {
-    /// All of them.
-    pub const ALL: [Self; 19] = [
-        Self::ContentMismatch,
-        Self::MalformedHash,
-        Self::DuplicateEventId,
-        Self::SearchVectorMismatch,
-        Self::PinMissing,
-        Self::PinMismatch,
-        Self::ScanIncomplete,
-        Self::HeadRecordMismatch,
-        Self::OrganizationMissing,
-        Self::VerifiedEventMissing,
-        Self::MissingPredecessor,
-        Self::Fork,
-        Self::AdditionalGenesis,
-        Self::MissingGenesis,
-        Self::NotHashed,
-        Self::UnexpectedRelation,
-        Self::Unreadable,
-        Self::Undecided,
-        Self::TimeBeforePredecessor,
-    ];
-
-    /// What it is not, in words: explanations that come to mind and do not fit.
-    pub(super) const fn ruled_out(self) -> &'static [&'static str] {
-        match self {
-            Self::ContentMismatch => {
-                &["a different encoding of the same values: all that the database can hide were tried"]
-            }
-            Self::MissingPredecessor => &[
-                "a restart of the writing process: it begins without naming a predecessor",
-                "rows read out of order: order plays no part in this",
-            ],
-            Self::Fork => &["lost or deleted events: they leave no second successor"],
-            Self::AdditionalGenesis => {
-                &["lost or deleted events: they leave a predecessor that is named and not there"]
-            }
-            Self::HeadRecordMismatch => {
-                &["writers that do not keep the record: it would name an event that is in the trail"]
-            }
-            Self::SearchVectorMismatch => {
-                &["a changed event: the vector is computed from columns that the hash covers"]
-            }
-            Self::PinMissing => &["events that came in late: they take none away"],
-            Self::Unreadable => &["a wrong hash: the row could not be compared with it"],
-            Self::TimeBeforePredecessor => &["a broken link: the chain is whole here"],
-            Self::MalformedHash
-            | Self::DuplicateEventId
-            | Self::PinMismatch
-            | Self::ScanIncomplete
-            | Self::OrganizationMissing
-            | Self::VerifiedEventMissing
-            | Self::MissingGenesis
-            | Self::NotHashed
-            | Self::UnexpectedRelation
-            | Self::Undecided => &[],
-        }
-    }
-
-    /// Whether it means that something could be neither verified nor refuted.
-    pub(super) const fn is_incompleteness(self) -> bool {
-        match self {
-            Self::ScanIncomplete | Self::Unreadable | Self::Undecided => true,
-            Self::ContentMismatch
-            | Self::MalformedHash
-            | Self::DuplicateEventId
-            | Self::SearchVectorMismatch
-            | Self::PinMissing
-            | Self::PinMismatch
-            | Self::HeadRecordMismatch
-            | Self::OrganizationMissing
-            | Self::VerifiedEventMissing
-            | Self::MissingPredecessor
-            | Self::Fork
-            | Self::AdditionalGenesis
-            | Self::MissingGenesis
-            | Self::NotHashed
-            | Self::UnexpectedRelation
-            | Self::TimeBeforePredecessor => false,
-        }
-    }
-
-    /// Its name in sentences.
-    pub fn words(self) -> String {
-        self.name().replace('_', " ")
-    }
-
-    /// Its name in outputs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ContentMismatch => "content_mismatch",
-            Self::MalformedHash => "malformed_hash",
-            Self::DuplicateEventId => "duplicate_event_id",
-            Self::SearchVectorMismatch => "search_vector_mismatch",
-            Self::PinMissing => "pin_missing",
-            Self::PinMismatch => "pin_mismatch",
-            Self::ScanIncomplete => "scan_incomplete",
-            Self::HeadRecordMismatch => "head_record_mismatch",
-            Self::OrganizationMissing => "organization_missing",
-            Self::VerifiedEventMissing => "verified_event_missing",
-            Self::MissingPredecessor => "missing_predecessor",
-            Self::Fork => "fork",
-            Self::AdditionalGenesis => "additional_genesis",
-            Self::MissingGenesis => "missing_genesis",
-            Self::NotHashed => "not_hashed",
-            Self::UnexpectedRelation => "unexpected_relation",
-            Self::Unreadable => "unreadable",
-            Self::Undecided => "undecided",
-            Self::TimeBeforePredecessor => "time_before_predecessor",
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// No such class of findings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a class of findings")]
-pub struct NoSuchClass(String);
-
-impl FromStr for Class {
-    type Err = NoSuchClass;
-
-    fn from_str(text: &str) -> Result<Self, NoSuchClass> {
-        Self::ALL.into_iter().find(|class| class.name() == text).ok_or_else(|| NoSuchClass(text.to_owned()))
-    }
-}
 
 /// One finding. Texts that quote the database are untrusted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -251,20 +71,8 @@ impl Beginnings {
 }
 
 /// An event and its hash, as an acceptance is bound to them.
-fn bound(event_id: &str, hash: &str) -> String {
+pub(super) fn bound(event_id: &str, hash: &str) -> String {
     format!("{event_id} {hash}")
-}
-
-/// `the head e-30 (30 events), verified at …, with the hash …`.
-fn remembered(pin: &Pin) -> String {
-    let Pin { head, until, events, .. } = pin;
-    let events = events.map(|events| format!(" of {} events", grouped(events))).unwrap_or_default();
-    format!(
-        "the head {}{events}, verified at {}, with the hash {}",
-        head.event_id,
-        until.to_rfc3339(),
-        head.hash
-    )
 }
 
 const LOST: &str = "a batch of events that was lost before it was stored";
@@ -290,7 +98,7 @@ impl Finding {
     }
 
     // There may be a hundred thousand of each kind: words of the program are not copied.
-    fn new(
+    pub(super) fn new(
         class: Class,
         time: Timestamp,
         event_id: &str,
@@ -597,104 +405,6 @@ impl Finding {
         Self::new(Class::DuplicateEventId, first, event_id, format!("{rows} rows have this event id"), fits)
     }
 
-    /// A remembered head that is not in the trail.
-    pub(super) fn pin_missing(pin: &Pin) -> Self {
-        let detail = format!("{}, is not in the trail any more", remembered(pin));
-        let restored: &[&'static str] =
-            &["an older backup that was restored, or a copy that was put in the place of the database"];
-        let usual: &[&'static str] = &[
-            "truncation of the newest events, also when others were written in their place since",
-            "an older backup that was restored",
-            "retention or an archive that took the event away",
-        ];
-        Self::of_pin(Class::PinMissing, pin, detail, if pin.of_another_object { restored } else { usual })
-    }
-
-    /// A remembered head whose row has another hash.
-    pub(super) fn pin_mismatch(pin: &Pin, now: &Seen) -> Self {
-        let detail = format!("{}; the row has the hash {} now", remembered(pin), now.hash);
-        let fits = &["tampering: the row, or the trail up to it, was written anew with other hashes"];
-        let mut finding = Self::of_pin(Class::PinMismatch, pin, detail, fits);
-        finding.timestamp = now.timestamp.to_rfc3339();
-        finding.bound.push(bound(&now.hash, &now.previous_hash));
-        finding
-    }
-
-    fn of_pin(class: Class, pin: &Pin, detail: String, fits: &[&'static str]) -> Self {
-        let mut finding = Self::new(class, pin.since, &pin.head.event_id, detail, fits);
-        finding.timestamp = pin.head.timestamp.map(Timestamp::to_rfc3339).unwrap_or_default();
-        finding.hash.clone_from(&pin.head.hash);
-        finding
-    }
-
-    /// A head that a replica cannot have received.
-    pub(super) fn not_received(pin: &Pin, applied: Option<Timestamp>) -> Self {
-        let applied = applied.map(Timestamp::to_rfc3339).unwrap_or_default();
-        let detail = format!(
-            "{}, is not there yet: the last change that this replica has applied is of {applied}; verify again later, or \
-             ask the primary",
-            remembered(pin)
-        );
-        Self::of_pin(Class::ScanIncomplete, pin, detail, &["a replica that is behind"])
-    }
-
-    /// An organisation of which the role sees nothing, while others may.
-    pub(super) fn hidden(newest: Option<&Pin>, record: Option<&ChainRecord>) -> Self {
-        let missing = Self::organization_missing(newest, record);
-        let detail = format!("{}; row-level security may hide its events from this role", missing.detail);
-        let fits = &[
-            "a role to which the organisation is not granted",
-            "deletion of all events of the organisation",
-        ];
-        let consistent_with = fits.iter().map(|text| Cow::Borrowed(*text)).collect();
-        Self { class: Class::ScanIncomplete, detail: detail.into(), consistent_with, ..missing }
-    }
-
-    /// The database's own record of heads contradicts the trail.
-    pub(super) fn head_record(record: &ChainRecord, detail: String, missing: u64) -> Self {
-        let fits = &[
-            "truncation of the newest events, or deletion of others",
-            "retention or an archive that took events away",
-            "an older copy of audit_events that was loaded beside a newer record",
-        ];
-        let event_id = record.event_id.as_deref().unwrap_or_default();
-        Self {
-            timestamp: String::new(),
-            hash: record.hash.clone(),
-            bound: vec![missing.to_string()],
-            ..Self::new(Class::HeadRecordMismatch, Timestamp::from_micros(0), event_id, detail, fits)
-        }
-    }
-
-    /// An organisation without events that once had some.
-    pub(super) fn organization_missing(newest: Option<&Pin>, record: Option<&ChainRecord>) -> Self {
-        let fits = &[
-            "deletion of all events of the organisation",
-            "an older backup that was restored",
-            "retention or an archive that took the whole trail away",
-        ];
-        let of_record = record.map(|record| {
-            let event_id = record.event_id.as_deref().unwrap_or("an event without id");
-            format!("audit_chain_heads counts {} events up to {event_id}", grouped(record.events))
-        });
-        let said = [newest.map(remembered), of_record].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        let detail = format!("the organisation has no events: {said}");
-        let of_record = record.and_then(|record| record.event_id.as_deref());
-        let event_id = newest.map(|pin| pin.head.event_id.as_str()).or(of_record);
-        Self {
-            timestamp: String::new(),
-            hash: newest.map(|pin| pin.head.hash.clone()).unwrap_or_default(),
-            bound: record.map(|record| bound(&record.hash, &record.events.to_string())).into_iter().collect(),
-            ..Self::new(
-                Class::OrganizationMissing,
-                Timestamp::from_micros(0),
-                event_id.unwrap_or_default(),
-                detail,
-                fits,
-            )
-        }
-    }
-
     /// An event that this session has seen is not in the table any more.
     pub fn event_gone(event: &EventKey, hash: &str) -> Self {
         let detail = "this session has seen the event, and it is not in the table any more";
@@ -735,19 +445,5 @@ impl Finding {
         let fits =
             &["clocks of several machines that differ", "events chained in another order than they happened"];
         Self::at(node, Class::TimeBeforePredecessor, "the event claims a time before its predecessor's", fits)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_read_back_what_they_print() {
-        for class in Class::ALL {
-            assert_eq!(class.name().parse(), Ok(class));
-            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
-        }
-        assert!("tampered".parse::<Class>().is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! The search for ghost changes over a trail: streams events in the order in which they happened to
 //! [`crate::diff::ghost`], and looks for gaps of the chain where a change without an event was found.
 
+use super::class::Class;
 use super::engine::{self, Request};
-use super::finding::Class;
 use super::progress::Gauge;
 use crate::diff::ghost::{Ghost, GhostSearch, TypeReport};
 use crate::diff::history::Version;

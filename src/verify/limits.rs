@@ -1,6 +1,6 @@
 //! The words in which a verdict is given: never without what was compared, and what cannot be known from it.
 
-use super::finding::Class;
+use super::class::Class;
 use super::report::{Report, Verdict};
 use crate::domain::{Safe, Timestamp, grouped};
 use std::fmt;

@@ -4,6 +4,7 @@
 //! `docs/guide/verify.md` describes verdicts, findings and their limits.
 
 mod assembly;
+mod class;
 mod columns;
 mod completeness;
 mod detect;
@@ -12,6 +13,7 @@ mod event;
 mod facts;
 mod finding;
 mod ghosts;
+mod head_finding;
 mod heads;
 mod identity;
 mod limits;
@@ -22,12 +24,13 @@ mod report;
 mod vectors;
 pub mod writing;
 
+pub use class::Class;
 pub use columns::ColumnProtection;
 pub use detect::{Detected, detect};
 pub use engine::{Request, verify, verify_rest, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use facts::Known;
-pub use finding::{Class, Finding};
+pub use finding::Finding;
 pub use ghosts::{Gap, Ghosts, Sight, Watch, ghosts};
 pub use heads::{Compared, Watched, compare_heads};
 pub use identity::identity;

@@ -1,7 +1,8 @@
 //! What a reader makes of the rows it is given.
 
+use super::class::Class;
 use super::detect::{NO_SCHEME, OTHER_WRITER};
-use super::finding::{Class, Finding};
+use super::finding::Finding;
 use super::progress::Gauge;
 use super::ranges::RangeState;
 use super::report::{ContentCounts, VerifiedEarlier};

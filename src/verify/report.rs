@@ -1,7 +1,8 @@
 //! The result of a verification: the JSON of `verify --format json`, the verdict, the line for a ticket.
 
+use super::class::Class;
 use super::columns::ColumnProtection;
-use super::finding::{Class, Finding};
+use super::finding::Finding;
 use super::limits::NewestHead;
 use crate::chain::head::{BeforeHashing, Head, Remembered};
 use crate::domain::{Timestamp, grouped};

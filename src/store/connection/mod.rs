@@ -16,6 +16,7 @@ mod pulse;
 mod relation;
 pub mod servers;
 mod session;
+mod settings;
 mod shape;
 mod snapshot;
 mod transaction;
@@ -26,6 +27,7 @@ pub(crate) use link::Link;
 pub(crate) use memory::bounded;
 pub use relation::{Layout, Relation};
 pub(crate) use relation::{TABLE, beside};
+pub use settings::ReadSettings;
 pub(super) use shape::Found;
 pub use shape::Shape;
 pub(crate) use transaction::Start;
@@ -33,8 +35,6 @@ pub(crate) use write::Work;
 pub use write::{WriteDb, WriteSettings};
 
 use super::StoreError;
-use super::cache::Cache;
-use crate::domain::Naming;
 use crate::store::connection::trust::Trust;
 use capabilities::Capabilities;
 use error::{silence, sql_state};
@@ -62,42 +62,6 @@ const PING_LIMIT: Duration = Duration::from_secs(2);
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// What was read of the catalogue is read again after this time: indexes come and go.
 const CATALOGUE_LIFE: Duration = Duration::from_secs(60);
-
-/// Limits of a reader.
-#[derive(Debug, Clone)]
-pub struct ReadSettings {
-    /// Maximum number of connections, control connection included.
-    pub connections: u32,
-    /// `statement_timeout` of interactive statements.
-    pub statement_timeout: Duration,
-    /// How long to wait for a connection.
-    pub connect_timeout: Duration,
-    /// Events that one statement looks at, at most, where no index serves the whole filter: 50 000 take 30 to 50 ms.
-    pub walk: u32,
-    /// Where answers are kept that hold for a while.
-    pub cache: Cache,
-    /// The schema of the table; `None`: the first one of the caller's path of schemas that has such a table.
-    pub schema: Option<String>,
-    /// How the table and its columns are called, where not as ours.
-    pub naming: Naming,
-    /// Read although code of another role runs with a superuser's rights.
-    pub as_superuser: bool,
-}
-
-impl Default for ReadSettings {
-    fn default() -> Self {
-        Self {
-            connections: 5,
-            statement_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
-            walk: 50_000,
-            cache: Cache::default(),
-            schema: None,
-            naming: Naming::default(),
-            as_superuser: false,
-        }
-    }
-}
 
 /// A database that can only be read: all work is done in transactions that are READ ONLY.
 ///
