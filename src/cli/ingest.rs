@@ -1,7 +1,7 @@
 //! `agenttrace ingest`
 
 use super::{Context, Format as OutputFormat, Out};
-use crate::domain::{OrgId, Safe};
+use crate::domain::{OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::ingest::{
@@ -34,6 +34,9 @@ pub struct IngestArgs {
     /// Time zone of times that name none, such as UTC or Europe/Berlin; without it they are refused
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub zone: Option<Tz>,
+    /// Time of records that have none, such as 2026-01-15T09:58:00Z; without it they are refused
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::parse)]
+    pub default_time: Option<Timestamp>,
     /// Load hash, previous hash and organisation as the records give them, instead of chaining anew
     #[arg(long)]
     pub preserve_chain: bool,
@@ -107,7 +110,12 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     };
     let settings = Settings {
         format,
-        mapping: Mapping { organization, preserve_chain: args.preserve_chain, zone: args.zone },
+        mapping: Mapping {
+            organization,
+            preserve_chain: args.preserve_chain,
+            zone: args.zone,
+            default_time: args.default_time,
+        },
         batch: args.batch as usize,
     };
     let mut watcher = Watcher::new(context.out, &inputs);

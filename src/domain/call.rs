@@ -45,8 +45,17 @@ pub const CLOUDTRAIL: CallRecord = CallRecord {
     ],
 };
 
+/// The sources other than CloudTrail, whose records `ingest` keeps whole: the name of the format, and the record.
+pub const AUDIT_RECORD: CallRecord = CallRecord {
+    title: "an audit log",
+    all: &["source_format", "source_record"],
+    any: &["source_record"],
+    parts: &[("record", &["source_record"])],
+    held: &[],
+};
+
 /// Every kind of record that is told from a state.
-pub const CALL_RECORDS: &[CallRecord] = &[CLOUDTRAIL];
+pub const CALL_RECORDS: &[CallRecord] = &[CLOUDTRAIL, AUDIT_RECORD];
 
 impl CallRecord {
     /// The kind of record that the two state columns of a row hold; `None` where they hold states, or nothing.

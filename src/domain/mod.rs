@@ -10,7 +10,7 @@ mod text;
 mod time;
 mod wrapping;
 
-pub use call::{CALL_RECORDS, CLOUDTRAIL, CallRecord};
+pub use call::{AUDIT_RECORD, CALL_RECORDS, CLOUDTRAIL, CallRecord};
 pub use event::{
     Action, ActorType, COLUMNS, Category, ColumnError, Event, EventKey, EventRow, Json, LIMITS, NewEvent,
     Severity,

@@ -99,7 +99,12 @@ mod tests {
         "actor_ip":null,"hash":"aa","previous_hash":""}"#;
 
     fn mapping(organization: Option<&str>, preserve_chain: bool) -> Mapping {
-        Mapping { organization: organization.map(|o| OrgId::new(o).unwrap()), preserve_chain, zone: None }
+        Mapping {
+            organization: organization.map(|o| OrgId::new(o).unwrap()),
+            preserve_chain,
+            zone: None,
+            default_time: None,
+        }
     }
 
     fn reason(line: &str, preserve_chain: bool) -> String {

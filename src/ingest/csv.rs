@@ -1,5 +1,6 @@
-//! Our own CSV (`export`, `events --format csv`), as the records it was made from.
+//! Our own CSV (`export`, `events --format csv`), and that of Microsoft 365, as the records they were made from.
 
+use super::microsoft365::AUDIT_DATA;
 use crate::domain::{COLUMNS, unescaped};
 use csv::StringRecord;
 use serde_json::value::RawValue;
@@ -11,7 +12,7 @@ const BESIDE: [&str; 2] = ["integrity_content", "integrity_scheme"];
 const STATES: [&str; 2] = ["previous_state", "new_state"];
 
 /// The columns, where some bytes begin with the header line of such a file: names of columns of events only, among them
-/// those by which an event is known.
+/// those by which an event is known; or a column with whole records of Microsoft 365.
 pub(super) fn header(beginning: &[u8]) -> Option<Vec<String>> {
     let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
     let end = memchr::memchr(b'\n', beginning)?;
@@ -19,7 +20,17 @@ pub(super) fn header(beginning: &[u8]) -> Option<Vec<String>> {
     let names: Vec<String> = line.split(',').map(|name| name.trim_matches('"').to_owned()).collect();
     let known = names.iter().all(|name| COLUMNS.contains(&name.as_str()) || BESIDE.contains(&name.as_str()));
     let is_event = ["event_id", "event_type"].iter().all(|mark| names.iter().any(|name| name == mark));
-    (known && is_event).then_some(names)
+    ((known && is_event) || has_records(&names)).then_some(names)
+}
+
+/// Whether a column holds whole records.
+fn has_records(names: &[String]) -> bool {
+    names.iter().any(|name| name == AUDIT_DATA)
+}
+
+/// The name of the format of the records of such a file.
+pub(super) fn format(names: &[String]) -> &'static str {
+    if has_records(names) { "microsoft365" } else { "agenttrace" }
 }
 
 /// A line as a record of AgentTrace events: names and texts, an empty cell no member. `previous_hash` is a text also where
@@ -30,6 +41,10 @@ pub(super) fn header(beginning: &[u8]) -> Option<Vec<String>> {
 pub(super) fn record(names: &[String], cells: &StringRecord) -> Result<String, String> {
     if cells.len() != names.len() {
         return Err(format!("has {} cells, the header {}", cells.len(), names.len()));
+    }
+    if let Some(at) = names.iter().position(|name| name == AUDIT_DATA) {
+        let cell = cells.get(at).unwrap_or_default().trim();
+        return if cell.is_empty() { Err(format!("{AUDIT_DATA}: empty")) } else { Ok(cell.to_owned()) };
     }
     let mut members = Map::new();
     let mut states = String::new();

@@ -2,7 +2,8 @@
 //! recognition, refusals and the help are made from the rows.
 
 use super::record::Members;
-use super::{Mapped, Mapping, Reject, agenttrace, cloudtrail};
+use super::{Mapped, Mapping, Reject};
+use super::{agenttrace, azure, cloudtrail, gcp, github, kubernetes, microsoft365, okta, workspace};
 use std::fmt;
 
 /// How the records of a source are written.
@@ -70,6 +71,76 @@ pub static FORMATS: &[Format] = &[
         lists: &["events"],
         open: agenttrace::open,
         map: agenttrace::map,
+    },
+    Format {
+        name: "kubernetes",
+        title: "Kubernetes",
+        help: "Kubernetes audit events, also of EKS and AKS, and admission reviews",
+        has_chain: false,
+        marks: &["auditID", "stage", "verb", "requestURI", "objectRef"],
+        lists: &["items"],
+        open: kubernetes::open,
+        map: kubernetes::map,
+    },
+    Format {
+        name: "gcp",
+        title: "Google Cloud",
+        help: "Google Cloud audit logs, also of GKE: entries of Cloud Logging, Pub/Sub messages",
+        has_chain: false,
+        marks: &["protoPayload", "insertId", "logName", "receiveTimestamp"],
+        lists: &[],
+        open: gcp::open,
+        map: gcp::map,
+    },
+    Format {
+        name: "azure",
+        title: "Azure and Entra",
+        help: "Azure activity log, and Entra audit and sign-in logs",
+        has_chain: false,
+        marks: &["operationName", "resourceId", "correlationId", "callerIpAddress", "activityDisplayName"],
+        lists: &["records", "value"],
+        open: azure::open,
+        map: azure::map,
+    },
+    Format {
+        name: "microsoft365",
+        title: "Microsoft 365",
+        help: "Microsoft 365 unified audit log: management API, or the CSV export with AuditData",
+        has_chain: false,
+        marks: &["Operation", "CreationTime", "RecordType", "Workload", "UserId"],
+        lists: &[],
+        open: microsoft365::open,
+        map: microsoft365::map,
+    },
+    Format {
+        name: "github",
+        title: "GitHub",
+        help: "GitHub audit log of an organisation or enterprise",
+        has_chain: false,
+        marks: &["action", "actor", "org", "repo", "created_at", "_document_id"],
+        lists: &[],
+        open: github::open,
+        map: github::map,
+    },
+    Format {
+        name: "okta",
+        title: "Okta",
+        help: "Okta System Log: API, hooks, Log Analytics",
+        has_chain: false,
+        marks: &["eventType", "uuid", "published", "outcome", "target"],
+        lists: &["events"],
+        open: okta::open,
+        map: okta::map,
+    },
+    Format {
+        name: "workspace",
+        title: "Google Workspace",
+        help: "Google Workspace activities of the reports API",
+        has_chain: false,
+        marks: &["id", "actor", "events", "ipAddress"],
+        lists: &["items"],
+        open: workspace::open,
+        map: workspace::map,
     },
 ];
 

@@ -288,14 +288,42 @@ mod tests {
     const EVENT: &str = r#"{"event_id":"e","timestamp":"2026-01-05T09:01:01Z","organization_id":"acme","actor_type":"user","actor_id":"u","event_category":"admin","event_type":"t","event_severity":"info","resource_type":"user","resource_id":"u","action":"update","request_id":"r"}"#;
 
     #[test]
+    fn one_file_may_hold_records_of_several_sources() {
+        let call = r#"{"eventSource":"s3.amazonaws.com","eventName":"GetObject","eventTime":"2026-01-05T09:01:01Z","eventID":"c","recipientAccountId":"1"}"#;
+        let text = format!("{EVENT}\n{call}\n{EVENT}\n");
+        let (outcome, told) = rehearse(text.into_bytes(), None, Mapping::default());
+        assert_eq!((outcome.report.stored, outcome.report.rejected), (3, 0));
+        let names = ["agenttrace", "cloudtrail"].map(|name| Format::named(name).unwrap());
+        assert_eq!(told.recognised, names, "each is said once");
+        let (outcome, _) = rehearse(
+            format!("{EVENT}\n{call}\n").into_bytes(),
+            Format::named("agenttrace"),
+            Mapping::default(),
+        );
+        assert_eq!((outcome.report.stored, outcome.report.rejected), (1, 1), "not where a format was named");
+    }
+
+    #[test]
+    fn a_csv_of_microsoft_365_has_a_record_in_each_row() {
+        let record = r#"{"Id":"i","CreationTime":"2026-01-05T09:01:01","Operation":"FileAccessed","OrganizationId":"o","UserId":"eve@corp.example","Workload":"OneDrive"}"#;
+        let cell = record.replace('"', "\"\"");
+        let text =
+            format!("RecordType,CreationDate,AuditData\r\nx,1/5/2026 9:01:01 AM,\"{cell}\"\r\nx,y,\r\n");
+        let (outcome, told) = rehearse(text.into_bytes(), None, Mapping::default());
+        assert_eq!((outcome.report.stored, outcome.report.rejected), (1, 1));
+        assert_eq!(told.recognised, [Format::named("microsoft365").unwrap()]);
+        assert_eq!(told.rejected, ["f:3: AuditData: empty"]);
+    }
+
+    #[test]
     fn a_format_is_recognised_behind_bad_records_and_kept() {
-        let text = format!("garbage\n{EVENT}\n{{\"eventSource\":\"s3\",\"eventName\":\"x\"}}\n");
+        let text = format!("garbage\n{EVENT}\n{{\"colour\":\"red\"}}\n");
         let (outcome, told) = rehearse(text.into_bytes(), None, Mapping::default());
         assert!(outcome.halt.is_none());
         assert_eq!((outcome.report.stored, outcome.report.rejected), (1, 2));
         assert_eq!(told.recognised, [Format::named("agenttrace").unwrap()]);
         assert_eq!(told.rejected[0], "f:1: not valid JSON at line 1, column 1: expected value");
-        assert_eq!(told.rejected[1], "f:3: the key 'eventSource' is not a column of audit_events");
+        assert_eq!(told.rejected[1], "f:3: the key 'colour' is not a column of audit_events");
     }
 
     #[test]

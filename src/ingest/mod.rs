@@ -8,17 +8,27 @@
 
 mod address;
 mod agenttrace;
+mod azure;
 mod cloudtrail;
 mod csv;
+mod draft;
 mod format;
+mod gcp;
+mod github;
 mod input;
+mod kubernetes;
 mod load;
+mod microsoft365;
+mod okta;
 mod opening;
 mod reader;
 mod record;
 mod rejects;
+#[cfg(test)]
+mod source_tests;
 mod split;
 mod time;
+mod workspace;
 
 pub use format::{FORMATS, Format, SourceFormat};
 pub use input::{Input, Source};
@@ -26,7 +36,7 @@ pub use load::{Halt, Observer, Outcome, Report, Settings, Sink, SourceFailure, l
 pub use reader::no_chain;
 pub use rejects::{Original, RejectedRecord, RejectsFile};
 
-use crate::domain::{ColumnError, NewEvent, OrgId};
+use crate::domain::{ColumnError, NewEvent, OrgId, Timestamp};
 use crate::store::writer::PreservedEvent;
 use chrono_tz::Tz;
 use std::fmt;
@@ -84,6 +94,8 @@ pub struct Mapping {
     pub preserve_chain: bool,
     /// The zone of times that name none; without it they are refused, unless their format says which it is.
     pub zone: Option<Tz>,
+    /// The time of records that have none; without it they are refused.
+    pub default_time: Option<Timestamp>,
 }
 
 impl Mapping {

@@ -143,7 +143,9 @@ impl Reader {
                 // A record is said to begin at the end of the line before it, where that is two characters.
                 let late = u64::from(beginning.ends_with(b"\r\n"));
                 let bytes = Cursor::new(beginning).chain(bytes);
-                if let (Some(names), Some(format)) = (names, self.of_csv()) {
+                if let Some(names) = names
+                    && let Some(format) = self.of_csv(&names)
+                {
                     return self.rows(&source, format, &names, late, bytes);
                 }
                 let buffer = std::mem::take(&mut self.buffer);
@@ -156,9 +158,10 @@ impl Reader {
         }
     }
 
-    /// The format of the rows of our own CSV, where that is one of those asked for.
-    fn of_csv(&self) -> Option<SourceFormat> {
-        Format::named("agenttrace").filter(|own| self.format.is_none_or(|format| format == *own))
+    /// The format of the rows of a CSV file, where that is one of those asked for.
+    fn of_csv(&self, names: &[String]) -> Option<SourceFormat> {
+        let own = Format::named(csv::format(names));
+        own.filter(|own| self.format.is_none_or(|format| format == *own))
     }
 
     /// The rows of a CSV file, behind its header.
@@ -277,10 +280,7 @@ impl Reader {
                 return self.take(reading, place, Original::Text(text), Err(reason));
             }
         };
-        let found = match reading.format {
-            Some(format) => Some((format, (format.open)(&members))),
-            None => Format::recognise(&members),
-        };
+        let found = self.recognise(reading.format, &members);
         match found {
             None => {
                 let reason = Reject::new(Format::unsupported(&members));
@@ -291,7 +291,7 @@ impl Reader {
                 Ok(())
             }
             Some((format, opened)) => {
-                if reading.format.is_none() {
+                if reading.format != Some(format) {
                     reading.format = Some(format);
                     self.tell(&reading.source, format)?;
                 }
@@ -306,6 +306,21 @@ impl Reader {
                 self.take(reading, place, Original::Text(text), mapped)
             }
         }
+    }
+
+    /// The format of an object, and what it is there: the one that was asked for; else that of the records before it, or, as
+    /// one file may hold records of several sources, another one. Where no format takes it, that of the records before says
+    /// what it misses.
+    fn recognise(
+        &self,
+        before: Option<SourceFormat>,
+        members: &Members<'_>,
+    ) -> Option<(SourceFormat, Opened)> {
+        let as_before = before.map(|format| (format, (format.open)(members)));
+        if self.format.is_some() || as_before.as_ref().is_some_and(|(_, opened)| *opened != Opened::Foreign) {
+            return as_before;
+        }
+        Format::recognise(members).or(as_before)
     }
 
     fn take(

@@ -31,6 +31,11 @@ impl<'a> Members<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether a key is there in any spelling, with a value other than `null`.
+    pub(crate) fn has_alike(&self, key: &str) -> bool {
+        self.iter().any(|(own, value)| alike(own, key) && value.get() != "null")
+    }
+
     /// A string; `None` when it is absent or `null`.
     pub(crate) fn text(&self, key: &'static str) -> Result<Option<String>, Reject> {
         let Some(raw) = self.get(key) else { return Ok(None) };
@@ -47,6 +52,12 @@ impl<'a> Members<'a> {
     /// A string that is neither absent nor empty; anything else is `None`.
     pub(crate) fn some_text(&self, key: &str) -> Option<String> {
         self.get(key).and_then(string).filter(|s| !s.is_empty())
+    }
+
+    /// The elements of a list, each as its text; where an element is a text, what that says.
+    pub(crate) fn elements(&self, key: &str) -> Option<Vec<String>> {
+        let elements: Vec<&RawValue> = serde_json::from_str(self.get(key)?.get()).ok()?;
+        Some(elements.into_iter().map(|raw| string(raw).unwrap_or_else(|| raw.get().to_owned())).collect())
     }
 
     /// A member that is an object itself.
@@ -70,6 +81,13 @@ pub(super) fn malformed(text: &str, e: &serde_json::Error) -> Reject {
     let hint = number
         .map_or_else(String::new, |n| format!("; {n} is not JSON, although Python's json module writes it"));
     Reject { reason: format!("{said}{hint}"), at: Some((e.line() as u64, e.column() as u64)) }
+}
+
+/// Whether two keys are one but for case and underscores: `operationName`, `operation_name`, `operationname`.
+pub(super) fn alike(one: &str, other: &str) -> bool {
+    let letters =
+        |key: &'_ str| key.bytes().filter(|b| *b != b'_').map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
+    one.eq_ignore_ascii_case(other) || letters(one) == letters(other)
 }
 
 /// The string a raw value is, if it is one.

@@ -44,6 +44,31 @@ pub(super) fn read(text: &str, zone: Option<Tz>) -> Result<Moment, Reject> {
     Ok(Moment { timestamp: Timestamp::from(utc), leap_second })
 }
 
+/// Milliseconds since 1970, as GitHub writes them, also where a collector has made `1700000000123.000000` of them; `None` for
+/// a text that is something else.
+pub(super) fn since_epoch(text: &str) -> Option<Moment> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    // 2001 to 2286: shorter ones are seconds, or no times.
+    let is_time = whole.len() == 13 && whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit());
+    let millis: i64 = is_time.then(|| whole.parse().ok())??;
+    let micros: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    Some(Moment { timestamp: Timestamp::from_micros(millis * 1000 + micros), leap_second: false })
+}
+
+/// `11/14/2025 1:48:53 AM`, as Azure and Purview print it, month first and in UTC, also with an offset behind it; `None` for
+/// a text that is something else.
+pub(super) fn american(text: &str) -> Option<Moment> {
+    let half = text.find(" AM").or_else(|| text.find(" PM"))? + 3;
+    let (local, offset) = text.split_at_checked(half)?;
+    let local = NaiveDateTime::parse_from_str(local, "%m/%d/%Y %I:%M:%S %p").ok()?;
+    let offset = match offset.trim() {
+        "" => 0,
+        offset => seconds(offset)?,
+    };
+    let utc = local.checked_sub_signed(chrono::TimeDelta::seconds(offset))?.and_utc();
+    Some(Moment { timestamp: Timestamp::from(utc), leap_second: false })
+}
+
 /// Date and clock, and the offset in seconds if there is one.
 fn split(text: &str) -> Option<(NaiveDateTime, Option<i64>)> {
     let (date, rest) = text.split_at_checked(10)?;
@@ -137,6 +162,20 @@ mod tests {
             "",
         ] {
             assert!(at(text).contains("is not a time such as"), "{text}: {}", at(text));
+        }
+    }
+
+    #[test]
+    fn other_writers_times_are_read_where_a_source_has_them() {
+        let shown = |moment: Option<Moment>| moment.map(|m| m.timestamp.to_rfc3339());
+        let of = |text: &str| Some(text.to_owned());
+        assert_eq!(shown(since_epoch("1700000000123")), of("2023-11-14T22:13:20.123000Z"));
+        assert_eq!(shown(since_epoch("1700000000123.456000")), of("2023-11-14T22:13:20.123456Z"));
+        assert_eq!(shown(american("11/14/2025 1:48:53 AM")), of("2025-11-14T01:48:53.000000Z"));
+        assert_eq!(shown(american("1/9/2007 12:41:00 PM +01:00")), of("2007-01-09T11:41:00.000000Z"));
+        for text in ["1700000000", "2025-11-14T01:48:53Z", "13/14/2025 1:48:53 AM", "170000000012x", "ü AM"]
+        {
+            assert_eq!((since_epoch(text), american(text)), (None, None), "{text}");
         }
     }
 

@@ -316,11 +316,11 @@ async fn what_cannot_be_read_is_exit_3_and_what_is_cut_off_is_loaded_as_far_as_i
     assert!(code == 3 && said.contains("the folder 'none' holds no files"), "{said}");
     bench.file(
         "wide.ndjson",
-        "{\"kind\":\"Event\",\"auditID\":\"x\"}\n{\"event_type\":\"x\",\"actor_id\":1}\n",
+        "{\"kind\":\"Event\",\"colour\":\"x\"}\n{\"event_type\":\"x\",\"actor_id\":1}\n",
     );
     let (_, _, said) = bench.run(&["wide.ndjson"]);
     assert!(
-        said.contains("wide.ndjson:1: rejected: not a record of a supported format (AWS CloudTrail, AgentTrace events)\n"),
+        said.contains("wide.ndjson:1: rejected: not a record of a supported format (AWS CloudTrail, AgentTrace events, Kubernetes, "),
         "{said}"
     );
     assert!(said.contains("; nearest is AgentTrace events, but event_id, organization_id, "), "{said}");

@@ -13,12 +13,11 @@ mod wrapping;
 pub(crate) use wrapping::open;
 
 use super::address;
+use super::draft::{first, id_of_content, last};
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
-use crate::chain::{Canonicaliser, Limits, to_hex};
-use crate::domain::{Json, LIMITS, NewEvent, OrgId};
+use crate::domain::{Json, NewEvent, OrgId};
 use identity::Actor;
-use sha2::{Digest as _, Sha256};
 
 /// What a record is about: the service and the name of the call.
 struct Call {
@@ -57,7 +56,9 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     let identity = record.object("userIdentity");
     let event_id = match record.text("eventID")? {
         Some(id) => id,
-        None => id_of_content(text)?,
+        None => id_of_content(text).map_err(|e| {
+            Reject::new(format!("eventID: missing, and none can be made of the content: {e}"))
+        })?,
     };
     let account = record
         .some_text("recipientAccountId")
@@ -121,15 +122,6 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     Ok(Mapped { leap_second: time.leap_second, ..Mapped::new(event) })
 }
 
-/// The id of a record that brings none: a hash of its canonical form, the same in every delivery.
-fn id_of_content(text: &str) -> Result<String, Reject> {
-    let mut canonical = Vec::new();
-    Canonicaliser::new(Limits::WRITE)
-        .append(text.as_bytes(), &mut canonical)
-        .map_err(|e| Reject::new(format!("eventID: missing, and none can be made of the content: {e}")))?;
-    Ok(to_hex(&Sha256::digest(&canonical).into()))
-}
-
 /// The members that no column keeps, as one JSON object in the order and the spelling of the record.
 fn rest(record: &Members<'_>, stored: impl Fn(&str) -> bool) -> Option<Json> {
     let mut out = String::new();
@@ -146,19 +138,4 @@ fn rest(record: &Members<'_>, stored: impl Fn(&str) -> bool) -> Option<Json> {
         out.push('}');
         Json::from_trusted(out)
     })
-}
-
-fn limit(column: &str) -> usize {
-    LIMITS.iter().find(|(name, _)| *name == column).map_or(usize::MAX, |(_, limit)| *limit)
-}
-
-/// As much of a text as a column holds, from its beginning.
-fn first(column: &str, text: &str) -> String {
-    text.chars().take(limit(column)).collect()
-}
-
-/// As much of a text as a column holds, from its end: the end of an ARN tells more than its beginning.
-fn last(column: &str, text: &str) -> String {
-    let length = text.chars().count();
-    text.chars().skip(length.saturating_sub(limit(column))).collect()
 }
