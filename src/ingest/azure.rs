@@ -53,7 +53,7 @@ fn is_record(members: &Members<'_>) -> bool {
 
 /// One record as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    let record = Record::parse(text)?;
+    let record = Record::parse(text, open)?;
     let root = &record.root;
     let category = text_at(root, &["category>value", "category", "evt>category"]).unwrap_or_default();
     let has = |path: &str| at(root, path).is_some();

@@ -42,7 +42,7 @@ pub(super) fn open(members: &Members<'_>) -> Opened {
 
 /// One record as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    let record = Record::parse(text)?;
+    let record = Record::parse(text, open)?;
     let root = &record.root;
     let text = |paths: &[&str]| text_at(root, paths);
     let service = text(&["protoPayload>serviceName"]);

@@ -25,6 +25,8 @@ pub(super) fn open(members: &Members<'_>) -> Opened {
         Some("AdmissionReview") if members.object("request").is_some() => Opened::Record,
         Some("EventList") => members.elements("items").map_or(Opened::Foreign, Opened::Wrapped),
         None if members.has("objectRef") && members.has("requestURI") => Opened::Record,
+        // As an item of a list.
+        None if marks >= 4 => Opened::Record,
         None if is_of_azure(members) => Opened::Record,
         _ => Opened::Foreign,
     }
@@ -38,7 +40,7 @@ fn is_of_azure(members: &Members<'_>) -> bool {
 
 /// One record as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    let record = Record::parse(text)?;
+    let record = Record::parse(text, open)?;
     let root = &record.root;
     let draft = match (text_at(root, &["kind"]).as_deref(), at(root, "properties>log")) {
         (Some("AdmissionReview"), _) => review(root),

@@ -38,7 +38,7 @@ fn is_record(members: &Members<'_>) -> bool {
 
 /// One record as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    let record = Record::parse(text)?;
+    let record = Record::parse(text, open)?;
     let root = &record.root;
     let text = |paths: &[&str]| text_at(root, paths);
     let operation = text(&["Operation"]).ok_or_else(|| Reject::new("Operation: missing"))?;

@@ -48,7 +48,7 @@ fn is_record(members: &Members<'_>) -> bool {
 
 /// One record as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    let record = Record::parse(text)?;
+    let record = Record::parse(text, open)?;
     let root = &record.root;
     let text = |paths: &[&str]| text_at(root, paths);
     let event_type = text(&["eventType", "eventType_s"]).ok_or_else(|| Reject::new("eventType: missing"))?;

@@ -275,6 +275,21 @@ fn an_activity_of_workspace_with_several_events_becomes_several() {
     assert_eq!(events[0].event_type, "admin.CHANGE_APPLICATION_SETTING");
 }
 
+#[test]
+fn what_is_of_another_kind_becomes_no_event_of_any_source() {
+    for format in super::FORMATS {
+        for text in ["{}", r#"{"colour":"red"}"#, r#"{"name":"x","time":"2026-01-02T03:04:05Z","id":"1"}"#] {
+            let mapped = (format.map)(text, &mapping());
+            assert!(mapped.is_err(), "{format:?}: {text}");
+        }
+    }
+    let item = json!({"level": "Metadata", "auditID": "a", "stage": "ResponseComplete", "verb": "list",
+        "requestURI": "/api", "requestReceivedTimestamp": "2026-01-02T03:04:05Z", "user": {"username": "eve"}});
+    let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [item]});
+    let (format, event) = one(&list);
+    assert_eq!((format, event.resource_id.as_str()), ("kubernetes", "/api"));
+}
+
 /// Values at paths of keys, the first that is a text; written apart from the mappings.
 fn named(value: &Value, pointers: &[&str]) -> Option<String> {
     let text = |pointer: &&str| value.pointer(pointer)?.as_str().map(|text| text.trim().to_owned());

@@ -54,7 +54,7 @@ fn each(members: &Members<'_>, events: &[String]) -> Vec<String> {
 
 /// One record, of one event, as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    let record = Record::parse(text)?;
+    let record = Record::parse(text, open)?;
     let root = &record.root;
     // A forwarder may have split the list, or put the event's members at the top.
     let event = at(root, "events>0").or_else(|| at(root, "events").filter(|e| e.is_object())).unwrap_or(root);
