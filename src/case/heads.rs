@@ -79,6 +79,7 @@ impl Heads {
                 events: None,
                 before_hashing: None,
                 other_columns: None,
+                scheme: None,
                 verified_at: old.at,
             };
             Record::Verified(Verified {
@@ -166,6 +167,7 @@ pub fn keep(folder: &Path, verified: &Verified) -> Result<bool> {
                 || last.trail.heads != verified.trail.heads
                 || last.trail.before_hashing != verified.trail.before_hashing
                 || last.trail.other_columns != verified.trail.other_columns
+                || last.trail.scheme != verified.trail.scheme
         })
     };
     Segment::new(folder, KIND).append_if(is_new, &[record])
@@ -224,6 +226,7 @@ mod tests {
             events: Some(9),
             before_hashing: None,
             other_columns: None,
+            scheme: None,
             verified_at: at(n),
         };
         Verified { organization_id: organization.to_owned(), verified_by: "eve".to_owned(), trail }

@@ -2,6 +2,7 @@
 //! written as the float `1e+16`, whether `0.0` was `-0.0`, whether keys were sorted as numbers, how an address was
 //! spelled, and which offset from UTC a time had. All spellings of one value are equal values.
 
+use super::scheme::isoformat;
 use crate::domain::Timestamp;
 use std::net::Ipv6Addr;
 
@@ -316,6 +317,9 @@ pub(super) enum Zone {
     Naive,
 }
 
+/// How many places zones have.
+pub(super) const ZONES: usize = 107;
+
 /// Every zone but UTC's `+00:00`: quarters of an hour from -12:00 to +14:00, `Z` and none.
 pub(super) fn zones() -> impl Iterator<Item = Zone> {
     [Zone::Zulu, Zone::Naive]
@@ -324,21 +328,34 @@ pub(super) fn zones() -> impl Iterator<Item = Zone> {
 }
 
 impl Zone {
+    /// A number of its own below [`ZONES`].
+    pub(super) fn place(self) -> usize {
+        match self {
+            Self::Zulu => 0,
+            Self::Naive => 1,
+            Self::Offset(minutes) => usize::try_from(minutes / 15 + 50).unwrap_or(ZONES),
+        }
+    }
+
     /// The instant as `isoformat()` prints it there; `None` beyond the years it can print.
     pub(super) fn spell(self, time: Timestamp) -> Option<String> {
         let minutes = if let Self::Offset(minutes) = self { minutes } else { 0 };
         let local = Timestamp::from_micros(time.as_micros().checked_add(i64::from(minutes) * 60_000_000)?);
-        let text = local.to_python_isoformat();
-        let plain = text.strip_suffix("+00:00")?;
-        Some(match self {
-            Self::Zulu => format!("{plain}Z"),
-            Self::Naive => plain.to_owned(),
+        let mut text = isoformat(local)?;
+        text.truncate(text.len() - "+00:00".len());
+        match self {
+            Self::Naive => {}
+            Self::Zulu => text.push('Z'),
             Self::Offset(_) => {
-                let sign = if minutes < 0 { '-' } else { '+' };
+                text.push(if minutes < 0 { '-' } else { '+' });
                 let minutes = minutes.unsigned_abs();
-                format!("{plain}{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+                let digits = [minutes / 600, minutes / 60 % 10, minutes / 10 % 6, minutes % 10];
+                let digit = |n: u16| char::from(b'0' + n as u8);
+                let [tens, hours, tens_of_minutes, rest] = digits.map(digit);
+                text.extend([tens, hours, ':', tens_of_minutes, rest]);
             }
-        })
+        }
+        Some(text)
     }
 }
 
@@ -416,6 +433,10 @@ mod tests {
         assert_eq!(Zone::Offset(120).spell(time).unwrap(), "2026-01-07T01:07:44.929830+02:00");
         assert_eq!(Zone::Offset(-570).spell(time).unwrap(), "2026-01-06T13:37:44.929830-09:30");
         assert_eq!(Zone::Zulu.spell(time).unwrap(), "2026-01-06T23:07:44.929830Z");
+        let mut places: Vec<usize> = zones().map(Zone::place).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert!(places.len() == zones().count() && places.iter().all(|place| *place < ZONES), "{places:?}");
         for zone in zones().filter(|z| *z != Zone::Naive) {
             assert_eq!(Timestamp::parse(&zone.spell(time).unwrap()).unwrap(), time);
         }

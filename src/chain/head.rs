@@ -61,6 +61,10 @@ pub struct Remembered {
     /// Columns of the table that no scheme knows; `None` in records of earlier programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_columns: Option<Vec<String>>,
+    /// Name of the scheme by which its content was verified; `None` in records of earlier programs, and where no event
+    /// had a hash to be compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<String>,
     /// When the trail was read, by the server's clock.
     pub verified_at: Timestamp,
 }
@@ -162,6 +166,13 @@ impl Memory {
         let first = known.iter().filter(|(columns, _)| now.iter().any(|name| !columns.contains(name)));
         let first = first.map(|(_, at)| *at).min()?;
         (!added.is_empty()).then_some((added, first))
+    }
+
+    /// The scheme of the newest verification of this object's place that remembers one of the heads that are `present`.
+    pub fn scheme(&self, object: &str, present: impl Fn(&Head) -> bool) -> Option<&str> {
+        let records = self.records.iter().rev().filter(|record| self.is_of_here(record, object));
+        let with_head = { records }.filter(|record| record.heads.iter().any(&present));
+        { with_head }.find_map(|record| record.scheme.as_deref())
     }
 
     /// The other places at which a trail of this organisation was verified, each once.
@@ -274,6 +285,7 @@ mod tests {
             events: Some(n as u64),
             before_hashing: None,
             other_columns: None,
+            scheme: None,
             verified_at: at(n),
         }
     }

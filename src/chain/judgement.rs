@@ -1,6 +1,6 @@
 //! What is judged, and the verdict on its content.
 
-use super::Columns;
+use super::{Columns, Scheme};
 use crate::domain::Event;
 use serde::Serialize;
 use std::fmt;
@@ -102,4 +102,7 @@ pub struct Mismatch {
     pub detail: String,
     /// Explanations that fit, the most exact one first.
     pub consistent_with: Vec<String>,
+    /// The first one is exact: the row, changed as it says, has the stored hash under this scheme. That is as good a proof
+    /// of the trail's scheme as a row that fits.
+    pub proves: Option<Scheme>,
 }

@@ -14,12 +14,13 @@ pub mod links;
 mod number;
 mod order;
 mod scheme;
+mod search;
 mod text;
 mod triage;
 
 pub use canonical::{Canonicaliser, JsonError, Limits, Reason};
 pub use inet::{Inet, InetError};
-pub use judge::{Judge, changes_noticed, protected_columns};
+pub use judge::{Judge, NO_SCHEME, changes_noticed, protected_columns};
 pub use judgement::{Content, Judgement, Mismatch, Row};
 pub use order::along_chain;
 pub(crate) use scheme::utf8;

@@ -31,12 +31,11 @@ impl Scheme {
     }
 }
 
-/// Other spellings of what a row may have lost (an address, an offset from UTC, a float's exponent); `None` stands for
-/// the spelling that PostgreSQL gives back.
+/// Other spellings of what a row may have lost (an address, a float's exponent); `None` stands for the spelling that
+/// PostgreSQL gives back. Those of its time: [`Stem`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Spelling<'a> {
     pub(super) address: Option<&'a str>,
-    pub(super) time: Option<&'a str>,
     /// Canonical text.
     pub(super) new_state: Option<&'a [u8]>,
     /// Canonical text.
@@ -203,6 +202,38 @@ pub fn to_hex(hash: &[u8; 32]) -> String {
     hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
+/// The hash of a text up to its time, which stands last in it: the same text with another time costs a block or two more,
+/// however long it is.
+#[derive(Debug, Clone)]
+pub(super) struct Stem(Sha256);
+
+/// What stands behind the time.
+const BEHIND_TIME: &[u8] = b"\"}";
+
+impl Stem {
+    /// Of a text that [`append_text`] wrote.
+    pub(super) fn of(text: &[u8]) -> Self {
+        let before = text.strip_suffix(BEHIND_TIME).unwrap_or(text);
+        let time_at = before.iter().rposition(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
+        Self(Sha256::new_with_prefix(before.get(..time_at).unwrap_or_default()))
+    }
+
+    /// The hash of the text with this time, which needs no escapes.
+    pub(super) fn with_time(&self, time: &str) -> [u8; 32] {
+        let mut sha = self.0.clone();
+        sha.update(time);
+        sha.update(BEHIND_TIME);
+        sha.finalize().into()
+    }
+}
+
+/// An instant as Python's `isoformat()` prints it; `None` when the year has not four digits.
+pub(super) fn isoformat(time: Timestamp) -> Option<String> {
+    let mut text = Vec::with_capacity(40);
+    push_time(time, &mut text)?;
+    String::from_utf8(text).ok()
+}
+
 /// Appends the text that a scheme hashes; returns where in `out` the text of the previous hash ends.
 ///
 /// # Errors
@@ -251,14 +282,11 @@ pub(super) fn append_text<T: AsRef<[u8]> + ?Sized>(
     required(", \"resource_type\": \"", fields.resource_type, out)?;
     optional(", \"session_id\": ", fields.session_id, out)?;
     out.extend_from_slice(b", \"timestamp\": \"");
-    match spelling.time {
-        Some(time) => text::push_escaped(time, out),
-        None => push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
-            column: "timestamp",
-            reason: format!("{} is outside the years 1 to 9999 that {SCHEME} can write", fields.timestamp),
-        })?,
-    }
-    out.extend_from_slice(b"\"}");
+    push_time(fields.timestamp, out).ok_or_else(|| ColumnError {
+        column: "timestamp",
+        reason: format!("{} is outside the years 1 to 9999 that {SCHEME} can write", fields.timestamp),
+    })?;
+    out.extend_from_slice(BEHIND_TIME);
     Ok(link_at)
 }
 
@@ -420,6 +448,17 @@ mod tests {
             assert_eq!(content.hash(previous), whole);
         }
         assert_eq!(to_hex(&[0xa1; 32]), "a1".repeat(32));
+    }
+
+    #[test]
+    fn a_stem_hashes_the_text_with_another_time() {
+        let moved = Fields { timestamp: Timestamp::from_micros(1), ..event() };
+        let stem = Stem::of(content(&event()).preimage("ab").as_bytes());
+        for fields in [event(), moved] {
+            let time = isoformat(fields.timestamp).unwrap();
+            assert_eq!(stem.with_time(&time), content(&fields).hash("ab"));
+        }
+        assert_eq!(isoformat(Timestamp::INFINITY), None);
     }
 
     #[test]

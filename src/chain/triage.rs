@@ -4,7 +4,7 @@
 use super::judge::Judge;
 use super::judgement::Row;
 use super::links::Hash;
-use super::scheme::Spelling;
+use super::scheme::{Spelling, isoformat};
 use super::{Fields, Scheme};
 use crate::domain::{Action, ActorType, Category, Severity, Timestamp};
 use serde_json::value::RawValue;
@@ -13,47 +13,99 @@ use std::collections::BTreeMap;
 /// Maximum number of members of a state that are left out one by one.
 const MEMBERS: usize = 64;
 
-/// Explanations that fit, an exact one alone.
-pub(super) fn explain(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Vec<String> {
-    match exact(judge, row, stored) {
-        Some(exact) => vec![exact],
-        None => [
-            "an edit of the row after it was written",
-            "a writer that changed the event after hashing it (enrichment)",
-            "a writer with another form of the hashed text",
-        ]
-        .map(str::to_owned)
-        .into(),
+/// Kinds of exact explanations besides another scheme, the cheap and likely ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Unlinked,
+    FilledIn,
+    Enumerated,
+    Enriched,
+    Moved,
+    Nanoseconds,
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Unlinked, Self::FilledIn, Self::Enumerated, Self::Enriched, Self::Moved, Self::Nanoseconds];
+
+    /// One attempt is all that it takes.
+    pub(super) const fn is_cheap(self) -> bool {
+        matches!(self, Self::Unlinked)
+    }
+
+    fn look(self, judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
+        match self {
+            Self::Unlinked => unlinked(judge, row, stored),
+            Self::FilledIn => filled_in(judge, row, stored),
+            Self::Enumerated => enumerated(judge, row, stored),
+            Self::Enriched => enriched(judge, row, stored),
+            Self::Moved => moved(judge, row, stored),
+            Self::Nanoseconds => nanoseconds(judge, row, stored),
+        }
     }
 }
 
-fn exact(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
-    let scheme = judge.scheme();
-    let mut fits = |scheme: Scheme, row: &Row<'_>, spelling: &Spelling<'_>| {
-        judge.may_search() && judge.fits(scheme, row, spelling, stored)
-    };
-    let plain = Spelling::default();
-    if let Some(other) = Scheme::ALL.iter().find(|other| **other != scheme && fits(**other, row, &plain)) {
-        return Some(format!("the scheme {other}: under it the hash is that of the row as it stands"));
+/// Explanations that fit, an exact one alone, with the scheme that it proves.
+pub(super) fn explain(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> (Vec<String>, Option<Scheme>) {
+    if let Some((text, scheme)) = under_another_scheme(judge, row, stored) {
+        return (vec![text], Some(scheme));
     }
-    if !row.previous_hash.is_empty() && fits(scheme, &Row { previous_hash: "", ..*row }, &plain) {
-        return Some(
-            "a link made or changed after the hash was taken: the hash is that of the row with an empty previous_hash"
-                .to_owned(),
-        );
-    }
-    for (column, changed) in without_each_optional(row) {
-        if fits(scheme, &changed, &plain) {
-            return Some(format!(
-                "{column} filled in after the hash was taken: the hash is that of the row without it"
-            ));
+    for kind in Kind::ALL {
+        if judge.may_explain(kind)
+            && let Some(text) = kind.look(judge, row, stored)
+        {
+            judge.note_explained(Some(kind));
+            return (vec![text], Some(judge.scheme()));
         }
     }
-    for (column, value, changed) in with_other_enumerated(row) {
-        if fits(scheme, &changed, &plain) {
-            return Some(format!("a changed {column}: the hash is that of the row with {column} = {value}"));
-        }
-    }
+    judge.note_explained(None);
+    let general = [
+        "an edit of the row after it was written",
+        "a writer that changed the event after hashing it (enrichment)",
+        "a writer with another form of the hashed text",
+    ];
+    (general.map(str::to_owned).into(), None)
+}
+
+/// The scheme by which the row fits as it stands, if it is not the judge's.
+pub(super) fn under_another_scheme(
+    judge: &mut Judge,
+    row: &Row<'_>,
+    stored: &Hash,
+) -> Option<(String, Scheme)> {
+    let own = judge.scheme();
+    let others = Scheme::ALL.iter().copied().filter(|scheme| *scheme != own);
+    let fits = |scheme: &Scheme| judge.may_search() && judge.fits(*scheme, row, stored);
+    let scheme = { others }.find(fits)?;
+    Some((format!("the scheme {scheme}: under it the hash is that of the row as it stands"), scheme))
+}
+
+/// Whether a row has the hash that is stored for this one.
+fn fits(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> bool {
+    judge.may_search() && judge.fits(judge.scheme(), row, stored)
+}
+
+fn unlinked(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
+    let unlinked = Row { previous_hash: "", ..*row };
+    (!row.previous_hash.is_empty() && fits(judge, &unlinked, stored)).then(|| {
+        "a link made or changed after the hash was taken: the hash is that of the row with an empty previous_hash"
+            .to_owned()
+    })
+}
+
+fn filled_in(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
+    let (column, _) =
+        without_each_optional(row).into_iter().find(|(_, changed)| fits(judge, changed, stored))?;
+    Some(format!("{column} filled in after the hash was taken: the hash is that of the row without it"))
+}
+
+fn enumerated(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
+    let others = with_other_enumerated(row);
+    let (column, value, _) = others.into_iter().find(|(_, _, changed)| fits(judge, changed, stored))?;
+    Some(format!("a changed {column}: the hash is that of the row with {column} = {value}"))
+}
+
+fn enriched(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
     for (column, state) in
         [("new_state", row.fields.new_state), ("previous_state", row.fields.previous_state)]
     {
@@ -63,22 +115,32 @@ fn exact(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
             } else {
                 Fields { previous_state: Some(&text), ..row.fields }
             };
-            if fits(scheme, &Row { fields, hash: row.hash, previous_hash: row.previous_hash }, &plain) {
+            let changed = Row { fields, hash: row.hash, previous_hash: row.previous_hash };
+            if fits(judge, &changed, stored) {
                 return Some(format!(
                     "an enrichment after the hash was taken: the hash is that of the row without {key} in {column}"
                 ));
             }
         }
     }
-    for (what, time) in other_times(row.fields.timestamp) {
-        let fields = Fields { timestamp: time, ..row.fields };
-        if fits(scheme, &Row { fields, ..*row }, &plain) {
-            return Some(format!("{what}: the hash is that of the row with timestamp = {time}"));
-        }
-    }
-    with_nanoseconds(row.fields.timestamp)
-        .find(|time| fits(scheme, row, &Spelling { time: Some(time), ..plain }))
-        .map(|time| format!("a writer that hashed nanoseconds, which the column cannot hold: {time}"))
+    None
+}
+
+fn moved(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
+    let stem = judge.stem(row, &Spelling::default())?;
+    let fits = |(_, time): &(&str, Timestamp)| {
+        judge.may_search()
+            && isoformat(*time).is_some_and(|spelled| judge.fits_with_time(&stem, &spelled, stored))
+    };
+    let (what, time) = other_times(row.fields.timestamp).find(fits)?;
+    Some(format!("{what}: the hash is that of the row with timestamp = {time}"))
+}
+
+fn nanoseconds(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<String> {
+    let stem = judge.stem(row, &Spelling::default())?;
+    let time = with_nanoseconds(row.fields.timestamp)
+        .find(|time| judge.may_search() && judge.fits_with_time(&stem, time, stored))?;
+    Some(format!("a writer that hashed nanoseconds, which the column cannot hold: {time}"))
 }
 
 fn without_each_optional<'a>(row: &Row<'a>) -> Vec<(&'static str, Row<'a>)> {
@@ -138,15 +200,16 @@ fn other_times(time: Timestamp) -> impl Iterator<Item = (&'static str, Timestamp
 
 /// The instant with nine digits, which were cut or rounded to the six that are stored.
 fn with_nanoseconds(time: Timestamp) -> impl Iterator<Item = String> {
-    let spell = |time: Timestamp, nanos: i32| {
-        let text = time.to_python_isoformat();
+    // Up to the sixth digit.
+    let micros = |time: Timestamp| {
+        let text = isoformat(time)?;
         let (seconds, _) = text.split_once(['.', '+'])?;
-        Some(format!("{seconds}.{:06}{nanos:03}+00:00", time.as_micros().rem_euclid(1_000_000)))
+        Some(format!("{seconds}.{:06}", time.as_micros().rem_euclid(1_000_000)))
     };
-    let before = time.as_micros().checked_sub(1).map(Timestamp::from_micros);
-    let cut = (1..1000).filter_map(move |nanos| spell(time, nanos));
-    let rounded = (500..1000).filter_map(move |nanos| spell(before?, nanos));
-    cut.chain(rounded)
+    let before = time.as_micros().checked_sub(1).map(Timestamp::from_micros).and_then(micros);
+    let spell = |micros: String, nanos: u32| format!("{micros}{nanos:03}+00:00");
+    let cut = micros(time).into_iter().flat_map(move |at| (1..1000).map(move |n| spell(at.clone(), n)));
+    cut.chain(before.into_iter().flat_map(move |at| (500..1000).map(move |n| spell(at.clone(), n))))
 }
 
 /// An event in which every column has a value.

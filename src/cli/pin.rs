@@ -361,6 +361,7 @@ mod tests {
             events: Some(1200),
             before_hashing: None,
             other_columns: None,
+            scheme: None,
             verified_at: Timestamp::from_micros(0),
         };
         Verified { organization_id: organization.to_owned(), verified_by: "eve\u{1b}".to_owned(), trail }

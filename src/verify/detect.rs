@@ -2,7 +2,7 @@
 
 use super::report::SchemeUsed;
 use crate::chain::links::parse_hash;
-use crate::chain::{Judge, Judgement, Row, Scheme};
+use crate::chain::{Judge, Judgement, NO_SCHEME, Row, Scheme};
 use crate::domain::{Event, OrgScope, TimeRange};
 use crate::store::scan::{self, Scanned, Sink, Skipped, Snapshot, Unreadable};
 use crate::store::{ReadDb, StoreError};
@@ -21,13 +21,11 @@ const CLOSE_LOOKS: u32 = 20;
 
 /// From this many rows on, a table of which not one fits a scheme is taken to have another scheme.
 pub(super) const FOREIGN: u64 = 10;
-/// Why nothing can be said about the rows of such a table.
-pub(super) const NO_SCHEME: &str =
-    "the scheme is not known: of no event does the hash fit a scheme of this program";
 /// What a row without a hash comes to when nothing is known of the others.
 const NO_HASH: &str = "the row has no hash; a verification of the whole trail tells whether it is from before hashing or lost its hash";
-/// What may have written such a table.
-pub(super) const OTHER_WRITER: &str = "a writer that hashes another text";
+/// What fits such a table.
+pub(super) const FOREIGN_FITS: &[&str] =
+    &["a writer that hashes another text", "an edit of all events after they were written"];
 
 /// How the hashes of a trail are made, as far as a sample tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +49,12 @@ impl Detected {
         self.used.guessed && self.rows < FOREIGN
     }
 
+    /// The same trail, by a scheme that is known otherwise than from the sample.
+    pub(super) fn known(self, scheme: Scheme) -> Self {
+        let used = SchemeUsed { name: scheme.name(), guessed: false, ..self.used };
+        Self { scheme, used, ..self }
+    }
+
     /// Judges the content of one event of the trail by a judge of its scheme.
     pub fn judge(&self, judge: &mut Judge, event: &Event) -> Judgement {
         if event.row.hash.is_empty() {
@@ -59,7 +63,9 @@ impl Detected {
         // A hash that is none is one under no scheme.
         let foreign = self.is_foreign() && parse_hash(&event.row.hash).is_some();
         match judge.judge(&Row::from(event)) {
-            Judgement::Mismatch(_) if foreign => Judgement::Undecided(NO_SCHEME.to_owned()),
+            Judgement::Mismatch(mismatch) if foreign && mismatch.proves != Some(self.scheme) => {
+                Judgement::Undecided(NO_SCHEME.to_owned())
+            }
             judgement => judgement,
         }
     }
@@ -110,9 +116,13 @@ impl Sink for Sampler {
         if !fitted && self.close_looks < CLOSE_LOOKS {
             self.close_looks += 1;
             for (judge, fits) in &mut self.candidates {
-                if matches!(judge.judge(&row), Judgement::VerifiedAlternative(_)) {
-                    *fits += 1;
-                }
+                let proven = match judge.judge(&row) {
+                    Judgement::VerifiedAlternative(_) => true,
+                    // What it was edited from fits.
+                    Judgement::Mismatch(mismatch) => mismatch.proves == Some(judge.scheme()),
+                    Judgement::Verified | Judgement::Undecided(_) => false,
+                };
+                *fits += u64::from(proven);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::assembly::{Followed, report};
 use super::columns;
 use super::completeness;
-use super::detect;
+use super::detect::{self, Detected};
 use super::finding::{Beginnings, Finding};
 use super::heads;
 use super::progress::Gauge;
@@ -118,6 +118,34 @@ pub async fn verify_rest(
     run(db, &request, Base { verified: Some(interrupted.clone()), incremental: false }, gauge, cancel).await
 }
 
+/// Reads the rows and judges them by a scheme; `None` when it was paused for too long. Also says what was not read again.
+async fn read(
+    snapshot: &mut Snapshot<'_>,
+    request: &Request,
+    base: &Base,
+    detected: &Detected,
+    gauge: &Arc<Gauge>,
+    cancel: &CancellationToken,
+) -> Result<Option<(Readings, Parts)>, StoreError> {
+    let scheme = detected.scheme;
+    let parts = parts(base, snapshot, scheme)?;
+    let reader = || {
+        let stop = cancel.clone();
+        let judge = Judge::new(scheme).until(move || stop.is_cancelled());
+        let judge = if detected.is_foreign() { judge.of_a_guess() } else { judge };
+        Reader::new(judge, gauge.clone(), detected.is_foreign(), parts.earlier.len())
+    };
+    let readers = (0..request.jobs.max(1)).map(|_| reader()).collect();
+    let view = snapshot.view.clone();
+    let begin = |outline: scan::Outline| {
+        gauge.expect(outline.rows);
+        gauge.ledger().begin(view, scheme, parts.earlier.clone(), outline);
+    };
+    let (readers, complete) = snapshot.read(readers, &parts.earlier, begin, gauge.pace()).await?;
+    let whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
+    Ok(complete.then_some((whole, parts)))
+}
+
 /// What restores the guard.
 const GUARD: &str = "agenttrace db migrate restores it";
 /// What is said when nothing that was remembered of rows is of use.
@@ -155,25 +183,30 @@ async fn of_one_snapshot(
     let replica_lag_s = db.replica_lag().await?;
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
         let looked = heads::look(snapshot, &request.memory, applied).await?;
-        let detected = detect::scheme(snapshot, request.scheme).await?;
-        let scheme = detected.scheme;
-        let Parts { earlier, refused, outdated } = parts(base, snapshot, scheme)?;
-        let judge = || {
-            let stop = cancel.clone();
-            Judge::new(scheme).until(move || stop.is_cancelled())
-        };
-        let reader = || Reader::new(judge(), gauge.clone(), detected.is_foreign(), earlier.len());
-        let readers = (0..request.jobs.max(1)).map(|_| reader()).collect();
-        let view = snapshot.view.clone();
-        let begin = |outline: scan::Outline| {
-            gauge.expect(outline.rows);
-            gauge.ledger().begin(view, scheme, earlier.clone(), outline);
-        };
-        let (readers, complete) = snapshot.read(readers, &earlier, begin, gauge.pace()).await?;
-        if !complete {
-            return Ok(None);
+        let mut detected = detect::scheme(snapshot, request.scheme).await?;
+        if detected.used.guessed
+            && let Some(scheme) = looked.scheme(&request.memory)
+        {
+            detected = detected.known(scheme);
         }
-        let mut whole = readers.into_iter().map(Reader::end).reduce(Readings::merge).unwrap_or_default();
+        let Some((mut whole, parts)) = read(snapshot, request, base, &detected, gauge, cancel).await? else {
+            return Ok(None);
+        };
+        let mut read_by = parts;
+        if detected.used.guessed
+            && let Some(proven) = whole.proven(detected.scheme)
+        {
+            let is_judged = proven == detected.scheme && !whole.is_of_no_scheme();
+            detected = detected.known(proven);
+            if !is_judged {
+                match read(snapshot, request, base, &detected, gauge, cancel).await? {
+                    Some(again) => (whole, read_by) = again,
+                    None => return Ok(None),
+                }
+            }
+        }
+        let scheme = detected.scheme;
+        let Parts { earlier, refused, outdated } = read_by;
         if request.range != TimeRange::default()
             && whole.links.has_unhashed()
             && let Some(first) = snapshot.first_hashed().await?

@@ -3,7 +3,8 @@
 use super::finding::Finding;
 use super::limits::NewestHead;
 use super::report::Pins;
-use crate::chain::head::{self, BeforeHashing, Fate, Memory, Pin, Seen, Sight};
+use crate::chain::Scheme;
+use crate::chain::head::{self, BeforeHashing, Fate, Head, Memory, Pin, Seen, Sight};
 use crate::chain::links::Unhashed;
 use crate::domain::{EventKey, OrgScope, Safe, TimeRange, Timestamp, grouped};
 use crate::store::scan::{self, ChainRecord, HeadSight, Link, Snapshot};
@@ -167,6 +168,19 @@ pub(super) async fn look(
 }
 
 impl Looked {
+    /// The scheme by which the trail was verified when one of the heads was remembered that are in it now: its rows were
+    /// hashed by that one, whatever has become of them.
+    pub(super) fn scheme(&self, memory: &Memory) -> Option<Scheme> {
+        let present = |head: &Head| {
+            let fates = self.pins.iter().zip(&self.fates);
+            { fates }.any(|(Pin { head: pin, .. }, fate)| {
+                *fate == Fate::Present && (&pin.event_id, &pin.hash) == (&head.event_id, &head.hash)
+            })
+        };
+        let name = memory.scheme(&self.object, present)?;
+        Scheme::ALL.iter().copied().find(|scheme| scheme.name() == name)
+    }
+
     /// What it comes to.
     pub(super) fn judge(self, memory: &Memory, known: Known<'_>) -> Compared {
         let mut compared =

@@ -1,15 +1,16 @@
 //! What a reader makes of the rows it is given.
 
 use super::class::Class;
-use super::detect::{NO_SCHEME, OTHER_WRITER};
+use super::detect::FOREIGN_FITS;
 use super::finding::Finding;
 use super::progress::Gauge;
 use super::ranges::RangeState;
 use super::report::{ContentCounts, VerifiedEarlier};
 use crate::chain::links::{Links, MAX_LISTED, MAX_NOTED, Open, parse_hash};
-use crate::chain::{Judge, Judgement, Row};
+use crate::chain::{Judge, Judgement, NO_SCHEME, Row, Scheme};
 use crate::domain::Timestamp;
 use crate::store::scan::{Earlier, Link, Scanned, Sink, Skipped, Unreadable};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows after which a reader tells the gauge.
@@ -47,6 +48,10 @@ pub(super) struct Readings {
     pub(super) findings_cut: u64,
     pub(super) cut_classes: Vec<Class>,
     pub(super) alternatives: Vec<(String, String)>,
+    /// Mismatching rows that fit a scheme as they stand or were before an edit, by it.
+    proofs: BTreeMap<Scheme, u64>,
+    /// Rows that are undecided only because no row before them fitted a scheme.
+    of_no_scheme: u64,
     /// Relations that were not read to their end.
     pub(super) skipped: Vec<Skipped>,
     /// Events of which each earlier verification has verified the content.
@@ -145,11 +150,15 @@ impl Sink for Reader {
             }
             Judgement::Undecided(why) => {
                 readings.content.undecided += 1;
+                readings.of_no_scheme += u64::from(why == NO_SCHEME);
                 readings.note(Finding::undecided(row, why));
                 RangeState::ReadError
             }
             Judgement::Mismatch(mismatch) => {
                 readings.content.mismatch += 1;
+                if let Some(scheme) = mismatch.proves {
+                    *readings.proofs.entry(scheme).or_default() += 1;
+                }
                 // A malformed hash is a finding of its own.
                 if parse_hash(row.hash).is_some() {
                     readings.note(Finding::content(&stored, mismatch));
@@ -223,6 +232,8 @@ impl Readings {
         self.content.mismatch += other.content.mismatch;
         self.content.undecided += other.content.undecided;
         self.content.unreadable += other.content.unreadable;
+        self.of_no_scheme += other.of_no_scheme;
+        other.proofs.into_iter().for_each(|(scheme, rows)| *self.proofs.entry(scheme).or_default() += rows);
         self.links.merge(other.links);
         self.findings_cut += other.findings_cut;
         self.cut_classes.extend(other.cut_classes);
@@ -239,6 +250,19 @@ impl Readings {
         parts.map(|(part, events)| VerifiedEarlier { at: part.at.to_rfc3339(), events: *events }).collect()
     }
 
+    /// The scheme that rows prove, where it was only guessed: that of most of them. `None` when not one does.
+    pub(super) fn proven(&self, guessed: Scheme) -> Option<Scheme> {
+        let mut proofs = self.proofs.clone();
+        *proofs.entry(guessed).or_default() += self.content.verified + self.content.verified_alternative;
+        let most = proofs.into_iter().filter(|(_, rows)| *rows > 0);
+        most.max_by_key(|(scheme, rows)| (*rows, *scheme == guessed)).map(|(scheme, _)| scheme)
+    }
+
+    /// Whether rows are undecided that a known scheme decides.
+    pub(super) fn is_of_no_scheme(&self) -> bool {
+        self.of_no_scheme > 0
+    }
+
     /// Not one row fits: that says something about the scheme, and nothing about the rows.
     pub(super) fn reclassify_as_foreign(&mut self) {
         self.content.undecided += std::mem::take(&mut self.content.mismatch);
@@ -248,11 +272,14 @@ impl Readings {
             }
         };
         self.cut_classes.iter_mut().for_each(undecided);
-        for finding in self.findings.iter_mut().filter(|f| f.class == Class::ContentMismatch) {
-            undecided(&mut finding.class);
-            finding.detail = NO_SCHEME.into();
-            finding.consistent_with = vec![OTHER_WRITER.into()];
-            finding.ruled_out.clear();
+        for finding in &mut self.findings {
+            let is_mismatch = finding.class == Class::ContentMismatch;
+            if is_mismatch || (finding.class == Class::Undecided && finding.detail == NO_SCHEME) {
+                undecided(&mut finding.class);
+                finding.detail = NO_SCHEME.into();
+                finding.consistent_with = FOREIGN_FITS.iter().map(|fits| (*fits).into()).collect();
+                finding.ruled_out.clear();
+            }
         }
     }
 }

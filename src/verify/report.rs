@@ -307,6 +307,7 @@ impl Report {
             return None;
         }
         let newest = self.heads.len().saturating_sub(MAX_HEADS);
+        let is_known = !self.scheme.guessed && self.content.verified + self.content.verified_alternative > 0;
         Some(Remembered {
             place: place.to_owned(),
             object: self.database_identity.clone(),
@@ -314,6 +315,7 @@ impl Report {
             events: Some(self.events),
             before_hashing: self.before_hashing.clone(),
             other_columns: Some(self.other_columns.clone()),
+            scheme: is_known.then(|| self.scheme.name.to_owned()),
             verified_at: Timestamp::parse(&self.snapshot_at).ok()?,
         })
     }

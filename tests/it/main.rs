@@ -50,6 +50,7 @@ mod replica;
 mod restore;
 mod roles;
 mod scenarios;
+mod schemes;
 mod search;
 mod seed;
 mod server;
