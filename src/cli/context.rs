@@ -172,6 +172,10 @@ impl Context {
         let folder = server::default_folder().map_err(server_error)?;
         let options = server::Options { folder, purpose: Purpose::Keep };
         let server = blocking(move || PrivateServer::attach(&options)).await?.map_err(server_error)?;
+        let warnings: Vec<String> = server.outdated().into_iter().collect();
+        for warning in &warnings {
+            self.out.remark(format_args!("warning: {warning}"));
+        }
         databases::ensure(&server.connect_options("postgres"), name).await?;
         let options = server.connect_options(name);
         let db = WriteDb::connect_with(options.clone(), WriteSettings::of_private_server()).await?;
@@ -190,7 +194,7 @@ impl Context {
             connect_timeout: None,
             label,
             production: false,
-            warnings: Vec::new(),
+            warnings,
             server: Some(Arc::new(server)),
         })
     }

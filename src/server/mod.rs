@@ -163,6 +163,19 @@ impl PrivateServer {
         ensure(&self.folder, self.purpose, &self.data, &self.sockets)
     }
 
+    /// Where the binaries of the running server were updated or removed: that, what it may do, and the remedy. It goes on
+    /// with its old code, but new sessions load libraries from the folder.
+    pub fn outdated(&self) -> Option<String> {
+        let executable = running::outdated(&self.sockets)?;
+        let (what, first) =
+            if executable.exists() { ("updated", "") } else { ("removed", "install them again, then ") };
+        Some(format!(
+            "the binaries of the private PostgreSQL were {what} while it runs ({}), so that queries may fail that need a \
+             library; {first}end every agenttrace program that uses it: the next one starts it anew",
+            executable.display()
+        ))
+    }
+
     /// Major version.
     pub fn major(&self) -> u32 {
         self.data.major

@@ -200,6 +200,16 @@ fn reap(mut child: Child) {
     let _ = name.spawn(move || child.wait());
 }
 
+/// The executable of the running server, where it was removed or replaced since: sessions then load libraries of another
+/// build, or none. `None` also where that cannot be told (another system than Linux, a process of somebody else).
+pub(super) fn outdated(sockets: &Path) -> Option<PathBuf> {
+    let stream = UnixStream::connect(sockets.join(SOCKET)).ok()?;
+    let pid = sys::listener_pid(&stream)?;
+    // The kernel's words (proc_pid_exe(5)).
+    let executable = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    Some(PathBuf::from(executable.to_str()?.strip_suffix(" (deleted)")?))
+}
+
 /// Stops the server, and returns when it is down or the limit has passed. Under the start lock.
 pub(super) fn stop(data: &Path, sockets: &Path, purpose: Purpose) {
     let Ok(stream) = UnixStream::connect(sockets.join(SOCKET)) else { return };

@@ -312,6 +312,43 @@ fn an_override_without_binaries_is_named() {
     program.leave();
 }
 
+/// A package that is upgraded puts new files in the place of old ones.
+#[test]
+fn binaries_that_were_updated_or_removed_under_the_running_server_are_named() {
+    if !cfg!(target_os = "linux") {
+        println!("skipped: only Linux tells");
+        return;
+    }
+    let (folder, copied) = (scratch(), scratch());
+    fs::set_permissions(copied.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let from = super::support::binaries::ensure().canonicalize().unwrap();
+    let bin = copied.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for name in ["postgres", "initdb"] {
+        fs::copy(from.join(name), bin.join(name)).unwrap();
+    }
+    // Builds that can be moved find these beside it.
+    for name in ["lib", "share"] {
+        std::os::unix::fs::symlink(from.parent().unwrap().join(name), copied.path().join(name)).unwrap();
+    }
+    let mut program = Other::start_with(folder.path(), |c| c.env("AGENTTRACE_PG_BIN_DIR", &bin)).unwrap();
+    assert_eq!(program.says(), "ready agenttrace 5432");
+    let server = PrivateServer::attach(&keep(folder.path())).unwrap();
+    assert_eq!(server.outdated(), None);
+    fs::remove_file(bin.join("postgres")).unwrap();
+    let said = server.outdated().unwrap();
+    assert!(said.contains("were removed") && said.contains("install them again"), "{said}");
+    fs::copy(from.join("postgres"), bin.join("postgres")).unwrap();
+    let said = server.outdated().unwrap();
+    assert!(said.contains("were updated") && said.contains(&bin.display().to_string()), "{said}");
+    // It answers meanwhile, and the next one is a new one.
+    assert_eq!(ask(&server, "SELECT 'alive'"), "alive");
+    program.leave();
+    drop(server);
+    let server = PrivateServer::attach(&keep(folder.path())).unwrap();
+    assert_eq!(server.outdated(), None);
+}
+
 #[test]
 fn the_environment_of_psql_does_not_reach_the_server() {
     let folder = scratch();

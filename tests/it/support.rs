@@ -6,7 +6,7 @@
 //! With `AGENTTRACE_TEST_COLLATION=icu` all of them sort text as people do in the United States, unless a column says
 //! otherwise.
 
-mod binaries;
+pub(crate) mod binaries;
 mod keeper;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
