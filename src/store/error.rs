@@ -107,6 +107,17 @@ impl StoreError {
     }
 }
 
+/// Whether a connection ended without a word from the server. To Unix that is one of four errors, depending on who was
+/// about to write, and whether all was read.
+pub(in crate::store) fn is_cut(error: &sqlx::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    let sqlx::Error::Io(e) = error else { return false };
+    matches!(
+        e.kind(),
+        Kind::UnexpectedEof | Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe
+    )
+}
+
 /// An error of the driver: of one that the server reports, what the server says.
 pub(in crate::store) fn said(error: &sqlx::Error) -> String {
     match error {
@@ -114,9 +125,11 @@ pub(in crate::store) fn said(error: &sqlx::Error) -> String {
             Some(code) => format!("{} (SQLSTATE {})", in_a_line(e.message()), in_a_line(&code)),
             None => in_a_line(e.message()),
         },
-        // The driver waits for more behind the reason and drops it (COPY in sqlx 0.9).
-        sqlx::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            "the server has closed the connection in the middle of an answer; its log says why".to_owned()
+        // The driver has dropped the reason, if there was one: sqlx 0.9 waits for more behind it in a COPY, and does not
+        // read any more once it cannot write.
+        sqlx::Error::Io(_) if is_cut(error) => {
+            "the connection was cut in the middle of the work, by the server, whose log says why, or on the way to it"
+                .to_owned()
         }
         sqlx::Error::Io(e) => e.to_string(),
         other => in_a_line(&other.to_string()),

@@ -1,6 +1,7 @@
 //! What a person can do about an error of the database, and its exit code.
 
 use super::StoreError;
+use super::error::is_cut;
 use crate::error::{Error, Kind};
 use crate::store::listing::bounds::BoundsError;
 
@@ -20,6 +21,10 @@ impl StoreError {
             Self::StatementPooling => {
                 &["connect to the server itself, or to a pool in transaction or session mode"]
             }
+            Self::Connection(e) if is_cut(e) => &[
+                "try again; an interrupted verification goes on with --resume, and an ingest adds what is not there yet",
+                "where it happens again: the server's log, and time-outs of a proxy, pooler or firewall on the way",
+            ],
             Self::NoCopy => &["ingest into the server itself; reading works there all the same"],
             Self::OneSession => &[
                 "connect to the server itself, or to a pool of two sessions or more",

@@ -87,7 +87,9 @@ impl Report {
             let mut findings = self.findings.iter().filter(|finding| finding.class == class);
             if let Some(first) = findings.next() {
                 let number = grouped(findings.count() as u64 + 1);
-                reasons.push(format!("{number} {}: {}", class.words(), first.detail));
+                // Beyond a maximum they are counted only.
+                let bound = if self.cut_classes.contains(&class) { "≥ " } else { "" };
+                reasons.push(format!("{bound}{number} {}: {}", class.words(), first.detail));
             }
         }
         if !self.links_followed {

@@ -40,6 +40,7 @@ mod limits;
 mod lineage;
 mod malice;
 mod memory;
+mod network;
 mod oracle;
 mod outputs;
 mod parts;
