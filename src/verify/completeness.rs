@@ -32,8 +32,9 @@ pub(super) async fn check(
     all.findings.extend(snapshot.skipped().iter().chain(&whole.skipped).map(Finding::skipped));
     for foreign in snapshot.foreign() {
         let name = Safe::from_untrusted(&foreign);
+        // postgres_fdw reads in one transaction there, repeatable; others promise nothing of the kind.
         all.not_checked.push(format!(
-            "whether the rows of the foreign table {name} are of the same moment as the others"
+            "whether the rows of the foreign table {name} are all of one moment, the one of the others"
         ));
     }
     if !snapshot.is_the_same().await? {

@@ -154,12 +154,8 @@ impl Shape {
 
     fn say(&mut self, name: &str, kind: &str, naming: &Naming, zoneless: bool, forbidden: &str) {
         match kind {
-            "r" | "p" => {}
-            "f" => {
-                self.unverifiable = Some(format!(
-                    "{name} is a foreign table, whose rows have no addresses here: verify on the server that holds them"
-                ));
-            }
+            // A foreign table is read whole, as a partition is that is one.
+            "r" | "p" | "f" => {}
             _ => {
                 self.unverifiable = Some(format!(
                     "{name} is {}, and verification reads the table itself: name that one with --schema, or with schema, \
@@ -356,6 +352,7 @@ mod tests {
         let view = shape("v", &ours(), &Naming::default()).unwrap();
         assert!(view.source.unwrap().contains("'0'::pg_catalog.xid AS xmin FROM \"s\".\"t\""));
         assert!(view.unverifiable.unwrap().contains("is a view"));
+        assert_eq!(shape("f", &ours(), &Naming::default()).unwrap().unverifiable, None);
         assert_eq!(view.unchanged.len(), 22);
     }
 

@@ -74,10 +74,9 @@ impl Table {
         if let Some(why) = relation.unverifiable() {
             return Err(StoreError::Other(why.to_owned()));
         }
-        if kind != "r" && kind != "p" {
+        if !matches!(kind.as_str(), "r" | "p" | "f") {
             return Err(StoreError::Other(
-                "audit_events is not a table here but a view or a foreign table; verification reads the table itself"
-                    .to_owned(),
+                "audit_events is not a table here but a view; verification reads the table itself".to_owned(),
             ));
         }
         let forms = forms(c, oid, relation).await?;
