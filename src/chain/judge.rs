@@ -9,9 +9,9 @@
 //!
 //! - Spellings are tried of every row, because they decide whether it is a mismatch. Most of them are of its time, which
 //!   stands last in the text: what is before it is hashed once ([`Stem`]).
-//! - Explanations only accompany a mismatch. After [`FRUITLESS`] rows of one judge for which none was found, only those
+//! - Explanations only accompany a mismatch. After [`UNEXPLAINED`] rows of one judge for which none was found, only those
 //!   are looked for that cost next to nothing or explained a row before; the others have the general ones then.
-//! - As long as the scheme is only a guess ([`Judge::of_a_guess`]), there may be nothing to find: after as many rows
+//! - As long as the scheme is only a guess ([`Judge::of_a_guess`]), there may be nothing to find: after [`FRUITLESS`] rows
 //!   without any that fits, the rest is [`NO_SCHEME`], undecided. A row that does fit ends that, and so does one that is
 //!   proven to be an edit of one that did: whoever reads must then judge the undecided ones once more, by a known scheme.
 
@@ -29,8 +29,10 @@ use std::sync::Arc;
 const RUN_BUDGET: u64 = 8 << 30;
 /// Bytes that SHA-256 takes at once: what another time of the same text costs at least.
 const BLOCK: u64 = 64;
-/// Rows for which nothing is found, after which less is looked for.
+/// Rows that fit nothing, after which a guess is given up.
 const FRUITLESS: u32 = 256;
+/// Rows that nothing explains, after which less is looked for: an attempt on all explanations takes milliseconds.
+const UNEXPLAINED: u32 = 64;
 
 /// Why nothing can be said about the rows of a trail of which no hash fits.
 pub const NO_SCHEME: &str = "the scheme is not known: of no event does the hash fit a scheme of this program";
@@ -238,7 +240,7 @@ impl Judge {
     /// Whether it is worth while to look for this kind of explanation.
     pub(super) fn may_explain(&self, kind: triage::Kind) -> bool {
         self.may_search()
-            && (self.unexplained < FRUITLESS || kind.is_cheap() || self.explained.contains(&kind))
+            && (self.unexplained < UNEXPLAINED || kind.is_cheap() || self.explained.contains(&kind))
     }
 
     /// What has explained a row, or that nothing has.
@@ -408,9 +410,9 @@ mod tests {
     #[test]
     fn what_many_rows_are_not_explained_by_is_not_looked_for_any_more_and_their_class_stays() {
         let mut judge = Judge::new(Scheme::V1);
-        let (spent, last) = fruitless(&mut judge, FRUITLESS + 1);
-        let (full, short) = (spent[0], spent[FRUITLESS as usize]);
-        assert!(spent[..FRUITLESS as usize].iter().all(|blocks| *blocks == full), "{spent:?}");
+        let (spent, last) = fruitless(&mut judge, UNEXPLAINED + 1);
+        let (full, short) = (spent[0], spent[UNEXPLAINED as usize]);
+        assert!(spent[..UNEXPLAINED as usize].iter().all(|blocks| *blocks == full), "{spent:?}");
         assert!(short * 4 < full, "{short} of {full} blocks");
         assert!(matches!(last, Judgement::Mismatch(Mismatch { proves: None, .. })), "{last:?}");
         // Other spellings are still proof.
@@ -429,7 +431,7 @@ mod tests {
         assert_eq!(proves(judge.judge(&edited)), None);
         let mut judge = Judge::new(Scheme::V1);
         assert_eq!(proves(judge.judge(&edited)), Some(Scheme::V1));
-        fruitless(&mut judge, FRUITLESS);
+        fruitless(&mut judge, UNEXPLAINED);
         assert_eq!(proves(judge.judge(&edited)), Some(Scheme::V1));
     }
 

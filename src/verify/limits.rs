@@ -86,10 +86,14 @@ impl Report {
         for class in Class::ALL.into_iter().filter(|class| class.is_incompleteness()) {
             let mut findings = self.findings.iter().filter(|finding| finding.class == class);
             if let Some(first) = findings.next() {
-                let number = grouped(findings.count() as u64 + 1);
                 // Beyond a maximum they are counted only.
-                let bound = if self.cut_classes.contains(&class) { "≥ " } else { "" };
-                reasons.push(format!("{bound}{number} {}: {}", class.words(), first.detail));
+                let listed = findings.count() as u64 + 1;
+                let number = match class {
+                    Class::Undecided => listed.max(self.content.undecided),
+                    Class::Unreadable => listed.max(self.content.unreadable),
+                    _ => listed,
+                };
+                reasons.push(format!("{} {}: {}", grouped(number), class.words(), first.detail));
             }
         }
         if !self.links_followed {
