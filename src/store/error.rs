@@ -25,6 +25,11 @@ pub enum StoreError {
         "the connection pooler works in statement mode, in which there are no transactions: nothing can be read there safely"
     )]
     StatementPooling,
+    /// A pooler that gives the statements of one transaction to several servers.
+    #[error(
+        "the connection pooler sends the statements of one transaction to several servers: nothing can be read there safely"
+    )]
+    Scattered,
     /// Something before the server does not know COPY.
     #[error("COPY is not taken there (PGlite's socket does not take it): nothing was stored")]
     NoCopy,

@@ -21,6 +21,10 @@ impl StoreError {
             Self::StatementPooling => {
                 &["connect to the server itself, or to a pool in transaction or session mode"]
             }
+            Self::Scattered => &[
+                "connect to the server itself",
+                "with pgpool-II: disable_load_balance_on_write = 'transaction', which is its default",
+            ],
             Self::Connection(e) if is_cut(e) => &[
                 "try again; an interrupted verification goes on with --resume, and an ingest adds what is not there yet",
                 "where it happens again: the server's log, and time-outs of a proxy, pooler or firewall on the way",

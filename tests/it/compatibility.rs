@@ -319,7 +319,8 @@ async fn the_matrix_of_poolers_is_written() {
         "PgBouncer 1.18 and pgpool-II 4.3 as Debian 12 ships them, PGlite 0.5 with its socket server (filled by INSERT). ✓: the\n\
          same answer as on a connection of one's own; –: not, for the reason below. `--jobs` is one reader behind a pooler.\n\
          Ingest: of events that are there already; PGlite's socket takes no COPY, so that new ones are refused there. It is one\n\
-         session whoever connects: for commands, not for the console.\n\n{}",
+         session whoever connects: for commands, not for the console. pgpool-II with standbys (not in the table): everything but\n\
+         verification, which is not of one snapshot there and says so.\n\n{}",
         table("pooler", &names(), &all)
     );
     write_section(POOLERS, &text);

@@ -8,7 +8,7 @@ use agenttrace::chain::head::Memory;
 use agenttrace::server::{Options, PrivateServer, Purpose};
 use agenttrace::store::listing::timeline;
 use agenttrace::store::query::Seek;
-use agenttrace::store::writer::{Writer, WriterSettings};
+use agenttrace::store::writer::{Fate, Writer, WriterSettings};
 use agenttrace::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, schema};
 use agenttrace::verify::{self, Gauge, Report, Request, Verdict};
 use sqlx::Connection as _;
@@ -283,4 +283,98 @@ async fn a_server_of_another_cluster_is_no_replica() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("does not belong to this primary") && output.stdout.is_empty(), "{text}");
+}
+
+/// pgpool-II before both, which sends queries to the replica where it can; where it listens. `None`: it is not installed.
+async fn pgpool(tools: &Tools, primary: &Server, replica: &Server) -> Option<(Pgpool, u16)> {
+    let program = Path::new("/usr/sbin/pgpool");
+    if !program.exists() {
+        return None;
+    }
+    let folder = tools.folder("pgpool");
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (at, port) = (folder.display(), free());
+    let config = format!(
+        "listen_addresses = '127.0.0.1'\nport = {port}\nsocket_dir = '{at}'\npcp_socket_dir = '{at}'\npcp_port = {}\n\
+         backend_clustering_mode = 'streaming_replication'\nbackend_hostname0 = '{}'\nbackend_port0 = 5432\n\
+         backend_weight0 = 0\nbackend_flag0 = 'ALWAYS_PRIMARY'\nbackend_hostname1 = '{}'\nbackend_port1 = 5432\n\
+         backend_weight1 = 1\nload_balance_mode = on\nnum_init_children = 8\nenable_pool_hba = off\n\
+         pid_file_name = '{at}/pid'\nlogdir = '{at}'\nuse_watchdog = off\nsr_check_period = 0\n",
+        free(),
+        primary.sockets.display(),
+        replica.sockets.display(),
+    );
+    fs::write(folder.join("config"), config).unwrap();
+    fs::write(folder.join("pcp"), "").unwrap();
+    let mut command = Command::new(program);
+    command.arg("-n").arg("-f").arg(folder.join("config")).arg("-F").arg(folder.join("pcp"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if fs::metadata(tools.home.path()).unwrap().uid() != tools.owner.uid() {
+        command.uid(tools.owner.uid()).gid(tools.owner.gid());
+    }
+    let mut pgpool = Pgpool(command.spawn().unwrap());
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(pgpool.0.try_wait().unwrap().is_none(), "pgpool did not start");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Some((pgpool, port))
+}
+
+/// Ends it, and the processes that it has.
+struct Pgpool(Child);
+
+impl Drop for Pgpool {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
+        let _ = self.0.wait();
+    }
+}
+
+/// A message of several statements goes to the primary only, and pgpool-II does not see that it begins a transaction.
+#[tokio::test]
+async fn behind_pgpool_with_a_standby_a_transaction_stays_with_one_server() {
+    let (primary, replica, tools) = primary_and_replica().await;
+    let Some((_pgpool, port)) = pgpool(&tools, &primary, &replica).await else {
+        println!("skipped: there is no pgpool");
+        return;
+    };
+    write(&primary, 0..40).await;
+    let direct = ReadDb::connect(primary.options("postgres"), ReadSettings::default()).await.unwrap();
+    let options = PgConnectOptions::new_without_pgpass()
+        .host("127.0.0.1")
+        .port(port)
+        .username("agenttrace")
+        .password("")
+        .ssl_mode(sqlx::postgres::PgSslMode::Disable)
+        .database("postgres");
+    // It does send queries to the replica.
+    let mut c = PgConnection::connect_with(&options).await.unwrap();
+    let settings = "SELECT current_setting('primary_conninfo') <> ''";
+    let (of_replica,): (bool,) = sqlx::query_as(settings).fetch_one(&mut c).await.unwrap();
+    assert!(of_replica);
+    c.close().await.unwrap();
+    let db = ReadDb::connect(options.clone(), ReadSettings::default()).await.unwrap();
+    assert!(db.is_pooled());
+    let request = Request::whole(scope("acme"));
+    let there = verify::verify(&db, &request, &Arc::new(Gauge::new()), &never()).await.unwrap();
+    let here = verify::verify(&direct, &request, &Arc::new(Gauge::new()), &never()).await.unwrap();
+    assert_eq!((here.verdict, here.events), (Verdict::Intact, 40), "{here:#?}");
+    // A savepoint that is rolled back makes pgpool spread what follows once more: that is seen, and nothing is verified.
+    assert_eq!(there.verdict, Verdict::Incomplete, "{there:#?}");
+    assert!(
+        there.findings.iter().all(|finding| finding.class == verify::Class::ScanIncomplete),
+        "{there:#?}"
+    );
+    let first = |db: &ReadDb| {
+        let db = db.clone();
+        async move { timeline::page(&db, &query("acme", ""), &Seek::Newest, 100, &never()).await.unwrap() }
+    };
+    assert_eq!(first(&db).await.rows, first(&direct).await.rows);
+    // Writing sees what was written a moment ago, which the replica may not have received.
+    let write_db = WriteDb::connect(options).await.unwrap();
+    let mut writer = Writer::new(write_db, WriterSettings::default());
+    let events: Vec<_> = (30..60).map(|i| event("acme", &format!("e-{i:03}"))).collect();
+    let fates = writer.append(events).await.unwrap();
+    let stored = fates.iter().filter(|fate| **fate == Fate::Stored).count();
+    assert_eq!(stored, 20, "{fates:?}");
 }

@@ -14,13 +14,16 @@ use tokio::time::timeout;
 pub(super) struct Server {
     /// Sessions are not ours alone: a pooler hands them out.
     pooled: AtomicBool,
+    /// What is before it must see each transaction begin, or it sends the queries elsewhere.
+    balanced: AtomicBool,
     /// The server can look after its client while it works; not all systems can.
     watches: AtomicBool,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { pooled: AtomicBool::new(false), watches: AtomicBool::new(true) }
+        let no = || AtomicBool::new(false);
+        Self { pooled: no(), balanced: no(), watches: AtomicBool::new(true) }
     }
 }
 
@@ -36,6 +39,8 @@ pub(super) struct Session {
     pub(super) link: Link,
     /// What the session was marked with when it was made; `None` where that was refused.
     mark: Option<String>,
+    /// It was seen that a transaction stays with one server.
+    kept_together: bool,
 }
 
 impl Session {
@@ -46,7 +51,7 @@ impl Session {
     }
 
     async fn made(options: &PgConnectOptions, server: &Server) -> Result<Self, StoreError> {
-        let session = |connection, mark| Self { link: Link::new(connection), mark };
+        let session = |connection, mark| Self { link: Link::new(connection), mark, kept_together: false };
         if !server.is_pooled() {
             let mark = new_mark();
             match PgConnection::connect_with(&options.clone().options([(MARK, &mark)])).await {
@@ -64,12 +69,40 @@ impl Session {
     }
 
     async fn begun(&mut self, start: Start<'_>, server: &Server) -> Result<Begun, StoreError> {
+        let alone = server.balanced.load(Ordering::Relaxed);
+        let begun = self.begun_once(start, server, alone).await?;
+        if self.kept_together {
+            return Ok(begun);
+        }
+        self.kept_together = transaction::is_kept_together(&mut self.link, &begun).await?;
+        if self.kept_together {
+            return Ok(begun);
+        }
+        if !alone {
+            server.balanced.store(true, Ordering::Relaxed);
+            server.pooled.store(true, Ordering::Relaxed);
+            sqlx::raw_sql("ROLLBACK").execute(self.link.bare()).await?;
+            let begun = self.begun_once(start, server, true).await?;
+            self.kept_together = transaction::is_kept_together(&mut self.link, &begun).await?;
+            if self.kept_together {
+                return Ok(begun);
+            }
+        }
+        Err(StoreError::Scattered)
+    }
+
+    async fn begun_once(
+        &mut self,
+        start: Start<'_>,
+        server: &Server,
+        alone: bool,
+    ) -> Result<Begun, StoreError> {
         let watches = server.watches.load(Ordering::Relaxed);
-        let begun = match transaction::begin(&mut self.link, Start { watches, ..start }).await {
+        let begun = match transaction::begin(&mut self.link, Start { watches, ..start }, alone).await {
             Err(StoreError::Database(e)) if watches && error::is_of_watching(&e) => {
                 server.watches.store(false, Ordering::Relaxed);
                 sqlx::raw_sql("ROLLBACK").execute(self.link.bare()).await?;
-                transaction::begin(&mut self.link, Start { watches: false, ..start }).await
+                transaction::begin(&mut self.link, Start { watches: false, ..start }, alone).await
             }
             begun => begun,
         };

@@ -162,14 +162,24 @@ fn isolation(start: Start<'_>) -> &'static str {
     }
 }
 
-/// The message.
+/// The first statement.
+fn beginning(start: Start<'_>) -> String {
+    format!("BEGIN TRANSACTION ISOLATION LEVEL {} {}NOT DEFERRABLE;", isolation(start), access(start))
+}
+
+/// The statements behind it.
 fn statements(start: Start<'_>, settings: &[(&'static str, String)]) -> String {
-    let mut sql =
-        format!("BEGIN TRANSACTION ISOLATION LEVEL {} {}NOT DEFERRABLE;", isolation(start), access(start));
+    let mut sql = String::new();
     if let Some(id) = start.snapshot {
         // The server's own identifier: digits, A to F and '-'; the statement takes no parameters.
         let plain: String = id.chars().filter(|c| c.is_ascii_hexdigit() || *c == '-').collect();
         let _ = write!(sql, "SET TRANSACTION SNAPSHOT '{plain}';");
+    }
+    // The tables are found by the role's own search_path. pgpool-II judges the whole message by its first statement: a
+    // setting makes it send what follows to the primary, too, a query would not.
+    let (path, others): (Vec<_>, Vec<_>) = settings.iter().partition(|(name, _)| *name == "search_path");
+    for (name, value) in others {
+        let _ = write!(sql, "SET LOCAL {name} = '{value}';");
     }
     if let Some(table) = start.looks_for {
         sql.push_str(&relation::candidates(table));
@@ -178,9 +188,8 @@ fn statements(start: Start<'_>, settings: &[(&'static str, String)]) -> String {
         }
         sql.push(';');
     }
-    for (name, value) in settings {
+    for (name, value) in path {
         // A list is no string.
-        let value = if *name == "search_path" { value.clone() } else { format!("'{value}'") };
         let _ = write!(sql, "SET LOCAL {name} = {value};");
     }
     let _ = write!(
@@ -195,19 +204,40 @@ fn statements(start: Start<'_>, settings: &[(&'static str, String)]) -> String {
     sql
 }
 
-/// Begins a transaction; also returns the session's mark, if it has one. After an error the connection must not be used
-/// again.
+/// Whether the server that has begun the transaction also gets the statements in it. pgpool-II with standbys sends a message
+/// of several statements to the primary only, and does not see that it begins a transaction: the queries that follow go to
+/// a standby, where there is none, and none of its settings.
+pub(super) async fn is_kept_together(link: &mut Link, begun: &Begun) -> Result<bool, StoreError> {
+    // The text of a query without volatile functions, which would go to the primary.
+    let row = sqlx::raw_sql("SELECT pg_catalog.transaction_timestamp()").fetch_one(link.bare()).await?;
+    Ok(row.try_get_unchecked::<String, _>(0)? == begun.backend.since)
+}
+
+/// Begins a transaction, in one message or, for a pooler that must see it begin (`alone`), in two; also returns the
+/// session's mark, if it has one. After an error the connection must not be used again.
 ///
 /// # Errors
 /// [`StoreError::StatementPooling`] where a pooler knows no transactions; when a setting is not in force; and as any
 /// statement.
-pub(super) async fn begin(link: &mut Link, start: Start<'_>) -> Result<(Begun, Option<String>), StoreError> {
+pub(super) async fn begin(
+    link: &mut Link,
+    start: Start<'_>,
+    alone: bool,
+) -> Result<(Begun, Option<String>), StoreError> {
     let settings = settings(start, link.connection.server_version_num());
-    // Made of names and numbers of ours.
-    let sql = AssertSqlSafe(statements(start, &settings));
-    let rows = sqlx::raw_sql(sql).fetch_all(link.bare()).await.map_err(|e| {
+    let refused = |e| {
         if error::is_of_statement_pooling(&e) { StoreError::StatementPooling } else { e.into() }
-    })?;
+    };
+    let (mut first, rest) = (beginning(start), statements(start, &settings));
+    if alone {
+        sqlx::raw_sql(AssertSqlSafe(std::mem::take(&mut first)))
+            .execute(link.bare())
+            .await
+            .map_err(refused)?;
+    }
+    // Made of names and numbers of ours.
+    let sql = AssertSqlSafe(first + &rest);
+    let rows = sqlx::raw_sql(sql).fetch_all(link.bare()).await.map_err(refused)?;
     let Some((row, candidates)) = rows.split_last() else {
         return Err(StoreError::Other(
             "the server has not answered the beginning of a transaction".to_owned(),
@@ -261,7 +291,7 @@ mod tests {
     fn nothing_is_set_beyond_the_transaction() {
         let mut start = Start::scan(Some("00000003-0000001B-1'; DROP TABLE x; --"));
         start.looks_for = Some("audit_events");
-        let sql = statements(start, &settings(start, Some(170_001)));
+        let sql = beginning(start) + &statements(start, &settings(start, Some(170_001)));
         assert!(sql.starts_with("BEGIN TRANSACTION ISOLATION LEVEL repeatable read READ ONLY, NOT DEFERRABLE;SET TRANSACTION SNAPSHOT '00000003-0000001B-1DABE-"), "{sql}");
         for statement in sql.split(';').skip(2) {
             assert!(
