@@ -12,6 +12,7 @@ pub mod demo;
 pub mod diff;
 pub mod domain;
 pub mod error;
+pub mod evidence;
 pub mod export;
 pub mod filter;
 pub mod ingest;
