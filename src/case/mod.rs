@@ -1,9 +1,11 @@
 //! What an analyst keeps on the own machine: files that nobody else can read, under the data folder.
 
 pub mod accepted;
+pub mod checkpoints;
 pub mod columns;
 pub mod heads;
 pub mod interrupted;
+pub mod keys;
 pub mod lists;
 pub mod notebook;
 pub mod places;

@@ -33,6 +33,7 @@ mod ingest;
 mod lines;
 mod out;
 mod pin;
+mod pin_sign;
 mod remote;
 mod resource;
 mod search;
@@ -167,7 +168,7 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Verify hashes and links: of the trail, a time range, or one event
     Verify(verify::VerifyArgs),
-    /// Remembered heads: list, check, export, import, watch
+    /// Remembered heads and signed checkpoints: create, list, check, trust, publish
     Pin(pin::PinArgs),
     /// What an event changed, or what differs between two events
     Diff(diff::DiffArgs),

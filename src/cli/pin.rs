@@ -1,6 +1,7 @@
-//! `agenttrace pin`: heads of verified trails, remembered on this machine.
+//! `agenttrace pin`: heads of verified trails, remembered on this machine. Checkpoints are in `pin_sign`.
 
-use super::{Context, Format, Reader};
+use super::pin_sign::{CreateArgs, TrustArgs};
+use super::{Context, Format, Reader, pin_sign};
 use crate::case;
 use crate::case::heads::{self, Heads, Verified};
 use crate::domain::{OrgScope, Safe, grouped};
@@ -36,6 +37,27 @@ pub struct PinArgs {
 /// What can be done with remembered heads.
 #[derive(Debug, Clone, Subcommand)]
 pub enum PinCommand {
+    /// Make a key to sign checkpoints with, and print its public part
+    Keygen {
+        /// Name of the key, such as acme.example/audit: origins of checkpoints begin with it
+        name: String,
+    },
+    /// Verify the whole trail and remember its heads; with --sign, sign a checkpoint of it
+    Create(CreateArgs),
+    /// Trust a public key, or list trusted keys
+    Trust(TrustArgs),
+    /// Write the last signed checkpoint to FILE and FILE.trail
+    Publish {
+        /// File for the checkpoint
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Key that signed it, where this machine has several
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+        /// Replace files that are there
+        #[arg(long)]
+        overwrite: bool,
+    },
     /// List remembered heads
     List,
     /// Compare remembered heads with the table, without reading the trail
@@ -62,6 +84,12 @@ pub enum PinCommand {
 /// command.
 pub(super) async fn run(context: &Context, args: PinArgs) -> Result<()> {
     match args.what {
+        PinCommand::Keygen { name } => pin_sign::keygen(context, &name),
+        PinCommand::Create(args) => pin_sign::create(context, &args).await,
+        PinCommand::Trust(args) => pin_sign::trust(context, &args),
+        PinCommand::Publish { output, key, overwrite } => {
+            pin_sign::publish(context, key.as_deref(), &output, overwrite).await
+        }
         PinCommand::List => list(context),
         PinCommand::Export => export(context),
         PinCommand::Import { file } => import(context, &file),

@@ -62,7 +62,7 @@ fn jobs(context: &Context, args: &VerifyArgs, reader: &Reader) -> usize {
     args.jobs.into()
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress) {
+pub(super) fn draw(bar: &ProgressBar, progress: &Progress) {
     if let Some(total) = progress.total {
         bar.set_length(total.max(progress.events));
     }
@@ -72,7 +72,7 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
     bar.set_position(progress.events);
 }
 
-fn progress_bar(out: Out, scope: &OrgScope) -> ProgressBar {
+pub(super) fn progress_bar(out: Out, scope: &OrgScope) -> ProgressBar {
     if out.quiet || !out.stderr_is_terminal {
         return ProgressBar::hidden();
     }

@@ -59,6 +59,12 @@ pub enum CheckpointError {
     Form(&'static str),
 }
 
+/// A time from year 1 to 9999, as [`Timestamp::to_rfc3339`] writes it.
+pub(super) fn time(text: &str) -> Option<Timestamp> {
+    let time = Timestamp::parse(text).ok()?;
+    (text.len() == 27 && !text.starts_with("0000") && time.to_rfc3339() == text).then_some(time)
+}
+
 /// A number without sign, blanks and leading zeros.
 pub(super) fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number: &u64| number.to_string() == text)
@@ -179,7 +185,7 @@ impl Trail {
         let checkpoint: Vec<&str> = lines.by_ref().take(3).collect();
         let checkpoint = Checkpoint::parse(&format!("{}\n", checkpoint.join("\n"))).ok()?;
         let mut value = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
-        let at = Timestamp::parse(value("at")?).ok()?;
+        let at = time(value("at")?)?;
         let object = unescape(value("object")?)?;
         let unhashed = number(value("unhashed")?)?;
         let verdict = unescape(value("verdict")?)?;

@@ -2,5 +2,6 @@
 //! (`docs/reference/evidence.md`). No database, no network, no clock; what is read here may be hostile.
 
 pub mod checkpoint;
+pub mod leaves;
 pub mod note;
 pub mod tree;

@@ -7,6 +7,7 @@ pub mod across;
 pub mod aggregate;
 pub mod case_report;
 pub mod casework;
+pub mod checkpoint;
 pub mod export;
 pub mod export_file;
 pub mod lineage;

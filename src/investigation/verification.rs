@@ -6,6 +6,7 @@ use crate::case::verifications::Verification;
 use crate::chain::Scheme;
 use crate::chain::head::Memory;
 use crate::domain::{OrgId, OrgScope, TimeRange, Timestamp};
+use crate::evidence::leaves::Tap;
 use crate::filter::Filter;
 use crate::store::aggregate::organizations;
 use crate::store::listing::timeline;
@@ -56,6 +57,8 @@ pub struct Asked {
     pub deep: bool,
     /// See of each column whether the hash notices a change of it.
     pub measure_columns: bool,
+    /// Where the hashes of all events are noted, for a checkpoint.
+    pub tap: Option<Tap>,
 }
 
 impl Asked {
@@ -69,6 +72,7 @@ impl Asked {
             scheme: None,
             deep: false,
             measure_columns: false,
+            tap: None,
         }
     }
 }
@@ -314,12 +318,12 @@ fn spawn(
     gauge: Arc<Gauge>,
     cancel: CancellationToken,
 ) -> JoinHandle<Result<Report, StoreError>> {
-    let Asked { scope, extent, links_only, jobs, scheme, deep, measure_columns } = asked;
+    let Asked { scope, extent, links_only, jobs, scheme, deep, measure_columns, tap } = asked;
     let range = match extent {
         Extent::Range(range) => range,
         Extent::Whole | Extent::Resume | Extent::Increment => TimeRange::default(),
     };
-    let request = Request { scope, range, links_only, jobs, memory, scheme, deep, measure_columns };
+    let request = Request { scope, range, links_only, jobs, memory, scheme, deep, measure_columns, tap };
     tokio::spawn(async move {
         match &base {
             Base::Verified(base) => verify::verify_since(&db, &request, base, &gauge, &cancel).await,

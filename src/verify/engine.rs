@@ -15,6 +15,7 @@ use crate::chain::head::Memory;
 use crate::chain::links::{self, Listed, MAX_NOTED, Open, Shape};
 use crate::chain::{Judge, Scheme};
 use crate::domain::{OrgScope, TimeRange};
+use crate::evidence::leaves::Tap;
 use crate::store::scan::{self, Depth, Link, Snapshot};
 use crate::store::schema::Guard;
 use crate::store::{ReadDb, StoreError};
@@ -44,6 +45,8 @@ pub struct Request {
     pub deep: bool,
     /// Change each column of sampled rows, in memory, and see whether the hash notices.
     pub measure_columns: bool,
+    /// Where the hashes of all events are noted.
+    pub tap: Option<Tap>,
 }
 
 impl Request {
@@ -58,6 +61,7 @@ impl Request {
             scheme: None,
             deep: false,
             measure_columns: false,
+            tap: None,
         }
     }
 }
@@ -129,11 +133,13 @@ async fn read(
 ) -> Result<Option<(Readings, Parts)>, StoreError> {
     let scheme = detected.scheme;
     let parts = parts(base, snapshot, scheme)?;
+    request.tap.iter().for_each(Tap::begin);
     let reader = || {
         let stop = cancel.clone();
         let judge = Judge::new(scheme).until(move || stop.is_cancelled());
         let judge = if detected.is_foreign() { judge.of_a_guess() } else { judge };
         Reader::new(judge, gauge.clone(), detected.is_foreign(), parts.earlier.len())
+            .noting(request.tap.clone())
     };
     let readers = (0..request.jobs.max(1)).map(|_| reader()).collect();
     let view = snapshot.view.clone();

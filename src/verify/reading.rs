@@ -9,6 +9,7 @@ use super::report::{ContentCounts, VerifiedEarlier};
 use crate::chain::links::{Links, MAX_LISTED, MAX_NOTED, Open, parse_hash};
 use crate::chain::{Judge, Judgement, NO_SCHEME, Row, Scheme};
 use crate::domain::Timestamp;
+use crate::evidence::leaves::Tap;
 use crate::store::scan::{Earlier, Link, Scanned, Sink, Skipped, Unreadable};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(super) struct Reader {
     /// The scheme is not known: a hash that does not fit says nothing about its row.
     foreign: bool,
     range: Option<RangeReading>,
+    tap: Option<Tap>,
     readings: Readings,
 }
 
@@ -62,7 +64,12 @@ impl Reader {
     /// `parts`: how many earlier verifications there are.
     pub(super) fn new(judge: Judge, gauge: Arc<Gauge>, foreign: bool, parts: usize) -> Self {
         let readings = Readings { earlier: vec![0; parts], ..Readings::default() };
-        Self { judge, gauge, untold: 0, foreign, range: None, readings }
+        Self { judge, gauge, untold: 0, foreign, range: None, tap: None, readings }
+    }
+
+    /// As it is, and notes the hashes of each event.
+    pub(super) fn noting(self, tap: Option<Tap>) -> Self {
+        Self { tap, ..self }
     }
 
     /// What a row of the range comes to, when it does not simply fit.
@@ -94,6 +101,9 @@ impl Reader {
     /// Counts a row that can be read, and takes its place in the chain.
     fn link<T: AsRef<[u8]> + ?Sized>(&mut self, time: Timestamp, event_id: &T, hash: &T, previous_hash: &T) {
         self.count();
+        if let Some(tap) = &self.tap {
+            tap.add(hash.as_ref(), previous_hash.as_ref());
+        }
         self.readings.links.add(time.as_micros(), event_id, hash, previous_hash);
     }
 

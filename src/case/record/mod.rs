@@ -5,7 +5,7 @@
 
 mod line;
 mod slot;
-mod trust;
+pub(super) mod trust;
 
 pub use line::{Remark, VERSION};
 pub use slot::Slot;

@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Why the file is not used, as a sentence.
-pub(super) fn open(path: &Path, options: &mut OpenOptions) -> Result<Option<File>, String> {
+pub(in crate::case) fn open(path: &Path, options: &mut OpenOptions) -> Result<Option<File>, String> {
     match std::fs::metadata(path) {
         // A device may act on being opened.
         Ok(metadata) => regular(path, &metadata)?,

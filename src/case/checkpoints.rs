@@ -1,0 +1,152 @@
+//! Checkpoints that were signed here, append-only, and beside each log the file that keeps the order of its leaves.
+
+use super::record::{Contents, Segment, trust};
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::evidence::checkpoint::Signed;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// Kind of the records.
+const KIND: &str = "checkpoints";
+/// Name of the folder with the leaves of each log.
+const LEAVES: &str = "leaves";
+
+/// A checkpoint as it is kept: both signed notes as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Whose trail it is of.
+    pub organization_id: String,
+    /// How the database was named.
+    pub place: String,
+    /// The checkpoint.
+    pub checkpoint: String,
+    /// The text about its trail.
+    pub trail: String,
+    /// When it was signed, by this machine's clock.
+    pub signed_at: Timestamp,
+}
+
+impl Kept {
+    /// Both notes, read.
+    ///
+    /// # Errors
+    /// When they are none: the record was written by something else.
+    pub fn signed(&self) -> Result<Signed> {
+        Signed::parse(self.checkpoint.as_bytes(), self.trail.as_bytes())
+            .map_err(|e| Error::could_not_run("a checkpoint of this machine cannot be read").because(e))
+    }
+}
+
+/// All checkpoints of this machine, oldest first.
+///
+/// # Errors
+/// When their records are not used, or one cannot be read.
+pub fn load(folder: &Path) -> Result<Vec<(Kept, Signed)>> {
+    let Contents { records, refused, .. } = Segment::new(folder, KIND).load::<Kept>();
+    if let Some(why) = refused {
+        return Err(Error::could_not_run(format!("checkpoints of this machine are not used: {why}")));
+    }
+    records.into_iter().map(|kept| kept.signed().map(|signed| (kept, signed))).collect()
+}
+
+/// The last checkpoint of a log.
+///
+/// # Errors
+/// As [`load`].
+pub fn last(folder: &Path, origin: &str) -> Result<Option<(Kept, Signed)>> {
+    let mut all = load(folder)?;
+    let at = all.iter().rposition(|(_, signed)| signed.trail.checkpoint.origin == origin);
+    Ok(at.map(|at| all.swap_remove(at)))
+}
+
+/// Records a checkpoint, if the last one of its log is still the one that it follows.
+///
+/// # Errors
+/// When it cannot be written, or another one was signed meanwhile.
+pub fn keep(folder: &Path, origin: &str, follows: Option<&Kept>, kept: &Kept) -> Result<()> {
+    let is_last = |there: &[Kept]| {
+        let of_log = |kept: &&Kept| kept.checkpoint.split('\n').next() == Some(origin);
+        there.iter().rfind(of_log) == follows
+    };
+    if Segment::new(folder, KIND).append_if(is_last, &[kept])? {
+        return Ok(());
+    }
+    Err(Error::could_not_run(format!(
+        "another checkpoint of {origin} was signed meanwhile; nothing was recorded"
+    )))
+}
+
+/// The file with the leaves of a log, locked as long as it is open; made where there is none.
+///
+/// # Errors
+/// When it cannot be opened, others can write it, or another program works on it.
+pub fn leaves(folder: &Path, origin: &str) -> Result<File> {
+    let name = crate::chain::to_hex(&Sha256::digest(origin).into());
+    let path = folder.join(LEAVES).join(name);
+    let refused =
+        |why: String| Error::could_not_run(format!("the order of the leaves of {origin} is not used: {why}"));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder.join(LEAVES))?;
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = trust::open(&path, &mut options).map_err(refused)?;
+    let file = file.ok_or_else(|| refused("it was removed meanwhile".to_owned()))?;
+    file.try_lock().map_err(|e| refused(format!("another program works on '{}' ({e})", path.display())))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::checkpoint::{Checkpoint, Trail, origin};
+    use crate::evidence::note::PrivateKey;
+
+    fn kept(organization: &str, size: u64) -> Kept {
+        let key = PrivateKey::new("k", &[1; 32]).unwrap();
+        let checkpoint = Checkpoint { origin: origin("k", organization), size, root: [size as u8; 32] };
+        let trail = Trail {
+            checkpoint: checkpoint.clone(),
+            at: Timestamp::from_micros(5),
+            object: "7/1/2".to_owned(),
+            unhashed: 0,
+            verdict: "intact".to_owned(),
+            is_forked: false,
+            heads_count: 0,
+            heads: Vec::new(),
+        };
+        Kept {
+            organization_id: organization.to_owned(),
+            place: "prod".to_owned(),
+            checkpoint: checkpoint.sign(&key).unwrap(),
+            trail: trail.sign(&key).unwrap(),
+            signed_at: Timestamp::from_micros(9),
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_follows_the_last_one_of_its_log_or_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (a, b) = (origin("k", "a"), origin("k", "b"));
+        keep(folder, &a, None, &kept("a", 1)).unwrap();
+        keep(folder, &b, None, &kept("b", 7)).unwrap();
+        assert!(keep(folder, &a, None, &kept("a", 2)).unwrap_err().to_string().contains("meanwhile"));
+        keep(folder, &a, Some(&kept("a", 1)), &kept("a", 2)).unwrap();
+        assert_eq!(last(folder, &a).unwrap().unwrap().0, kept("a", 2));
+        assert_eq!(last(folder, &b).unwrap().unwrap().1.trail.checkpoint.size, 7);
+        assert!(last(folder, &origin("k", "c")).unwrap().is_none());
+        assert_eq!(load(folder).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_leaves_of_a_log_are_used_by_one_program_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = leaves(folder.path(), "k/a").unwrap();
+        assert!(leaves(folder.path(), "k/a").unwrap_err().to_string().contains("another program"));
+        drop(first);
+        assert!(leaves(folder.path(), "k/a").is_ok() && leaves(folder.path(), "k/b").is_ok());
+    }
+}
