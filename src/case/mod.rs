@@ -1,6 +1,7 @@
 //! What an analyst keeps on the own machine: files that nobody else can read, under the data folder.
 
 pub mod accepted;
+pub mod activity;
 pub mod checkpoints;
 pub mod columns;
 pub mod heads;

@@ -39,6 +39,28 @@ impl Wish {
         }
     }
 
+    /// The event.
+    pub fn event(&self) -> &Subject {
+        match self {
+            Self::ToggleBookmark(event)
+            | Self::Bookmark(event, _)
+            | Self::Note(event, _)
+            | Self::Reword(event, ..)
+            | Self::Tags { event, .. }
+            | Self::Verdict(event, _) => event,
+        }
+    }
+
+    /// What is said, in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ToggleBookmark(_) | Self::Bookmark(..) => "bookmark",
+            Self::Note(..) | Self::Reword(..) => "note",
+            Self::Tags { .. } => "tag",
+            Self::Verdict(..) => "verdict",
+        }
+    }
+
     /// The records that it takes, given those that are there.
     pub(super) fn acts(&self, there: &[Record], by: &str) -> Vec<Act> {
         let standing = book::standing(there);

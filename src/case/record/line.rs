@@ -72,8 +72,15 @@ impl fmt::Display for Remark {
 pub(super) struct Parsed<T> {
     pub(super) records: Vec<T>,
     pub(super) remarks: Vec<Remark>,
-    /// Digest of the last record; empty where there is none.
+    /// What the first record names as the digest of the one before; empty where there is none.
+    pub(super) first_previous: String,
+    /// Digests of the records.
+    pub(super) digests: Vec<String>,
+    /// Digest of the last record; that of the one before the file where there is none.
     pub(super) last: String,
+    /// Records were removed, replaced, reordered or changed. A line of which nothing follows, as an interrupted write
+    /// leaves one, is no such thing.
+    pub(super) is_broken: bool,
     /// A line has this later version of the format.
     pub(super) newer: Option<u64>,
 }
@@ -86,7 +93,21 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 /// Reads all lines. No bytes make it fail, and no damaged line costs a valid one.
 pub(super) fn parse<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Parsed<T> {
-    let mut parsed = Parsed { records: Vec::new(), remarks: Vec::new(), last: String::new(), newer: None };
+    parse_behind(kind, bytes, Some(""))
+}
+
+/// As [`parse`], of lines that follow the record with this digest; `None`: it is not known which.
+pub(super) fn parse_behind<T: DeserializeOwned>(kind: &str, bytes: &[u8], before: Option<&str>) -> Parsed<T> {
+    let mut parsed = Parsed {
+        records: Vec::new(),
+        remarks: Vec::new(),
+        first_previous: String::new(),
+        digests: Vec::new(),
+        last: before.unwrap_or_default().to_owned(),
+        is_broken: false,
+        newer: None,
+    };
+    let mut is_known = before.is_some();
     let whole = bytes.is_empty() || bytes.ends_with(b"\n");
     let count = bytes.split(|byte| *byte == b'\n').count();
     // Behind a line that cannot be read nothing is known of what its successor names.
@@ -100,6 +121,7 @@ pub(super) fn parse<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Parsed<T> 
             }
             Err(Fault::Altered) => {
                 parsed.remarks.push(Remark::Altered(number));
+                parsed.is_broken = true;
                 follows_damage = true;
                 continue;
             }
@@ -113,10 +135,17 @@ pub(super) fn parse<T: DeserializeOwned>(kind: &str, bytes: &[u8]) -> Parsed<T> 
                 continue;
             }
         };
-        if line.previous != parsed.last && !follows_damage {
-            parsed.remarks.push(Remark::Gap(number));
+        if parsed.digests.is_empty() {
+            parsed.first_previous.clone_from(&line.previous);
         }
-        follows_damage = false;
+        if line.previous != parsed.last && is_known {
+            parsed.is_broken = true;
+            if !follows_damage {
+                parsed.remarks.push(Remark::Gap(number));
+            }
+        }
+        (follows_damage, is_known) = (false, true);
+        parsed.digests.push(line.digest.clone());
         parsed.last = line.digest;
         parsed.records.push(line.record);
     }

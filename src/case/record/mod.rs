@@ -4,10 +4,12 @@
 //! What cannot be read is a remark, never an error: notes on this machine must not cost anybody a verdict.
 
 mod line;
+mod log;
 mod slot;
 pub(super) mod trust;
 
 pub use line::{Remark, VERSION};
+pub use log::{Limits, Loaded, Log};
 pub use slot::Slot;
 
 use crate::error::{Error, Result};
