@@ -3,10 +3,12 @@
 use super::asked::{Window, wants_json};
 use super::filter::FilterArgs;
 use super::{Context, summary as summary_command};
+use crate::case::activity::Step;
 use crate::domain::{EventRow, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, json, report, table};
 use crate::filter::quoted;
+use crate::investigation::activity;
 use crate::store::aggregate::summary::{self, By, Summary};
 use crate::store::listing::timeline;
 use crate::store::query::{Query, Seek};
@@ -94,7 +96,18 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
         }
         parts.push((by, part));
     }
-    let newest = timeline::page(db, &query, &Seek::Newest, args.limit as usize, &cancel).await?.rows;
+    let step = Step::Summary {
+        question: reader.activity.question(&query),
+        parts: activity::parts(PARTS.iter().map(|(by, limit)| (std::slice::from_ref(by), *limit)), false),
+    };
+    let answer = || activity::of_summary(parts.iter().map(|part| &part.1));
+    context.record_aggregate(&reader, (&query, None), step, answer, &cancel).await;
+    let page = timeline::page(db, &query, &Seek::Newest, args.limit as usize, &cancel).await?;
+    let step = Step::Listing { question: reader.activity.question(&query), states: false };
+    context.record(&reader, &query.scope, step, || {
+        activity::of_page(page.rows.iter().map(Record::from), (page.has_newer, page.has_older), None, false)
+    });
+    let newest = page.rows;
     let profile = Profile { query, parts, newest };
     let mut out = context.out.results();
     if json {

@@ -1,6 +1,6 @@
 //! `agenttrace case`: what analysts say about events, on this machine.
 
-use super::{Context, Format, blocking, case_report, case_show, event_id};
+use super::{Context, Format, activity, blocking, case_report, case_show, event_id};
 use crate::case;
 use crate::case::notebook::{self, Book, CaseFile, Merged, Opinion, Wish};
 use crate::case::record::Contents;
@@ -82,6 +82,10 @@ pub enum CaseCommand {
         #[arg(value_name = "VERDICT", value_parser = verdict)]
         verdict: Given,
     },
+    /// The activity log: what was asked and done on this machine, and whether the log is whole
+    Activity(activity::ActivityArgs),
+    /// Ask again what the activity log says was asked, and show which answers are other ones now
+    Replay(activity::ReplayArgs),
     /// Write a report: the events with notes, changes, integrity and its basis; Markdown or HTML
     Report(case_report::ReportArgs),
     /// Write the case to standard output, in the form that import and merge read
@@ -139,6 +143,8 @@ pub(super) async fn run(context: &Context, args: CaseArgs) -> Result<()> {
         CaseCommand::Verdict { event_id, verdict } => {
             write(context, &event_id, |event| Ok(Wish::Verdict(event, verdict.0))).await
         }
+        CaseCommand::Activity(args) => activity::list(context, &args),
+        CaseCommand::Replay(args) => Box::pin(activity::replay(context, &args)).await,
         CaseCommand::Report(args) => Box::pin(case_report::run(context, args)).await,
         CaseCommand::Export => export(context),
         CaseCommand::Import { file } => import(context, &file),
@@ -251,10 +257,13 @@ async fn write(
         }
     };
     let wish = wish(subject)?;
+    let wishes = [wish];
     let now = Timestamp::from(chrono::Utc::now());
-    let (name, written) =
-        blocking(move || case.write(&[wish], now, &case::user()).map(|written| (case.name, written)))
+    let (name, written, wishes) =
+        blocking(move || case.write(&wishes, now, &case::user()).map(|written| (case.name, written, wishes)))
             .await??;
+    reader.activity.record_wishes(scope.organization(), &name, &wishes);
+    context.say_unrecorded(&reader);
     let said = if written == 0 { "it says so already" } else { "recorded" };
     context.out.remark(format_args!("case {name}: {said}"));
     Ok(())

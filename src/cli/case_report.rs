@@ -2,12 +2,13 @@
 
 use super::context::blocking;
 use super::{Context, Format};
+use crate::case::activity::Step;
 use crate::diff::{Budget, Options};
 use crate::domain::Safe;
 use crate::error::{Error, Result};
 use crate::export::document::{self, Form};
-use crate::investigation::case_report;
 use crate::investigation::output::{Output, refuse_existing};
+use crate::investigation::{activity, case_report};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -78,6 +79,8 @@ pub(super) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
         output.complete(args.overwrite)
     });
     let written = written.await??;
+    let answer = || activity::of_document(events as u64, &written.sha256);
+    context.record(&reader, &scope, Step::Report { case: file.name.clone() }, answer);
     let place = args.output.as_ref().map(|path| format!(", {}", path.display())).unwrap_or_default();
     context.out.remark(format_args!(
         "REPORT: {} events, {} bytes, sha256 {}{}",

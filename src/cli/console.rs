@@ -4,8 +4,9 @@ use super::{Color, Context};
 use crate::config::{Choice, DEMO_PROFILE, Target, default_path};
 use crate::console::core::keymap::Keymap;
 use crate::console::{self, ColorChoice, Start};
-use crate::domain::OrgId;
+use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
+use crate::investigation::activity::Via;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +40,25 @@ pub(super) async fn open(
     // A wrong name is told before the screen is taken.
     let case = context.case_file()?.name;
     let theme = None;
-    let start =
-        Start { target, flags, settings, rules, keymap, organization, case, window, filter, color, theme };
+    let activity = context.activity(Via::Console, &target.place)?;
+    activity.check();
+    if let Some(why) = activity.take_trouble() {
+        context.out.remark(format_args!("activity log: {}", Safe::from_untrusted(&why)));
+    }
+    let start = Start {
+        target,
+        flags,
+        activity,
+        settings,
+        rules,
+        keymap,
+        organization,
+        case,
+        window,
+        filter,
+        color,
+        theme,
+    };
     if let Some(line) = console::run(start).await? {
         context.out.remark(line);
     }

@@ -2,16 +2,19 @@
 
 use super::{Global, Out, remote};
 use crate::case;
+use crate::case::activity::Step;
 use crate::case::notebook::{self, CaseFile};
 use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span, Target};
 use crate::diff::Rules;
-use crate::domain::{OrgId, OrgScope, Safe};
+use crate::domain::{OrgId, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
+use crate::investigation::activity::{Activity, Answer, Via};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
 use crate::store::aggregate::organizations;
 use crate::store::cache::Cache;
 use crate::store::listing::timeline;
 use crate::store::private::databases;
+use crate::store::query::Query;
 use crate::store::{ReadDb, ReadSettings, Standing, StoreError, WriteDb, WriteSettings, schema};
 use sqlx::postgres::PgConnectOptions;
 use std::sync::Arc;
@@ -233,7 +236,53 @@ impl Context {
                 self.out.remark(Safe::from_untrusted(&remark));
             }
         }
-        Ok(Reader { db, choice, place: target.place.clone(), _target: target })
+        let activity = self.activity(Via::Cli, &target.place)?;
+        Ok(Reader { db, choice, place: target.place.clone(), activity, _target: target })
+    }
+
+    /// The activity log for work on the database of this place, unless the configuration says that there is none.
+    ///
+    /// # Errors
+    /// As [`Self::config`] and [`Self::case_file`].
+    pub fn activity(&self, via: Via, place: &str) -> Result<Activity> {
+        if !self.config()?.activity {
+            return Ok(Activity::default());
+        }
+        let case = self.global.case.as_deref().unwrap_or(notebook::DEFAULT);
+        Ok(Activity::begin(via, place, case))
+    }
+
+    /// Records a step of a command in the activity log. A log that cannot be written is a remark.
+    pub(super) fn record(
+        &self,
+        reader: &Reader,
+        scope: &OrgScope,
+        step: Step,
+        answer: impl FnOnce() -> Answer,
+    ) {
+        reader.activity.record(scope.organization(), step, || Some(answer()));
+        self.say_unrecorded(reader);
+    }
+
+    /// As [`Self::record`], of an answer that is made of all events of a query.
+    pub(super) async fn record_aggregate(
+        &self,
+        reader: &Reader,
+        (query, counted_at): (&Query, Option<Timestamp>),
+        step: Step,
+        answer: impl FnOnce() -> Answer,
+        cancel: &CancellationToken,
+    ) {
+        let about = (&query.scope, query.range, counted_at);
+        reader.activity.record_aggregate(&reader.db, about, step, answer, cancel).await;
+        self.say_unrecorded(reader);
+    }
+
+    /// Says why a step is not in the activity log, if one is not.
+    pub(super) fn say_unrecorded(&self, reader: &Reader) {
+        if let Some(why) = reader.activity.take_trouble() {
+            self.out.remark(format_args!("activity log: {}", Safe::from_untrusted(&why)));
+        }
     }
 
     /// A writer on the target (`writer_url` where the profile has one), which is named on stderr first.
@@ -346,6 +395,8 @@ pub struct Reader {
     pub choice: Choice,
     /// How the database was named, as verified heads are remembered.
     pub place: String,
+    /// Where steps are recorded.
+    pub activity: Activity,
     _target: Target,
 }
 

@@ -3,12 +3,13 @@
 use super::context::no_such_organization;
 use super::filter::{FilterArgs, ask_the_case, freeze};
 use super::lines::Lines;
-use super::{Context, Format, Out};
+use super::{Context, Format, Out, Reader};
+use crate::case::activity::Step;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, json};
 use crate::filter::Filter;
-use crate::investigation::listing;
+use crate::investigation::{activity, listing};
 use crate::store::ReadDb;
 use crate::store::listing::cursor::{Cursor, Order};
 use crate::store::listing::search::Engine;
@@ -163,6 +164,7 @@ pub(super) async fn list(
         let tell = |part: &[_]| lines.write(part, |e| Record::from(e));
         let page = listing::gather(&first.seek, first.order, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
+        record(context, &reader, &query, (&first.seek, true), &page.0, |e| Record::from(e));
         let listing = describe(db, args, &query, &first, page, |e| &e.row, engine, &cancel).await?;
         write(context, db, &listing, lines, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     } else {
@@ -170,9 +172,26 @@ pub(super) async fn list(
         let tell = |part: &[_]| lines.write(part, |e| Record::from(e));
         let page = listing::gather(&first.seek, first.order, limit, read, tell, &before).await?;
         super::announce_scan(context.out, page.0.looked.as_ref());
+        record(context, &reader, &query, (&first.seek, false), &page.0, |e| Record::from(e));
         let listing = describe(db, args, &query, &first, page, |e| e, engine, &cancel).await?;
         write(context, db, &listing, lines, |e| Record::from(e), args.cursor.is_some(), &cancel).await
     }
+}
+
+fn record<T>(
+    context: &Context,
+    reader: &Reader,
+    query: &Query,
+    (seek, states): (&Seek, bool),
+    page: &Page<T>,
+    record: fn(&T) -> Record<'_>,
+) {
+    let step = Step::Listing { question: reader.activity.question(query), states };
+    let is_ascending = matches!(seek, Seek::Oldest | Seek::NewerThan(_));
+    context.record(reader, &query.scope, step, || {
+        let ends = (page.has_newer, page.has_older);
+        activity::of_page(page.rows.iter().map(record), ends, page.looked.as_ref(), is_ascending)
+    });
 }
 
 impl From<OrderArg> for Order {

@@ -115,6 +115,8 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> Result<()> {
     let exported = export_file::run(&reader.db, &reader.place, &job, &tell, Some(&announce), &cancel).await;
     bar.finish_and_clear();
     let outcome = exported?;
+    reader.activity.record_export(&job, &outcome);
+    context.say_unrecorded(&reader);
     say(context, &args, &outcome);
     if outcome.events == 0 {
         demand_events(&reader.db, &job.query.scope, &cancel).await?;

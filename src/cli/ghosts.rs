@@ -4,10 +4,12 @@ use super::asked::{Window, wants_json};
 use super::context::demand_events;
 use super::filter::FilterArgs;
 use super::{Context, Out};
+use crate::case::activity::Step;
 use crate::diff::ghost::Ghost;
 use crate::domain::{Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
+use crate::investigation::activity;
 use crate::store::query::Query;
 use crate::verify::{self, Ghosts};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -48,6 +50,8 @@ pub(super) async fn run(context: &Context, args: GhostsArgs) -> Result<()> {
     let found = verify::ghosts(&reader.db, &query, &|sight| bar.set_position(sight.events), &cancel).await;
     bar.finish_and_clear();
     let found = found?;
+    let step = Step::Ghosts { question: reader.activity.question(&query) };
+    context.record_aggregate(&reader, (&query, None), step, || activity::of_ghosts(&found), &cancel).await;
     let mut out = context.out.results();
     if as_json {
         json::write_line(&mut out, &document(&query, &found, args.max_findings.unwrap_or(usize::MAX)))?;

@@ -4,10 +4,11 @@ use super::Context;
 use super::asked::{self, Window, wants_json};
 use super::context::demand_events;
 use super::filter::{FilterArgs, HELP};
+use crate::case::activity::Step;
 use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::export::{json, report};
-use crate::investigation::aggregate;
+use crate::investigation::{activity, aggregate};
 use crate::store::aggregate::histogram::{self, Histogram};
 use crate::store::query::Query;
 use std::io::Write;
@@ -46,6 +47,9 @@ pub(super) async fn run(context: &Context, args: HistogramArgs) -> Result<()> {
         aggregate::histogram(&reader.db, &query, args.buckets, (wanted, args.force), &cancel).await?;
     asked::remark_on_age(context, &answer);
     let (histogram, counted_at) = (answer.value, answer.since);
+    let step = Step::Histogram { question: reader.activity.question(&query), buckets: args.buckets };
+    let answer = || activity::of_histogram(&histogram);
+    context.record_aggregate(&reader, (&query, counted_at), step, answer, &cancel).await;
     let events: u64 = histogram.buckets.iter().map(|b| b.events).sum();
     let mut out = context.out.results();
     if json {

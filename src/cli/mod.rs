@@ -2,6 +2,7 @@
 
 mod access;
 mod across;
+mod activity;
 mod actor;
 mod asked;
 #[cfg(feature = "bench")]

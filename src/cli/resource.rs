@@ -2,6 +2,7 @@
 
 use super::sides::{BUDGET, MOST_EVENTS, life, no_events};
 use super::{Context, Format};
+use crate::case::activity::Step;
 use crate::diff::history::{self, At, Blame, Known, Origin, Version};
 use crate::diff::json::Limits;
 use crate::diff::rows::{self, Row, View};
@@ -11,6 +12,7 @@ use crate::domain::{CallRecord, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json::{self, Stored};
 use crate::export::table;
+use crate::investigation::activity;
 use crate::store;
 use std::io::{self, Write};
 
@@ -69,6 +71,8 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         if access.is_empty() {
             return Err(no_events(&scope, &resource));
         }
+        let step = Step::Access { resource_type: kind.clone(), resource_id: id.clone() };
+        context.record(&reader, &scope, step, || activity::of_access(&access));
         if format == Format::Json {
             super::access::write_json(&mut out, &scope, &resource, &access)?;
         } else {
@@ -76,7 +80,7 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
         }
         return Ok(out.flush()?);
     }
-    let (events, writing) = life(&reader.db, &scope, &resource, args.limit, &cancel).await?;
+    let (events, writing) = life(context, &reader, &scope, &resource, args.limit, &cancel).await?;
     if let Some(remark) = writing.remark() {
         context.out.remark(remark);
     }

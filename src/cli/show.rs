@@ -1,11 +1,13 @@
 //! `agenttrace show`
 
 use super::{Context, Format};
+use crate::case::activity::Step;
 use crate::chain::{Content, Judge, Row};
 use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, csv, json, table};
 use crate::filter::Filter;
+use crate::investigation::activity;
 use crate::store::listing::timeline;
 use crate::store::query::{Query, Seek};
 use crate::store::{ReadDb, StoreError};
@@ -81,6 +83,9 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         }
         event => event?.ok_or_else(|| no_such_event(&scope, &args.event_id))?,
     };
+    context.record(&reader, &scope, Step::Event { event_id: args.event_id.clone() }, || {
+        activity::of_event(&event)
+    });
     let mut results = context.out.results();
     if args.preimage {
         let scheme = verify::detect(db, &scope, &cancel).await?.scheme;
@@ -92,7 +97,12 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     let verification = match db.relation(&cancel).await?.unverifiable() {
         // The event is there all the same.
         Some(why) => Err(why.to_owned()),
-        None => Ok(verify::verify_read(db, &scope, &event, true, &cancel).await?),
+        None => {
+            let report = verify::verify_read(db, &scope, &event, true, &cancel).await?;
+            let step = Step::EventVerification { event_id: args.event_id.clone() };
+            context.record(&reader, &scope, step, || activity::of_verification(&report));
+            Ok(report)
+        }
     };
     match context.global.format.unwrap_or(Format::Table) {
         Format::Table | Format::Patch(_) | Format::File(_) | Format::Document(_) => {

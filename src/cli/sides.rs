@@ -1,14 +1,16 @@
 //! The two sides of `agenttrace diff`: of an event, of two events, of a resource at two times, or of two files.
 
-use super::Context;
+use super::{Context, Reader};
+use crate::case::activity::Step;
 use crate::diff::Budget;
 use crate::diff::history::{self, At, Known, Version};
 use crate::diff::json::Limits;
 use crate::diff::writing::Writing;
 use crate::domain::{Event, Json, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
+use crate::investigation::activity;
+use crate::store;
 use crate::store::listing::timeline;
-use crate::store::{self, ReadDb};
 use crate::verify;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,8 +75,8 @@ impl Sides {
         let reader = context.reader().await?;
         let scope = context.scope(&reader).await?;
         match (moments, &args.event) {
-            (Some(moments), _) => moments.sides(&reader.db, &scope, cancel).await,
-            (None, Some(id)) => of_events(&reader.db, &scope, id, args.other.as_deref(), cancel).await,
+            (Some(moments), _) => moments.sides(context, &reader, &scope, cancel).await,
+            (None, Some(id)) => of_events(context, &reader, &scope, id, args.other.as_deref(), cancel).await,
             (None, None) => Err(Error::usage("there is nothing to compare")
                 .hint("agenttrace diff EVENT, or --resource TYPE ID --since TIME, or --files OLD NEW")),
         }
@@ -124,18 +126,19 @@ pub(super) fn no_events(scope: &OrgScope, resource: &store::history::Resource) -
 }
 
 async fn of_events(
-    db: &ReadDb,
+    context: &Context,
+    reader: &Reader,
     scope: &OrgScope,
     id: &str,
     other: Option<&str>,
     cancel: &CancellationToken,
 ) -> Result<Sides> {
-    let (first, writing) = event(db, scope, id, cancel).await?;
+    let (first, writing) = event(context, reader, scope, id, cancel).await?;
     let mut events = vec![id.to_owned()];
     let (old, new) = match other {
         Some(other) => {
             events.push(other.to_owned());
-            (first.new_state, event(db, scope, other, cancel).await?.0.new_state)
+            (first.new_state, event(context, reader, scope, other, cancel).await?.0.new_state)
         }
         None => (first.previous_state, first.new_state),
     };
@@ -146,16 +149,19 @@ async fn of_events(
 
 /// An event with its states as wholes, and how they are stored.
 async fn event(
-    db: &ReadDb,
+    context: &Context,
+    reader: &Reader,
     scope: &OrgScope,
     id: &str,
     cancel: &CancellationToken,
 ) -> Result<(Event, Writing)> {
+    let db = &reader.db;
     let mut event = timeline::event(db, scope, id, None, cancel).await?.ok_or_else(|| {
         let message =
             format!("organisation '{}' has no event '{}'", scope.organization(), Safe::from_untrusted(id));
         Error::new(Kind::Incomplete, message).hint("--org ID looks into another organisation")
     })?;
+    context.record(reader, scope, Step::Event { event_id: id.to_owned() }, || activity::of_event(&event));
     let kind = &event.row.resource_type;
     let writing = verify::writing::writings(db, scope, Some(kind), cancel).await?.of(kind);
     writing.complete_one(&mut event, LIMITS);
@@ -164,16 +170,19 @@ async fn event(
 
 /// The newest events of a resource, oldest first, their states as wholes, and how they are stored.
 pub(super) async fn life(
-    db: &ReadDb,
+    context: &Context,
+    reader: &Reader,
     scope: &OrgScope,
     resource: &store::history::Resource,
     limit: u32,
     cancel: &CancellationToken,
 ) -> Result<(Vec<Event>, Writing)> {
+    let db = &reader.db;
     let mut events = store::history::events(db, scope, resource, None, limit, cancel).await?;
     if events.is_empty() {
         return Err(no_events(scope, resource));
     }
+    context.record(reader, scope, activity::resource(resource, limit), || activity::of_rows(&events));
     let writing =
         verify::writing::writings(db, scope, Some(&resource.kind), cancel).await?.of(&resource.kind);
     writing.complete(&mut events, LIMITS);
@@ -206,8 +215,14 @@ impl Moments {
         }))
     }
 
-    async fn sides(&self, db: &ReadDb, scope: &OrgScope, cancel: &CancellationToken) -> Result<Sides> {
-        let (events, writing) = life(db, scope, &self.resource, MOST_EVENTS, cancel).await?;
+    async fn sides(
+        &self,
+        context: &Context,
+        reader: &Reader,
+        scope: &OrgScope,
+        cancel: &CancellationToken,
+    ) -> Result<Sides> {
+        let (events, writing) = life(context, reader, scope, &self.resource, MOST_EVENTS, cancel).await?;
         let cut = events.len() == MOST_EVENTS as usize;
         let versions: Vec<Version<'_>> = events.iter().map(Version::from).collect();
         let at = |moment| history::state_at(&versions, moment, LIMITS);

@@ -5,10 +5,11 @@ use super::across;
 use super::asked::{self, Window, wants_json};
 use super::context::demand_events;
 use super::filter::{FilterArgs, HELP};
+use crate::case::activity::Step;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::export::{json, report};
-use crate::investigation::aggregate;
+use crate::investigation::{activity, aggregate};
 use crate::store::aggregate::summary::{By, Group, Summary};
 use crate::store::query::Query;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -71,6 +72,12 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
             .await?;
     asked::remark_on_age(context, &answer);
     let (summary, counted_at) = (answer.value, answer.since);
+    let step = Step::Summary {
+        question: reader.activity.question(&query),
+        parts: activity::parts([(by.as_slice(), args.limit)], args.actors),
+    };
+    let answer = || activity::of_summary([&summary]);
+    context.record_aggregate(&reader, (&query, counted_at), step, answer, &cancel).await;
     let mut out = context.out.results();
     if json {
         json::write_line(&mut out, &document(&query, &by, &summary, counted_at))?;

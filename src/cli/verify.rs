@@ -3,14 +3,15 @@
 use super::context::only;
 use super::verify_scan::scan;
 use super::{Context, Format, Reader};
+use crate::case::activity::Step;
 use crate::chain::Scheme;
-use crate::domain::{OrgScope, Safe, TimeRange, Timestamp, grouped};
+use crate::domain::{OrgId, OrgScope, Safe, TimeRange, Timestamp, grouped};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::filter::{Filter, FilterError};
-use crate::investigation::Records;
 use crate::investigation::acceptance::Wanted;
 use crate::investigation::verification::{self, Extent};
+use crate::investigation::{Records, activity};
 use crate::store::aggregate::organizations;
 use crate::verify::{self, Class, EventReport, Finding, Predecessor, Report};
 use std::io::Write;
@@ -134,7 +135,15 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
         }
     };
     let mut report = scan(context, &args, &reader, &mut records, scope, extent, &cancel).await?;
-    let refused = wanted.and_then(|wanted| records.accept(&mut report, &wanted).err());
+    let refused = wanted.and_then(|wanted| match records.accept(&mut report, &wanted) {
+        Ok(record) => {
+            let organization = OrgId::new(record.organization_id.clone()).ok()?;
+            reader.activity.record_acceptance(&organization, &record);
+            context.say_unrecorded(&reader);
+            None
+        }
+        Err(error) => Some(error),
+    });
     report.cut(args.max_findings.unwrap_or(usize::MAX));
     let mut out = context.out.results();
     if as_json {
@@ -415,6 +424,8 @@ async fn one_event(
         let organization = Safe::from_untrusted(scope.organization().as_str());
         Error::new(Kind::Incomplete, format!("{organization} has no event '{}'", Safe::from_untrusted(id)))
     })?;
+    let step = Step::EventVerification { event_id: id.to_owned() };
+    context.record(reader, scope, step, || activity::of_verification(&report));
     let mut out = context.out.results();
     if as_json {
         json::write_line(&mut out, &report)?;

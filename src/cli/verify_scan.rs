@@ -2,10 +2,11 @@
 
 use super::verify::VerifyArgs;
 use super::{Context, Out, Reader};
-use crate::domain::{OrgScope, Safe};
+use crate::case::activity::Step;
+use crate::domain::{OrgScope, Safe, TimeRange};
 use crate::error::{Error, Result};
-use crate::investigation::Records;
 use crate::investigation::verification::{Asked, Extent, Session, Stopped};
+use crate::investigation::{Records, activity};
 use crate::verify::{self, Gauge, Progress, RangeState, Report};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(super) async fn scan(
     let gauge = Arc::new(Gauge::new());
     gauge.pace().throttle(args.throttle);
     let bar = progress_bar(context.out, &scope);
+    let scope_of_step = scope.clone();
     let asked = Asked {
         extent,
         links_only: args.links_only,
@@ -41,6 +43,20 @@ pub(super) async fn scan(
     bar.finish_and_clear();
     for remark in records.take_remarks() {
         context.out.remark(Safe::from_untrusted(&remark));
+    }
+    if let Ok(report) = &ended {
+        let range = match extent {
+            Extent::Range(range) => range,
+            Extent::Whole | Extent::Resume | Extent::Increment => TimeRange::default(),
+        };
+        let step = Step::Verification {
+            since: range.since,
+            until: range.until,
+            links_only: args.links_only,
+            deep: args.deep,
+            scheme: args.scheme.map(|scheme| scheme.name().to_owned()),
+        };
+        context.record(reader, &scope_of_step, step, || activity::of_report(report));
     }
     ended.map_err(|Stopped { error, resumable }| {
         let error = Error::from(error);

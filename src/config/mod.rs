@@ -36,6 +36,8 @@ pub struct Config {
     pub timeout: Span,
     /// Redis server over which counts and sums are shared.
     pub cache_url: Option<Secret>,
+    /// Whether what is asked is recorded in the activity log of this machine.
+    pub activity: bool,
     /// Words that say what matters in a state.
     pub diff: DiffWords,
     /// Databases by name.
@@ -140,6 +142,7 @@ struct RawConfig {
     window: Option<String>,
     timeout: Option<String>,
     cache_url: Option<Secret>,
+    activity: Option<String>,
     diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
@@ -170,6 +173,7 @@ impl Default for Config {
             window: Span::days(90),
             timeout: Span::seconds(30),
             cache_url: None,
+            activity: true,
             diff: DiffWords::default(),
             profiles: BTreeMap::new(),
         }
@@ -280,11 +284,20 @@ impl Config {
                 Safe::from_untrusted(word)
             ));
         }
+        let activity = match raw.activity.as_deref() {
+            None => defaults.activity,
+            Some("on") => true,
+            Some("off") => false,
+            Some(other) => {
+                return Err(format!("activity: '{}' is neither on nor off", Safe::from_untrusted(other)));
+            }
+        };
         Ok(Self {
             profile: raw.profile,
             window: span("window", raw.window)?.unwrap_or(defaults.window),
             timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
             cache_url: raw.cache_url,
+            activity,
             diff: raw.diff,
             profiles,
         })
@@ -298,6 +311,7 @@ impl Config {
             window: Some(self.window.to_string()),
             timeout: Some(self.timeout.to_string()),
             cache_url: self.cache_url.as_ref().map(shown),
+            activity: Some(if self.activity { "on" } else { "off" }.to_owned()),
             diff: self.diff.clone(),
             profiles: self
                 .profiles
@@ -455,6 +469,7 @@ mod tests {
             window: Some(String::new()),
             timeout: Some(String::new()),
             cache_url: Some(Secret::new("")),
+            activity: Some(String::new()),
             diff: DiffWords {
                 privilege: Some(Vec::new()),
                 secret: Some(Vec::new()),

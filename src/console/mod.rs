@@ -47,6 +47,7 @@ use crate::diff::{Options, Rules};
 use crate::domain::{OrgId, Safe};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::investigation::activity::Activity;
 use crate::store::ReadSettings;
 use futures_util::{Stream, stream};
 use std::io::IsTerminal as _;
@@ -58,6 +59,8 @@ pub struct Start {
     pub target: Target,
     /// What names the database on a command line, for commands that are copied.
     pub flags: Vec<String>,
+    /// Where steps are recorded.
+    pub activity: Activity,
     /// Limits of the connections.
     pub settings: ReadSettings,
     /// How states are judged.
@@ -114,7 +117,7 @@ pub async fn run(start: Start) -> Result<Option<String>> {
     let clock = Clock::start();
     let mut model = Model::new(setup, clock.now(), (start.organization, text, filter));
     let options = Options { rules: start.rules, ..Options::default() };
-    let executor = Executor::new(start.target, start.settings, options);
+    let executor = Executor::new(start.target, start.settings, options, start.activity);
     let signals = signals()?;
     if let Ok(folder) = crate::case::folder() {
         model.columns = ColumnChoice::of_line(&columns::load(&folder.join(columns::FILE)));

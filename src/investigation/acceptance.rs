@@ -62,11 +62,11 @@ impl Records {
         compared.findings.iter().filter(is_open).cloned().collect()
     }
 
-    /// Records that an open finding of a report is understood, and applies that.
+    /// Records that an open finding of a report is understood, and applies that; returns the record.
     ///
     /// # Errors
     /// Usage, when the report has no such finding; and when it cannot be recorded.
-    pub fn accept(&mut self, report: &mut Report, wanted: &Wanted) -> Result<()> {
+    pub fn accept(&mut self, report: &mut Report, wanted: &Wanted) -> Result<accepted::Record> {
         let is_wanted =
             |finding: &&Finding| finding.class == wanted.class && finding.place() == wanted.event_id;
         let Some(finding) = report.findings.iter().find(is_wanted) else {
@@ -80,9 +80,10 @@ impl Records {
             });
         };
         let draft = draft(report, finding, &case::user());
-        self.keep_accepted(answered(draft, wanted.note.clone(), Timestamp::from(chrono::Utc::now())))?;
+        let record = answered(draft, wanted.note.clone(), Timestamp::from(chrono::Utc::now()));
+        self.keep_accepted(record.clone())?;
         self.apply(report);
-        Ok(())
+        Ok(record)
     }
 }
 

@@ -51,10 +51,30 @@ pub async fn run(
     announce: Option<&(dyn Fn(&Looked) + Send + Sync)>,
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
+    let output = Output::new(job.path.as_deref())?;
+    write_to(db, place, job, output, tell, announce, cancel).await
+}
+
+/// What [`run`] would write now, by its digest: no file is written.
+///
+/// # Errors
+/// As [`run`].
+pub async fn digest(db: &ReadDb, place: &str, job: &Job, cancel: &CancellationToken) -> Result<Outcome> {
+    write_to(db, place, job, Output::nowhere(), &|_| {}, None, cancel).await
+}
+
+async fn write_to(
+    db: &ReadDb,
+    place: &str,
+    job: &Job,
+    output: Output,
+    tell: &(dyn Fn(u64) + Send + Sync),
+    announce: Option<&(dyn Fn(&Looked) + Send + Sync)>,
+    cancel: &CancellationToken,
+) -> Result<Outcome> {
     let query = &job.query;
     let detected = if job.style.marks { Some(verify::detect(db, &query.scope, cancel).await?) } else { None };
     let request = request(db, place, job, cancel).await?;
-    let output = Output::new(job.path.as_deref())?;
     let first = job.first_line.then_some(FirstLine { manifest: &request });
     let organization = query.scope.organization().as_str();
     let file = EventFile::new(output, job.format, job.style, job.joiners, organization, first.as_ref())?;

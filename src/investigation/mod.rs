@@ -1,9 +1,10 @@
 //! The use cases that the command line and the console share, each once: a view of events opened, continued and counted;
 //! aggregates with their cost gate; what came of what was created; a verification from the records of this machine to the report; the acceptance of
-//! findings. Shells parse arguments and show results.
+//! findings; the log of all that, and its replay. Shells parse arguments and show results.
 
 pub mod acceptance;
 pub mod across;
+pub mod activity;
 pub mod aggregate;
 pub mod case_report;
 pub mod casework;

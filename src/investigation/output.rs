@@ -16,6 +16,7 @@ pub struct Output {
 }
 
 enum To {
+    Nowhere,
     Stdout(io::Stdout),
     /// Beside the file that it becomes.
     File(NamedTempFile),
@@ -40,8 +41,17 @@ impl Output {
             None => To::Stdout(io::stdout()),
             Some(path) => To::File(NamedTempFile::new_in(folder(path)).map_err(|e| cannot_write(path, e))?),
         };
+        Ok(Self::to(to, path))
+    }
+
+    /// Nowhere: only the digest is wanted.
+    pub fn nowhere() -> Self {
+        Self::to(To::Nowhere, None)
+    }
+
+    fn to(to: To, path: Option<&Path>) -> Self {
         let to = io::BufWriter::with_capacity(1 << 16, to);
-        Ok(Self { to, path: path.map(Path::to_owned), digest: Sha256::new(), bytes: 0 })
+        Self { to, path: path.map(Path::to_owned), digest: Sha256::new(), bytes: 0 }
     }
 
     /// Gives the file its name, once it is on disk.
@@ -79,6 +89,7 @@ impl Write for Output {
 impl Write for To {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         match self {
+            Self::Nowhere => Ok(part.len()),
             Self::Stdout(to) => to.write(part),
             Self::File(to) => to.write(part),
         }
@@ -86,6 +97,7 @@ impl Write for To {
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
+            Self::Nowhere => Ok(()),
             Self::Stdout(to) => to.flush(),
             Self::File(to) => to.flush(),
         }

@@ -12,6 +12,7 @@
 mod support;
 mod table_shapes;
 
+mod activity;
 mod answers;
 mod bombs;
 mod cancel;

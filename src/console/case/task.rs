@@ -66,13 +66,16 @@ pub(crate) async fn perform(
             for wish in &mut wishes {
                 wish.event_mut().trail = trail.clone();
             }
+            let (case_name, said, about) = (case.clone(), wishes.clone(), organization.clone());
             let written = aside(move || -> Result<Opened, Failure> {
                 let file = file(&case)?;
                 file.write(&wishes, at, &by)?;
                 let book = Book::of(file.load(), Some(&trail));
                 Ok(Opened { organization, trail, book })
             });
-            Output::Write(Box::new(written.await??))
+            let written = written.await??;
+            cx.activity.record_wishes(&about, &case_name, &said);
+            Output::Write(Box::new(written))
         }
         Task::Look(scope, entries) => {
             let asked: Vec<&Entry> = entries.iter().collect();

@@ -9,6 +9,7 @@ use crate::console::event::task::{self as event, Detail};
 use crate::console::runtime::context::{Context, aside};
 use crate::diff::chronicle::Chronicle;
 use crate::domain::{EventKey, OrgScope};
+use crate::investigation::activity;
 use crate::store::history::{self, Resource};
 use std::sync::Arc;
 
@@ -59,6 +60,9 @@ pub(crate) async fn perform(
         }
         Task::Blame(life, form) => {
             let mut events = blame::events(db, &life, cancel).await?;
+            let step = activity::resource(&life.resource, blame::MAX_VERSIONS);
+            let organization = life.scope.organization();
+            cx.activity.record(organization, step, || Some(activity::of_rows(&events)));
             let kind = &life.resource.kind;
             let writing = cx.writings.writings(db, &life.scope, Some(kind), cancel).await?.of(kind);
             writing.complete(&mut events, time_travel::LIMITS);

@@ -1,6 +1,7 @@
 //! Exports as work of the executor.
 
 use crate::case;
+use crate::case::activity::Step;
 use crate::case::notebook::CaseFile;
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
@@ -10,9 +11,9 @@ use crate::domain::{Joiners, OrgScope, Safe};
 use crate::error::{Error, Kind};
 use crate::export::document;
 use crate::export::{FileFormat, Style};
-use crate::investigation::case_report;
 use crate::investigation::export_file::{self, Job};
 use crate::investigation::output::{Output as File, refuse_existing};
+use crate::investigation::{activity, case_report};
 use crate::store::query::Query;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -117,6 +118,7 @@ async fn events(
 ) -> Result<(u64, String), Error> {
     let written = Arc::new(AtomicU64::new(0));
     let (db, place, cancel, count) = (cx.db.clone(), cx.place.to_owned(), cx.cancel.clone(), written.clone());
+    let asked = job.clone();
     let runtime = Handle::current();
     let exporting = aside(move || {
         let count = |events| {
@@ -132,6 +134,7 @@ async fn events(
         }
     };
     let outcome = outcome.map_err(|failure| Error::could_not_run(failure.text.to_string()))??;
+    cx.activity.record_export(&asked, &outcome);
     Ok((outcome.events, outcome.sha256))
 }
 
@@ -156,5 +159,8 @@ async fn report(
         output.complete(replace)
     });
     let written = written.await.map_err(|failure| Error::could_not_run(failure.text.to_string()))??;
+    let step = Step::Report { case: case.to_owned() };
+    let answer = || Some(activity::of_document(events, &written.sha256));
+    cx.activity.record(scope.organization(), step, answer);
     Ok((events, written.sha256))
 }

@@ -1,9 +1,11 @@
 //! The search for ghost changes as work of the executor.
 
+use crate::case::activity::Step;
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
 use crate::domain::Timestamp;
+use crate::investigation::activity;
 use crate::store::query::Query;
 use crate::verify::{self, Ghosts, Sight};
 use std::sync::Mutex;
@@ -41,5 +43,8 @@ pub(crate) async fn perform(
             tell(Progress { found: sight.found(), at: sight.at });
         }
     };
-    Ok(Output::Search(Box::new(verify::ghosts(cx.db, &query, &watch, cx.cancel).await?)))
+    let found = verify::ghosts(cx.db, &query, &watch, cx.cancel).await?;
+    let step = Step::Ghosts { question: cx.activity.question(&query) };
+    cx.record_aggregate((&query.scope, query.range, None), step, || activity::of_ghosts(&found)).await;
+    Ok(Output::Search(Box::new(found)))
 }

@@ -1,6 +1,7 @@
 //! Verification as work of the executor: rows in passing, one event, a whole trail; recording an acceptance.
 
 use crate::case::accepted::Record;
+use crate::case::activity::Step;
 use crate::console::change::layout::CAP;
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
@@ -11,7 +12,7 @@ use crate::console::runtime::context::Context;
 use crate::diff::rows::size;
 use crate::domain::{EventKey, OrgId, OrgScope};
 use crate::investigation::verification::{self, Asked, Extent, Passing, SeenBefore, Session};
-use crate::investigation::{Records, acceptance};
+use crate::investigation::{Records, acceptance, activity};
 use crate::store::history::links;
 use crate::store::listing::timeline;
 use crate::verify::{self, EventReport, Report};
@@ -68,7 +69,14 @@ pub(crate) async fn perform(
             Output::VerifyEvent(match event {
                 Some(event) => {
                     let neighbours = thorough || links::are_quick(db, cancel).await?;
-                    Some(Box::new(verify::verify_read(db, &scope, &event, neighbours, cancel).await?))
+                    let report = verify::verify_read(db, &scope, &event, neighbours, cancel).await?;
+                    // What follows the selection was not asked for.
+                    if thorough {
+                        let step = Step::EventVerification { event_id: key.event_id };
+                        let answer = || Some(activity::of_verification(&report));
+                        cx.activity.record(scope.organization(), step, answer);
+                    }
+                    Some(Box::new(report))
                 }
                 None => None,
             })
@@ -76,6 +84,9 @@ pub(crate) async fn perform(
         Task::VerifyTrail(request) => Output::VerifyTrail(Box::new(trail(*request, cx, tell).await?)),
         Task::Accept(record) => {
             acceptance::keep(&record).map_err(|e| Failure::because(&e.to_string()))?;
+            if let Ok(organization) = OrgId::new(record.organization_id.clone()) {
+                cx.activity.record_acceptance(&organization, &record);
+            }
             Output::Accept(record)
         }
         Task::CompareHeads(scope, seen) => {
@@ -97,6 +108,7 @@ async fn trail(
     let mut records = Records::load(cx.place);
     let extent = if resume { Extent::Resume } else { Extent::Whole };
     // One reader: the others of the pool stay free for whoever reads on meanwhile.
+    let organization = scope.organization().clone();
     let asked = Asked { extent, ..Asked::whole(scope) };
     let session = Session::prepare(db, &mut records, asked, cancel).await?;
     // Whoever asks to go on does not ask to begin.
@@ -108,6 +120,8 @@ async fn trail(
         tracing::warn!("{remark}");
     }
     let mut report = ended.map_err(|stopped| stopped.error)?;
+    let step = Step::Verification { since: None, until: None, links_only: false, deep: false, scheme: None };
+    cx.activity.record(&organization, step, || Some(activity::of_report(&report)));
     report.cut(MAX_FINDINGS);
     // They are counted; their names would be many.
     report.alternatives = Vec::new();

@@ -4,6 +4,7 @@ use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
 use crate::domain::{OrgScope, TimeRange};
+use crate::investigation::activity;
 use crate::investigation::lineage::{self, Lineage, Term};
 
 tasks! {
@@ -20,6 +21,8 @@ pub(crate) async fn perform(
     cx: &Context<'_>,
     _tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Output, Failure> {
+    let step = activity::lineage(&origin, range);
     let found = lineage::follow(cx.db, &scope, origin, range, cx.cancel).await?;
+    cx.record_aggregate((&scope, range, None), step, || activity::of_lineage(&found)).await;
     Ok(Output::Follow(Box::new(found)))
 }

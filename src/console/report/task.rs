@@ -1,5 +1,6 @@
 //! The lines of a report, computed by the database.
 
+use crate::case::activity::Step;
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::report::dialog::Subject;
@@ -8,7 +9,7 @@ use crate::console::runtime::context::Context;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::grouped;
 use crate::export::report::{self, Line};
-use crate::investigation::aggregate;
+use crate::investigation::{activity, aggregate};
 use crate::store::ReadDb;
 use crate::store::aggregate::summary::{By, Summary};
 use crate::store::cache::{Answer, Freshness};
@@ -49,8 +50,8 @@ pub(crate) async fn perform(
     let Task::Sheet(query, subject, (width, zone), wanted) = task;
     Ok(Output::Sheet(match subject {
         Subject::Plan => plan(cx.db, &query, width, cx.cancel).await?,
-        Subject::Histogram => histogram(cx.db, &query, (width, zone), wanted, cx.cancel).await?,
-        Subject::Summary => totals(cx.db, &query, wanted, tell, cx.cancel).await?,
+        Subject::Histogram => histogram(cx, &query, (width, zone), wanted).await?,
+        Subject::Summary => totals(cx, &query, wanted, tell).await?,
     }))
 }
 
@@ -70,14 +71,15 @@ async fn plan(
 
 /// Events in each time bucket; refused when too many would have to be read.
 async fn histogram(
-    db: &ReadDb,
+    cx: &Context<'_>,
     query: &Query,
     (width, zone): (usize, Zone),
     wanted: Freshness,
-    cancel: &CancellationToken,
 ) -> Result<Answer<Vec<Entry>>, Failure> {
     let Answer { value, since, trouble } =
-        aggregate::histogram(db, query, BUCKETS, (wanted, false), cancel).await?;
+        aggregate::histogram(cx.db, query, BUCKETS, (wanted, false), cx.cancel).await?;
+    let step = Step::Histogram { question: cx.activity.question(query), buckets: BUCKETS };
+    cx.record_aggregate((&query.scope, query.range, since), step, || activity::of_histogram(&value)).await;
     let start = |start, seconds| if seconds < 60 { zone.second(start) } else { zone.minute(start) };
     let lines = report::histogram(&value, Some(width), &start).into_iter();
     let entries = lines.zip(target::times(&value, query.range)).map(|(line, target)| Entry { line, target });
@@ -86,18 +88,19 @@ async fn histogram(
 
 /// Events by one column after the other, told as they come; refused when too many would have to be read.
 async fn totals(
-    db: &ReadDb,
+    cx: &Context<'_>,
     query: &Query,
     wanted: Freshness,
     tell: &(dyn Fn(Progress) + Sync),
-    cancel: &CancellationToken,
 ) -> Result<Answer<Vec<Entry>>, Failure> {
     let (mut since, mut trouble) = (None, None);
     let mut entries: Vec<Entry> = Vec::new();
+    let mut summaries: Vec<Summary> = Vec::new();
     for (by, limit) in PARTS {
-        let part = aggregate::totals(db, query, (&[by], false, limit), (wanted, false), cancel).await?;
+        let part = aggregate::totals(cx.db, query, (&[by], false, limit), (wanted, false), cx.cancel).await?;
         since = since.into_iter().chain(part.since).min();
         trouble = trouble.or(part.trouble);
+        summaries.push(part.value.clone());
         let Summary { groups, all_groups, .. } = &part.value;
         // A column that nobody fills says nothing.
         if groups.iter().all(|group| group.keys.iter().all(Option::is_none)) {
@@ -116,5 +119,10 @@ async fn totals(
         }
         tell(entries.get(before..).unwrap_or_default().to_vec());
     }
+    let step = Step::Summary {
+        question: cx.activity.question(query),
+        parts: activity::parts(PARTS.iter().map(|(by, limit)| (std::slice::from_ref(by), *limit)), false),
+    };
+    cx.record_aggregate((&query.scope, query.range, since), step, || activity::of_summary(&summaries)).await;
     Ok(Answer { value: entries, since, trouble })
 }

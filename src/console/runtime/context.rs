@@ -1,8 +1,11 @@
 //! What the tasks of the features are given to work with.
 
+use crate::case::activity::Step;
 use crate::console::core::failure::Failure;
 use crate::console::filter_bar::cost_calibration::CostCalibration;
 use crate::diff::Options;
+use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::investigation::activity::{Activity, Answer};
 use crate::store::{ReadDb, StoreError};
 use crate::verify::{Gauge, writing};
 use std::sync::Arc;
@@ -19,6 +22,8 @@ pub(crate) struct Context<'a> {
     pub(crate) calibration: &'a CostCalibration,
     /// How the writers of an organisation store states.
     pub(crate) writings: &'a writing::Memory,
+    /// Where steps are recorded.
+    pub(crate) activity: &'a Activity,
     /// Name of the database in the records of this machine.
     pub(crate) place: &'a str,
     /// Progress and pace of a verification.
@@ -28,6 +33,16 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Records a step whose answer is made of all events of a time.
+    pub(crate) async fn record_aggregate(
+        &self,
+        about: (&OrgScope, TimeRange, Option<Timestamp>),
+        step: Step,
+        answer: impl FnOnce() -> Answer,
+    ) {
+        self.activity.record_aggregate(self.db, about, step, answer, self.cancel).await;
+    }
+
     /// Whether the task was cancelled, for work that cannot wait for it.
     pub(crate) fn stop(&self) -> impl Fn() -> bool + Send + 'static {
         let cancel = self.cancel.clone();

@@ -10,6 +10,7 @@ use crate::console::filter_bar::cost_calibration::CostCalibration;
 use crate::console::integrity::task as integrity;
 use crate::console::runtime::context::Context;
 use crate::diff::Options;
+use crate::investigation::activity::Activity;
 use crate::store::{ReadDb, ReadSettings, StoreError};
 use crate::verify::{Gauge, writing};
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ pub(crate) struct Executor {
     options: Arc<Options>,
     calibration: Arc<CostCalibration>,
     writings: Arc<writing::Memory>,
+    activity: Arc<Activity>,
     db: Option<ReadDb>,
     tasks: JoinSet<Result>,
     tickets: HashMap<Id, Ticket>,
@@ -47,14 +49,16 @@ pub(crate) struct Executor {
 }
 
 impl Executor {
-    /// An executor for a target, not connected yet. `options` say how states are compared.
-    pub(crate) fn new(target: Target, settings: ReadSettings, options: Options) -> Self {
+    /// An executor for a target, not connected yet. `options` say how states are compared; steps are recorded in
+    /// `activity`.
+    pub(crate) fn new(target: Target, settings: ReadSettings, options: Options, activity: Activity) -> Self {
         Self {
             target,
             settings,
             options: Arc::new(options),
             calibration: Arc::default(),
             writings: Arc::default(),
+            activity: Arc::new(activity),
             db: None,
             tasks: JoinSet::new(),
             tickets: HashMap::new(),
@@ -97,6 +101,7 @@ impl Executor {
                         }
                         let calibration = Arc::clone(&self.calibration);
                         let writings = Arc::clone(&self.writings);
+                        let activity = Arc::clone(&self.activity);
                         let place = self.target.place.clone();
                         let told = self.told.0.clone();
                         let tell = move |progress| {
@@ -109,6 +114,7 @@ impl Executor {
                                 options: &options,
                                 calibration: &calibration,
                                 writings: &writings,
+                                activity: &activity,
                                 place: &place,
                                 gauge: &gauge,
                                 cancel: &token,
@@ -176,6 +182,11 @@ impl Executor {
         }
         if let Some(db) = &self.db {
             db.close().await;
+        }
+        drop(self.tasks);
+        // Nobody has another one any more, but a task that did not end in time.
+        if let Some(activity) = Arc::into_inner(self.activity) {
+            activity.finish();
         }
     }
 }

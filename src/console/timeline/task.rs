@@ -1,13 +1,15 @@
 //! Views as work of the executor: opening, further pages, counting, the access path, searching.
 
+use crate::case::activity::Step;
 use crate::case::{self, columns};
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
 use crate::console::timeline::window::PAGE;
 use crate::domain::{EventKey, EventRow, Safe};
+use crate::export::Record;
 pub(crate) use crate::investigation::listing::{Landing, Opened, ViewRequest};
-use crate::investigation::{aggregate, listing};
+use crate::investigation::{activity, aggregate, listing};
 use crate::store::aggregate::histogram::Strip;
 use crate::store::cache::{Answer, Freshness};
 use crate::store::listing::explain;
@@ -94,13 +96,20 @@ pub(crate) async fn perform(
     Ok(match task {
         Task::Open(request, landing) => {
             let begun = Instant::now();
-            let filter = request.filter.clone();
+            let (scope, filter) = (request.scope.clone(), request.filter.clone());
             let pace = Pace { progress: Some(&watch), ..UNHURRIED };
             let opened = listing::open(db, cx.writings, *request, landing, (PAGE, pace), cancel).await?;
             if opened.landing == Landing::Newest && opened.looked.as_ref().is_none_or(|l| l.resume.is_none())
             {
                 cx.calibration.learn(&filter, begun.elapsed());
             }
+            let step = Step::Listing { question: cx.activity.ask(&filter, opened.range), states: false };
+            cx.activity.record(scope.organization(), step, || {
+                let ends = (opened.has_newer, opened.has_older);
+                let rows = opened.rows.iter().map(Record::from);
+                let is_ascending = opened.landing == Landing::Oldest;
+                Some(activity::of_page(rows, ends, opened.looked.as_ref(), is_ascending))
+            });
             Output::Open(Box::new(opened))
         }
         Task::Older(query, key) => {
