@@ -19,6 +19,7 @@ const OLD_FILE: &str = "verified.ndjson";
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are of the large kind")]
 pub enum Record {
     /// A whole trail was verified.
     Verified(Verified),
