@@ -121,7 +121,7 @@ pub(super) async fn run(context: &Context, args: ActorArgs) -> Result<()> {
     }
     for (by, part) in &profile.parts {
         writeln!(out)?;
-        report::write(&mut out, &report::totals(&[*by], part, false))?;
+        report::write(&mut out, &report::totals(&[*by], part, false, None))?;
         let shown = part.groups.len() as u64;
         if shown < part.all_groups {
             writeln!(out, "… {} more", part.all_groups - shown)?;

@@ -82,7 +82,7 @@ pub(super) async fn run(context: &Context, args: SummaryArgs) -> Result<()> {
     if json {
         json::write_line(&mut out, &document(&query, &by, &summary, counted_at))?;
     } else {
-        report::write(&mut out, &report::totals(&by, &summary, args.actors))?;
+        report::write(&mut out, &report::totals(&by, &summary, args.actors, None))?;
         let shown = summary.groups.len() as u64;
         let more = if shown < summary.all_groups {
             format!(", {shown} of {} lines", summary.all_groups)

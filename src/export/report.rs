@@ -85,7 +85,9 @@ pub fn findings(query: &Query, explanation: &Explanation, width: Option<usize>) 
         let (kind, mark) = match finding.weight {
             Weight::Good => (Kind::Good, "good"),
             Weight::Note => (Kind::Note, "note"),
-            Weight::Slow => (Kind::Slow, "SLOW"),
+            // It was run, and nobody had to wait.
+            Weight::Slow if is_quick(explanation) => (Kind::Note, "note"),
+            Weight::Slow => (Kind::Slow, "slow"),
         };
         lines.extend(hanging(kind, &format!("{mark}  "), &Safe::from_untrusted(&finding.text), width));
         if let Some(sql) = &finding.sql {
@@ -94,6 +96,15 @@ pub fn findings(query: &Query, explanation: &Explanation, width: Option<usize>) 
         }
     }
     lines
+}
+
+/// Below this time nobody waits, in milliseconds.
+const QUICK: f64 = 200.0;
+
+/// Whether the statements were run, and that took no time to speak of.
+fn is_quick(explanation: &Explanation) -> bool {
+    let times = explanation.statements.iter().map(|statement| statement.execution_ms);
+    times.sum::<Option<f64>>().is_some_and(|all| all < QUICK) && !explanation.statements.is_empty()
 }
 
 /// The statements of a page, with the server's plans. `width` is in columns.
@@ -192,6 +203,9 @@ pub fn histogram(
     histogram.buckets.iter().zip(&heads).map(line).collect()
 }
 
+/// Columns of a number of events beside values that are cut for it.
+const NUMBER: usize = 14;
+
 /// A bar of `events` in `room` columns for `most`, to an eighth of a column; never nothing for something.
 fn bar(events: u64, most: u64, room: usize) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
@@ -200,8 +214,9 @@ fn bar(events: u64, most: u64, room: usize) -> String {
     format!("{}{}", "█".repeat(eighths / 8), PARTS.get(eighths % 8).copied().unwrap_or_default())
 }
 
-/// A line for each group, columns as wide as what stands in them.
-pub fn totals(by: &[By], summary: &Summary, actors: bool) -> Vec<Line> {
+/// A line for each group, columns as wide as what stands in them. In a `width`, in columns, values are cut so that the
+/// numbers have room.
+pub fn totals(by: &[By], summary: &Summary, actors: bool, width: Option<usize>) -> Vec<Line> {
     let mut rows: Vec<Vec<Safe>> =
         vec![by.iter().map(|by| Safe::from_untrusted(&by.name().to_uppercase())).collect()];
     if let Some(header) = rows.first_mut() {
@@ -214,6 +229,15 @@ pub fn totals(by: &[By], summary: &Summary, actors: bool) -> Vec<Line> {
         row.push(Safe::from_untrusted(&grouped(group.events)));
         row.extend(group.actors.map(|n| Safe::from_untrusted(&grouped(n))));
         rows.push(row);
+    }
+    if let Some(width) = width {
+        let room = width / by.len().max(1);
+        let numbers: usize = if actors { 2 * NUMBER } else { NUMBER };
+        for row in &mut rows {
+            row.iter_mut()
+                .take(by.len())
+                .for_each(|cell| *cell = cell.cut_middle(room.saturating_sub(numbers)));
+        }
     }
     let width = |column: usize| rows.iter().filter_map(|l| l.get(column)).map(Safe::width).max().unwrap_or(0);
     let line = |(n, row): (usize, &Vec<Safe>)| {

@@ -51,7 +51,9 @@ macro_rules! dispatch {
                     <crate::console::$module::update::Rules as Update>::cancelled(model, slot);
                 })+
             }
-            model.notify(Safe::literal("cancelled"));
+            if slot.activity().is_some() {
+                model.notify(Safe::literal("cancelled"));
+            }
         }
 
         /// Lets every feature start again what has failed.

@@ -76,6 +76,44 @@ pub(crate) fn event_row(id: &str, seconds: i64) -> EventRow {
     }
 }
 
+/// A trail over two days with all severities, kinds of actors, and names that have to be cut.
+pub(crate) fn trail() -> Vec<EventRow> {
+    let mut rows: Vec<EventRow> =
+        (0..80).map(|i| event_row(&format!("evt-{:06}", 900_000 - i), -i64::from(i) * 1_250)).collect();
+    for (i, row) in rows.iter_mut().enumerate() {
+        row.event_severity = ["info", "info", "warning", "info", "critical"][i % 5].to_owned();
+        row.actor_type = ["user", "service", "user", "system"][i % 4].to_owned();
+        if i % 4 % 2 == 1 {
+            row.actor_email = None;
+            row.actor_id = format!("worker-{i}");
+        }
+        if i % 7 == 2 {
+            row.actor_email = Some("maximiliana.featherstonehaugh.the.third@acme.example".to_owned());
+            row.event_type = "retention_policy.minimum_period_lowered".to_owned();
+            row.resource_id = "ret-0123456789abcdef0123456789abcdef".to_owned();
+        }
+        row.previous_hash = "7ab0".repeat(16);
+    }
+    rows
+}
+
+/// What an attacker would write.
+pub(crate) fn hostile() -> Vec<EventRow> {
+    let attack = "\u{1b}]52;c;AAAA\u{7}\u{202e}gpj.exe\u{200b}\n\u{9b}2J";
+    let mut row = event_row("evil", 0);
+    row.actor_email = Some(format!("a{attack}@x"));
+    row.actor_user_agent = Some(attack.to_owned());
+    row.event_type = attack.to_owned();
+    row.event_severity = attack.to_owned();
+    row.action = attack.to_owned();
+    row.resource_id = format!("{}日本語👩‍👩‍👧", "e\u{301}\u{301}".repeat(40));
+    row.session_id = Some(attack.to_owned());
+    row.organization_id = attack.to_owned();
+    let mut end = event_row("at-the-end-of-time", -1);
+    end.timestamp = Timestamp::NEG_INFINITY;
+    vec![row, end]
+}
+
 /// An ordinary row.
 pub(crate) fn row_at(seconds: i64, id: &str) -> Row {
     Row::new(event_row(id, seconds), Zone::Utc)

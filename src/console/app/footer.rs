@@ -30,6 +30,8 @@ fn actions(model: &Model) -> Vec<Action> {
                 A::CopyRow,
                 A::CopyValue,
                 A::CopyState,
+                A::CopyPatch,
+                A::CopyRestore,
                 A::CopyPath,
                 A::CopyCommand,
                 A::CopyListing,
@@ -84,6 +86,19 @@ fn in_panes(model: &Model) -> Vec<Action> {
     if model.history.current().is_none() {
         return vec![A::Organization, A::Refresh, A::Help, A::Quit];
     }
+    if model.timeline.row().is_none() && model.focus == Focus::Timeline {
+        // There is no event to do something with.
+        return vec![
+            A::Filter,
+            A::Cancel,
+            A::Refresh,
+            A::Organization,
+            A::Time,
+            A::Histogram,
+            A::Zone,
+            A::Palette,
+        ];
+    }
     let areas = model.areas();
     let mut actions = of_pane(model);
     // The panes that are not on the screen are named, so that they can be found.
@@ -113,6 +128,9 @@ fn in_panes(model: &Model) -> Vec<Action> {
     }
     if model.history.can_go_forward() {
         actions.push(A::Forward);
+    }
+    if model.tabs.count() > 1 {
+        actions.extend([A::NextTab, A::PreviousTab]);
     }
     actions.extend([A::Refresh, A::Zone]);
     actions

@@ -11,13 +11,20 @@ use crate::domain::{Safe, grouped};
 /// On a narrower screen the cost of a page gives way to the names.
 const WIDE: usize = 110;
 
+/// On a narrower screen a connection that stands is not mentioned.
+const NARROW: usize = 60;
+
 /// Draws it.
 pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     let width = painter.width();
     let (state, role) = connection(model);
-    let right = painter.put_right(width.saturating_sub(1), 0, &state, role);
+    // What is as it should be gives way on a narrow screen: names and verdicts are not cut for it.
+    let right = match (&model.connection, width) {
+        (Connection::Up, ..NARROW) => width.saturating_sub(1),
+        _ => painter.put_right(width.saturating_sub(1), 0, &state, role).saturating_sub(2),
+    };
     let right = match trail_state(model, width) {
-        Some((text, role)) => painter.put_right(right.saturating_sub(2), 0, &text, role),
+        Some((text, role)) => painter.put_right(right, 0, &text, role),
         None => right,
     };
     let right = match model.timeline.new {

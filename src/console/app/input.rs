@@ -3,7 +3,7 @@
 use crate::console::app::dispatch;
 use crate::console::app::message::{Effect, Effects};
 use crate::console::app::model::{Connection, Model, Page};
-use crate::console::app::navigation::{navigate, open, remember, revisit};
+use crate::console::app::navigation::{close_tab, navigate, open, open_tab, remember, revisit, step_tab};
 use crate::console::app::start_task::{begin, stop};
 use crate::console::app::tasks_page;
 use crate::console::connection::task as connection_task;
@@ -135,6 +135,9 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
         Action::Refresh => refresh(model, effects),
         Action::Back => revisit(model, History::back, effects),
         Action::Forward => revisit(model, History::forward, effects),
+        Action::NewTab => open_tab(model, effects),
+        Action::NextTab => step_tab(model, false, effects),
+        Action::PreviousTab => step_tab(model, true, effects),
         Action::Timeline => model.focus_on(Focus::Timeline),
         Action::Change => model.focus_on(Focus::Change),
         Action::Integrity => model.focus_on(Focus::Integrity),
@@ -153,7 +156,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             let reading = model.focus != Focus::Timeline && model.areas().timeline.is_none();
             if reading {
                 model.focus = Focus::Timeline;
-            } else if !navigate(model, History::pop, effects) {
+            } else if !navigate(model, History::pop, effects) && !close_tab(model, effects) {
                 leave(model, effects);
             }
         }

@@ -1,6 +1,8 @@
 //! The whole: model, messages, the one `update` with the way to the features, and the frame around the panes.
 
 pub(crate) mod dispatch;
+#[cfg(test)]
+mod every_view_tests;
 pub(crate) mod feature;
 #[cfg(test)]
 pub(crate) mod fixtures;

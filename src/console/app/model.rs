@@ -8,7 +8,7 @@ use crate::console::core::clock::Moment;
 use crate::console::core::keymap::{Context, Keymap};
 use crate::console::core::layout::{Areas, Focus, Wish, areas, below_title};
 use crate::console::core::tasks::{PAGES, Slot, Slots};
-use crate::console::core::view_stack::History;
+use crate::console::core::view_stack::{History, Tabs};
 use crate::console::dialogs::organizations::Organizations;
 use crate::console::dialogs::{Dialog, Overlay};
 use crate::console::event::pane::{EventPane, Setting};
@@ -16,7 +16,7 @@ use crate::console::event::tree_pane::TreePane;
 use crate::console::filter_bar::pane::FilterLine;
 use crate::console::filter_bar::search_prompt::Sought;
 use crate::console::ghosts::pane::GhostPane;
-use crate::console::integrity::findings::FindingsPage;
+use crate::console::integrity::findings::{self, FindingsPage};
 use crate::console::integrity::row_marks::Marks;
 use crate::console::integrity::selected_event::IntegrityPane;
 use crate::console::integrity::trails;
@@ -141,6 +141,8 @@ pub(crate) struct Model {
     pub(crate) slots: Slots,
     /// Visited views.
     pub(crate) history: History,
+    /// The other tabs.
+    pub(crate) tabs: Tabs,
     /// The organisation and filter to begin with.
     pub(crate) wanted: (Option<OrgId>, String, Filter),
     /// The list of events.
@@ -209,6 +211,7 @@ impl Model {
             server: None,
             slots: Slots::default(),
             history: History::default(),
+            tabs: Tabs::default(),
             wanted,
             timeline: Timeline::default(),
             columns: ColumnChoice::default(),
@@ -270,6 +273,9 @@ impl Model {
         let change = areas.change.map(below_title).unwrap_or_default();
         self.change.set_size(usize::from(change.width), usize::from(change.height));
         let page = below_title(areas.body());
+        if let Some(Page::Findings(list)) = &mut self.page {
+            list.set_standing(findings::standing(&self.trails, &list.organization, &self.setup.keymap));
+        }
         match (&mut self.page, &mut self.ghosts) {
             (Some(Page::Tree(tree)), _) => {
                 tree.set_size(usize::from(page.width), usize::from(page.height));

@@ -4,14 +4,15 @@ use crate::console::app::message::Effects;
 use crate::console::app::model::Model;
 use crate::console::app::start_task::{abandon, begin};
 use crate::console::case;
+use crate::console::core::keymap::Action;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::Slot;
-use crate::console::core::view_stack::{History, Place, Seat};
+use crate::console::core::view_stack::{History, MAX_TABS, Place, Seat};
 use crate::console::filter_bar::saved_task::Shelving;
 use crate::console::filter_bar::task as filter_bar;
 use crate::console::integrity::row_marks::Marks;
 use crate::console::timeline::task::{Landing, Task, ViewRequest};
-use crate::domain::{EventKey, OrgId, OrgScope};
+use crate::domain::{EventKey, OrgId, OrgScope, Safe};
 use crate::store::history::Resource;
 
 /// Enters an organisation with the filter that the console was started with.
@@ -124,6 +125,48 @@ pub(in crate::console) fn navigate(
         place.seat = None;
     }
     moved
+}
+
+/// Opens a tab with the view that is shown; the one before keeps it.
+pub(in crate::console) fn open_tab(model: &mut Model, effects: &mut Effects) {
+    leave(model);
+    if model.tabs.open(&mut model.history) {
+        show_tab(model, None, effects);
+    } else if model.history.current().is_some() {
+        model.notify(Safe::composed(&format!("there are {MAX_TABS} tabs already")));
+    }
+}
+
+/// Shows the next tab, or the one before.
+pub(in crate::console) fn step_tab(model: &mut Model, back: bool, effects: &mut Effects) {
+    leave(model);
+    let before = model.organization().cloned();
+    if model.tabs.step(&mut model.history, back) {
+        show_tab(model, before, effects);
+    } else {
+        let key = model.setup.keymap.key(Action::NewTab);
+        model.notify(Safe::composed(&format!("there is one tab: {key} opens another")));
+    }
+}
+
+/// Closes the tab that is shown. False where it is the only one.
+pub(in crate::console) fn close_tab(model: &mut Model, effects: &mut Effects) -> bool {
+    let before = model.organization().cloned();
+    let is_closed = model.tabs.close(&mut model.history);
+    if is_closed {
+        show_tab(model, before, effects);
+    }
+    is_closed
+}
+
+/// Opens the view of the tab that is shown now as it was left. `before` is the organisation that was shown, where it may
+/// be another one.
+fn show_tab(model: &mut Model, before: Option<OrgId>, effects: &mut Effects) {
+    let elsewhere = before.is_some() && before.as_ref() != model.organization();
+    show_other(model, elsewhere, effects);
+    if let Some(seat) = model.history.current().and_then(|place| place.seat) {
+        model.focus_on(seat.focus);
+    }
 }
 
 /// Selects an event in the history of its resource: in the view that is that history, or in a new one.

@@ -1106,3 +1106,85 @@ fn help_over_the_filter_leaves_the_line_as_it_was() {
     assert_eq!(desk.model.filter.text(), Some("sev:critical"));
     assert!(desk.model.overlay.is_none());
 }
+
+#[test]
+fn a_tab_keeps_its_views_and_its_place() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("(");
+    assert!(desk.screen().contains("there is one tab: Ctrl-t opens another"), "{}", desk.screen());
+    desk.keys("fsev:warning").key(KeyCode::Enter).opened(50, 0);
+    desk.keys("jjj3");
+    let left = (desk.selected(), desk.model.focus, desk.model.timeline.top);
+    // The new one begins with the same view, at the same event.
+    desk.control('t');
+    let Task::Timeline(timeline::Task::Open(asked, landing)) = desk.begun(Slot::View).1 else { panic!() };
+    assert_eq!(asked.filter.canonical(), "sev:warning");
+    assert!(matches!(landing, Landing::At(key) if key.event_id == left.0));
+    desk.opened(50, 3);
+    assert!(desk.screen().contains("[2/2] acme: sev:warning"), "{}", desk.screen());
+    desk.keys("1f").control('u').keys("type:logout").key(KeyCode::Enter).opened(20, 0);
+    desk.keys("G)");
+    let Task::Timeline(timeline::Task::Open(asked, landing)) = desk.begun(Slot::View).1 else { panic!() };
+    assert_eq!(asked.filter.canonical(), "sev:warning");
+    assert!(matches!(landing, Landing::At(key) if key.event_id == left.0));
+    desk.opened(50, 3);
+    assert_eq!((desk.selected(), desk.model.focus, desk.model.timeline.top), left);
+    assert!(desk.screen().contains("[1/2] acme › sev:warning"), "{}", desk.screen());
+    // What was forward in one tab is not in the other; q closes views, then the tab, and asks nothing.
+    desk.keys("(");
+    desk.opened(20, 0);
+    desk.keys("q");
+    desk.opened(50, 0);
+    desk.keys("q");
+    desk.opened(50, 3);
+    assert!(desk.model.tabs.count() == 1 && desk.model.overlay.is_none());
+    assert_eq!(desk.model.history.current().unwrap().text, "sev:warning");
+    assert!(!desk.screen().contains("[1/"), "{}", desk.screen());
+}
+
+#[test]
+fn a_change_is_copied_as_a_patch_and_as_the_patch_that_undoes_it() {
+    let mut desk = Desk::with_events(5);
+    let copied = |desk: &mut Desk, keys: &str| {
+        desk.keys(keys);
+        match desk.effects.as_slice() {
+            [Effect::Copy(text)] => text.clone(),
+            _ => desk.model.notice.as_ref().unwrap().text.to_string(),
+        }
+    };
+    assert_eq!(copied(&mut desk, "yd"), "the states are not here yet");
+    let fill = |desk: &mut Desk, writing, old: Option<&str>, new: Option<&str>| {
+        let whole = |text: &str| {
+            std::sync::Arc::new(Excerpt { text: text.into(), bytes: text.len() as u64, sha256: None })
+        };
+        let states = States { old: old.map(whole), new: new.map(whole), writing };
+        let row = desk.model.timeline.row().unwrap().event.clone();
+        let detail = Detail { row, states, previous_state: None, new_state: None };
+        desk.keys("3").wait(100);
+        desk.finish(Slot::Event, Output::Event(event::Output::Load(Some(Box::new(detail)))));
+    };
+    fill(&mut desk, Writing::Full, Some(r#"{"n": 1}"#), Some(r#"{"n": 2.50}"#));
+    assert_eq!(copied(&mut desk, "yd"), r#"[{"op":"replace","path":"/n","value":2.50}]"#);
+    assert_eq!(copied(&mut desk, "yr"), r#"[{"op":"replace","path":"/n","value":1}]"#);
+    desk.keys("1j");
+    fill(&mut desk, Writing::Full, None, Some(r#"{"n": "x"}"#));
+    assert_eq!(copied(&mut desk, "yd"), r#"[{"op":"add","path":"","value":{"n": "x"}}]"#);
+    assert_eq!(copied(&mut desk, "yr"), r#"[{"op":"remove","path":""}]"#);
+    desk.keys("1j");
+    fill(&mut desk, Writing::Partial, Some(r#"{"n": 1}"#), Some(r#"{"n": 2}"#));
+    assert!(copied(&mut desk, "yd").contains("would be wrong"));
+}
+
+#[test]
+fn an_interrupt_cancels_what_nobody_sees_too() {
+    let mut desk = Desk::with_events(50);
+    desk.wait(11_000);
+    assert!(desk.model.slots.running(Slot::Pulse).is_some());
+    let unseen = [Slot::Strip, Slot::Cost];
+    assert!(unseen.iter().all(|slot| desk.model.slots.running(*slot).is_some()));
+    desk.control('c');
+    for slot in unseen {
+        assert!(desk.effects.contains(&Effect::Cancel(slot)), "{slot:?}: {:?}", desk.effects);
+    }
+    assert!(!desk.effects.contains(&Effect::Cancel(Slot::Pulse)), "it says whether the server is there");
+}

@@ -32,6 +32,9 @@ pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     }
     status(&mut painter.on(areas.status), model);
     footer::paint(&mut painter.on(areas.footer), model);
+    if areas.status.height == 0 {
+        message(&mut painter.on(areas.footer), model);
+    }
     let cursor = match &model.overlay {
         None => typing.and_then(|at| place(areas.filter, at)),
         Some(overlay) => over(&mut painter, &areas, &**overlay, model),
@@ -293,26 +296,48 @@ fn event(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     model.event.paint(&mut painter.on(below_title(area)));
 }
 
+/// What has to be said on a line: that the connection is lost, a remark, or what is going on.
+fn saying(model: &Model, columns: usize) -> Option<(Safe, Role)> {
+    if let Connection::Lost { reason, .. } = &model.connection {
+        return Some((reason.cut_end(columns), Role::Error));
+    }
+    if let Some(notice) = &model.notice {
+        return Some((notice.text.clone(), Role::Notice));
+    }
+    let (picture, text) = model.activity()?;
+    let exporting = || {
+        let events = model.exporting.filter(|_| model.slots.running(Slot::Export).is_some())?;
+        let key = model.setup.keymap.key(Action::Cancel);
+        Some(Safe::composed(&format!("exporting: {} events · {key} cancels", grouped(events))))
+    };
+    let text = model.reading().or_else(exporting).unwrap_or(Safe::literal(text));
+    Some((Safe::composed(&format!("{picture} {text}")), Role::Muted))
+}
+
 /// Where we came from, and what is going on.
 fn status(painter: &mut Painter<'_>, model: &Model) {
     let right = painter.width().saturating_sub(1);
-    let end = if let Connection::Lost { reason, .. } = &model.connection {
-        let reason = reason.cut_end(right.saturating_sub(20));
-        painter.put_right(right, 0, &reason, Role::Error)
-    } else if let Some(notice) = &model.notice {
-        painter.put_right(right, 0, &notice.text, Role::Notice)
-    } else if let Some((picture, text)) = model.activity() {
-        let exporting = || {
-            let events = model.exporting.filter(|_| model.slots.running(Slot::Export).is_some())?;
-            let key = model.setup.keymap.key(Action::Cancel);
-            Some(Safe::composed(&format!("exporting: {} events · {key} cancels", grouped(events))))
-        };
-        let text = model.reading().or_else(exporting).unwrap_or(Safe::literal(text));
-        painter.put_right(right, 0, &Safe::composed(&format!("{picture} {text}")), Role::Muted)
-    } else {
-        right
+    let end = match saying(model, right.saturating_sub(20)) {
+        Some((text, role)) => painter.put_right(right, 0, &text, role),
+        None => right,
     };
-    painter.put(1, 0, &model.history.breadcrumbs(end.saturating_sub(3)), Role::Muted);
+    let mut x = 1;
+    if model.tabs.count() > 1 {
+        let tab = Safe::composed(&format!("[{}/{}] ", model.tabs.shown(), model.tabs.count()));
+        x = painter.put(x, 0, &tab.cut_end(end.saturating_sub(2)), Role::Title);
+    }
+    painter.put(x, 0, &model.history.breadcrumbs(end.saturating_sub(x + 2)), Role::Muted);
+}
+
+/// The same in the place of the keys, where there is no line for it. What goes on is said over their end.
+fn message(painter: &mut Painter<'_>, model: &Model) {
+    let width = painter.width();
+    let Some((text, role)) = saying(model, width.saturating_sub(2)) else { return };
+    if role != Role::Muted {
+        painter.clear();
+    }
+    let text = Safe::composed(&format!(" {} ", text.cut_end(width.saturating_sub(2))));
+    painter.put_right(width, 0, &text, role);
 }
 
 /// Draws a dialog; returns the place of the cursor.

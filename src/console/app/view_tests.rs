@@ -1,6 +1,6 @@
 //! The screen as it is drawn, at the sizes people have, with the data that hurts.
 
-use crate::console::app::fixtures::{Desk, event_row, facts, organization};
+use crate::console::app::fixtures::{Desk, event_row, facts, hostile, organization, trail};
 use crate::console::app::message::{Event, Outcome, Output, Task};
 use crate::console::app::view::*;
 use crate::console::change::layout;
@@ -37,27 +37,6 @@ fn screen(desk: &Desk) -> String {
     desk.screen()
 }
 
-/// A trail over two days with all severities, kinds of actors, and names that have to be cut.
-fn trail() -> Vec<EventRow> {
-    let mut rows: Vec<EventRow> =
-        (0..80).map(|i| event_row(&format!("evt-{:06}", 900_000 - i), -i64::from(i) * 1_250)).collect();
-    for (i, row) in rows.iter_mut().enumerate() {
-        row.event_severity = ["info", "info", "warning", "info", "critical"][i % 5].to_owned();
-        row.actor_type = ["user", "service", "user", "system"][i % 4].to_owned();
-        if i % 4 % 2 == 1 {
-            row.actor_email = None;
-            row.actor_id = format!("worker-{i}");
-        }
-        if i % 7 == 2 {
-            row.actor_email = Some("maximiliana.featherstonehaugh.the.third@acme.example".to_owned());
-            row.event_type = "retention_policy.minimum_period_lowered".to_owned();
-            row.resource_id = "ret-0123456789abcdef0123456789abcdef".to_owned();
-        }
-        row.previous_hash = "7ab0".repeat(16);
-    }
-    rows
-}
-
 #[test]
 fn the_header_says_what_a_slow_page_cost_and_how_far_a_replica_is_behind() {
     let mut desk = Desk::sized(120, 30, Some("acme"));
@@ -78,23 +57,6 @@ fn the_header_says_what_a_slow_page_cost_and_how_far_a_replica_is_behind() {
     // Names come first where there is little room.
     desk.say(Event::Resize(80, 24));
     assert!(!header(&desk).contains("3.2 ms") && header(&desk).contains("acme"), "{}", header(&desk));
-}
-
-/// What an attacker would write.
-fn hostile() -> Vec<EventRow> {
-    let attack = "\u{1b}]52;c;AAAA\u{7}\u{202e}gpj.exe\u{200b}\n\u{9b}2J";
-    let mut row = event_row("evil", 0);
-    row.actor_email = Some(format!("a{attack}@x"));
-    row.actor_user_agent = Some(attack.to_owned());
-    row.event_type = attack.to_owned();
-    row.event_severity = attack.to_owned();
-    row.action = attack.to_owned();
-    row.resource_id = format!("{}日本語👩‍👩‍👧", "e\u{301}\u{301}".repeat(40));
-    row.session_id = Some(attack.to_owned());
-    row.organization_id = attack.to_owned();
-    let mut end = event_row("at-the-end-of-time", -1);
-    end.timestamp = Timestamp::NEG_INFINITY;
-    vec![row, end]
 }
 
 fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {

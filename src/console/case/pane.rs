@@ -96,7 +96,7 @@ impl CasePage {
 
     /// Lines of the list.
     pub(crate) fn body_height(&self) -> usize {
-        let about = if self.entries.is_empty() { 0 } else { ABOUT.min(self.height / 2) + 1 };
+        let about = if self.entries.is_empty() { 0 } else { ABOUT.min(self.height / 3) + 1 };
         self.height.saturating_sub(1 + about)
     }
 

@@ -229,4 +229,4 @@ fn open_event(model: &mut Model, effects: &mut Effects) {
 
 #[cfg(test)]
 #[path = "update_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ fn trail() -> Trail {
     Trail { organization_id: "acme".to_owned(), place: "here".to_owned(), object: "7/audit/t".to_owned() }
 }
 
-fn opened(records: Vec<Record>) -> Box<Opened> {
+pub(crate) fn opened(records: Vec<Record>) -> Box<Opened> {
     let contents = Contents { records, ..Contents::default() };
     let book = Book::of(contents, Some(&trail()));
     Box::new(Opened { organization: OrgId::new("acme").unwrap(), trail: trail(), book })
@@ -23,6 +23,14 @@ fn record(id: &str, act: Act) -> Record {
 /// As [`Desk::opened`] makes them: `e89999` is one second older than `e90000`.
 fn event(n: i64) -> Box<Subject> {
     Box::new(Subject::of(&trail(), &event_row(&format!("e{}", 90_000 - n), -n)))
+}
+
+/// Something is said of many events, in the words of a text that was written elsewhere.
+pub(crate) fn records(text: &str) -> Vec<Record> {
+    let note = |n: i64| Act::Note { event: event(n), text: format!("{n}: {text}"), replaces: Vec::new() };
+    let tag = |n: i64| Act::Tag { event: event(n), tag: "exfil".to_owned() };
+    let acts = (0..40).flat_map(|n| [note(n), tag(n), Act::Bookmark { event: event(n) }]);
+    acts.enumerate().map(|(n, act)| record(&n.to_string(), act)).collect()
 }
 
 fn said() -> Vec<Record> {

@@ -234,10 +234,10 @@ fn in_part(states: &States, form: &Form, width: usize) -> Laid {
 
 /// A text over as many lines as it needs, broken where a line ends.
 pub(crate) fn paragraph(text: &str, role: Role, width: usize) -> Vec<Line> {
-    of_texts(Safe::composed(text).wrapped(width), role)
+    of_texts(Safe::composed(text).wrapped_words(width, 2), role)
 }
 
-/// A sentence over as many lines as it needs, broken between words.
+/// A sentence over as many lines as it needs, broken between words; all of them begin at the left.
 pub(crate) fn sentence(text: &'static str, role: Role, width: usize) -> Vec<Line> {
     of_texts(Safe::literal(text).wrapped_words(width, 0), role)
 }

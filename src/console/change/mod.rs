@@ -6,6 +6,7 @@ pub(crate) mod found;
 pub(crate) mod layout;
 pub(crate) mod lines;
 pub(crate) mod pane;
+mod patching;
 pub(crate) mod task;
 pub(crate) mod time_prompt;
 pub(crate) mod time_travel;

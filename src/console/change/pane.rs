@@ -381,6 +381,11 @@ impl ChangePane {
         compares && self.states_to_compare().is_some_and(|s| s.in_part())
     }
 
+    /// How the states of the event are written.
+    pub(super) fn writing(&self) -> Writing {
+        self.states.as_ref().map_or(Writing::Undecided, |states| states.writing)
+    }
+
     pub(super) fn states_to_compare(&self) -> Option<States> {
         let mut states = self.states.clone()?;
         if self.lens == Lens::Marked {
@@ -391,7 +396,7 @@ impl ChangePane {
     }
 
     /// Why the marked event cannot be compared with this one: what recorded no state is not what has none.
-    fn nothing_to_compare(&self) -> Option<&'static str> {
+    pub(super) fn nothing_to_compare(&self) -> Option<&'static str> {
         let marked = self.marked.as_ref().filter(|_| self.lens == Lens::Marked)?.state.as_ref()?;
         match (marked.recorded, After::of(self.states.as_ref()?).recorded) {
             (true, true) => None,

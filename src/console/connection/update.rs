@@ -8,7 +8,7 @@ use crate::console::app::start_task::{begin, stop};
 use crate::console::connection::task::{Output, Progress, Task};
 use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
-use crate::console::core::tasks::Slot;
+use crate::console::core::tasks::{SILENT, Slot};
 use crate::console::core::view_stack::Place;
 use crate::console::dialogs::Overlay;
 use crate::console::dialogs::organizations::OrganizationChooser;
@@ -215,6 +215,8 @@ pub(in crate::console) fn interrupt(model: &mut Model, effects: &mut Effects) {
     }
     model.leave_until = Some(model.at.clock + TWICE);
     let again = model.setup.keymap.key(Action::Interrupt);
+    let unseen = SILENT.iter().filter(|slot| model.slots.running(**slot).is_some());
+    effects.extend(unseen.map(|slot| Effect::Cancel(*slot)));
     let text = if stop(model, Slot::ALL, effects) {
         format!("cancelling · {again} again leaves")
     } else {

@@ -105,11 +105,14 @@ actions! {
         Zoom "zoom" "zoom" "zoom this pane" ("fullscreen maximise maximize");
         Back "back" "back" "previous view" ("undo previous return");
         Forward "forward" "forward" "next view" ("redo");
+        NewTab "new-tab" "new tab" "open this view in a new tab" ("tabnew window split");
+        NextTab "next-tab" "next tab" "next tab" ("window switch");
+        PreviousTab "previous-tab" "previous tab" "previous tab" ("window switch");
         Refresh "refresh" "refresh" "refresh" ("reload update newest");
         Zone "zone" "UTC/local" "times in UTC or local time" ("timezone tz clock local utc");
         Palette "palette" "palette" "find an action by name" ("command actions");
         Help "help" "help" "help: all keys" ("keys shortcuts bindings manual");
-        Quit "quit" "quit" "close this view; at the first one, leave (asks while a scan runs or events are marked)" ("exit leave close bye");
+        Quit "quit" "quit" "close this view; at the first one its tab; in the last tab, leave (asks while a scan runs or events are marked)" ("exit leave close bye");
     }
     Tree {
         Collapse "collapse" "fold" "fold, then parent";
@@ -135,6 +138,8 @@ actions! {
         CopyRow "row" "row" "the event in one line";
         CopyValue "value" "value" "the value under the cursor of the change";
         CopyState "state" "state" "the state shown";
+        CopyPatch "patch" "patch" "the change as JSON Patch (RFC 6902)";
+        CopyRestore "restore" "restore" "the JSON Patch that undoes the change";
         CopyPath "path" "path" "the path of the value (JSON Pointer)";
         CopyCommand "command" "command" "the command that shows the event";
         CopyListing "listing" "listing" "the command that lists this view";

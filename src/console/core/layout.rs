@@ -23,6 +23,9 @@ const LEAST: u16 = 6;
 /// From this many lines of the screen on, a strip stands above the timeline.
 const STRIP_FROM: u16 = 30;
 
+/// Lines of rows that the status line leaves: where there are fewer, what it says stands over the keys.
+const STATUS_ABOVE: u16 = 9;
+
 /// Lines of the strip.
 const STRIP: u16 = 3;
 
@@ -175,7 +178,7 @@ pub(crate) fn areas(width: u16, height: u16, wish: Wish) -> Areas {
     let header = take(1, 3);
     let footer = take(1, 3);
     let filter = if editing { first_filter + take(filter_height - 1, 2) } else { take(1, 4) };
-    let status = take(1, 4);
+    let status = take(1, STATUS_ABOVE);
     let line = |y: u16, lines: u16| Rect { x: 0, y, width, height: lines };
     let body = line(header + filter, rest);
     let mut areas = Areas {

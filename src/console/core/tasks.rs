@@ -54,6 +54,10 @@ macro_rules! tasks {
 }
 pub(crate) use tasks;
 
+/// Look-ups of the server that nobody sees, and that go with what is seen when work is cancelled.
+pub(crate) const SILENT: [Slot; 6] =
+    [Slot::Cost, Slot::New, Slot::Strip, Slot::Heads, Slot::Price, Slot::Values];
+
 /// The work that brings pages of the timeline.
 pub(crate) const PAGES: [Slot; 3] = [Slot::View, Slot::Older, Slot::Newer];
 

@@ -130,12 +130,98 @@ impl History {
     }
 }
 
+/// Most tabs.
+pub(crate) const MAX_TABS: usize = 9;
+
+/// The tabs besides the one that is shown: each has its own way of views. What is known of events, trails and cases is not
+/// of a tab.
+#[derive(Debug, Default)]
+pub(crate) struct Tabs {
+    before: Vec<History>,
+    /// The next one last.
+    after: Vec<History>,
+}
+
+impl Tabs {
+    /// Opens a tab behind the one that is shown, with the view of that. False where there are as many as can be.
+    pub(crate) fn open(&mut self, shown: &mut History) -> bool {
+        let Some(place) = shown.current().filter(|_| self.count() < MAX_TABS).cloned() else { return false };
+        let mut history = History::default();
+        history.push(place);
+        self.before.push(std::mem::replace(shown, history));
+        true
+    }
+
+    /// Shows the next tab, or the one before, round the ends. False where there is only one.
+    pub(crate) fn step(&mut self, shown: &mut History, back: bool) -> bool {
+        if self.count() == 1 {
+            return false;
+        }
+        let (from, to) =
+            if back { (&mut self.before, &mut self.after) } else { (&mut self.after, &mut self.before) };
+        match from.pop() {
+            Some(next) => to.push(std::mem::replace(shown, next)),
+            None => {
+                to.push(std::mem::take(shown));
+                from.extend(to.drain(..).rev());
+                *shown = from.pop().unwrap_or_default();
+            }
+        }
+        true
+    }
+
+    /// Closes the tab that is shown, and shows the one before, or the first. False for the last one, which stays.
+    pub(crate) fn close(&mut self, shown: &mut History) -> bool {
+        let next = self.before.pop().or_else(|| self.after.pop());
+        let is_closed = next.is_some();
+        if let Some(next) = next {
+            *shown = next;
+        }
+        is_closed
+    }
+
+    /// How many there are, the one shown included.
+    pub(crate) fn count(&self) -> usize {
+        self.before.len() + 1 + self.after.len()
+    }
+
+    /// The number of the one that is shown, from 1 on.
+    pub(crate) fn shown(&self) -> usize {
+        self.before.len() + 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn place(organization: &str, text: &str) -> Place {
         Place::new(OrgId::new(organization).unwrap(), text.to_owned(), Filter::default())
+    }
+
+    #[test]
+    fn tabs_go_round_and_each_keeps_its_way() {
+        let (mut tabs, mut shown) = (Tabs::default(), History::default());
+        assert!(!tabs.open(&mut shown) && !tabs.step(&mut shown, false) && !tabs.close(&mut shown));
+        shown.push(place("acme", "a"));
+        for text in ["b", "c"] {
+            assert!(tabs.open(&mut shown));
+            shown.push(place("acme", text));
+        }
+        let mut seen = |back, tabs: &mut Tabs| {
+            assert!(tabs.step(&mut shown, back));
+            format!("{}{}", tabs.shown(), shown.current().unwrap().text)
+        };
+        let on: Vec<String> = (0..4).map(|_| seen(false, &mut tabs)).collect();
+        assert_eq!(on, ["1a", "2b", "3c", "1a"]);
+        let back: Vec<String> = (0..4).map(|_| seen(true, &mut tabs)).collect();
+        assert_eq!(back, ["3c", "2b", "1a", "3c"]);
+        seen(true, &mut tabs);
+        assert!(shown.can_go_back(), "the way to the view is still there");
+        assert!(tabs.close(&mut shown));
+        assert_eq!((tabs.shown(), tabs.count(), shown.current().unwrap().text.as_str()), (1, 2, "a"));
+        while tabs.open(&mut shown) {}
+        assert_eq!(tabs.count(), MAX_TABS);
     }
 
     #[test]

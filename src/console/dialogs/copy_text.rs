@@ -40,6 +40,8 @@ pub(in crate::console) fn text(model: &Model, action: Action) -> Result<String, 
         Action::CopyCommand if model.change.travels() => state_command(&model.setup.flags, row),
         Action::CopyCommand => command(&model.setup.flags, row),
         Action::CopyState => state(model)?,
+        Action::CopyPatch => json::visible(&model.change.patch(false)?),
+        Action::CopyRestore => json::visible(&model.change.patch(true)?),
         Action::CopyPath => Safe::from_untrusted(&place(model)?).to_string(),
         _ => value(model)?,
     };

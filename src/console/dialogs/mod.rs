@@ -139,9 +139,9 @@ impl Frame {
         Self { title, columns, lines: u16::try_from(inside + 2).unwrap_or(u16::MAX) }
     }
 
-    /// A frame that leaves a rim of the screen.
+    /// A frame in the place of all panes: strips of what lies below would only disturb.
     pub(crate) fn whole(title: &'static str, stage: &Stage<'_>) -> Self {
         let (width, height) = stage.size;
-        Self { title, columns: width.saturating_sub(4), lines: height.saturating_sub(2) }
+        Self { title, columns: width, lines: height }
     }
 }

@@ -9,6 +9,12 @@ use crate::console::widgets::time_zone::Zone;
 use crate::domain::{OrgId, Safe, grouped};
 use crate::store::aggregate::organizations::Organization;
 
+/// From this width on the time of the newest event has a column.
+const WITH_TIMES: usize = 56;
+
+/// Lines for a reason why there is no list.
+const LINES_WITHOUT: usize = 4;
+
 /// The state of the chooser.
 #[derive(Debug, Default)]
 pub(crate) struct Organizations {
@@ -49,31 +55,32 @@ impl Organizations {
         self.picker.step(by, self.list.len());
     }
 
-    /// Lines of the list.
+    /// Lines of the list; of what is said instead of one.
     fn height(&self) -> usize {
-        self.list.len().max(1) + 1
+        if self.list.is_empty() { LINES_WITHOUT } else { self.list.len() + 1 }
     }
 
     /// Draws the list.
     fn paint(&self, painter: &mut Painter<'_>, zone: Zone, loading: bool) {
         if self.list.is_empty() {
-            match &self.trouble {
-                Some(text) => painter.put(1, 0, text, Role::Error),
-                None if loading => painter.say(1, 0, "loading…", Role::Muted),
-                None => painter.say(
-                    1,
-                    0,
-                    "The table has no events: `agenttrace ingest FILE` loads some.",
-                    Role::Notice,
-                ),
+            let none = "The table has no events: `agenttrace ingest FILE` loads some.";
+            let (text, role) = match &self.trouble {
+                Some(text) => (text.clone(), Role::Error),
+                None if loading => (Safe::literal("loading…"), Role::Muted),
+                None => (Safe::literal(none), Role::Notice),
             };
+            painter.put_wrapped(1, 0, &text, role);
             return;
         }
         let right = painter.width().saturating_sub(1);
-        let time_at = right.saturating_sub(28);
+        // On a narrow screen the names have the room of the times.
+        let has_times = right >= WITH_TIMES;
+        let time_at = right.saturating_sub(if has_times { 28 } else { 0 });
         painter.say(3, 0, "organisation", Role::Muted);
         painter.put_right(time_at.saturating_sub(2), 0, &Safe::literal("events"), Role::Muted);
-        painter.say(time_at, 0, "newest event", Role::Muted);
+        if has_times {
+            painter.say(time_at, 0, "newest event", Role::Muted);
+        }
         self.picker.paint(painter, 1, self.list.len(), |painter, y, index| {
             let Some(organization) = self.list.get(index) else { return };
             let events = organization.events.map_or_else(|| "–".to_owned(), grouped);
@@ -83,7 +90,9 @@ impl Organizations {
             let id = Safe::from_untrusted(organization.id.as_str());
             painter.put(3, y, &id.cut_middle(time_at.saturating_sub(16)), Role::Text);
             painter.put_right(time_at.saturating_sub(2), y, &Safe::from_untrusted(&events), Role::Text);
-            painter.put(time_at, y, &Safe::from_untrusted(&newest), Role::Text);
+            if has_times {
+                painter.put(time_at, y, &Safe::from_untrusted(&newest), Role::Text);
+            }
         });
     }
 }

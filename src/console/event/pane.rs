@@ -10,7 +10,7 @@ use crate::console::widgets::painter::Painter;
 use crate::console::widgets::scrolling::{brought_into_sight, next_line};
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::{Zone, relative};
-use crate::domain::{EventKey, EventRow, Safe, Timestamp};
+use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
 use std::time::Duration;
 
 /// Columns of the names of fields, blank included.
@@ -211,7 +211,8 @@ impl EventPane {
             return Safe::default();
         }
         let end = (self.top + self.height).min(self.lines.len());
-        Safe::from_untrusted(&format!("{}–{end} of {}", self.top + 1, self.lines.len()))
+        let place = [self.top + 1, end, self.lines.len()].map(|line| grouped(line as u64));
+        Safe::from_untrusted(&format!("{}–{} of {}", place[0], place[1], place[2]))
     }
 
     fn last_top(&self) -> usize {

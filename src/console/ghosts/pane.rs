@@ -113,8 +113,8 @@ impl GhostPane {
 
     /// Lines of the list.
     pub(crate) fn body_height(&self) -> usize {
-        let about = if self.list.is_empty() { 0 } else { ABOUT + 1 };
-        self.height.saturating_sub(self.heading().len() + about)
+        let about = if self.list.is_empty() { 0 } else { ABOUT.min(self.height / 3) + 1 };
+        self.height.saturating_sub(self.heading_in_sight().len() + about)
     }
 
     /// Moves the cursor by lines.
@@ -150,6 +150,7 @@ impl GhostPane {
         let minute = |at: &Option<Timestamp>| at.map_or("nothing yet".to_owned(), |at| self.zone.second(at));
         let (stage, role) = match &self.stage {
             Stage::Running(at) => (format!("searching, up to {}", minute(at)), Role::Notice),
+            Stage::Ended(None, why) => (format!("{why}: nothing was searched"), Role::Error),
             Stage::Ended(at, why) => {
                 (format!("{why}: nothing is said of what came after {}", minute(at)), Role::Error)
             }
@@ -157,6 +158,7 @@ impl GhostPane {
                 format!("{}: this says nothing", self.found.incomparable().unwrap_or_default()),
                 Role::Notice,
             ),
+            Stage::Done if total == 0 => ("done: none in what was compared".to_owned(), Role::Muted),
             Stage::Done => ("done; the chain around each was checked".to_owned(), Role::Muted),
         };
         let mut lines = vec![(counts, Role::Text), (stage, role)];
@@ -191,9 +193,18 @@ impl GhostPane {
         lines.into_iter().flat_map(wrapped).collect()
     }
 
+    /// The same, where it would leave no line to the list: as much as has half of the page.
+    fn heading_in_sight(&self) -> Vec<(Safe, Role)> {
+        let mut lines = self.heading();
+        if !self.list.is_empty() {
+            lines.truncate((self.height / 2).max(1));
+        }
+        lines
+    }
+
     /// Draws the list, and what is known of the finding under the cursor.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>) {
-        let heading = self.heading();
+        let heading = self.heading_in_sight();
         for (y, (line, role)) in heading.iter().enumerate() {
             painter.put(1, y, line, *role);
         }

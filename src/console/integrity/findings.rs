@@ -4,6 +4,8 @@
 //! among a thousand that a writer hashed otherwise stands at the top.
 
 use crate::case::verifications::Verification;
+use crate::console::core::keymap::{Action, Keymap};
+use crate::console::integrity::trails::{Trails, sign, verdict};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
@@ -57,6 +59,26 @@ impl Shown {
     }
 }
 
+/// What a list of the findings of a trail can say of it, and what it cannot: without findings it is no verdict.
+pub(crate) fn standing(trails: &Trails, organization: &OrgId, keymap: &Keymap) -> (Safe, Role) {
+    if let Some(scan) = trails.scanning(organization) {
+        let text = format!("{}: what this finds is listed at its end", scan.title());
+        return (Safe::composed(&text), Role::Notice);
+    }
+    match (trails.report(organization), &trails.trouble) {
+        (Some(verified), _) => (verdict(verified), sign(verified.report.verdict).role()),
+        (None, Some(trouble)) => {
+            (Safe::composed(&format!("the trail is not verified: {trouble}")), Role::Error)
+        }
+        (None, None) => {
+            let key = keymap.key(Action::VerifyAll);
+            let text =
+                format!("the trail is not verified ({key} does): listed is only what was seen in passing");
+            (Safe::composed(&text), Role::Notice)
+        }
+    }
+}
+
 /// The state of the page.
 #[derive(Debug)]
 pub(crate) struct FindingsPage {
@@ -65,6 +87,8 @@ pub(crate) struct FindingsPage {
     /// All of them, in the order of the list.
     all: Vec<Finding>,
     verifications: Vec<Verification>,
+    /// What the list says of the trail.
+    standing: (Safe, Role),
     shown: Shown,
     /// Places in `all` that are listed.
     listed: Vec<usize>,
@@ -84,6 +108,7 @@ impl FindingsPage {
             organization,
             all: Vec::new(),
             verifications: Vec::new(),
+            standing: (Safe::default(), Role::Text),
             shown: Shown::All,
             listed: Vec::new(),
             lines: Vec::new(),
@@ -110,6 +135,14 @@ impl FindingsPage {
             self.cursor = at;
         }
         self.keep_in_sight();
+    }
+
+    /// Takes note of what the list says of the trail: see [`standing`].
+    pub(crate) fn set_standing(&mut self, standing: (Safe, Role)) {
+        if self.standing != standing {
+            self.standing = standing;
+            self.list();
+        }
     }
 
     /// The finding under the cursor.
@@ -150,7 +183,7 @@ impl FindingsPage {
 
     /// Lines of the list.
     pub(crate) fn body_height(&self) -> usize {
-        let about = if self.listed.is_empty() { 0 } else { ABOUT + 1 };
+        let about = if self.listed.is_empty() { 0 } else { ABOUT.min(self.height / 3) + 1 };
         self.height.saturating_sub(about)
     }
 
@@ -180,6 +213,9 @@ impl FindingsPage {
             let indented = wrapped.into_iter().map(|line| Safe::from_untrusted(&format!("{pad}{line}")));
             lines.extend(indented.map(|line| Line::Heading(line, role)));
         };
+        if !self.standing.0.as_str().is_empty() {
+            heading(&mut self.lines, self.standing.0.as_str(), 0, self.standing.1);
+        }
         let shown = |(_, finding): &(usize, &Finding)| self.shown.has(finding.class);
         let some: Vec<(usize, &Finding)> = self.all.iter().enumerate().filter(shown).collect();
         for group in some.chunk_by(|(_, a), (_, b)| key(a) == key(b)) {
@@ -203,7 +239,7 @@ impl FindingsPage {
             }
         }
         if self.all.is_empty() {
-            heading(&mut self.lines, "nothing has been found", 0, Role::Muted);
+            heading(&mut self.lines, "no finding is known", 0, Role::Muted);
         }
         if !self.verifications.is_empty() {
             heading(&mut self.lines, "last verifications at this place", 0, Role::Label);

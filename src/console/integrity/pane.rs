@@ -37,25 +37,9 @@ pub(crate) fn note(model: &Model) -> Safe {
         return scan.title();
     }
     match model.trails.report(organization) {
-        Some(verified) => verdict(verified),
+        Some(verified) => trails::verdict(verified),
         None => Safe::literal("trail not verified"),
     }
-}
-
-/// `✗ broken, 3 findings · head of 12 d ago present (10 800 events)`.
-pub(crate) fn verdict(verified: &Verified) -> Safe {
-    let report = &verified.report;
-    let word = report.words();
-    let findings = report.findings.len() as u64 + report.findings_cut;
-    let mut text = format!("{} {word}", trails::sign(report.verdict).sign());
-    match findings {
-        0 => {}
-        1 => text.push_str(", 1 finding"),
-        n => text.push_str(&format!(", {} findings", grouped(n))),
-    }
-    text.push_str(" · ");
-    text.push_str(&report.newest_end());
-    Safe::from_untrusted(&text)
 }
 
 /// Number of lines at a width.
@@ -104,6 +88,11 @@ impl Lines {
         };
         match &model.integrity.known {
             Known::Report(report) => self.report(report),
+            // That it was verified when it was read would look like a verdict on what is there now.
+            Known::Gone => {
+                let text = "? gone: it was in the table when this view was loaded, and is not any more";
+                self.add("event", text, Role::Unable);
+            }
             Known::Trouble(why) => {
                 self.glance(model.marks.of(row));
                 self.add("", why.as_str(), Role::Error);
@@ -208,7 +197,7 @@ impl Lines {
             return;
         };
         let role = trails::sign(verified.report.verdict).role();
-        self.add(label, verdict(verified).as_str(), role);
+        self.add(label, trails::verdict(verified).as_str(), role);
         self.add("", trails::coverage(verified, model.at.wall, model.zone).as_str(), Role::Text);
         for limit in verified.report.limits.iter().skip(1) {
             self.add("", limit, Role::Muted);
@@ -306,4 +295,4 @@ fn key(keymap: &Keymap, action: Action) -> String {
 
 #[cfg(test)]
 #[path = "pane_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,7 @@ use crate::console::integrity::row_marks::{Glance, Mark};
 use crate::console::integrity::task as integrity;
 use crate::console::timeline::task as timeline;
 use crate::console::timeline::task::{Landing, Opened};
-use crate::domain::{OrgId, TimeRange};
+use crate::domain::{EventRow, OrgId, TimeRange};
 use crate::filter::PartialSides;
 use crate::verify::{
     Acceptance, Class, EventReport, Neighbour, Predecessor, Progress, RangeState, Report, SchemeUsed,
@@ -50,7 +50,11 @@ fn report(classes: &[Class], events: &[&str]) -> Box<Report> {
 }
 
 fn event_report(desk: &Desk, content: Content) -> Box<EventReport> {
-    let row = &desk.model.timeline.row().unwrap().event;
+    report_of(&desk.model.timeline.row().unwrap().event, content)
+}
+
+/// A report of an event, with a predecessor and two successors.
+pub(crate) fn report_of(row: &EventRow, content: Content) -> Box<EventReport> {
     let neighbour = |id: &str| Neighbour {
         event_id: id.to_owned(),
         timestamp: "2026-01-15T09:57:57.000000Z".to_owned(),

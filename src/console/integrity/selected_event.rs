@@ -14,6 +14,8 @@ pub(in crate::console::integrity) enum Known {
     Nothing,
     /// All.
     Report(Box<EventReport>),
+    /// It is not in the table any more.
+    Gone,
     /// Why nothing can be said.
     Trouble(Safe),
 }
@@ -72,7 +74,7 @@ impl IntegrityPane {
     pub(crate) fn fill(&mut self, report: Option<Box<EventReport>>) {
         self.known = match report {
             Some(report) => Known::Report(report),
-            None => Known::Trouble(Safe::literal("the event is not in the table any more")),
+            None => Known::Gone,
         };
     }
 
@@ -83,7 +85,7 @@ impl IntegrityPane {
 
     /// Verifies the event again where that has failed.
     pub(crate) fn retry(&mut self, clock: Duration) {
-        if matches!(self.known, Known::Trouble(_)) {
+        if matches!(self.known, Known::Trouble(_) | Known::Gone) {
             self.known = Known::Nothing;
             self.due = self.row.as_ref().map(|_| clock);
         }

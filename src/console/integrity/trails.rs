@@ -372,6 +372,22 @@ impl Trails {
     }
 }
 
+/// `✗ broken, 3 findings · head of 12 d ago present (10 800 events)`.
+pub(crate) fn verdict(verified: &Verified) -> Safe {
+    let report = &verified.report;
+    let word = report.words();
+    let findings = report.findings.len() as u64 + report.findings_cut;
+    let mut text = format!("{} {word}", sign(report.verdict).sign());
+    match findings {
+        0 => {}
+        1 => text.push_str(", 1 finding"),
+        n => text.push_str(&format!(", {} findings", grouped(n))),
+    }
+    text.push_str(" · ");
+    text.push_str(&report.newest_end());
+    Safe::from_untrusted(&text)
+}
+
 /// The sign of a verdict.
 pub(crate) fn sign(verdict: Verdict) -> Mark {
     match verdict {

@@ -1,6 +1,6 @@
 //! The dialog of a lineage: each hop in a line with its event, and which of the actors and resources a view is opened of.
 
-use crate::console::core::keymap::Context;
+use crate::console::core::keymap::{Action, Context};
 use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
@@ -131,6 +131,10 @@ impl Dialog for LineageDialog {
 
     fn frame(&self, stage: &Stage<'_>) -> Frame {
         Frame::whole(" Lineage ", stage)
+    }
+
+    fn hints(&self) -> Option<&'static [Action]> {
+        Some(&[Action::Open, Action::Cancel, Action::Mark, Action::Down, Action::Up])
     }
 
     fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {

@@ -64,7 +64,7 @@ impl Update for Rules {
 }
 
 fn in_lineage(model: &mut Model, mut dialog: LineageDialog, action: Action, effects: &mut Effects) {
-    let height = usize::from(model.size.1.saturating_sub(6)).max(1);
+    let height = usize::from(model.size.1.saturating_sub(4)).max(1);
     match action {
         Action::Cancel | Action::Quit => return abandon(model, &[Slot::Lineage], effects),
         Action::Open if dialog.is_done() => {
@@ -100,7 +100,7 @@ pub(in crate::console) fn open(model: &mut Model, origin: Term, effects: &mut Ef
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::console::app::fixtures::Desk;
     use crate::console::app::message::{Output, Task};
     use crate::console::core::tasks::Slot;
@@ -113,7 +113,7 @@ mod tests {
     use crate::store::query::Count;
     use crossterm::event::KeyCode;
 
-    fn lineage(followers: usize) -> Lineage {
+    pub(crate) fn lineage(followers: usize) -> Lineage {
         let time = Timestamp::from_micros(0);
         let follower = |n| Follower {
             term: Term::Actor(format!("svc-{n}")),

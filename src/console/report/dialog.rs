@@ -187,6 +187,9 @@ impl Dialog for Sheet {
             }
             below += 1;
         }
+        if !self.computing && self.entries.len() == self.own {
+            painter.put(1, below, &Safe::literal("This view has no events."), Role::Muted);
+        }
         if self.computing {
             let text = format!("Computing… ({} to cancel)", self.keys.0);
             painter.put(1, below, &Safe::composed(&text), Role::Muted);

@@ -51,7 +51,7 @@ pub(crate) async fn perform(
     Ok(Output::Sheet(match subject {
         Subject::Plan => plan(cx.db, &query, width, cx.cancel).await?,
         Subject::Histogram => histogram(cx, &query, (width, zone), wanted).await?,
-        Subject::Summary => totals(cx, &query, wanted, tell).await?,
+        Subject::Summary => totals(cx, &query, width, wanted, tell).await?,
     }))
 }
 
@@ -90,6 +90,7 @@ async fn histogram(
 async fn totals(
     cx: &Context<'_>,
     query: &Query,
+    width: usize,
     wanted: Freshness,
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Answer<Vec<Entry>>, Failure> {
@@ -111,7 +112,7 @@ async fn totals(
         let values = groups.iter().map(|group| target::value(by, group.keys.first()?.as_deref()));
         // The first line is the head of the column.
         let targets = std::iter::once(None).chain(values);
-        let lines = report::totals(&[by], &part.value, false).into_iter();
+        let lines = report::totals(&[by], &part.value, false, Some(width)).into_iter();
         entries.extend(lines.zip(targets).map(|(line, target)| Entry { line, target }));
         match all_groups.saturating_sub(groups.len() as u64) {
             0 => {}

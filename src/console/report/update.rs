@@ -67,7 +67,8 @@ impl Update for Rules {
 }
 
 fn in_sheet(model: &mut Model, mut sheet: Sheet, action: Action, effects: &mut Effects) {
-    let height = usize::from(model.size.1.saturating_sub(5)).max(1);
+    // Below the title and above the foot of the frame, and above the keys.
+    let height = usize::from(model.size.1.saturating_sub(3)).max(1);
     if let Some(by) = lines_of(action, height) {
         sheet.scroll(by, height);
         return model.show(sheet);
@@ -111,7 +112,7 @@ fn open(model: &mut Model, subject: Subject, wanted: Freshness, effects: &mut Ef
         let stop = model.setup.keymap.key(Action::Cancel);
         let command = copy_text::listing(model, subject.command());
         model.show(Sheet::new(subject, command.as_deref(), &stop, &again));
-        let width = usize::from(model.size.0).saturating_sub(8);
+        let width = usize::from(model.size.0).saturating_sub(4);
         begin(model, Task::Sheet(query, subject, (width, model.zone), wanted), effects);
     }
 }

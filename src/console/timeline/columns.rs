@@ -121,6 +121,9 @@ impl When {
 /// First column of those that share the rest of a line.
 const LEFT: usize = 17;
 
+/// A column that is cut is at least so wide, or not there.
+const LEAST: usize = 9;
+
 /// Columns of a number of changes.
 const CHANGES: usize = 4;
 
@@ -157,6 +160,17 @@ impl Columns {
                     shown.push((place, *column, wanted));
                 }
             }
+        }
+        // Of words that are all cut to a few letters, fewer and longer ones say more.
+        while shown.len() > 1 && room / shown.len() <= LEAST {
+            let nobody_asked = |(place, ..): &(usize, Column, usize)| {
+                chosen.get(*place).is_none_or(|(_, when)| *when == When::Auto)
+            };
+            let Some(at) = shown.iter().rposition(nobody_asked) else { break };
+            if shown.iter().map(|(.., wanted)| wanted + 1).sum::<usize>() <= room + 1 {
+                break;
+            }
+            shown.remove(at);
         }
         shown.sort_by_key(|(place, ..)| *place);
         let room = room.saturating_sub(shown.len().saturating_sub(1));

@@ -350,6 +350,11 @@ impl Timeline {
         let found = self.window.rows().iter().position(same);
         if let Some(index) = found {
             self.selected = index;
+            // What is far away is not shown on the first or last line: what surrounds it is of interest.
+            let is_seen = self.top <= index && self.lines(self.top, index) <= self.height;
+            if !is_seen {
+                self.top = index.saturating_sub(self.height / 3);
+            }
             self.show_selected();
         }
         found.is_some()

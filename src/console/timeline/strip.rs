@@ -148,18 +148,18 @@ impl StripPane {
             return;
         }
         let end = strip.times(strip.columns.len()).0;
-        // Where no mark is covered, each in its third of the line.
+        // Where the fewest marks are covered, each in its third of the line, as near to its end as can be.
         let is_marked =
             |x: usize| selected == Some(x) || strip.columns.get(x).is_some_and(|column| column.critical > 0);
-        let is_free = |x: &usize, text: &str| (*x..x + text.len()).all(|x| !is_marked(x));
+        let covered = |x: &usize, text: &str| (*x..x + text.len()).filter(|x| is_marked(*x)).count();
         let third = width / 3;
         let first = format!("{} ", zone.minute(strip.first));
-        if let Some(x) = (0..third.saturating_sub(first.len())).find(|x| is_free(x, &first)) {
+        if let Some(x) = (0..third.saturating_sub(first.len())).min_by_key(|x| covered(x, &first)) {
             say(painter, x, &first);
         }
         let last = format!(" {}", zone.minute(end));
         let places = (width - third..=width.saturating_sub(last.len())).rev();
-        if let Some(x) = places.into_iter().find(|x| is_free(x, &last)) {
+        if let Some(x) = places.into_iter().min_by_key(|x| covered(x, &last)) {
             say(painter, x, &last);
         }
     }

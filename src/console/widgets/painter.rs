@@ -130,13 +130,21 @@ impl<'a> Painter<'a> {
     }
 
     fn write(&mut self, x: usize, y: usize, text: &str, style: Style) -> usize {
+        let columns = text.width();
         if y < self.height() && x < self.width() {
             let (sx, sy) = (self.area.x + x as u16, self.area.y + y as u16);
             // What is written replaces what was there, style and all.
             let style = Style::reset().patch(style);
-            self.buffer.set_stringn(sx, sy, text, self.width() - x, style);
+            let room = self.width() - x;
+            if columns > room {
+                // Nothing is cut without a sign of it.
+                let cut = Safe::composed(text).cut_end(room);
+                self.buffer.set_stringn(sx, sy, cut.as_str(), room, style);
+            } else {
+                self.buffer.set_stringn(sx, sy, text, room, style);
+            }
         }
-        x + text.width()
+        x + columns
     }
 }
 
