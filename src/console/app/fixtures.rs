@@ -281,13 +281,28 @@ impl Desk {
     }
 
     pub(crate) fn opened(&mut self, rows: usize, selected: usize) -> &mut Self {
+        self.opened_with(rows, selected, |_, _| {})
+    }
+
+    /// The same, with rows that are not ordinary.
+    pub(crate) fn opened_with(
+        &mut self,
+        rows: usize,
+        selected: usize,
+        change: impl Fn(usize, &mut EventRow),
+    ) -> &mut Self {
+        let row = |i: usize| {
+            let mut row = event_row(&format!("e{:05}", 90_000 - i), -(i as i64));
+            change(i, &mut row);
+            row
+        };
         let (ticket, work) = self.begun(Slot::View);
         let Task::Timeline(timeline::Task::Open(_, landing)) = work else { panic!("{work:?}") };
         let opened = Opened {
             landing,
             range: TimeRange::default(),
             sides: PartialSides::default(),
-            rows: (0..rows).map(|i| event_row(&format!("e{:05}", 90_000 - i), -(i as i64))).collect(),
+            rows: (0..rows).map(row).collect(),
             has_newer: false,
             has_older: true,
             looked: None,

@@ -97,6 +97,7 @@ actions! {
         Tasks "tasks" "tasks" "tasks: what runs, for how long, how far it is" ("jobs running background progress stop processes queue");
         Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
         Columns "columns" "columns" "columns of the timeline…" ("choose order hide show fields width elapsed gap");
+        Runs "runs" "runs" "runs of alike events on one line, or each event again" ("collapse group fold repeated dedup");
         Brush "brush" "brush" "select a part of the histogram strip over the timeline" ("zoom range select time histogram");
         Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
         Summary "summary" "summary" "totals by severity, actor, type, address, resource …; a line narrows the view" ("statistics stats count top group aggregate");

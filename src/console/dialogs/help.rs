@@ -137,6 +137,7 @@ impl Group {
                 A::Histogram,
                 A::Brush,
                 A::Columns,
+                A::Runs,
                 A::Summary,
                 A::Plan,
                 A::Tasks,

@@ -175,7 +175,10 @@ impl Timeline {
         self.nearest_older = opened.nearest_older;
         self.newest = opened.newest.or(self.newest);
         self.selected = opened.selected.min(rows.len().saturating_sub(1));
+        let folded = self.window.is_folded();
         self.window = Window::new(rows, opened.has_newer, opened.has_older);
+        self.window.fold(folded);
+        self.unfold_selected();
         self.top = match opened.landing {
             Landing::Newest => 0,
             Landing::Oldest => self.selected,
@@ -289,6 +292,7 @@ impl Timeline {
         let dropped = self.window.append_older(rows, more, self.top.saturating_sub(PAGE));
         self.top -= dropped;
         self.selected -= dropped;
+        self.unfold_selected();
         self.note_total();
     }
 
@@ -299,6 +303,7 @@ impl Timeline {
         self.window.prepend_newer(rows, more, self.top + self.height + PAGE);
         self.top += added;
         self.selected += added;
+        self.unfold_selected();
         self.note_total();
     }
 
@@ -312,21 +317,24 @@ impl Timeline {
     /// Moves the cursor as far as there are rows. Whether it moved.
     pub(crate) fn step(&mut self, step: Step) -> bool {
         let before = self.selected;
-        let page = self.rows_on_screen().max(1);
+        let window = &self.window;
+        let (at, first) = (window.line_of(self.selected), window.line_of(self.top));
+        let end = self.top + self.rows_on_screen();
+        let page = (window.line_of(end.saturating_sub(1)) + 1).saturating_sub(first).max(1);
         let half = (page / 2).max(1);
-        let last = self.window.len().saturating_sub(1);
         match step {
-            Step::Older => self.selected = (self.selected + 1).min(last),
-            Step::Newer => self.selected = self.selected.saturating_sub(1),
+            Step::Older => self.selected = window.row_on(at + 1),
+            Step::Newer => self.selected = window.row_on(at.saturating_sub(1)),
             Step::PageOlder | Step::HalfOlder => {
                 let by = if step == Step::PageOlder { page } else { half };
-                self.selected = (self.selected + by).min(last);
-                self.top = (self.top + by).min(self.first_row_that_shows(last));
+                let last = self.first_row_that_shows(window.len().saturating_sub(1));
+                self.selected = window.row_on(at + by);
+                self.top = window.row_on(first + by).min(last);
             }
             Step::PageNewer | Step::HalfNewer => {
                 let by = if step == Step::PageNewer { page } else { half };
-                self.selected = self.selected.saturating_sub(by);
-                self.top = self.top.saturating_sub(by);
+                self.selected = window.row_on(at.saturating_sub(by));
+                self.top = window.row_on(first.saturating_sub(by));
             }
         }
         self.paused = false;
@@ -338,7 +346,8 @@ impl Timeline {
     pub(crate) fn jump(&mut self, oldest: bool) -> bool {
         let beyond = if oldest { self.window.has_older() } else { self.window.has_newer() };
         if !beyond {
-            self.selected = if oldest { self.window.len().saturating_sub(1) } else { 0 };
+            let end = if oldest { self.window.len().saturating_sub(1) } else { 0 };
+            self.selected = self.window.head_of(end);
             self.show_selected();
         }
         !beyond
@@ -350,10 +359,12 @@ impl Timeline {
         let found = self.window.rows().iter().position(same);
         if let Some(index) = found {
             self.selected = index;
+            self.unfold_selected();
             // What is far away is not shown on the first or last line: what surrounds it is of interest.
             let is_seen = self.top <= index && self.lines(self.top, index) <= self.height;
             if !is_seen {
-                self.top = index.saturating_sub(self.height / 3);
+                let line = self.window.line_of(index).saturating_sub(self.height / 3);
+                self.top = self.window.row_on(line);
             }
             self.show_selected();
         }
@@ -389,21 +400,24 @@ impl Timeline {
         let days = self.window.days();
         let from = days.partition_point(|d| d.first <= top);
         let to = days.partition_point(|d| d.first <= index);
-        usize::from(self.has_day_line()) + (index + 1 - top) + (to - from)
+        let rows = self.window.line_of(index) + 1 - self.window.line_of(top);
+        usize::from(self.has_day_line()) + rows + (to - from)
     }
 
     /// The topmost first row with which `index` is still on the screen.
     fn first_row_that_shows(&self, index: usize) -> usize {
-        let mut top = index;
-        while top > 0 && self.lines(top - 1, index) <= self.height {
-            top -= 1;
+        let mut top = self.window.head_of(index);
+        while let Some(before) = top.checked_sub(1).map(|above| self.window.head_of(above))
+            && self.lines(before, index) <= self.height
+        {
+            top = before;
         }
         top
     }
 
-    /// The rows that are on the screen.
+    /// The rows that are on the screen; those of runs too, as far as that is some screens of rows.
     pub(crate) fn visible(&self) -> impl Iterator<Item = &Row> {
-        self.window.rows().iter().skip(self.top).take(self.rows_on_screen())
+        self.window.rows().iter().skip(self.top).take(self.rows_on_screen().min(2 * PAGE))
     }
 
     /// Puts a row that was read again in the place of the same event's.
@@ -419,7 +433,7 @@ impl Timeline {
         rows
     }
 
-    fn show_selected(&mut self) {
+    pub(super) fn show_selected(&mut self) {
         if self.selected < self.top {
             self.top = self.selected;
         } else if self.lines(self.top, self.selected) > self.height {
@@ -462,7 +476,8 @@ impl Timeline {
                 _ => format!("{total} events"),
             },
         };
-        Safe::from_untrusted(&text)
+        let folded = if self.window.is_folded() { " · runs on one line" } else { "" };
+        Safe::from_untrusted(&format!("{text}{folded}"))
     }
 }
 

@@ -1,9 +1,10 @@
 //! A row of the timeline, made fit for the screen once, when its page arrives.
 
-use crate::console::integrity::row_marks::{Delta, Marks};
+use crate::console::integrity::row_marks::{Delta, Mark, Marks};
 use crate::console::timeline::columns::{Column, Columns};
 use crate::console::timeline::elapsed::Elapsed;
 use crate::console::timeline::letters::{LETTER, Letters};
+use crate::console::timeline::runs::Run;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
@@ -139,8 +140,7 @@ impl Row {
     ) {
         let role = |role| if selected { Role::Text } else { role };
         let letters = beside.letters;
-        let mark = marks.mark(&self.event);
-        painter.say(1, y, mark.sign(), role(mark.role()));
+        painter.say(1, y, beside.mark.sign(), role(beside.mark.role()));
         painter.put(3, y, &self.clock, Role::Text);
         let severity = if self.severity.1 == Role::Info { role(Role::Info) } else { self.severity.1 };
         painter.put(12, y, &self.severity.0.cut_end(4), severity);
@@ -157,7 +157,13 @@ impl Row {
                 Column::Resource => {
                     let (x, width) =
                         letter(painter, (x, y, width), letters.kinds().1, letters.resource(&self.event));
-                    painter.put(x, y, &self.resource.cut_middle(width), Role::Text)
+                    match beside.run.filter(|run| !run.one_object) {
+                        Some(_) => {
+                            let kind = Safe::from_untrusted(&format!("{}/…", self.event.resource_type));
+                            painter.put(x, y, &kind.cut_end(width), Role::Text)
+                        }
+                        None => painter.put(x, y, &self.resource.cut_middle(width), Role::Text),
+                    }
                 }
                 Column::Actor => {
                     let (x, width) =
@@ -165,6 +171,8 @@ impl Row {
                     painter.put(x, y, &self.actor.cut(width), Role::Text)
                 }
                 Column::Address => painter.put(x, y, &self.ip.cut_middle(width), Role::Text),
+                // Those of one event would look like those of all.
+                Column::Changes | Column::Session | Column::Request if beside.run.is_some() => x,
                 Column::Changes => match marks.of(&self.event).map(|g| &g.delta) {
                     Some(Delta::Changes(sign)) => painter.put(x, y, sign, Role::Text),
                     Some(Delta::Noise) => painter.say(x, y, "Δ0", role(Role::Muted)),
@@ -205,6 +213,10 @@ pub(crate) struct Beside<'a> {
     pub(crate) elapsed: Option<Elapsed>,
     /// Signs of what was said of the event.
     pub(crate) said: Safe,
+    /// What is known of its content.
+    pub(crate) mark: Mark,
+    /// The run that it stands for.
+    pub(crate) run: Option<Run>,
 }
 
 /// Stems of the words that types have for an action.

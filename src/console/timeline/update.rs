@@ -108,6 +108,7 @@ impl Update for Rules {
     fn act(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
         match action {
             Action::Brush => brush::begin(model),
+            Action::Runs => model.timeline.toggle_runs(),
             Action::Columns => {
                 let dialog = ColumnDialog::new(model.columns.clone());
                 model.show(dialog);

@@ -16,6 +16,9 @@ use crate::domain::{EventKey, Safe, Timestamp, grouped};
 /// Rows for which columns are fitted together, so that they keep their places while the screen moves by rows.
 const FITTED: usize = 32;
 
+/// Columns of the number of events of a run.
+const NUMBER: usize = 7;
+
 /// What the rows look like besides what they are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look<'a> {
@@ -59,7 +62,8 @@ impl Timeline {
     /// Draws the rows.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
         let Look { marks, zone, focused, stale, marked, letters, columns: chosen, .. } = *look;
-        let columns = Columns::fit(painter.width(), chosen.columns(), |column| {
+        let numbers = if self.window.is_folded() { NUMBER } else { 0 };
+        let columns = Columns::fit(painter.width().saturating_sub(numbers), chosen.columns(), |column| {
             let width = |row: &Row| match column {
                 Column::Case => look.signs(row).width(),
                 column => row.width(column),
@@ -75,6 +79,9 @@ impl Timeline {
             y += 1;
         }
         for (index, row) in self.window.rows().iter().enumerate().skip(self.top) {
+            if self.window.head_of(index) != index {
+                continue;
+            }
             if index > self.top && self.window.day_beginning_at(index).is_some() {
                 self.paint_day(painter, y, index, zone);
                 y += 1;
@@ -82,12 +89,30 @@ impl Timeline {
             if y >= painter.height() {
                 return;
             }
-            let beside = Beside { letters, elapsed: self.elapsed(index, usual), said: look.signs(row) };
+            let run = self.run_at(index).copied();
+            let last = index + run.map_or(1, |run| run.rows) - 1;
+            let all = || self.window.rows().iter().skip(index).take(last + 1 - index);
+            let beside = Beside {
+                letters,
+                elapsed: self.elapsed(last, usual),
+                said: all()
+                    .map(|row| look.signs(row))
+                    .find(|signs| !signs.as_str().is_empty())
+                    .unwrap_or_default(),
+                mark: self.mark_of(index, row, marks),
+                run,
+            };
             row.paint(painter, y, &columns, marks, &beside, index == self.selected);
-            let is_it = |id: &str, at: Timestamp| id == row.event.event_id && at == row.event.timestamp;
+            let is_it = |id: &str, at: Timestamp| {
+                all().any(|row| id == row.event.event_id && at == row.event.timestamp)
+            };
             let is_picked = marks.picked().iter().any(|picked| is_it(&picked.event_id, picked.timestamp));
             if is_picked || marked.is_some_and(|key| is_it(&key.event_id, key.timestamp)) {
                 painter.say(2, y, "◆", Role::Notice);
+            }
+            if let Some(run) = run {
+                let number = Safe::composed(&format!("×{}", grouped(run.rows as u64)));
+                painter.put_right(painter.width().saturating_sub(1), y, &number, Role::Notice);
             }
             if stale {
                 painter.mark_line(y, Role::Muted);

@@ -2,6 +2,7 @@
 //! cut at the far one. Positions are kept in step, so that what the user looks at never moves.
 
 use crate::console::timeline::row::Row;
+use crate::console::timeline::runs::Run;
 use crate::console::widgets::time_zone::Zone;
 use std::collections::VecDeque;
 
@@ -20,6 +21,8 @@ pub(crate) struct Window {
     /// How many rows of the result are newer than the first one here, where that is known.
     newer_than_first: Option<u64>,
     days: Vec<Day>,
+    /// Runs, while each has one line.
+    runs: Option<Vec<Run>>,
 }
 
 /// Rows of one day, next to each other.
@@ -37,7 +40,8 @@ impl Window {
     /// A new run.
     pub(crate) fn new(rows: Vec<Row>, has_newer: bool, has_older: bool) -> Self {
         let newer_than_first = (!has_newer).then_some(0);
-        let mut window = Self { rows: rows.into(), has_newer, has_older, newer_than_first, days: Vec::new() };
+        let mut window =
+            Self { rows: rows.into(), has_newer, has_older, newer_than_first, ..Self::default() };
         window.index_days();
         window
     }
@@ -123,6 +127,21 @@ impl Window {
         }
     }
 
+    /// Gives each run one line, or each row again.
+    pub(super) fn fold(&mut self, folded: bool) {
+        self.runs = folded.then(|| runs(&self.rows));
+    }
+
+    /// Whether runs have one line each.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.runs.is_some()
+    }
+
+    /// The runs, while each has one line.
+    pub(super) fn runs(&self) -> Option<&[Run]> {
+        self.runs.as_deref()
+    }
+
     /// The days that the rows belong to, newest first.
     pub(crate) fn days(&self) -> &[Day] {
         &self.days
@@ -148,6 +167,7 @@ impl Window {
     }
 
     fn index_days(&mut self) {
+        self.fold(self.is_folded());
         self.days.clear();
         for (i, row) in self.rows.iter().enumerate() {
             match self.days.last_mut() {
@@ -163,6 +183,60 @@ impl Window {
             last.complete = false;
         }
     }
+}
+
+impl Window {
+    /// The run that a row belongs to, while runs have one line each.
+    pub(super) fn run_of(&self, index: usize) -> Option<&Run> {
+        let runs = self.runs()?;
+        runs.get(runs.partition_point(|run| run.first <= index).checked_sub(1)?)
+    }
+
+    /// The row that stands for a row: the row itself, or the first one of its run.
+    pub(super) fn head_of(&self, index: usize) -> usize {
+        self.run_of(index).map_or(index, |run| run.first)
+    }
+
+    /// The line of a row, days not counted.
+    pub(super) fn line_of(&self, index: usize) -> usize {
+        self.runs().map_or(index, |runs| runs.partition_point(|run| run.first <= index).saturating_sub(1))
+    }
+
+    /// The row on a line, at most the last one.
+    pub(super) fn row_on(&self, line: usize) -> usize {
+        let last = self.len().saturating_sub(1);
+        match self.runs() {
+            Some(runs) => runs.get(line).or(runs.last()).map_or(0, |run| run.first),
+            None => line.min(last),
+        }
+    }
+}
+
+/// Whether two neighbours are of one run: by the same actor from the same address, of one kind, on one day.
+fn alike(a: &Row, b: &Row) -> bool {
+    let (x, y) = (&a.event, &b.event);
+    a.day == b.day
+        && x.event_type == y.event_type
+        && x.action == y.action
+        && x.event_severity == y.event_severity
+        && (&x.actor_type, &x.actor_id) == (&y.actor_type, &y.actor_id)
+        && x.actor_ip == y.actor_ip
+        && x.resource_type == y.resource_type
+}
+
+/// The runs of rows, those of one event too.
+fn runs(rows: &VecDeque<Row>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        match (runs.last_mut(), at.checked_sub(1).and_then(|before| rows.get(before))) {
+            (Some(run), Some(before)) if alike(before, row) => {
+                run.rows += 1;
+                run.one_object &= before.event.resource_id == row.event.resource_id;
+            }
+            _ => runs.push(Run { first: at, rows: 1, one_object: true }),
+        }
+    }
+    runs
 }
 
 #[cfg(test)]
