@@ -85,17 +85,31 @@ pub fn keep(folder: &Path, origin: &str, follows: Option<&Kept>, kept: &Kept) ->
 /// # Errors
 /// When it cannot be opened, others can write it, or another program works on it.
 pub fn leaves(folder: &Path, origin: &str) -> Result<File> {
-    let name = crate::chain::to_hex(&Sha256::digest(origin).into());
-    let path = folder.join(LEAVES).join(name);
-    let refused =
-        |why: String| Error::could_not_run(format!("the order of the leaves of {origin} is not used: {why}"));
     DirBuilder::new().recursive(true).mode(0o700).create(folder.join(LEAVES))?;
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = trust::open(&path, &mut options).map_err(refused)?;
-    let file = file.ok_or_else(|| refused("it was removed meanwhile".to_owned()))?;
-    file.try_lock().map_err(|e| refused(format!("another program works on '{}' ({e})", path.display())))?;
+    let file = open(folder, origin, options.read(true).write(true).create(true).truncate(false).mode(0o600))?;
+    file.try_lock().map_err(|e| refused(origin, format!("another program works on it ({e})")))?;
     Ok(file)
+}
+
+/// The same to read the leaves that a checkpoint covers: these never change, whoever adds others meanwhile.
+///
+/// # Errors
+/// When it cannot be opened, or others can write it.
+pub fn leaves_to_read(folder: &Path, origin: &str) -> Result<File> {
+    open(folder, origin, OpenOptions::new().read(true))
+}
+
+fn open(folder: &Path, origin: &str, options: &mut OpenOptions) -> Result<File> {
+    let name = crate::chain::to_hex(&Sha256::digest(origin).into());
+    let file = trust::open(&folder.join(LEAVES).join(name), options).map_err(|why| refused(origin, why))?;
+    file.ok_or_else(|| {
+        refused(origin, "there is none".to_owned()).hint("restore 'leaves' in the data folder from a backup")
+    })
+}
+
+fn refused(origin: &str, why: String) -> Error {
+    Error::could_not_run(format!("the order of the leaves of {origin} is not used: {why}"))
 }
 
 #[cfg(test)]
@@ -146,6 +160,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = leaves(folder.path(), "k/a").unwrap();
         assert!(leaves(folder.path(), "k/a").unwrap_err().to_string().contains("another program"));
+        assert!(
+            leaves_to_read(folder.path(), "k/a").is_ok() && leaves_to_read(folder.path(), "k/b").is_err()
+        );
         drop(first);
         assert!(leaves(folder.path(), "k/a").is_ok() && leaves(folder.path(), "k/b").is_ok());
     }

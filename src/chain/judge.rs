@@ -120,6 +120,21 @@ impl Judge {
         Ok(String::from_utf8_lossy(&self.text).into_owned())
     }
 
+    /// The text that was hashed: in the spelling that reproduces the stored hash, where one does, else as PostgreSQL gives
+    /// the row back.
+    ///
+    /// # Errors
+    /// As [`Self::preimage`].
+    pub fn hashed(&mut self, row: &Row<'_>) -> Result<String, ColumnError> {
+        match self.judge(row) {
+            // It is the last one that was tried.
+            Judgement::Verified | Judgement::VerifiedAlternative(_) => {
+                Ok(String::from_utf8_lossy(&self.text).into_owned())
+            }
+            Judgement::Undecided(_) | Judgement::Mismatch(_) => self.preimage(row),
+        }
+    }
+
     /// The hash of a row as PostgreSQL gives it back.
     ///
     /// # Errors

@@ -109,7 +109,8 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> Result<()> {
         first_line: args.manifest,
         joiners: if args.output.is_some() { Joiners::Kept } else { context.out.joiners() },
     };
-    let bar = progress_bar(context, &args);
+    // Without -o, the events on the terminal are progress enough.
+    let bar = events_bar(context, args.output.is_some() || !context.out.stdout_is_terminal);
     let announce = super::walk_announcer(context.out);
     let tell = |events| bar.inc(events);
     let exported = export_file::run(&reader.db, &reader.place, &job, &tell, Some(&announce), &cancel).await;
@@ -170,10 +171,9 @@ fn say(context: &Context, args: &ExportArgs, outcome: &Outcome) {
     }
 }
 
-fn progress_bar(context: &Context, args: &ExportArgs) -> ProgressBar {
+/// How many events were exported so far, where there is a terminal to show it.
+pub(super) fn events_bar(context: &Context, is_shown: bool) -> ProgressBar {
     let out = context.out;
-    // Without -o, the events on the terminal are progress enough.
-    let is_shown = args.output.is_some() || !out.stdout_is_terminal;
     if out.quiet || !out.stderr_is_terminal || !is_shown {
         return ProgressBar::hidden();
     }

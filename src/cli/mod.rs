@@ -24,6 +24,7 @@ mod defect;
 mod demo;
 mod diff;
 mod events;
+mod evidence;
 mod explain;
 mod export;
 mod filter;
@@ -189,6 +190,8 @@ pub enum Command {
     Case(case::CaseArgs),
     /// All events of a filter into a file, oldest first, with a manifest
     Export(export::ExportArgs),
+    /// Bundles that prove events to somebody without the database: export, verify
+    Evidence(evidence::EvidenceArgs),
     /// Changes without an event: states that do not follow from one another
     Ghosts(ghosts::GhostsArgs),
     /// Load audit logs from files or standard input
@@ -265,6 +268,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Filters(args)) => filters::run(context, args),
         Some(Command::Case(args)) => Box::pin(case::run(context, args)).await,
         Some(Command::Export(args)) => Box::pin(export::run(context, args)).await,
+        Some(Command::Evidence(args)) => Box::pin(evidence::run(context, args)).await,
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,

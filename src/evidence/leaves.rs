@@ -394,7 +394,9 @@ mod tests {
             self.size = peaks.size();
             let all: Vec<Node> = read(&mut self.file, self.size).unwrap().map(Result::unwrap).collect();
             let mut again = Peaks::default();
-            all.iter().for_each(|hash| again.push(leaf(hash)));
+            for hash in &all {
+                again.push(leaf(hash));
+            }
             assert_eq!(again, peaks);
             let names: BTreeMap<Node, u64> = (0..500).map(|n| (hash(n), n)).collect();
             Ok(all.iter().map(|hash| names[hash]).collect())

@@ -351,9 +351,15 @@ mod tests {
     #[test]
     fn proofs_are_those_of_the_reference_implementation() {
         let mut prover = Prover::new(8);
-        [0, 5].into_iter().for_each(|index| prover.want_inclusion(index));
-        [1, 6].into_iter().for_each(|old| prover.want_consistency(old));
-        LEAVES.iter().for_each(|data| prover.push(leaf(data)));
+        for index in [0, 5] {
+            prover.want_inclusion(index);
+        }
+        for old in [1, 6] {
+            prover.want_consistency(old);
+        }
+        for data in &LEAVES {
+            prover.push(leaf(data));
+        }
         let hex = |proof: Option<Vec<Node>>| proof.unwrap().iter().map(to_hex).collect::<Vec<_>>();
         let zero = [
             "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
@@ -389,7 +395,9 @@ mod tests {
             let mut prover = Prover::new(size as u64);
             prover.want_inclusion(index as u64);
             prover.want_consistency(old as u64);
-            leaves.iter().for_each(|leaf| prover.push(*leaf));
+            for leaf in &leaves {
+                prover.push(*leaf);
+            }
             prop_assert_eq!(prover.peaks().root(), root);
             let inclusion = prover.inclusion(index as u64).unwrap();
             prop_assert_eq!(&inclusion, &path_of(index, &leaves));
@@ -428,11 +436,15 @@ mod tests {
         fn a_tree_goes_on_from_its_peaks(old in 0_usize..70, more in 0_usize..70) {
             let leaves = leaves(old + more);
             let mut peaks = Peaks::default();
-            leaves[..old].iter().for_each(|leaf| peaks.push(*leaf));
+            for leaf in &leaves[..old] {
+                peaks.push(*leaf);
+            }
             let mut again = Peaks::new(old as u64, peaks.nodes().to_vec()).unwrap();
             prop_assert!(Peaks::new(old as u64, vec![[0; 32]; peaks.nodes().len() + 1]).is_none());
             prop_assert_eq!(again.root(), root_of(&leaves[..old]));
-            leaves[old..].iter().for_each(|leaf| again.push(*leaf));
+            for leaf in &leaves[old..] {
+                again.push(*leaf);
+            }
             prop_assert_eq!(again.root(), root_of(&leaves));
         }
 

@@ -35,6 +35,7 @@ pub struct Created {
 /// # Errors
 /// When the trail cannot be read; exit 1 when it is broken or lacks events that the last checkpoint covers; exit 4 when it
 /// was not read as a whole, on a replica, and without events.
+#[expect(clippy::too_many_arguments, reason = "one caller")]
 pub async fn create(
     db: &ReadDb,
     place: &str,

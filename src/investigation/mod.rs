@@ -9,6 +9,7 @@ pub mod aggregate;
 pub mod case_report;
 pub mod casework;
 pub mod checkpoint;
+pub mod evidence;
 pub mod export;
 pub mod export_file;
 pub mod lineage;

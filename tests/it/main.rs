@@ -27,6 +27,7 @@ mod console;
 mod db;
 mod demo;
 mod diff;
+mod evidence;
 mod export;
 mod filter_oracle;
 mod first_contact;

@@ -1,0 +1,428 @@
+//! An evidence bundle: the events of a query, placed in the log of the last signed checkpoint.
+
+use super::checkpoint::{aside, check_leaves};
+use super::export;
+use super::output::{Output, Written};
+use crate::case::checkpoints::{self, Kept};
+use crate::case::keys;
+use crate::chain::links::parse_hash;
+use crate::chain::{Judge, Row, Scheme, to_hex};
+use crate::domain::{Event, Safe, TimeRange, grouped};
+use crate::error::{Error, Kind, Result};
+use crate::evidence::bundle::{Header, Level, Line, MOST_TERMS, Term, Writer};
+use crate::evidence::checkpoint::Signed;
+use crate::evidence::leaves;
+use crate::evidence::note::PrivateKey;
+use crate::evidence::tree::{Node, Peaks, Prover, leaf};
+use crate::filter::{Expr, Filter, Match, Matcher};
+use crate::store::ReadDb;
+use crate::store::query::{Looked, Query};
+use crate::verify;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// Most events that a bundle holds in full: their places are kept in memory, some 100 bytes each.
+pub const MOST_EVENTS: usize = 200_000;
+/// Longest text of an event that a bundle can hold, in bytes.
+const LONGEST: usize = 32 << 20;
+
+/// What is to be put in a bundle.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Which events.
+    pub query: Query,
+    /// What it holds of the others.
+    pub level: Level,
+    /// Key whose log is meant, and that seals; `None`: that of the last checkpoint of the trail.
+    pub key: Option<String>,
+    /// The file.
+    pub path: PathBuf,
+    /// A file that is there is replaced.
+    pub replace: bool,
+}
+
+/// What the bundle came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its header.
+    pub header: Header,
+    /// Selected events that are in no checkpoint.
+    pub without_leaf: u64,
+    /// It is sealed by the key of this name.
+    pub sealed_by: Option<String>,
+    /// The file.
+    pub written: Written,
+}
+
+/// Texts of events in a temporary file, with their places.
+struct Spool {
+    file: BufWriter<File>,
+    at: u64,
+    entries: Vec<Entry>,
+    judge: Judge,
+}
+
+struct Entry {
+    hash: Node,
+    leaf: Option<u64>,
+    is_selected: bool,
+    at: u64,
+    length: u64,
+}
+
+impl Spool {
+    fn new(scheme: Scheme) -> Result<Self> {
+        let file = BufWriter::with_capacity(1 << 16, tempfile::tempfile()?);
+        Ok(Self { file, at: 0, entries: Vec::new(), judge: Judge::new(scheme) })
+    }
+
+    fn take(&mut self, event: &Event, is_selected: bool) -> Result<()> {
+        let id = || Safe::from_untrusted(&event.row.event_id);
+        let cannot = |why: &str| {
+            Error::new(Kind::Incomplete, format!("the event {} cannot be put in a bundle: {why}", id()))
+        };
+        let hash =
+            parse_hash(&event.row.hash).ok_or_else(|| cannot("it has no hash that could be proven"))?;
+        let text = self.judge.hashed(&Row::from(event));
+        let text = text.map_err(|e| cannot("its text cannot be written").because(e))?;
+        if text.len() > LONGEST {
+            return Err(cannot("it is longer than 32 MiB"));
+        }
+        if self.entries.len() == MOST_EVENTS {
+            return Err(Error::usage(format!(
+                "a bundle holds at most {} events in full",
+                grouped(MOST_EVENTS as u64)
+            ))
+            .hint("narrow the filter or its time, or use --level hashes"));
+        }
+        self.file.write_all(text.as_bytes())?;
+        let length = text.len() as u64;
+        self.entries.push(Entry { hash, leaf: None, is_selected, at: self.at, length });
+        self.at += length;
+        Ok(())
+    }
+}
+
+/// Makes a bundle: `tell` is told how many events were read with each part.
+///
+/// # Errors
+/// When the database, the leaves or the key cannot be read, the file cannot be written, no event matches (exit 4), an event
+/// cannot be held, or (exit 1, level `rows`) events that the checkpoint covers are not in the trail.
+pub async fn export(
+    db: &ReadDb,
+    place: &str,
+    folder: PathBuf,
+    job: Job,
+    tell: &(dyn Fn(u64) + Send + Sync),
+    announce: Option<&(dyn Fn(&Looked) + Send + Sync)>,
+    cancel: &CancellationToken,
+) -> Result<Outcome> {
+    let organization = job.query.scope.organization().as_str().to_owned();
+    let log = Log::of(&folder, place, &organization, job.key.as_deref())?;
+    if log.checkpoint.is_none() && job.level != Level::None {
+        return Err(Error::new(
+            Kind::Incomplete,
+            "no checkpoint of this trail was signed here: completeness cannot be shown",
+        )
+        .hint("agenttrace pin create --sign signs one, after agenttrace pin keygen NAME")
+        .hint("--level none makes a bundle without it"));
+    }
+    let scheme = verify::detect(db, &job.query.scope, cancel).await?.scheme;
+    let (query, level) = (&job.query, job.level);
+    let mut spool = Spool::new(scheme)?;
+    let log = db
+        .at_one_snapshot(cancel, |db| {
+            let (spool, mut log) = (&mut spool, log);
+            async move {
+                export::stream(&db, query, announce, cancel, async |events: Vec<Event>| {
+                    tell(events.len() as u64);
+                    events.iter().try_for_each(|event| spool.take(event, true))
+                })
+                .await?;
+                if spool.entries.is_empty() {
+                    return Err(Error::new(Kind::Incomplete, "no event matches"));
+                }
+                log.place(&mut spool.entries, query)?;
+                if level == Level::Rows {
+                    others(&db, query, &mut log, spool, announce, tell, cancel).await?;
+                }
+                Ok(log)
+            }
+        })
+        .await?;
+    aside(move || write(&folder, &organization, job, log, spool)).await?
+}
+
+/// Reads all other events of the range.
+async fn others(
+    db: &ReadDb,
+    query: &Query,
+    log: &mut Log,
+    spool: &mut Spool,
+    announce: Option<&(dyn Fn(&Looked) + Send + Sync)>,
+    tell: &(dyn Fn(u64) + Send + Sync),
+    cancel: &CancellationToken,
+) -> Result<()> {
+    let mut wanted = log.range_hashes()?;
+    for entry in &spool.entries {
+        wanted.remove(&entry.hash);
+    }
+    let all = Query { scope: query.scope.clone(), filter: Filter::default(), range: TimeRange::default() };
+    export::stream(db, &all, announce, cancel, async |events: Vec<Event>| {
+        tell(0);
+        events.iter().try_for_each(|event| match parse_hash(&event.row.hash) {
+            Some(hash) if wanted.remove(&hash) => spool.take(event, false),
+            _ => Ok(()),
+        })
+    })
+    .await?;
+    match wanted.iter().min() {
+        None => log.place(&mut spool.entries, query),
+        Some(first) => Err(Error::new(
+            Kind::Finding,
+            format!(
+                "{} events that the checkpoint covers are not in the trail, one has the hash {}: not all rows can be given",
+                grouped(wanted.len() as u64),
+                to_hex(first)
+            ),
+        )
+        .hint("agenttrace verify says more; --level hashes makes a bundle in which they stand as hashes")),
+    }
+}
+
+/// The log that events are placed in.
+struct Log {
+    checkpoint: Option<Signed>,
+    before: Option<Signed>,
+    /// Earlier checkpoints of it.
+    earlier: Vec<Signed>,
+    leaves: Option<File>,
+}
+
+impl Log {
+    fn of(folder: &Path, place: &str, organization: &str, key: Option<&str>) -> Result<Self> {
+        let is_meant = |(kept, signed): &(Kept, Signed)| {
+            let log = signed.trail.checkpoint.origin.rsplit_once('/').map(|(name, _)| name);
+            kept.organization_id == organization && kept.place == place && (key.is_none() || key == log)
+        };
+        let mut all: Vec<Signed> =
+            checkpoints::load(folder)?.into_iter().filter(is_meant).map(|(_, signed)| signed).collect();
+        let Some(checkpoint) = all.pop() else {
+            return Ok(Self { checkpoint: None, before: None, earlier: Vec::new(), leaves: None });
+        };
+        let origin = checkpoint.trail.checkpoint.origin.clone();
+        all.retain(|signed| signed.trail.checkpoint.origin == origin);
+        let mut leaves = checkpoints::leaves_to_read(folder, &origin)?;
+        check_leaves(&mut leaves, &checkpoint.trail.checkpoint)?;
+        Ok(Self { checkpoint: Some(checkpoint), before: None, earlier: all, leaves: Some(leaves) })
+    }
+
+    fn size(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |signed| signed.trail.checkpoint.size)
+    }
+
+    fn from(&self) -> u64 {
+        self.before.as_ref().map_or(0, |signed| signed.trail.checkpoint.size)
+    }
+
+    fn each(&mut self, mut take: impl FnMut(u64, Node) -> Result<()>) -> Result<()> {
+        let size = self.size();
+        let Some(file) = &mut self.leaves else { return Ok(()) };
+        for (at, hash) in (0..).zip(leaves::read(file, size)?) {
+            take(at, hash?)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the leaf of each event, and the last checkpoint before all of them and before the time asked for.
+    fn place(&mut self, entries: &mut [Entry], query: &Query) -> Result<()> {
+        let by_hash: HashMap<Node, usize> =
+            entries.iter().enumerate().map(|(n, entry)| (entry.hash, n)).collect();
+        if by_hash.len() < entries.len() {
+            return Err(Error::new(
+                Kind::Finding,
+                "two of these events have the same hash: agenttrace verify says more",
+            ));
+        }
+        let mut first = self.size();
+        self.each(|at, hash| {
+            if let Some(entry) = by_hash.get(&hash).and_then(|n| entries.get_mut(*n)) {
+                entry.leaf = Some(at);
+                first = first.min(at);
+            }
+            Ok(())
+        })?;
+        let is_before = |signed: &&Signed| {
+            signed.trail.checkpoint.size <= first
+                && query.range.since.is_some_and(|since| signed.trail.at <= since)
+        };
+        self.before = self.earlier.iter().rfind(is_before).cloned();
+        Ok(())
+    }
+
+    fn range_hashes(&mut self) -> Result<HashSet<Node>> {
+        let from = self.from();
+        if self.size() - from > MOST_EVENTS as u64 {
+            let events = grouped(self.size() - from);
+            return Err(Error::usage(format!(
+                "the range between the checkpoints has {events} events, too many to give in full"
+            ))
+            .hint("use --level hashes, or begin the time after a later checkpoint"));
+        }
+        let mut found = HashSet::new();
+        self.each(|at, hash| {
+            if at >= from {
+                found.insert(hash);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
+
+fn write(folder: &Path, organization: &str, job: Job, mut log: Log, spool: Spool) -> Result<Outcome> {
+    let Spool { file, mut entries, .. } = spool;
+    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    let key = sealing(folder, job.key.as_deref(), log.checkpoint.as_ref())?;
+    let (terms, terms_are_all) = terms(&job.query.filter);
+    let selected = entries.iter().filter(|entry| entry.is_selected).count() as u64;
+    let header = Header {
+        organization: organization.to_owned(),
+        filter: job.query.filter.canonical(),
+        since: job.query.range.since,
+        until: job.query.range.until,
+        level: job.level,
+        terms,
+        terms_are_all,
+        selected,
+        checkpoint: log.checkpoint.clone(),
+        before: log.before.clone().filter(|_| job.level != Level::None),
+        keys: key.iter().map(PrivateKey::public).collect(),
+    };
+    // Those without a leaf last.
+    entries.sort_unstable_by_key(|entry| (entry.leaf.is_none(), entry.leaf, entry.hash));
+    let without_leaf = entries.iter().filter(|entry| entry.leaf.is_none()).count() as u64;
+    let mut output = Body { out: Output::new(Some(&job.path))?, texts: file };
+    match header.range() {
+        None => proven(&mut output, &header, &mut log, &entries, key.as_ref())?,
+        Some((from, _)) => in_range(&mut output, &header, &mut log, &entries, from, key.as_ref())?,
+    }
+    let written = output.out.complete(job.replace)?;
+    Ok(Outcome { header, without_leaf, sealed_by: key.map(|key| key.name().to_owned()), written })
+}
+
+struct Body {
+    out: Output,
+    texts: File,
+}
+
+/// Writes an event.
+fn event(writer: &mut Writer<&mut Output>, texts: &mut File, entry: &Entry, proof: &[Node]) -> Result<()> {
+    texts.seek(SeekFrom::Start(entry.at))?;
+    let mut text = String::new();
+    texts.take(entry.length).read_to_string(&mut text)?;
+    let line =
+        Line { leaf: entry.leaf, is_selected: entry.is_selected, hash: &entry.hash, proof, text: &text };
+    Ok(writer.event(&line)?)
+}
+
+/// Events each with its proof.
+fn proven(
+    body: &mut Body,
+    header: &Header,
+    log: &mut Log,
+    entries: &[Entry],
+    key: Option<&PrivateKey>,
+) -> Result<()> {
+    let mut prover = Prover::new(log.size());
+    entries.iter().filter_map(|entry| entry.leaf).for_each(|at| prover.want_inclusion(at));
+    log.each(|_, hash| {
+        prover.push(leaf(&hash));
+        Ok(())
+    })?;
+    let mut writer = Writer::new(&mut body.out, header, &Peaks::default())?;
+    for entry in entries {
+        let proof = entry.leaf.map(|at| prover.inclusion(at)).unwrap_or_default();
+        event(&mut writer, &mut body.texts, entry, &proof.unwrap_or_default())?;
+    }
+    writer.finish(key)?;
+    Ok(())
+}
+
+/// All leaves of the range: events in full or as hashes.
+fn in_range(
+    body: &mut Body,
+    header: &Header,
+    log: &mut Log,
+    entries: &[Entry],
+    from: u64,
+    key: Option<&PrivateKey>,
+) -> Result<()> {
+    let mut peaks = Peaks::default();
+    let mut rest = entries.iter().peekable();
+    let mut writer = None;
+    let Body { out, texts } = body;
+    let mut out = Some(out);
+    let mut begin = |peaks: &Peaks| -> Result<Option<Writer<_>>> {
+        Ok(out.take().map(|out| Writer::new(out, header, peaks)).transpose()?)
+    };
+    log.each(|at, hash| {
+        if at < from {
+            peaks.push(leaf(&hash));
+            return Ok(());
+        }
+        if writer.is_none() {
+            writer = begin(&peaks)?;
+        }
+        let Some(writer) = &mut writer else { return Ok(()) };
+        match rest.next_if(|entry| entry.leaf == Some(at)) {
+            Some(entry) => event(writer, texts, entry, &[]),
+            None => Ok(writer.leaf(hash)?),
+        }
+    })?;
+    // Also where the range is empty.
+    if writer.is_none() {
+        writer = begin(&peaks)?;
+    }
+    let Some(mut writer) = writer else { return Ok(()) };
+    for entry in rest {
+        event(&mut writer, texts, entry, &[])?;
+    }
+    writer.finish(key)?;
+    Ok(())
+}
+
+/// The key that seals: the one that is named, else the one that signed the checkpoint, else the only one of this machine.
+fn sealing(folder: &Path, named: Option<&str>, checkpoint: Option<&Signed>) -> Result<Option<PrivateKey>> {
+    let log = checkpoint.and_then(|signed| Some(signed.trail.checkpoint.origin.rsplit_once('/')?.0));
+    let names = keys::names(folder)?;
+    if let Some(name) = named {
+        return keys::private(folder, name).map(Some);
+    }
+    let own = names.iter().find(|name| Some(name.as_str()) == log);
+    let name = own.or_else(|| names.first().filter(|_| names.len() == 1));
+    name.map(|name| keys::private(folder, name)).transpose()
+}
+
+/// What of a filter can be tried off-line, and whether that is all of it besides the time.
+fn terms(filter: &Filter) -> (Vec<Term>, bool) {
+    let conditions = filter.conditions();
+    let terms: Vec<Term> = conditions.iter().filter_map(term).take(MOST_TERMS).collect();
+    let is_all = terms.len() == conditions.len() && filter.around().is_none();
+    (terms, is_all)
+}
+
+fn term(condition: &Expr) -> Option<Term> {
+    let Expr::Match(Match { field, any_of }) = condition else { return None };
+    let value = |matcher: &Matcher| match matcher {
+        Matcher::Equals(value) => Some(value.clone()),
+        Matcher::Resource { resource_type, id, prefix: false } => Some(format!("{resource_type}/{id}")),
+        _ => None,
+    };
+    let any_of = any_of.iter().map(value).collect::<Option<Vec<_>>>()?;
+    let term = Term { field: field.name().to_owned(), any_of };
+    term.can_be_tried().then_some(term)
+}
