@@ -29,6 +29,7 @@ use crate::console::report::task as report;
 use crate::console::restore::task as restore;
 use crate::console::timeline::task as timeline;
 use crate::console::timeline::task::Opened;
+use crate::console::widgets::time_zone::Zone;
 use crate::diff::rows::View;
 use crate::diff::writing::Writing;
 use crate::diff::{Options, unhurried};
@@ -41,7 +42,7 @@ use crate::store::aggregate::histogram::{Bucket, Column, Histogram, Strip};
 use crate::store::aggregate::summary::{By, Group, Summary};
 use crate::store::cache::Answer;
 use crate::store::history::{Excerpt, Moment, Observed};
-use crate::store::query::Count;
+use crate::store::query::{Count, Query};
 use crate::verify::{Class, samples};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
@@ -282,41 +283,8 @@ impl Stand {
                 case::Output::Open(crate::console::case::update::tests::opened(records)).into()
             }
             Task::Case(case::Task::Look(..)) => case::Output::Look(Vec::new()).into(),
-            Task::Report(report::Task::Sheet(query, subject, (width, zone), _)) => {
-                let value = match subject {
-                    _ if empty => Vec::new(),
-                    Subject::Plan => Entry::plain([
-                        lines::Line::text("good  an index"),
-                        lines::Line::text(self.state.word()),
-                    ])
-                    .collect(),
-                    Subject::Histogram => {
-                        let bucket = |n: u64| Bucket {
-                            start: Timestamp::from_micros((BASE - 86_400 * (60 - n as i64)) * 1_000_000),
-                            events: n * n * 31 % 1_000,
-                        };
-                        let value = Histogram { seconds: 86_400, buckets: (0..60).map(bucket).collect() };
-                        let heads = |at, _| zone.minute(at);
-                        let drawn = lines::histogram(&value, Some(width), &heads).into_iter();
-                        let targets = target::times(&value, query.range);
-                        drawn.zip(targets).map(|(line, target)| Entry { line, target }).collect()
-                    }
-                    Subject::Summary => {
-                        let group = |n: u64| Group {
-                            keys: vec![Some(format!("{}-{n}", self.state.word()))],
-                            events: 10_000 / n,
-                            actors: None,
-                            times: None,
-                        };
-                        let groups: Vec<Group> = (1..30).map(group).collect();
-                        let value = Summary { groups, all_groups: 31, events: 54_000, view_until: None };
-                        let targets =
-                            value.groups.iter().map(|g| target::value(By::Actor, g.keys[0].as_deref()));
-                        let targets = std::iter::once(None).chain(targets);
-                        let drawn = lines::totals(&[By::Actor], &value, false, Some(width)).into_iter();
-                        drawn.zip(targets).map(|(line, target)| Entry { line, target }).collect()
-                    }
-                };
+            Task::Report(report::Task::Sheet(query, subject, page, _)) => {
+                let value = if empty { Vec::new() } else { self.sheet(&query, subject, page) };
                 report::Output::Sheet(Answer { value, since: None, trouble: None }).into()
             }
             Task::Lineage(lineage::Task::Follow(..)) => {
@@ -340,6 +308,41 @@ impl Stand {
                 return None;
             }
         })
+    }
+
+    /// The lines of a sheet, laid out as they are for the screen.
+    fn sheet(&self, query: &Query, subject: Subject, (width, zone): (usize, Zone)) -> Vec<Entry> {
+        match subject {
+            Subject::Plan => {
+                Entry::plain([lines::Line::text("good  an index"), lines::Line::text(self.state.word())])
+                    .collect()
+            }
+            Subject::Histogram => {
+                let bucket = |n: u64| Bucket {
+                    start: Timestamp::from_micros((BASE - 86_400 * (60 - n as i64)) * 1_000_000),
+                    events: n * n * 31 % 1_000,
+                };
+                let value = Histogram { seconds: 86_400, buckets: (0..60).map(bucket).collect() };
+                let heads = |at, _| zone.minute(at);
+                let drawn = lines::histogram(&value, Some(width), &heads).into_iter();
+                let targets = target::times(&value, query.range);
+                drawn.zip(targets).map(|(line, target)| Entry { line, target }).collect()
+            }
+            Subject::Summary => {
+                let group = |n: u64| Group {
+                    keys: vec![Some(format!("{}-{n}", self.state.word()))],
+                    events: 10_000 / n,
+                    actors: None,
+                    times: None,
+                };
+                let groups: Vec<Group> = (1..30).map(group).collect();
+                let value = Summary { groups, all_groups: 31, events: 54_000, view_until: None };
+                let targets = value.groups.iter().map(|g| target::value(By::Actor, g.keys[0].as_deref()));
+                let targets = std::iter::once(None).chain(targets);
+                let drawn = lines::totals(&[By::Actor], &value, false, Some(width)).into_iter();
+                drawn.zip(targets).map(|(line, target)| Entry { line, target }).collect()
+            }
+        }
     }
 
     fn timeline(&self, task: timeline::Task, empty: bool) -> Option<timeline::Output> {
