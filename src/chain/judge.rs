@@ -17,7 +17,7 @@
 
 use super::judgement::{Judgement, Mismatch, Row};
 use super::links::{Hash, parse_hash};
-use super::scheme::{Spelling, Stem, append_text};
+use super::scheme::{Spelling, Stem, append_text, put_time};
 use super::search::{Recipe, Search};
 use super::{Canonicaliser, Limits, Scheme, to_hex, triage};
 use crate::domain::ColumnError;
@@ -127,7 +127,7 @@ impl Judge {
     /// As [`Self::preimage`].
     pub fn hashed(&mut self, row: &Row<'_>) -> Result<String, ColumnError> {
         match self.judge(row) {
-            // It is the last one that was tried.
+            // It is the last one that was written.
             Judgement::Verified | Judgement::VerifiedAlternative(_) => {
                 Ok(String::from_utf8_lossy(&self.text).into_owned())
             }
@@ -241,10 +241,15 @@ impl Judge {
         self.attempt_text(self.scheme, row, spelling).then(|| Stem::of(&self.text))
     }
 
-    /// Whether the row has this hash with another time. Counts against the budget.
+    /// Whether the row has this hash with another time; `stem` is of the text that was written last, which then has that
+    /// time. Counts against the budget.
     pub(super) fn fits_with_time(&mut self, stem: &Stem, time: &str, stored: &Hash) -> bool {
         self.budget = self.budget.saturating_sub(BLOCK);
-        stem.with_time(time) == *stored
+        let fits = stem.with_time(time) == *stored;
+        if fits {
+            put_time(&mut self.text, time);
+        }
+        fits
     }
 
     /// Whether explanations may still be searched for.
@@ -435,6 +440,8 @@ mod tests {
             written(&row(&triage::sample(), ""), &[("T08:01:01.147504+00:00", "T13:31:01.147504+05:30")]);
         let judgement = judge.judge(&row(&triage::sample(), &hash));
         assert!(matches!(judgement, Judgement::VerifiedAlternative(_)), "{judgement:?}");
+        let text = judge.hashed(&row(&triage::sample(), &hash)).unwrap();
+        assert_eq!(to_hex(&Sha256::digest(text).into()), hash, "the text is the one that was hashed");
         // What explained a row before the limit explains one behind it.
         let edits = [("\"action\": \"create\"", "\"action\": \"export\"")];
         let hash = written(&row(&triage::sample(), ""), &edits);

@@ -213,9 +213,7 @@ const BEHIND_TIME: &[u8] = b"\"}";
 impl Stem {
     /// Of a text that [`append_text`] wrote.
     pub(super) fn of(text: &[u8]) -> Self {
-        let before = text.strip_suffix(BEHIND_TIME).unwrap_or(text);
-        let time_at = before.iter().rposition(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
-        Self(Sha256::new_with_prefix(before.get(..time_at).unwrap_or_default()))
+        Self(Sha256::new_with_prefix(text.get(..time_at(text)).unwrap_or_default()))
     }
 
     /// The hash of the text with this time, which needs no escapes.
@@ -225,6 +223,19 @@ impl Stem {
         sha.update(BEHIND_TIME);
         sha.finalize().into()
     }
+}
+
+/// Where the time begins in a text that [`append_text`] wrote.
+fn time_at(text: &[u8]) -> usize {
+    let before = text.strip_suffix(BEHIND_TIME).unwrap_or(text);
+    before.iter().rposition(|byte| *byte == b'"').map_or(0, |quote| quote + 1)
+}
+
+/// Puts another time, which needs no escapes, into a text that [`append_text`] wrote.
+pub(super) fn put_time(text: &mut Vec<u8>, time: &str) {
+    text.truncate(time_at(text));
+    text.extend_from_slice(time.as_bytes());
+    text.extend_from_slice(BEHIND_TIME);
 }
 
 /// An instant as Python's `isoformat()` prints it; `None` when the year has not four digits.
