@@ -64,7 +64,7 @@ pub struct Report {
     pub signature: Part,
     /// When.
     pub time: Part,
-    /// The first [`NAMED`] selected events.
+    /// The first 1000 selected events.
     pub selected: Vec<Selected>,
 }
 
