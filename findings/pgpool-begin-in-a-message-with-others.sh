@@ -17,7 +17,7 @@ set -euo pipefail
 dir=$(mktemp -d)
 as_user() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; else "$@"; fi; }
 finish() {
-    [ -z "${pooler:-}" ] || kill "$pooler" 2>/dev/null || true
+    [ ! -s "$dir/sockets/pid" ] || kill "$(tr -dc 0-9 <"$dir/sockets/pid")" 2>/dev/null || true
     for data in primary standby; do
         [ ! -e "$dir/$data/postmaster.pid" ] || as_user "$bin/pg_ctl" -D "$dir/$data" -m immediate stop >/dev/null 2>&1 || true
     done
@@ -78,7 +78,6 @@ CONF
 touch sockets/pcp.conf
 LD_LIBRARY_PATH="$(dirname "$(find "$dir/pooler" -name 'libpcp.so*' | head -1)")" \
     as_user "$dir/pooler/usr/sbin/pgpool" -n -f "$dir/sockets/pgpool.conf" -F "$dir/sockets/pcp.conf" >sockets/pooler.log 2>&1 &
-pooler=$!
 cat >check.py <<'PY'
 import sys, time
 import pg8000.native
