@@ -247,7 +247,7 @@ async fn marked_rows_are_verified_and_then_the_range_between_remembered_heads() 
     t.wait_for("+5");
     t.press("I");
     let list = t.wait_for("last verifications at this place");
-    assert!(list.contains("nothing has been found") && list.contains("70 events  chain intact"), "{list}");
+    assert!(list.contains("no finding is known") && list.contains("70 events  chain intact"), "{list}");
     assert!(list.contains("60 events  chain intact"), "by the command line: {list}");
     // A row goes while the console looks on.
     t.press("I");
