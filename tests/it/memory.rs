@@ -86,7 +86,7 @@ fn console_says(database: &TestDatabase, home: &Home, how: Tamper) {
     t.press("I");
     // Opened while the scan runs, it fills when that ends.
     t.wait(&format!("{how}: the list"), |screen| {
-        screen.contains(" Findings ") && !screen.contains("nothing has been found")
+        screen.contains(" Findings ") && !screen.contains("no finding is known")
     });
     t.press("\x03\x03");
     t.wait_for_end();
