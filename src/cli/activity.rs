@@ -1,6 +1,7 @@
 //! `agenttrace case activity` and `agenttrace case replay`: the log of the investigation itself.
 
-use super::{Context, Format};
+use super::Context;
+use super::asked::wants_json;
 use crate::case;
 use crate::case::activity::{self, Answer, Entry, Step};
 use crate::case::record::Loaded;
@@ -42,7 +43,7 @@ pub struct ReplayArgs {
 /// # Errors
 /// Exit 1 for a log that was edited, exit 3 for one that is not used.
 pub(super) fn list(context: &Context, args: &ActivityArgs) -> Result<()> {
-    let json = wants_json(context, "activity")?;
+    let json = wants_json(context, "case activity")?;
     let loaded = loaded(context)?;
     let wanted = of_organization(context, &loaded);
     let shown = wanted.get(wanted.len().saturating_sub(args.limit)..).unwrap_or_default();
@@ -87,7 +88,7 @@ pub(super) fn list(context: &Context, args: &ActivityArgs) -> Result<()> {
 /// Exit 1 when an answer is another one or the log was edited, exit 4 when nothing could be asked again; those of every
 /// command.
 pub(super) async fn replay(context: &Context, args: &ReplayArgs) -> Result<()> {
-    let json = wants_json(context, "replay")?;
+    let json = wants_json(context, "case replay")?;
     let since = args.since.as_deref().map(Timestamp::parse).transpose();
     let since = since.map_err(|e| Error::usage(format!("--since: {e}")))?;
     let loaded = loaded(context)?;
@@ -138,14 +139,6 @@ pub(super) async fn replay(context: &Context, args: &ReplayArgs) -> Result<()> {
         Err(Error::new(Kind::Incomplete, "nothing could be asked again"))
     } else {
         Ok(())
-    }
-}
-
-fn wants_json(context: &Context, command: &str) -> Result<bool> {
-    match context.global.format {
-        None | Some(Format::Table) => Ok(false),
-        Some(Format::Json) => Ok(true),
-        Some(_) => Err(Error::usage(format!("case {command} writes --format table or json"))),
     }
 }
 

@@ -1,7 +1,8 @@
 //! `agenttrace case show`
 
+use super::Context;
+use super::asked::wants_json;
 use super::case::{no_case, used};
-use super::{Context, Format};
 use crate::case::notebook::{self, Book, CaseFile, Entry, Stamp};
 use crate::case::saved::{self, Saved};
 use crate::case::{self, accepted};
@@ -26,11 +27,7 @@ struct Shown<'a> {
 /// # Errors
 /// Exit 1 for events that are gone or have another hash, exit 4 for an empty case; those of every command.
 pub(super) async fn run(context: &Context, check: bool) -> Result<()> {
-    let json = match context.global.format {
-        None | Some(Format::Table) => false,
-        Some(Format::Json) => true,
-        Some(_) => return Err(Error::usage("case show writes --format table or json")),
-    };
+    let json = wants_json(context, "case show")?;
     let case = context.case_file()?;
     let contents = used(context, &case)?;
     if contents.records.is_empty() {

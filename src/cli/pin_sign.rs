@@ -1,6 +1,7 @@
 //! `agenttrace pin keygen|create|trust|publish`: signed checkpoints.
 
-use super::{Context, Format};
+use super::Context;
+use super::asked::wants_json;
 use crate::case::{self, checkpoints, keys};
 use crate::domain::{Safe, Timestamp, grouped};
 use crate::error::{Error, Kind, Result};
@@ -67,11 +68,7 @@ pub(super) fn key_of(folder: &Path, name: Option<&str>) -> Result<PrivateKey> {
 pub(super) async fn create(context: &Context, args: &CreateArgs) -> Result<()> {
     let folder = case::folder()?;
     let key = if args.sign { Some(key_of(&folder, args.key.as_deref())?) } else { None };
-    let as_json = match context.global.format {
-        None | Some(Format::Table) => false,
-        Some(Format::Json) => true,
-        Some(_) => return Err(Error::usage("pin create writes --format table or json")),
-    };
+    let as_json = wants_json(context, "pin create")?;
     let reader = context.reader().await?;
     let cancel = super::cancel_on_interrupt();
     let scope = context.scope(&reader).await?;
