@@ -5,7 +5,6 @@ use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::Signed;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -101,7 +100,7 @@ pub fn leaves_to_read(folder: &Path, origin: &str) -> Result<File> {
 }
 
 fn open(folder: &Path, origin: &str, options: &mut OpenOptions) -> Result<File> {
-    let name = crate::chain::to_hex(&Sha256::digest(origin).into());
+    let name = crate::chain::sha256(origin);
     let file = trust::open(&folder.join(LEAVES).join(name), options).map_err(|why| refused(origin, why))?;
     file.ok_or_else(|| {
         refused(origin, "there is none".to_owned()).hint("restore 'leaves' in the data folder from a backup")

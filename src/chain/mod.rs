@@ -24,4 +24,4 @@ pub use judge::{Judge, NO_SCHEME, changes_noticed, protected_columns};
 pub use judgement::{Content, Judgement, Mismatch, Row};
 pub use order::along_chain;
 pub(crate) use scheme::utf8;
-pub use scheme::{Columns, EventText, Fields, SCHEME, Scheme, to_hex};
+pub use scheme::{Columns, EventText, Fields, SCHEME, Scheme, sha256, to_hex};

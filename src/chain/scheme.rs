@@ -202,6 +202,11 @@ pub fn to_hex(hash: &[u8; 32]) -> String {
     hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
+/// SHA-256 of some bytes as [`to_hex`] writes it.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    to_hex(&Sha256::digest(bytes).into())
+}
+
 /// The hash of a text up to its time, which stands last in it: the same text with another time costs a block or two more,
 /// however long it is.
 #[derive(Debug, Clone)]
@@ -440,6 +445,11 @@ mod tests {
 
     fn content(fields: &Fields<'_>) -> EventText {
         EventText::of(fields, &mut Canonicaliser::new(Limits::WRITE)).unwrap()
+    }
+
+    #[test]
+    fn hashes_are_those_of_sha_256() {
+        assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]

@@ -1,8 +1,5 @@
 //! What is left when a comparison by structure would cost too much: lines, then hashes.
 
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
-
 /// More lines than this on either side, after equal ends are cut off, are not compared one by one.
 const MAX_LINES: usize = 5_000;
 
@@ -86,15 +83,6 @@ fn split(text: &str) -> Vec<&str> {
     out
 }
 
-/// SHA-256 of a text in hexadecimal.
-pub fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,10 +103,5 @@ mod tests {
         let long =
             |n: u32| format!("[{}]", (0..20_000).map(|i| (i * n).to_string()).collect::<Vec<_>>().join(","));
         assert_eq!(lines(&long(3), &long(7)), None);
-    }
-
-    #[test]
-    fn hashes_are_those_of_sha_256() {
-        assert_eq!(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

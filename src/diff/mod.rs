@@ -32,11 +32,12 @@ mod words;
 pub mod writing;
 
 pub use compare::{Change, ChangeKind, Stopped, Structure};
-pub use degrade::{LineChange, Lines, sha256};
+pub use degrade::{LineChange, Lines};
 pub use inside::InnerChange;
 pub use label::Label;
 pub use rules::{Rank, Rules};
 
+use crate::chain::sha256;
 use crate::domain::CallRecord;
 use json::{Doc, JsonError, Limits};
 use std::time::Duration;
@@ -177,7 +178,7 @@ pub fn compare<'a>(
             };
             match lines {
                 Some(lines) => Detail::Lines { lines, why },
-                None => Detail::Hashes { sha256: [old, new].map(|s| s.map(degrade::sha256)), why },
+                None => Detail::Hashes { sha256: [old, new].map(|s| s.map(sha256)), why },
             }
         }
     };

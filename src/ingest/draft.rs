@@ -9,10 +9,9 @@
 use super::format::{Format, Opened};
 use super::record::{Members, alike};
 use super::{Mapped, Mapping, Reject, address, time};
-use crate::chain::{Canonicaliser, Limits, to_hex};
+use crate::chain::{Canonicaliser, Limits, sha256};
 use crate::domain::{AUDIT_RECORD, Action, ActorType, Category, Json, LIMITS, NewEvent, OrgId, Severity};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 /// The actor of a record that names none.
 pub(super) const NOBODY: &str = "unknown";
@@ -214,7 +213,7 @@ impl Draft {
         let moment = self.moment(mapping)?;
         let event_id = match &self.id {
             Some(id) if id.chars().count() <= limit("event_id") => id.clone(),
-            Some(id) => to_hex(&Sha256::digest(id.as_bytes()).into()),
+            Some(id) => sha256(id),
             None => id_of_content(record.text).map_err(|e| Reject::new(format!("no id can be made: {e}")))?,
         };
         let actor = self.actor.as_deref().unwrap_or(NOBODY);
@@ -285,12 +284,12 @@ fn states(source: &str, changes: &Changes, text: &str) -> (Option<Json>, Json) {
 pub(super) fn id_of_content(text: &str) -> Result<String, String> {
     let mut canonical = Vec::new();
     Canonicaliser::new(Limits::WRITE).append(text.as_bytes(), &mut canonical).map_err(|e| e.to_string())?;
-    Ok(to_hex(&Sha256::digest(&canonical).into()))
+    Ok(sha256(&canonical))
 }
 
 /// Texts joined to one that is another one for any other texts.
 pub(super) fn joined(parts: &[&str]) -> String {
-    to_hex(&Sha256::digest(serde_json::json!(parts).to_string()).into())
+    sha256(serde_json::json!(parts).to_string())
 }
 
 fn limit(column: &str) -> usize {

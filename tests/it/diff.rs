@@ -244,7 +244,7 @@ async fn of_large_states_only_a_beginning_leaves_the_server() {
     assert_eq!((new.text.chars().count(), new.bytes, new.is_whole()), (16_384, 60_002, false));
     let whole = observe("acme", 60_002).await.unwrap().new.unwrap();
     assert_eq!((whole.text.len(), whole.is_whole()), (60_002, true));
-    assert_eq!(new.sha256, Some(agenttrace::diff::sha256(&whole.text)));
+    assert_eq!(new.sha256, Some(agenttrace::chain::sha256(&*whole.text)));
     assert_eq!(observe("rival", 1_000).await, None);
     db.close().await;
     life.0.drop_now().await;

@@ -18,11 +18,10 @@ pub use wish::Wish;
 
 use super::record::{self, Contents, Segment};
 use crate::chain::head::same_object;
-use crate::chain::to_hex;
+use crate::chain::sha256;
 use crate::domain::{EventRow, Timestamp};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -196,7 +195,7 @@ impl Record {
         // The standard library's keys for hash tables come from the system's random numbers.
         let random = || RandomState::new().hash_one(std::process::id()).to_le_bytes();
         let seed = [random(), random(), random(), random()].concat();
-        let id = to_hex(&Sha256::digest(seed).into()).chars().take(32).collect();
+        let id = sha256(seed).chars().take(32).collect();
         Self { id, at, by: by.to_owned(), act }
     }
 

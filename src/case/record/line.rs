@@ -1,11 +1,10 @@
 //! The lines of a record file, without IO.
 
-use crate::chain::to_hex;
+use crate::chain::sha256;
 use crate::domain::{Joiners, escape_json};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 /// Version of the format that is written; older ones are read.
@@ -197,5 +196,5 @@ pub(super) fn write(
 
 /// SHA-256 of version, kind, digest of the line before, and record as it stands in the line, joined by line feeds.
 fn digest(version: u64, kind: &str, previous: &str, record: &str) -> String {
-    to_hex(&Sha256::digest(format!("{version}\n{kind}\n{previous}\n{record}")).into())
+    sha256(format!("{version}\n{kind}\n{previous}\n{record}"))
 }

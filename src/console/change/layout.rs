@@ -203,7 +203,7 @@ fn in_part(states: &States, form: &Form, width: usize) -> Laid {
                     excerpt
                         .sha256
                         .as_deref()
-                        .map_or_else(|| Cow::Owned(crate::diff::sha256(&excerpt.text)), Cow::Borrowed),
+                        .map_or_else(|| Cow::Owned(crate::chain::sha256(&*excerpt.text)), Cow::Borrowed),
                 );
             }
         }
@@ -442,7 +442,7 @@ mod tests {
             States { old: Some(whole("[]")), new: Some(Arc::new(beginning)), writing: Writing::Full };
         let laid = laid(&states, Layout::Paths, 80);
         let told: Vec<String> = laid.heading.iter().map(|l| text(&l.left)).collect();
-        let digest = crate::diff::sha256("[]");
+        let digest = crate::chain::sha256("[]");
         assert_eq!(
             told,
             [

@@ -1,7 +1,7 @@
 //! Digests of answers. What depends on when it was asked, or on how long it took, is no part of them.
 
 use crate::case::activity::{Answer, Seen, place};
-use crate::chain::to_hex;
+use crate::chain::{sha256, to_hex};
 use crate::domain::{Event, EventKey};
 use crate::export::{Record, json};
 use crate::investigation::lineage::{Lineage, Term};
@@ -30,7 +30,7 @@ impl Print {
     pub(super) fn of(record: Record<'_>) -> Self {
         // What is no JSON cannot come from a column of that type; then its absence is what is remembered.
         let text = json::text(&record).unwrap_or_default();
-        Self { key: record.row().key(), digest: sha256(&text) }
+        Self { key: record.row().key(), digest: sha256(text) }
     }
 
     /// The beginning of the digest, as the log has it.
@@ -50,13 +50,9 @@ pub(super) fn digest_of<'p>(prints: impl IntoIterator<Item = &'p Print>) -> Stri
     to_hex(&all.finalize().into())
 }
 
-fn sha256(text: &str) -> String {
-    to_hex(&Sha256::digest(text).into())
-}
-
 fn of_json(value: &Value, events: u64) -> Answer {
     // Objects are sorted by their keys.
-    Answer { digest: sha256(&value.to_string()), events, said: None, seen: None, rows: Vec::new() }
+    Answer { digest: sha256(value.to_string()), events, said: None, seen: None, rows: Vec::new() }
 }
 
 /// Of a file with this digest.

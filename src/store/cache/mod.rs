@@ -13,7 +13,7 @@ mod memory;
 mod redis;
 
 use super::{ReadDb, StoreError};
-use crate::chain::to_hex;
+use crate::chain::sha256;
 use crate::domain::Timestamp;
 use crate::store::query::Query;
 use chrono::Utc;
@@ -21,7 +21,6 @@ use futures_util::future::BoxFuture;
 use memory::Memory;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -257,7 +256,7 @@ impl Memo {
 }
 
 fn name_of(question: &str) -> String {
-    format!("agenttrace:answer:{}", to_hex(&Sha256::digest(question).into()))
+    format!("agenttrace:answer:{}", sha256(question))
 }
 
 /// A kept answer and its time, if it is whole, answers this question, and is young enough.

@@ -1,14 +1,13 @@
 //! What a table of events offers, read from the catalogue: its columns, constraints, indexes, layout. The statements of
 //! the other modules are chosen by it, so that somebody else's table is read as well as its own indexes allow.
 
-use crate::chain::to_hex;
+use crate::chain::sha256;
 use crate::domain::{self, Naming};
 use crate::store::connection::identity;
 use crate::store::connection::trust::{self, Code, Trust};
 use crate::store::connection::{Found, Layout, Link, Relation, Shape};
 use crate::store::migrations::vector::{self, AlteredVector, DEFINITION};
 use crate::store::{ReadDb, StoreError};
-use sha2::{Digest as _, Sha256};
 #[expect(clippy::disallowed_types, reason = "our own statement with the name of the table, quoted")]
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
@@ -442,7 +441,7 @@ fn index(row: &PgRow) -> Result<Index, sqlx::Error> {
 }
 
 fn short_hash(text: &str) -> String {
-    let mut hash = to_hex(&Sha256::digest(text).into());
+    let mut hash = sha256(text);
     hash.truncate(16);
     hash
 }

@@ -4,9 +4,8 @@
 
 use super::super::connection::Link;
 use super::super::{ReadDb, StoreError};
-use crate::chain::to_hex;
+use crate::chain::sha256;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, Row as _};
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +77,7 @@ pub(super) async fn of(c: &mut PgConnection, table: i64) -> Result<Catalogue, sq
         return Ok(Catalogue::default());
     }
     let digest = |lines: &Vec<String>| {
-        let mut text = to_hex(&Sha256::digest(lines.join("\n")).into());
+        let mut text = sha256(lines.join("\n"));
         text.truncate(32);
         text
     };
