@@ -5,7 +5,7 @@
 //! `identity` is an object in the one and a text in the other. `correlationId` is shared by start, accept and end, so it is
 //! the request and never the event. Azure writes one path in several cases: resources and types are stored in small letters.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at, unwrapped};
+use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at};
 use super::format::Opened;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
@@ -20,13 +20,8 @@ pub(super) fn open(members: &Members<'_>) -> Opened {
     if is_record(members) {
         return Opened::Record;
     }
-    let records = |texts: &Vec<String>| {
-        !texts.is_empty() && texts.iter().all(|text| Members::parse(text).is_ok_and(|m| is_record(&m)))
-    };
-    ["records", "value"]
-        .iter()
-        .find_map(|key| members.elements(key).filter(records))
-        .map_or(Opened::Foreign, Opened::Wrapped)
+    let records = ["records", "value"].iter().find_map(|key| members.records(key, is_record));
+    records.map_or(Opened::Foreign, Opened::Wrapped)
 }
 
 fn is_record(members: &Members<'_>) -> bool {
@@ -253,22 +248,13 @@ fn severity(root: &Value) -> Severity {
     }
 }
 
-/// What the properties of the targets were and are; their values are JSON in texts.
+/// What the properties of the targets were and are.
 fn modified(targets: &[Value]) -> Changes {
     let mut changes = Changes::default();
-    for property in targets.iter().flat_map(|target| list_at(target, "modifiedProperties")) {
-        let Some(name) = text_at(property, &["displayName"]) else { continue };
-        // A list of the names of the others.
-        if name == "Included Updated Properties" {
-            continue;
-        }
-        let side = |key: &str| {
-            let value = at(property, key).map(unwrapped)?;
-            let is_nothing = value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty);
-            (!is_nothing && !value.is_null()).then_some(value)
-        };
-        changes.push(&name, side("oldValue"), side("newValue"));
-    }
+    changes.push_properties(
+        targets.iter().flat_map(|target| list_at(target, "modifiedProperties")),
+        "displayName",
+    );
     changes
 }
 

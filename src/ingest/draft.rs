@@ -19,6 +19,8 @@ pub(super) const NOBODY: &str = "unknown";
 /// A record: its text, and its values for looking up. Numbers of the text keep their digits, those looked up need not.
 pub(super) struct Record<'a> {
     text: &'a str,
+    /// Its members as they are written.
+    pub(super) members: Members<'a>,
     /// The values.
     pub(super) root: Value,
 }
@@ -32,7 +34,7 @@ impl<'a> Record<'a> {
             return Err(Reject::new(Format::unsupported(&members)));
         }
         let root = serde_json::from_str(text).map_err(|e| super::record::malformed(text, &e))?;
-        Ok(Self { text, root })
+        Ok(Self { text, members, root })
     }
 }
 
@@ -85,9 +87,10 @@ impl When {
         Self { paths, found }
     }
 
-    /// A time that was found otherwise, and what it is called.
-    pub(super) fn found(name: &'static str, text: Option<String>) -> Self {
-        Self { paths: &["metadata.managedFields"], found: text.map(|text| (name, text)) }
+    /// A time that was found otherwise, at a path.
+    pub(super) fn found(paths: &'static [&'static str; 1], text: Option<String>) -> Self {
+        let [path] = paths;
+        Self { paths, found: text.map(|text| (*path, text)) }
     }
 
     /// The same of another value where this one has none.
@@ -115,6 +118,30 @@ impl Changes {
         if before != after {
             self.before.extend(before.map(|value| (name.to_owned(), value)));
             self.after.extend(after.map(|value| (name.to_owned(), value)));
+        }
+    }
+
+    /// Adds what properties were and are, by the name at `name`; their values may be JSON in texts, of which blank ones and
+    /// empty lists are no value.
+    pub(super) fn push_properties<'v>(
+        &mut self,
+        properties: impl IntoIterator<Item = &'v Value>,
+        name: &str,
+    ) {
+        for property in properties {
+            // That one lists the names of the others.
+            let Some(name) = text_at(property, &[name]).filter(|name| name != "Included Updated Properties")
+            else {
+                continue;
+            };
+            let side = |key: &str| {
+                let value = at(property, key).map(unwrapped)?;
+                let is_nothing = value.is_null()
+                    || value.as_str().is_some_and(|text| text.trim().is_empty())
+                    || value.as_array().is_some_and(Vec::is_empty);
+                (!is_nothing).then_some(value)
+            };
+            self.push(&name, side("oldValue"), side("newValue"));
         }
     }
 
@@ -147,7 +174,6 @@ pub(super) struct Draft {
     pub(super) project: Option<String>,
     pub(super) actor_type: ActorType,
     pub(super) actor: Option<String>,
-    pub(super) email: Option<String>,
     /// In any spelling, with a port or none; what is no address stays in the state only.
     pub(super) address: Option<String>,
     pub(super) user_agent: Option<String>,
@@ -172,7 +198,6 @@ impl Default for Draft {
             project: None,
             actor_type: ActorType::User,
             actor: None,
-            email: None,
             address: None,
             user_agent: None,
             category: Category::Config,
@@ -217,7 +242,8 @@ impl Draft {
             None => id_of_content(record.text).map_err(|e| Reject::new(format!("no id can be made: {e}")))?,
         };
         let actor = self.actor.as_deref().unwrap_or(NOBODY);
-        let email = self.email.or_else(|| actor.contains('@').then(|| actor.to_owned()));
+        // An address that is cut is another one.
+        let is_address = actor.contains('@') && actor.chars().count() <= limit("actor_email");
         let resource = self.resource.as_deref().unwrap_or(&self.event_type);
         let resource_id = last("resource_id", resource);
         let name = self.resource_name.as_deref().or((resource_id != resource).then_some(resource));
@@ -229,8 +255,7 @@ impl Draft {
             project_id: self.project.as_deref().map(|project| last("project_id", project)),
             actor_type: self.actor_type,
             actor_id: last("actor_id", actor),
-            // An address that is cut is another one.
-            actor_email: email.filter(|email| email.chars().count() <= limit("actor_email")),
+            actor_email: is_address.then(|| actor.to_owned()),
             actor_ip: self.address.as_deref().and_then(address::client),
             actor_user_agent: self.user_agent,
             event_category: self.category,
@@ -325,8 +350,6 @@ pub(super) fn action_of(verb: &str) -> Option<Action> {
                 "disassociate",
                 "terminate",
                 "cancel",
-                "harddelete",
-                "softdelete",
             ],
         ),
         (

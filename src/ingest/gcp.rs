@@ -86,7 +86,6 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
             .or_else(|| container(log.as_deref(), "folders")),
         project,
         actor_type,
-        email: actor.clone().filter(|actor| actor.contains('@')),
         actor: actor.as_deref().map(|actor| kubernetes::short(actor).to_owned()),
         address: text(&["protoPayload>requestMetadata>callerIp"]),
         user_agent: text(&["protoPayload>requestMetadata>callerSuppliedUserAgent"]),

@@ -32,10 +32,10 @@ fn is_delivery(members: &Members<'_>) -> bool {
 
 /// One record as an event.
 pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
-    if is_delivery(&Members::parse(text)?) {
+    let record = Record::parse(text, open)?;
+    if is_delivery(&record.members) {
         return Err(Reject::new("a delivery of a GitHub webhook, which is not an audit record"));
     }
-    let record = Record::parse(text, open)?;
     let root = &record.root;
     let text = |paths: &[&str]| text_at(root, paths);
     let action = text(&["action"]).ok_or_else(|| Reject::new("action: missing"))?;

@@ -65,12 +65,6 @@ fn audit(event: &Value, envelope: &Value) -> Draft {
     let verb = text(&["verb", "http>method"]).unwrap_or_else(|| "request".to_owned()).to_lowercase();
     let resource = text(&["objectRef>resource"]);
     let subresource = text(&["objectRef>subresource"]);
-    let kind = match (&resource, &subresource) {
-        (Some(resource), Some(subresource)) => format!("{resource}/{subresource}"),
-        (Some(resource), None) => resource.clone(),
-        (None, _) => "url".to_owned(),
-    };
-    let group = text(&["objectRef>apiGroup"]);
     let uri = text(&["requestURI"]);
     // What is created gets its name with the answer only.
     let name = text(&[
@@ -81,28 +75,18 @@ fn audit(event: &Value, envelope: &Value) -> Draft {
     ]);
     let addresses = list_at(event, "sourceIPs");
     Draft {
-        id: None,
         when: When::of(event, &["stageTimestamp", "requestReceivedTimestamp", "timestamp", "p_event_time"])
             .or_of(envelope, &["time", "p_event_time"]),
         project: text(&["objectRef>namespace"]),
-        actor_type: user.as_deref().map_or(ActorType::System, kind_of),
-        actor: user.as_deref().map(|user| short(user).to_owned()),
-        email: user.filter(|user| user.contains('@')),
         address: addresses.last().and_then(text_of),
         user_agent: text(&["userAgent"]),
         category: category(resource.as_deref()),
         severity: severity(event, &verb, resource.as_deref(), subresource.as_deref()),
         action: action_of(&verb).unwrap_or(Action::Update),
-        event_type: format!("{kind}.{verb}"),
-        resource_type: match (group, resource) {
-            (Some(group), Some(resource)) => format!("{group}/{resource}"),
-            (None, Some(resource)) => resource,
-            (_, None) => "url".to_owned(),
-        },
         resource: name.or(uri),
         request: text(&["auditID"]),
         session: text(&["user>extra>authentication.kubernetes.io/credential-id>0"]),
-        ..Draft::default()
+        ..doing(user, &verb, resource, subresource, text(&["objectRef>apiGroup"]))
     }
 }
 
@@ -118,42 +102,60 @@ fn review(root: &Value) -> Draft {
     if before.is_some() {
         changes.push("object", before.cloned(), after.cloned());
     }
-    let kind = subresource.as_deref().map_or_else(|| resource.clone(), |sub| format!("{resource}/{sub}"));
     Draft {
         id: text(&["uid"]),
         when: written(after.or(before)),
         project: text(&["namespace"]),
-        actor_type: user.as_deref().map_or(ActorType::System, kind_of),
-        actor: user.as_deref().map(|user| short(user).to_owned()),
-        email: user.filter(|user| user.contains('@')),
         category: category(Some(&resource)),
-        severity: if subresource.is_some_and(|sub| INTO.contains(&sub.as_str())) {
+        severity: if subresource.as_deref().is_some_and(|sub| INTO.contains(&sub)) {
             Severity::Warning
         } else {
             Severity::Info
         },
         // To connect is to look into it.
         action: if verb == "connect" { Action::Read } else { action_of(&verb).unwrap_or(Action::Update) },
-        event_type: format!("{kind}.{verb}"),
-        resource_type: match text(&["resource>group"]) {
-            Some(group) => format!("{group}/{resource}"),
-            None => resource,
-        },
         resource: text(&["name", "object>metadata>name", "object>metadata>generateName"]),
         changes,
         request: text(&["uid"]),
+        ..doing(user, &verb, Some(resource), subresource, text(&["resource>group"]))
+    }
+}
+
+/// Who did what to which kind of thing; without a resource, to a URL.
+fn doing(
+    user: Option<String>,
+    verb: &str,
+    resource: Option<String>,
+    subresource: Option<String>,
+    group: Option<String>,
+) -> Draft {
+    let resource_type = match (&group, &resource) {
+        (Some(group), Some(resource)) => format!("{group}/{resource}"),
+        (None, Some(resource)) => resource.clone(),
+        (_, None) => "url".to_owned(),
+    };
+    let kind = match (resource, subresource) {
+        (Some(resource), Some(subresource)) => format!("{resource}/{subresource}"),
+        (Some(resource), None) => resource,
+        (None, _) => "url".to_owned(),
+    };
+    Draft {
+        actor_type: user.as_deref().map_or(ActorType::System, kind_of),
+        actor: user.as_deref().map(|user| short(user).to_owned()),
+        event_type: format!("{kind}.{verb}"),
+        resource_type,
         ..Draft::default()
     }
 }
 
 /// A review has no time of its own: the newest at which a manager of the object's fields wrote, or it was created.
 fn written(object: Option<&Value>) -> When {
-    let Some(object) = object else { return When::of(&Value::Null, &["managedFields", "creationTimestamp"]) };
+    let object = object.unwrap_or(&Value::Null);
     let own = ["metadata>creationTimestamp", "metadata>deletionTimestamp"];
     let managed = list_at(object, "metadata>managedFields").iter().filter_map(|m| text_at(m, &["time"]));
     // All in one spelling, with Z: the order of the texts is that of the times.
     let newest = managed.chain(own.iter().filter_map(|path| text_at(object, &[path]))).max();
-    When::found("managedFields", newest)
+    When::found(&["metadata>managedFields"], newest)
 }
 
 /// A service account without what all of them begin with.

@@ -5,7 +5,7 @@
 //! where real records differ, these decide. Times name no zone and are UTC. `ResultStatus` of a failed log-in says
 //! "Success" in two of three records: the operation and the error number tell.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at, unwrapped};
+use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at};
 use super::format::Opened;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
@@ -50,9 +50,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         id: text(&["Id"]),
         when: When::of(root, &["CreationTime", "CreationDate", "p_event_time"]),
         organization: text(&["OrganizationId", "OrganizationName"]),
-        project: None,
         actor_type: actor_type(text(&["UserType"]).as_deref(), actor.as_deref()),
-        email: actor.clone().filter(|a| a.contains('@') && !a.starts_with("app@")),
         actor,
         address: text(&["ClientIP", "ClientIPAddress", "ActorIpAddress"]),
         user_agent: text(&["UserAgent", "ClientInfoString"]),
@@ -162,18 +160,7 @@ fn switches_off(root: &Value) -> bool {
 /// Of `{Name, OldValue, NewValue}`; where only names or new values are listed, nothing is known of before.
 fn changes(root: &Value) -> Changes {
     let mut changes = Changes::default();
-    for property in list_at(root, "ModifiedProperties") {
-        let Some(name) = text_at(property, &["Name"]) else { continue };
-        if name == "Included Updated Properties" || at(property, "OldValue").is_none() {
-            continue;
-        }
-        let side = |key: &str| {
-            let value = at(property, key).map(unwrapped)?;
-            let is_nothing = value.as_str().is_some_and(|text| text.trim().is_empty())
-                || value.as_array().is_some_and(Vec::is_empty);
-            (!is_nothing).then_some(value)
-        };
-        changes.push(&name, side("OldValue"), side("NewValue"));
-    }
+    let has_before = |property: &&Value| at(property, "OldValue").is_some();
+    changes.push_properties(list_at(root, "ModifiedProperties").iter().filter(has_before), "Name");
     changes
 }

@@ -19,17 +19,14 @@ pub(super) fn open(members: &Members<'_>) -> Opened {
     if is_record(members) {
         return Opened::Record;
     }
-    let records = |texts: &Vec<String>| {
-        !texts.is_empty() && texts.iter().all(|text| Members::parse(text).is_ok_and(|m| is_record(&m)))
-    };
-    if let Some(events) = members.elements("events").filter(records) {
+    if let Some(events) = members.records("events", is_record) {
         return Opened::Wrapped(events);
     }
     for key in WRAPPERS {
         let Some(raw) = members.get(key) else { continue };
         let text = string(raw).unwrap_or_else(|| raw.get().to_owned());
         let Ok(inner) = Members::parse(&text) else { continue };
-        match inner.elements("events").filter(records) {
+        match inner.records("events", is_record) {
             Some(events) => return Opened::Wrapped(events),
             None if is_record(&inner) => return Opened::Wrapped(vec![text]),
             None => {}
@@ -53,8 +50,9 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     let text = |paths: &[&str]| text_at(root, paths);
     let event_type = text(&["eventType", "eventType_s"]).ok_or_else(|| Reject::new("eventType: missing"))?;
     let known = |name: &String| name != "unknown";
-    let name = text(&["actor>alternateId", "actor_alternateId_s"]).filter(known);
-    let actor = name.clone().or_else(|| text(&["actor>id", "actor_id_s"]).filter(known));
+    let actor = text(&["actor>alternateId", "actor_alternateId_s"])
+        .filter(known)
+        .or_else(|| text(&["actor>id", "actor_id_s"]).filter(known));
     let actor_type = match text(&["actor>type", "actor_type_s"]).as_deref() {
         Some("SystemPrincipal") => ActorType::System,
         Some("User") => ActorType::User,
@@ -78,7 +76,6 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         id: text(&["uuid", "uuid_g"]),
         when: When::of(root, &["published", "published_t", "p_event_time", "TimeGenerated"]),
         actor_type,
-        email: name.filter(|name| name.contains('@')),
         actor,
         address: text(&["client>ipAddress", "client_ipAddress_s", "request>ipChain>0>ip"]),
         user_agent: text(&["client>userAgent>rawUserAgent", "client_userAgent_rawUserAgent_s"]),

@@ -60,6 +60,13 @@ impl<'a> Members<'a> {
         Some(elements.into_iter().map(|raw| string(raw).unwrap_or_else(|| raw.get().to_owned())).collect())
     }
 
+    /// The elements of a list of which each is such a record; `None` where there is another one, or none.
+    pub(crate) fn records(&self, key: &str, is_record: fn(&Members<'_>) -> bool) -> Option<Vec<String>> {
+        let texts = self.elements(key)?;
+        let all = texts.iter().all(|text| Members::parse(text).is_ok_and(|members| is_record(&members)));
+        (all && !texts.is_empty()).then_some(texts)
+    }
+
     /// A member that is an object itself.
     pub(crate) fn object(&self, key: &str) -> Option<Members<'a>> {
         self.get(key).and_then(|raw| Members::parse(raw.get()).ok())

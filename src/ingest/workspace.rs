@@ -4,11 +4,13 @@
 //! differ, these decide. An activity may hold several events, also of one name: each becomes an event, whose id is a hash of
 //! the activity's id and of the content of the event.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, id_of_content, joined, text_at, unwrapped};
+use super::draft::{
+    Changes, Draft, Record, When, action_of, at, id_of_content, joined, text_at, text_of, unwrapped,
+};
 use super::format::Opened;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
-use crate::domain::{ActorType, Category, Severity};
+use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
 
 /// What an object is to Workspace. An activity of several events is taken apart.
@@ -74,9 +76,8 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         (_, Some(_)) => ActorType::User,
         (_, None) => ActorType::System,
     };
-    let parameter = |names: &[&str]| {
-        names.iter().find_map(|name| parameter(event, name)).and_then(|v| super::draft::text_of(&v))
-    };
+    let parameter =
+        |names: &[&str]| names.iter().find_map(|name| parameter(event, name)).and_then(|v| text_of(&v));
     let kind = text_at(event, &["type"]).unwrap_or_else(|| application.clone());
     let resource = parameter(&[
         "doc_id",
@@ -92,9 +93,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         id,
         when: When::of(root, &["id>time", "p_event_time"]),
         organization: text(&["id>customerId"]),
-        project: None,
         actor_type,
-        email: text(&["actor>email"]).filter(|email| email.contains('@')),
         actor,
         address: text(&["ipAddress"]),
         category: match application.as_str() {
@@ -105,9 +104,9 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         },
         severity: severity(&name, event),
         action: action_of(&name).unwrap_or(if application == "login" {
-            crate::domain::Action::Create
+            Action::Create
         } else {
-            crate::domain::Action::Update
+            Action::Update
         }),
         resource_type: kind.to_ascii_lowercase(),
         resource,
@@ -149,7 +148,7 @@ fn changes(event: &Value) -> Changes {
     let (before, after) = (value(["OLD_VALUE", "old_value"]), value(["NEW_VALUE", "new_value"]));
     let mut changes = Changes::default();
     if before.is_some() {
-        let name = parameter(event, "SETTING_NAME").and_then(|v| super::draft::text_of(&v));
+        let name = parameter(event, "SETTING_NAME").and_then(|v| text_of(&v));
         changes.push(name.as_deref().unwrap_or("value"), before, after);
     }
     changes
@@ -171,7 +170,7 @@ fn severity(name: &str, event: &Value) -> Severity {
         "suspend",
     ];
     let lower = name.to_ascii_lowercase();
-    let public = parameter(event, "visibility").and_then(|v| super::draft::text_of(&v));
+    let public = parameter(event, "visibility").and_then(|v| text_of(&v));
     let opened =
         public.is_some_and(|v| v.starts_with("public") || v == "people_with_link" || v == "anyone_with_link");
     if lower.contains("gov_attack") || lower.contains("government") {
