@@ -242,8 +242,9 @@ impl Draft {
             None => id_of_content(record.text).map_err(|e| Reject::new(format!("no id can be made: {e}")))?,
         };
         let actor = self.actor.as_deref().unwrap_or(NOBODY);
-        // An address that is cut is another one.
-        let is_address = actor.contains('@') && actor.chars().count() <= limit("actor_email");
+        // An address that is cut is another one, and a name such as `app@sharepoint` is none.
+        let has_domain = actor.rsplit_once('@').is_some_and(|(_, domain)| domain.contains('.'));
+        let is_address = has_domain && actor.chars().count() <= limit("actor_email");
         let resource = self.resource.as_deref().unwrap_or(&self.event_type);
         let resource_id = last("resource_id", resource);
         let name = self.resource_name.as_deref().or((resource_id != resource).then_some(resource));

@@ -211,6 +211,8 @@ fn microsoft_365_is_not_misled_by_success() {
         (ActorType::System, "AzureActiveDirectory.Set-Mailbox")
     );
     assert_eq!(event.previous_state.unwrap().as_str(), r#"{"changed":{"Quota":1}}"#);
+    let (_, event) = one(&record("FileModified", json!({"UserId": "app@sharepoint"})));
+    assert_eq!((event.actor_type, event.actor_email), (ActorType::Service, None), "no mail address");
     let row = json!({"RecordType": "x", "AuditData": record("FileDownloaded", json!({})).to_string()});
     assert_eq!(one(&row).1.action, Action::Export);
 }
