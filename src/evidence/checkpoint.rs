@@ -32,6 +32,11 @@ pub fn origin(key_name: &str, organization: &str) -> String {
     format!("{key_name}/{}", escape(organization))
 }
 
+/// The name of the key that signs the log of an origin.
+pub fn key_name(origin: &str) -> Option<&str> {
+    origin.rsplit_once('/').map(|(name, _)| name)
+}
+
 /// The organisation of an origin.
 pub fn organization(origin: &str) -> Option<String> {
     unescape(origin.rsplit_once('/')?.1)

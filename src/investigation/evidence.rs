@@ -10,7 +10,7 @@ use crate::chain::{Judge, Row, Scheme, to_hex};
 use crate::domain::{Event, Safe, TimeRange, grouped};
 use crate::error::{Error, Kind, Result};
 use crate::evidence::bundle::{Header, Level, Line, MOST_TERMS, Term, Writer};
-use crate::evidence::checkpoint::Signed;
+use crate::evidence::checkpoint::{Signed, key_name};
 use crate::evidence::leaves;
 use crate::evidence::note::PrivateKey;
 use crate::evidence::tree::{Node, Peaks, Prover, leaf};
@@ -205,7 +205,7 @@ struct Log {
 impl Log {
     fn of(folder: &Path, place: &str, organization: &str, key: Option<&str>) -> Result<Self> {
         let is_meant = |(kept, signed): &(Kept, Signed)| {
-            let log = signed.trail.checkpoint.origin.rsplit_once('/').map(|(name, _)| name);
+            let log = key_name(&signed.trail.checkpoint.origin);
             kept.organization_id == organization && kept.place == place && (key.is_none() || key == log)
         };
         let mut all: Vec<Signed> =
@@ -397,7 +397,7 @@ fn in_range(
 
 /// The key that seals: the one that is named, else the one that signed the checkpoint, else the only one of this machine.
 fn sealing(folder: &Path, named: Option<&str>, checkpoint: Option<&Signed>) -> Result<Option<PrivateKey>> {
-    let log = checkpoint.and_then(|signed| Some(signed.trail.checkpoint.origin.rsplit_once('/')?.0));
+    let log = checkpoint.and_then(|signed| key_name(&signed.trail.checkpoint.origin));
     let names = keys::names(folder)?;
     if let Some(name) = named {
         return keys::private(folder, name).map(Some);
