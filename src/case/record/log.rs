@@ -10,6 +10,9 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The file that whoever appends holds the lock on.
+const LOCK: &str = "lock";
+
 /// How large files become, and how large all of them together, in bytes; each may be exceeded by one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -95,43 +98,38 @@ impl Log {
     }
 
     fn append_to_newest(&self, records: &[impl Serialize]) -> Result<(), String> {
-        loop {
-            let number = self.numbers()?.last().copied().unwrap_or(1);
-            let path = self.path(number);
-            let mut end = End::of(&path)?;
-            // Whoever held the lock may have begun the next file.
-            if self.numbers()?.last().is_some_and(|newest| *newest != number) {
-                continue;
-            }
-            let there = line::parse_behind::<serde::de::IgnoredAny>(self.kind, &end.before, None);
-            if let Some(version) = there.newer {
-                return Err(newer(&path, version));
-            }
-            if records.is_empty() {
-                // It was only asked whether it could be.
-                return Ok(());
-            }
-            // Where the newest line is gone, the next one says that it had one before it: the gap stays.
-            let removed =
-                self.remembered().filter(|head| head.file >= number && !there.digests.contains(&head.digest));
-            let mut last = removed.map_or(there.last, |head| head.digest);
-            if (end.before.len() as u64) < self.limits.file {
-                let text = self.lines(&mut last, records)?;
-                end.append(&path, text)?;
-                return self.remember(number, &last);
-            }
-            // The lock on this file is the right to begin the next one.
-            let next = number + 1;
-            let opening = self.opening(next)?;
-            let first = [Item::<()>::Opening(opening.clone())];
-            let text = self.lines(&mut last, &first)? + &self.lines(&mut last, records)?;
-            End::of(&self.path(next))?.append(&self.path(next), text)?;
-            self.remember(next, &last)?;
-            for old in self.numbers()?.into_iter().filter(|old| *old <= opening.dropped_until) {
-                std::fs::remove_file(self.path(old)).map_err(|e| cannot("remove", &self.path(old), &e))?;
-            }
+        // One for all files: between the making of a file and a lock on itself another program would write to it.
+        let _held = End::of(&self.folder.join(LOCK))?;
+        let number = self.numbers()?.last().copied().unwrap_or(1);
+        let path = self.path(number);
+        let mut end = End::of(&path)?;
+        let there = line::parse_behind::<serde::de::IgnoredAny>(self.kind, &end.before, None);
+        if let Some(version) = there.newer {
+            return Err(newer(&path, version));
+        }
+        if records.is_empty() {
+            // It was only asked whether it could be.
             return Ok(());
         }
+        // Where the newest line is gone, the next one says that it had one before it: the gap stays.
+        let removed =
+            self.remembered().filter(|head| head.file >= number && !there.digests.contains(&head.digest));
+        let mut last = removed.map_or(there.last, |head| head.digest);
+        if (end.before.len() as u64) < self.limits.file {
+            let text = self.lines(&mut last, records)?;
+            end.append(&path, text)?;
+            return self.remember(number, &last);
+        }
+        let next = number + 1;
+        let opening = self.opening(next)?;
+        let first = [Item::<()>::Opening(opening.clone())];
+        let text = self.lines(&mut last, &first)? + &self.lines(&mut last, records)?;
+        End::of(&self.path(next))?.append(&self.path(next), text)?;
+        self.remember(next, &last)?;
+        for old in self.numbers()?.into_iter().filter(|old| *old <= opening.dropped_until) {
+            std::fs::remove_file(self.path(old)).map_err(|e| cannot("remove", &self.path(old), &e))?;
+        }
+        Ok(())
     }
 
     /// The lines of records behind the line with the digest `last`, which becomes that of the last of them.
@@ -202,6 +200,17 @@ impl Log {
     }
 
     fn read<T: DeserializeOwned>(&self) -> Result<Loaded<T>, String> {
+        loop {
+            let oldest = self.numbers()?.first().copied();
+            let loaded = self.read_once();
+            // Files that went for their size meanwhile were not removed by anybody.
+            if self.numbers()?.first().copied() == oldest {
+                return loaded;
+            }
+        }
+    }
+
+    fn read_once<T: DeserializeOwned>(&self) -> Result<Loaded<T>, String> {
         // First: whatever is appended meanwhile, the line that it names must be there.
         let remembered = self.remembered();
         let numbers = self.numbers()?;
@@ -407,6 +416,11 @@ mod tests {
                         log.append(&[Thing { n: writer * 100 + n }]).unwrap();
                     }
                 });
+            }
+            // Whoever reads meanwhile is not told that something was removed.
+            for _ in 0..200 {
+                let loaded = log.load::<Thing>();
+                assert!(loaded.is_whole && loaded.refused.is_none(), "{loaded:?}");
             }
         });
         let loaded = Log { limits: Limits { all: u64::MAX, ..SMALL }, ..log }.load::<Thing>();
