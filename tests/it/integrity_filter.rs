@@ -28,19 +28,6 @@ async fn numbers(db: &ReadDb, organization: &str, text: &str, report: &Report) -
         .collect()
 }
 
-/// Waits until all transactions are over that other tests have under way on the same server: what was written later than
-/// the first of them began is not called verified.
-async fn others_have_ended(database: &TestDatabase) {
-    let mut c = connect(database).await;
-    let written: i64 =
-        sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut c).await.unwrap();
-    let oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
-    while sqlx::query_scalar::<_, i64>(oldest).fetch_one(&mut c).await.unwrap() <= written {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    c.close().await.unwrap();
-}
-
 async fn each_event_is_what_the_scan_and_its_row_say(layout: Layout) {
     let database = support::database().await;
     if layout != Layout::Plain {
@@ -55,7 +42,7 @@ async fn each_event_is_what_the_scan_and_its_row_say(layout: Layout) {
     };
     damage(&database, &[&edit("own", 7), &edit("own", 8), &edit("other", 9)]).await;
     let db = reader(&database).await;
-    others_have_ended(&database).await;
+    support::others_have_ended(&database).await;
 
     // Under way while the trail is read, in a subtransaction, and with later transactions that are over by then.
     let mut c = connect(&database).await;
@@ -65,7 +52,7 @@ async fn each_event_is_what_the_scan_and_its_row_say(layout: Layout) {
     let of_own = verify(&db, &request("own", 2)).await;
     sqlx::raw_sql("COMMIT").execute(&mut c).await.unwrap();
     c.close().await.unwrap();
-    others_have_ended(&database).await;
+    support::others_have_ended(&database).await;
     let of_other = verify(&db, &request("other", 1)).await;
     assert_eq!((of_own.content.mismatch, of_other.content.mismatch), (2, 1));
     damage(&database, &[&edit("own", 10), &edit("own", 8)]).await;
@@ -135,7 +122,7 @@ async fn a_report_that_leaves_events_out_answers_nothing() {
     append(&database, "own", 0..20).await;
     damage(&database, &["UPDATE audit_events SET actor_id = 'mallory' WHERE event_id = 'own-000007'"]).await;
     let db = reader(&database).await;
-    others_have_ended(&database).await;
+    support::others_have_ended(&database).await;
     let report = verify(&db, &request("own", 1)).await;
     let is_refused = |text: &str, report: Option<&Report>| {
         let mut filter = Filter::parse(text).unwrap();

@@ -284,18 +284,31 @@ fn configuration_at_a_time(test: &TestDatabase, screen: (u16, u16, bool)) -> usi
     she.leaves()
 }
 
-/// Waits until the server has ended what was cancelled: the page. What the console looks at by itself, new events and
-/// remembered heads, waits for the table, too: it is nobody's search.
-async fn until_given_up(c: &mut PgConnection) {
-    let active = "SELECT coalesce(string_agg(left(query, 500), E'\\n'), '') FROM pg_stat_activity WHERE datname = current_database()
-        AND application_name = 'agenttrace' AND pid <> pg_backend_pid() AND state <> 'idle'
-        AND query LIKE '%SELECT event_id, timestamp%'";
+/// Process and transaction of what of the console waits for a lock first. Later ones may be what it looks at by itself.
+async fn first_waiting(c: &mut PgConnection) -> String {
+    let waiting =
+        "SELECT min(pid || ' ' || xact_start) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'agenttrace' AND wait_event_type = 'Lock'";
     let begun = Instant::now();
     loop {
-        let running: String = sqlx::query_scalar(active).fetch_one(&mut *c).await.unwrap();
-        if running.is_empty() {
-            return;
+        let found: Option<String> = sqlx::query_scalar(waiting).fetch_one(&mut *c).await.unwrap();
+        if let Some(found) = found {
+            return found;
         }
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing waits");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the server has ended the statement.
+async fn until_given_up(waiting: &str, c: &mut PgConnection) {
+    let active = "SELECT min(left(query, 500)) FROM pg_stat_activity
+        WHERE pid || ' ' || xact_start = $1 AND wait_event_type = 'Lock'";
+    let begun = Instant::now();
+    loop {
+        let running: Option<String> =
+            sqlx::query_scalar(active).bind(waiting).fetch_one(&mut *c).await.unwrap();
+        let Some(running) = running else { return };
         assert!(begun.elapsed() < Duration::from_secs(60), "a statement goes on: {running}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -318,10 +331,11 @@ async fn slow_day(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
     holder.execute("BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").await.unwrap();
     she.types("R");
     she.sees(&["loading"]);
+    let waiting = first_waiting(&mut holder).await;
     she.types("\x03");
     she.sees(&["cancel"]);
     she.terminal.wait("the end of loading", |screen| !screen.contains("loading"));
-    until_given_up(&mut holder).await;
+    until_given_up(&waiting, &mut holder).await;
     holder.execute("ROLLBACK").await.unwrap();
     holder.close().await.unwrap();
     she.types("R");

@@ -78,6 +78,19 @@ impl Collation {
     }
 }
 
+/// Waits until all transactions are over that other tests have under way on the same server: what was written later than
+/// the first of them began is not called verified.
+pub(crate) async fn others_have_ended(database: &TestDatabase) {
+    let mut c = PgConnection::connect_with(&database.options).await.unwrap();
+    let written: i64 =
+        sqlx::query_scalar("SELECT pg_current_xact_id()::text::bigint").fetch_one(&mut c).await.unwrap();
+    let oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+    while sqlx::query_scalar::<_, i64>(oldest).fetch_one(&mut c).await.unwrap() <= written {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    c.close().await.unwrap();
+}
+
 /// A new, migrated database without events.
 pub(crate) async fn database() -> TestDatabase {
     static TEMPLATE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();

@@ -91,6 +91,7 @@ async fn an_interrupted_verification_that_is_gone_on_with_finds_what_an_uninterr
     let database = by_month().await;
     let db = reader(&database).await;
     damage(&database, &["UPDATE audit_events SET actor_id = 'u-x' WHERE event_id = 'a-000300'"]).await;
+    support::others_have_ended(&database).await;
     let first = interrupted_at(&db, &request("a", 1), None, |gauge| percent(gauge) >= 40).await;
     assert!((1..100).contains(&first.percent) && first.parts.len() == 1, "{first:?}");
 
@@ -126,6 +127,7 @@ async fn an_interrupted_verification_that_is_gone_on_with_finds_what_an_uninterr
         assert!(report.coverage.not_checked.iter().any(|text| text.contains("beneath the database")));
     }
     // Interrupted once more: two parts, of two snapshots.
+    support::others_have_ended(&database).await;
     let second = interrupted_at(&db, &request("a", 1), Some(&first), |gauge| {
         gauge.interrupted().is_some_and(|left| left.parts.len() == 2)
     })
@@ -146,6 +148,7 @@ async fn an_interrupted_verification_of_one_table_is_gone_on_with() {
     append(&database, "b", 0..2000).await;
     sqlx::raw_sql("ANALYZE audit_events").execute(&mut connect(&database).await).await.unwrap();
     let db = reader(&database).await;
+    support::others_have_ended(&database).await;
     let left = interrupted_at(&db, &request("a", 1), None, |gauge| {
         gauge.pace().throttle(NonZeroU32::new(20_000));
         percent(gauge) > 30
@@ -210,6 +213,7 @@ async fn what_cannot_be_gone_on_from_is_refused_and_a_rewritten_table_is_read_ag
 async fn a_paused_verification_reads_nothing_and_then_the_same() {
     let database = by_month().await;
     damage(&database, &["UPDATE audit_events SET actor_id = 'u-x' WHERE event_id = 'a-000300'"]).await;
+    support::others_have_ended(&database).await;
     let db = reader(&database).await;
     let whole = verify(&db, &request("a", 1)).await;
     // With the patience to keep the snapshot, and without.
