@@ -4,11 +4,14 @@
 //! PostgreSQL may have hidden (`ambiguity`), in order of likelihood and within a budget. A spelling that reproduces the
 //! hash is proof, because all of them are equal values. Only when none fits: what the row is consistent with (`triage`).
 //!
-//! A trail of which every row mismatches must not take much longer than a good one, and its rows must come to the same as
-//! a single one would. So three things are bounded, and what is left out changes no class:
+//! A trail of which every row mismatches must not take much longer than a good one. So four things are bounded, and what
+//! is left out makes no mismatch:
 //!
-//! - Spellings are tried of every row, because they decide whether it is a mismatch. Most of them are of its time, which
-//!   stands last in the text: what is before it is hashed once ([`Stem`]).
+//! - Spellings decide whether a row is a mismatch, and there are hundreds. Most of them are of its time, which stands last
+//!   in the text: what is before it is hashed once ([`Stem`]).
+//! - Each row that is read, whether it fits or not, earns a share of such a search ([`EARNED`]). Once more has been spent
+//!   than earned, a row that does not fit is only tried in what fitted or explained one before, and is undecided when that
+//!   is in vain: so it is in a trail of which more than about one row in twenty does not fit. By itself each is decided.
 //! - Explanations only accompany a mismatch. After [`UNEXPLAINED`] rows of one judge for which none was found, only those
 //!   are looked for that cost next to nothing or explained a row before; the others have the general ones then.
 //! - As long as the scheme is only a guess ([`Judge::of_a_guess`]), there may be nothing to find: after [`FRUITLESS`] rows
@@ -18,7 +21,7 @@
 use super::judgement::{Judgement, Mismatch, Row};
 use super::links::{Hash, parse_hash};
 use super::scheme::{Spelling, Stem, append_text, put_time};
-use super::search::{Recipe, Search};
+use super::search::{Parts, Recipe, Search};
 use super::{Canonicaliser, Limits, Scheme, to_hex, triage};
 use crate::domain::ColumnError;
 use sha2::{Digest as _, Sha256};
@@ -29,6 +32,10 @@ use std::sync::Arc;
 const RUN_BUDGET: u64 = 8 << 30;
 /// Bytes that SHA-256 takes at once: what another time of the same text costs at least.
 const BLOCK: u64 = 64;
+/// Bytes that may be hashed in search of other spellings and explanations before any are earned: for some thousand rows.
+const ADVANCE: i64 = 32 << 20;
+/// Such bytes that each row earns: as long as it takes to read and verify a row.
+const EARNED: i64 = 1 << 10;
 /// Rows that fit nothing, after which a guess is given up.
 const FRUITLESS: u32 = 256;
 /// Rows that nothing explains, after which less is looked for: an attempt on all explanations takes milliseconds.
@@ -36,6 +43,10 @@ const UNEXPLAINED: u32 = 64;
 
 /// Why nothing can be said about the rows of a trail of which no hash fits.
 pub const NO_SCHEME: &str = "the scheme is not known: of no event does the hash fit a scheme of this program";
+
+/// Why a row is undecided for which nothing was left.
+const OUT_OF_BUDGET: &str =
+    "the limit for trying other spellings was reached before this row; verify it with --event";
 
 /// Judges rows under one scheme; keeps buffers, budget, and the spellings that helped before.
 #[derive(Debug)]
@@ -46,6 +57,8 @@ pub struct Judge {
     pub(super) helped: Vec<Recipe>,
     pub(super) helpful_classes: Vec<u64>,
     pub(super) budget: u64,
+    /// Bytes earned and not spent yet; the last search may have spent more than there were.
+    credit: i64,
     stop: Stop,
     /// The scheme is a guess: rows for which other spellings are still searched for before one fits.
     guess: Option<u32>,
@@ -53,6 +66,8 @@ pub struct Judge {
     unexplained: u32,
     /// What explained a row before.
     explained: Vec<triage::Kind>,
+    /// A row fitted another scheme before.
+    mixed: bool,
 }
 
 /// Asked before each attempt, and once for all times of one text.
@@ -75,10 +90,12 @@ impl Judge {
             helped: Vec::new(),
             helpful_classes: Vec::new(),
             budget: RUN_BUDGET,
+            credit: ADVANCE,
             stop: Stop::default(),
             guess: None,
             unexplained: 0,
             explained: Vec::new(),
+            mixed: false,
         }
     }
 
@@ -149,12 +166,14 @@ impl Judge {
         let fits = self.write(row).is_ok() && parse_hash(row.hash) == Some(Sha256::digest(&self.text).into());
         if fits {
             self.guess = None;
+            self.credit = self.credit.saturating_add(EARNED);
         }
         fits
     }
 
     /// Judges one row.
     pub fn judge(&mut self, row: &Row<'_>) -> Judgement {
+        self.credit = self.credit.saturating_add(EARNED);
         let computed = match self.hash(row) {
             Ok(hash) => hash,
             Err(e) => {
@@ -191,15 +210,24 @@ impl Judge {
                 None => Judgement::Undecided(NO_SCHEME.to_owned()),
             };
         }
+        if self.credit <= 0 {
+            return self.judge_by_earlier_rows(row, &stored, mismatch);
+        }
+        let before = self.budget;
+        let judgement = self.judge_by_all(row, &stored, mismatch);
+        let spent = i64::try_from(before - self.budget).unwrap_or(i64::MAX);
+        self.credit = self.credit.saturating_sub(spent);
+        judgement
+    }
+
+    /// What a row that does not fit as it came comes to, when everything may be tried.
+    fn judge_by_all(&mut self, row: &Row<'_>, stored: &Hash, mut mismatch: Mismatch) -> Judgement {
         let parts = self.parts(row);
-        match self.search(row, &stored, &parts) {
-            Search::Found(recipe) => {
-                self.guess = None;
-                self.remember(recipe, &parts);
-                Judgement::VerifiedAlternative(recipe.describe(&parts, row))
-            }
+        match self.search(row, stored, &parts) {
+            Search::Found(recipe) => self.spelled_otherwise(recipe, &parts, row),
             Search::Exhausted => {
-                (mismatch.consistent_with, mismatch.proves) = triage::explain(self, row, &stored);
+                (mismatch.consistent_with, mismatch.proves) = triage::explain(self, row, stored);
+                self.mixed |= mismatch.proves.is_some_and(|scheme| scheme != self.scheme);
                 self.guess = match mismatch.proves {
                     Some(scheme) if scheme == self.scheme => None,
                     _ => self.guess.map(|rows| rows.saturating_sub(1)),
@@ -210,11 +238,33 @@ impl Judge {
                 "{} numbers of this row have two spellings; not all combinations could be tried",
                 parts.ambiguous
             )),
-            Search::OutOfBudget => Judgement::Undecided(
-                "the limit for trying other spellings was reached before this row; verify it with --event"
-                    .to_owned(),
-            ),
+            Search::OutOfBudget => Judgement::Undecided(OUT_OF_BUDGET.to_owned()),
         }
+    }
+
+    /// The same when only what fitted or explained a row before is tried.
+    fn judge_by_earlier_rows(&mut self, row: &Row<'_>, stored: &Hash, mismatch: Mismatch) -> Judgement {
+        if !self.helped.is_empty() {
+            let parts = self.parts(row);
+            if let Some(recipe) = self.search_helped(row, stored, &parts) {
+                return self.spelled_otherwise(recipe, &parts, row);
+            }
+        }
+        let other = if self.mixed { triage::under_another_scheme(self, row, stored) } else { None };
+        match other.or_else(|| triage::explain_as_before(self, row, stored)) {
+            Some((text, proves)) => Judgement::Mismatch(Mismatch {
+                consistent_with: vec![text],
+                proves: Some(proves),
+                ..mismatch
+            }),
+            None => Judgement::Undecided(OUT_OF_BUDGET.to_owned()),
+        }
+    }
+
+    fn spelled_otherwise(&mut self, recipe: Recipe, parts: &Parts, row: &Row<'_>) -> Judgement {
+        self.guess = None;
+        self.remember(recipe, parts);
+        Judgement::VerifiedAlternative(recipe.describe(parts, row))
     }
 
     /// Whether the row, as it stands, has this hash under a scheme. Counts against the budget.
@@ -259,8 +309,12 @@ impl Judge {
 
     /// Whether it is worth while to look for this kind of explanation.
     pub(super) fn may_explain(&self, kind: triage::Kind) -> bool {
-        self.may_search()
-            && (self.unexplained < UNEXPLAINED || kind.is_cheap() || self.explained.contains(&kind))
+        self.may_search() && (self.unexplained < UNEXPLAINED || kind.is_cheap() || self.has_explained(kind))
+    }
+
+    /// Whether this kind explained a row before.
+    pub(super) fn has_explained(&self, kind: triage::Kind) -> bool {
+        self.explained.contains(&kind)
     }
 
     /// What has explained a row, or that nothing has.
@@ -455,6 +509,60 @@ mod tests {
         assert_eq!(proves(judge.judge(&edited)), Some(Scheme::V1));
         fruitless(&mut judge, UNEXPLAINED);
         assert_eq!(proves(judge.judge(&edited)), Some(Scheme::V1));
+    }
+
+    #[test]
+    fn many_rows_that_nothing_fits_cost_what_they_earn_and_the_rest_is_undecided() {
+        let hash = "0".repeat(64);
+        let odd = row(&triage::sample(), &hash);
+        let hash = written(&row(&triage::sample(), ""), &[]);
+        let good = row(&triage::sample(), &hash);
+        let mut judge = Judge::new(Scheme::V1);
+        let full = fruitless(&mut judge, UNEXPLAINED + 1).0.pop().unwrap() * BLOCK;
+        let mut rows = 0;
+        while matches!(judge.judge(&odd), Judgement::Mismatch(_)) {
+            rows += 1;
+        }
+        assert!(rows > 500, "{rows} rows before the first one that is undecided");
+        // From then on a few of them are decided, at the price of the others.
+        let before = judge.budget;
+        let decided = (0..1000).filter(|_| matches!(judge.judge(&odd), Judgement::Mismatch(_))).count();
+        assert!((20..100).contains(&decided), "{decided}");
+        let spent = before - judge.budget;
+        assert!(spent <= 1000 * EARNED.unsigned_abs() + full, "{spent}");
+        // By itself the same row is decided.
+        assert!(matches!(Judge::new(Scheme::V1).judge(&odd), Judgement::Mismatch(_)));
+        // Rows that fit earn, too.
+        while judge.credit > 0 {
+            judge.judge(&odd);
+        }
+        assert!(matches!(judge.judge(&odd), Judgement::Undecided(_)));
+        (0..1000).for_each(|_| assert_eq!(judge.judge(&good), Judgement::Verified));
+        let decided = (0..40).filter(|_| matches!(judge.judge(&odd), Judgement::Mismatch(_))).count();
+        assert_eq!(decided, 40);
+    }
+
+    #[test]
+    fn what_fitted_before_is_found_without_anything_earned() {
+        let sample = Fields { actor_ip: Some("192.0.2.1"), ..triage::sample() };
+        let linked = Row { previous_hash: "aa", ..row(&sample, "") };
+        let zoned = written(&linked, &[("T08:01:01.147504+00:00", "T13:31:01.147504+05:30")]);
+        let unlinked = written(&row(&sample, ""), &[]);
+        let service = to_hex(&Judge::new(Scheme::Service).hash(&linked).unwrap());
+        let classes = |judge: &mut Judge| {
+            [&zoned, &unlinked, &service].map(|hash| match judge.judge(&Row { hash, ..linked }) {
+                Judgement::VerifiedAlternative(_) => "alternative".to_owned(),
+                Judgement::Mismatch(Mismatch { proves, .. }) => format!("{proves:?}"),
+                other => format!("{other:?}"),
+            })
+        };
+        let mut judge = Judge { credit: i64::MIN, ..Judge::new(Scheme::V1) };
+        assert!(classes(&mut judge).iter().all(|class| class.starts_with("Undecided")));
+        let mut judge = Judge::new(Scheme::V1);
+        let found = classes(&mut judge);
+        assert_eq!(found, ["alternative", "Some(V1)", "Some(Service)"]);
+        judge.credit = i64::MIN;
+        assert_eq!(classes(&mut judge), found);
     }
 
     #[test]

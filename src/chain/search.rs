@@ -75,6 +75,13 @@ struct Trial<'r> {
     times: Vec<Option<String>>,
 }
 
+impl<'r> Trial<'r> {
+    fn new(row: &'r Row<'r>, stored: &'r Hash, parts: &'r Parts) -> Self {
+        let time = isoformat(row.fields.timestamp);
+        Self { row, stored, parts, stem: None, time, times: Vec::new() }
+    }
+}
+
 pub(super) enum Search {
     Found(Recipe),
     /// Nothing fits.
@@ -113,6 +120,9 @@ impl Judge {
         if self.budget == 0 {
             return Search::OutOfBudget;
         }
+        if let Some(recipe) = self.search_helped(row, stored, parts) {
+            return Search::Found(recipe);
+        }
         let addresses: Vec<Option<usize>> = parts.distinct_addresses(row.fields.actor_ip);
         let few = parts.in_each_key_order(if parts.ambiguous == 0 {
             &[Choice::None]
@@ -120,15 +130,11 @@ impl Judge {
             &[Choice::None, Choice::Remembered, Choice::All, Choice::Floats, Choice::Zeros]
         });
         let helped = self.helped.clone();
-        let time = isoformat(row.fields.timestamp);
-        let mut trial = Trial { row, stored, parts, stem: None, time, times: Vec::new() };
+        let mut trial = Trial::new(row, stored, parts);
 
-        // What helped before, then one part at a time: at most some two hundred attempts.
+        // One part at a time: at most some two hundred attempts.
         let states = || few.iter().copied().filter(|state| *state != PLAIN);
-        let single = helped
-            .iter()
-            .copied()
-            .chain(states())
+        let single = states()
             .chain(addresses.iter().map(|address| Recipe { address: *address, ..PLAIN }))
             .chain(in_each_zone(PLAIN));
         for recipe in single {
@@ -164,6 +170,13 @@ impl Judge {
             }
         }
         if parts.ambiguous > ALL_COMBINATIONS { Search::GaveUp } else { Search::Exhausted }
+    }
+
+    /// The same only in the spellings that helped before.
+    pub(super) fn search_helped(&mut self, row: &Row<'_>, stored: &Hash, parts: &Parts) -> Option<Recipe> {
+        let mut trial = Trial::new(row, stored, parts);
+        let helped = self.helped.clone();
+        helped.into_iter().find(|recipe| self.budget > 0 && self.attempt(&mut trial, *recipe))
     }
 
     fn attempt(&mut self, trial: &mut Trial<'_>, recipe: Recipe) -> bool {

@@ -67,6 +67,13 @@ pub(super) fn explain(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> (Vec<S
     (general.map(str::to_owned).into(), None)
 }
 
+/// The exact explanation of a row before, where it fits this one, too, and takes no more than one attempt.
+pub(super) fn explain_as_before(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<(String, Scheme)> {
+    let mut kinds = Kind::ALL.into_iter().filter(|kind| kind.is_cheap());
+    let text = kinds.find_map(|kind| judge.has_explained(kind).then(|| kind.look(judge, row, stored))?)?;
+    Some((text, judge.scheme()))
+}
+
 /// The scheme by which the row fits as it stands, if it is not the judge's.
 pub(super) fn under_another_scheme(
     judge: &mut Judge,
