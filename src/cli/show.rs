@@ -7,11 +7,11 @@ use crate::domain::{Event, EventKey, EventRow, OrgScope, Safe, TimeRange};
 use crate::error::{Error, Kind, Result};
 use crate::export::{Record, csv, json, table};
 use crate::filter::Filter;
-use crate::investigation::activity;
+use crate::investigation::{Records, activity};
 use crate::store::listing::timeline;
 use crate::store::query::{Query, Seek};
 use crate::store::{ReadDb, StoreError};
-use crate::verify::{self, EventReport, Neighbour, Predecessor};
+use crate::verify::{self, EventReport, Neighbour, Predecessor, SchemeSource};
 use std::io::{self, Write};
 use tokio_util::sync::CancellationToken;
 
@@ -86,9 +86,11 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
     context.record(&reader, &scope, Step::Event { event_id: args.event_id.clone() }, || {
         activity::of_event(&event)
     });
+    let memory = Records::load(&reader.place).memory(scope.organization().as_str());
+    let source = SchemeSource::Remembered(&memory);
     let mut results = context.out.results();
     if args.preimage {
-        let scheme = verify::detect(db, &scope, &cancel).await?.scheme;
+        let scheme = verify::detect(db, &scope, source, &cancel).await?.scheme;
         let text = Judge::new(scheme).preimage(&Row::from(&event));
         writeln!(results, "{}", text.map_err(|e| Error::new(Kind::Incomplete, e.to_string()))?)?;
         return Ok(results.flush()?);
@@ -98,7 +100,7 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         // The event is there all the same.
         Some(why) => Err(why.to_owned()),
         None => {
-            let report = verify::verify_read(db, &scope, &event, true, &cancel).await?;
+            let report = verify::verify_read(db, &scope, &event, true, source, &cancel).await?;
             let step = Step::EventVerification { event_id: args.event_id.clone() };
             context.record(&reader, &scope, step, || activity::of_verification(&report));
             Ok(report)

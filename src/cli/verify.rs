@@ -13,7 +13,7 @@ use crate::investigation::acceptance::Wanted;
 use crate::investigation::verification::{self, Extent};
 use crate::investigation::{Records, activity};
 use crate::store::aggregate::organizations;
-use crate::verify::{self, Class, EventReport, Finding, Predecessor, Report};
+use crate::verify::{self, Class, EventReport, Finding, Predecessor, Report, SchemeSource};
 use std::io::Write;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "EVENTS_PER_SECOND")]
     pub throttle: Option<NonZeroU32>,
     /// Scheme of the hashes, instead of the one that fits a sample
-    #[arg(long, value_name = "NAME", value_parser = parse_scheme, conflicts_with = "event")]
+    #[arg(long, value_name = "NAME", value_parser = parse_scheme)]
     pub scheme: Option<Scheme>,
     /// Exit with 4 when no head of an earlier verification was compared
     #[arg(long, conflicts_with = "event")]
@@ -123,7 +123,9 @@ pub(super) async fn run(context: &Context, args: VerifyArgs) -> Result<()> {
     }
     if let Some(id) = &args.event {
         let scope = context.scope(&reader).await?;
-        return one_event(context, &reader, &scope, id, as_json, &cancel).await;
+        let memory = Records::load(&reader.place).memory(scope.organization().as_str());
+        let source = args.scheme.map_or(SchemeSource::Remembered(&memory), SchemeSource::Given);
+        return one_event(context, &reader, &scope, id, source, as_json, &cancel).await;
     }
     let mut records = Records::load(&reader.place);
     let scope = match context.named_organization(&reader.choice)? {
@@ -417,10 +419,11 @@ async fn one_event(
     reader: &Reader,
     scope: &OrgScope,
     id: &str,
+    source: SchemeSource<'_>,
     as_json: bool,
     cancel: &CancellationToken,
 ) -> Result<()> {
-    let report = verify::verify_event(&reader.db, scope, id, cancel).await?.ok_or_else(|| {
+    let report = verify::verify_event(&reader.db, scope, id, source, cancel).await?.ok_or_else(|| {
         let organization = Safe::from_untrusted(scope.organization().as_str());
         Error::new(Kind::Incomplete, format!("{organization} has no event '{}'", Safe::from_untrusted(id)))
     })?;

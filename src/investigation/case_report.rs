@@ -123,6 +123,8 @@ async fn make(
     let fates = casework::fates(db, scope, &entries, cancel).await?;
     let unverifiable = db.relation(cancel).await?.unverifiable().map(str::to_owned);
     let memory = writing::Memory::default();
+    let remembered = materials.records.memory(scope.organization().as_str());
+    let source = verify::SchemeSource::Remembered(&remembered);
     let mut found = Vec::new();
     for (entry, fate) in entries.into_iter().zip(fates) {
         let (Fate::Present(row) | Fate::OtherHash(row)) = &fate else {
@@ -134,7 +136,7 @@ async fn make(
             Ok(Some(event)) => {
                 let verified = match &unverifiable {
                     Some(why) => Err(why.clone()),
-                    None => Ok(verify::verify_read(db, scope, &event, true, cancel).await?),
+                    None => Ok(verify::verify_read(db, scope, &event, true, source, cancel).await?),
                 };
                 (Some(event), Some(verified))
             }

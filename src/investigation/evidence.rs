@@ -1,8 +1,8 @@
 //! An evidence bundle: the events of a query, placed in the log of the last signed checkpoint.
 
 use super::checkpoint::{aside, check_leaves};
-use super::export;
 use super::output::{Output, Written};
+use super::{Records, export};
 use crate::case::checkpoints::{self, Kept};
 use crate::case::keys;
 use crate::chain::links::parse_hash;
@@ -130,7 +130,9 @@ pub async fn export(
         .hint("agenttrace pin create --sign signs one, after agenttrace pin keygen NAME")
         .hint("--level none makes a bundle without it"));
     }
-    let scheme = verify::detect(db, &job.query.scope, cancel).await?.scheme;
+    let memory = Records::load(place).memory(&organization);
+    let source = verify::SchemeSource::Remembered(&memory);
+    let scheme = verify::detect(db, &job.query.scope, source, cancel).await?.scheme;
     let (query, level) = (&job.query, job.level);
     let mut spool = Spool::new(scheme)?;
     let log = db

@@ -10,7 +10,7 @@ use crate::export::manifest::{self, Database, FirstLine, LastIntact, Manifest, O
 use crate::export::{EventFile, FileFormat, Mark, Record, Style, json};
 use crate::store::ReadDb;
 use crate::store::query::{Looked, Query};
-use crate::verify::{self, Detected};
+use crate::verify::{self, Detected, SchemeSource};
 use chrono::Utc;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
@@ -73,7 +73,12 @@ async fn write_to(
     cancel: &CancellationToken,
 ) -> Result<Outcome> {
     let query = &job.query;
-    let detected = if job.style.marks { Some(verify::detect(db, &query.scope, cancel).await?) } else { None };
+    let detected = if job.style.marks {
+        let memory = Records::load(place).memory(query.scope.organization().as_str());
+        Some(verify::detect(db, &query.scope, SchemeSource::Remembered(&memory), cancel).await?)
+    } else {
+        None
+    };
     let request = request(db, place, job, cancel).await?;
     let first = job.first_line.then_some(FirstLine { manifest: &request });
     let organization = query.scope.organization().as_str();

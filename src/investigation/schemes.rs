@@ -1,5 +1,6 @@
 //! How the hashes of each organisation are made, as far as samples tell.
 
+use crate::chain::head::Memory;
 use crate::domain::OrgScope;
 use crate::store::aggregate::organizations;
 use crate::store::{ReadDb, StoreError};
@@ -32,9 +33,12 @@ pub async fn schemes(db: &ReadDb, cancel: &CancellationToken) -> Result<(Vec<Sch
     let all = organizations::list(db, cancel).await?;
     let count = all.len();
     let mut schemes = Vec::new();
+    // What the rows tell.
+    let nothing = Memory::default();
+    let source = verify::SchemeSource::Remembered(&nothing);
     for organization in all.into_iter().take(SAMPLED) {
         let organization_id = organization.id.as_str().to_owned();
-        let detected = verify::detect(db, &OrgScope::enter(organization.id), cancel).await?;
+        let detected = verify::detect(db, &OrgScope::enter(organization.id), source, cancel).await?;
         let verify::SchemeUsed { name, guessed, confidence } = detected.used;
         schemes.push(SchemeOf { organization_id, name, guessed, confidence, sample: detected.rows });
     }

@@ -1,6 +1,8 @@
 //! Which scheme a table was written with, from a sample of its rows.
 
+use super::heads::{self, Looked};
 use super::report::SchemeUsed;
+use crate::chain::head::Memory;
 use crate::chain::links::parse_hash;
 use crate::chain::{Judge, Judgement, NO_SCHEME, Row, Scheme};
 use crate::domain::{Event, OrgScope, TimeRange};
@@ -55,6 +57,14 @@ impl Detected {
         Self { scheme, used, ..self }
     }
 
+    /// The same trail, by the remembered scheme where its own is only a guess.
+    pub(super) fn or_remembered(self, looked: &Looked, memory: &Memory) -> Self {
+        match looked.scheme(memory) {
+            Some(scheme) if self.used.guessed => self.known(scheme),
+            _ => self,
+        }
+    }
+
     /// Judges the content of one event of the trail by a judge of its scheme.
     pub fn judge(&self, judge: &mut Judge, event: &Event) -> Judgement {
         if event.row.hash.is_empty() {
@@ -71,6 +81,15 @@ impl Detected {
     }
 }
 
+/// What tells the scheme of a trail besides its rows.
+#[derive(Debug, Clone, Copy)]
+pub enum SchemeSource<'a> {
+    /// Somebody says so.
+    Given(Scheme),
+    /// Earlier verifications, of which a head is still in the trail.
+    Remembered(&'a Memory),
+}
+
 /// Finds out the scheme of an organisation's trail.
 ///
 /// # Errors
@@ -78,11 +97,24 @@ impl Detected {
 pub async fn detect(
     db: &ReadDb,
     scope: &OrgScope,
+    known: SchemeSource<'_>,
     cancel: &CancellationToken,
 ) -> Result<Detected, StoreError> {
     let whole = scan::Request { scope: scope.clone(), range: TimeRange::default(), links_only: false };
-    scan::with_snapshot(db, whole, cancel, async |snapshot: &mut Snapshot<'_>| scheme(snapshot, None).await)
-        .await
+    let applied = db.applied_until().await?;
+    scan::with_snapshot(db, whole, cancel, async |snapshot: &mut Snapshot<'_>| {
+        let memory = match known {
+            SchemeSource::Given(given) => return scheme(snapshot, Some(given)).await,
+            SchemeSource::Remembered(memory) => memory,
+        };
+        let detected = scheme(snapshot, None).await?;
+        if !detected.used.guessed || memory.records.is_empty() {
+            return Ok(detected);
+        }
+        let looked = heads::look(snapshot, memory, applied).await?;
+        Ok(detected.or_remembered(&looked, memory))
+    })
+    .await
 }
 
 struct Sampler {

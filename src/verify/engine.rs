@@ -189,12 +189,8 @@ async fn of_one_snapshot(
     let replica_lag_s = db.replica_lag().await?;
     scan::with_snapshot(db, reading, cancel, async |snapshot: &mut Snapshot<'_>| {
         let looked = heads::look(snapshot, &request.memory, applied).await?;
-        let mut detected = detect::scheme(snapshot, request.scheme).await?;
-        if detected.used.guessed
-            && let Some(scheme) = looked.scheme(&request.memory)
-        {
-            detected = detected.known(scheme);
-        }
+        let sampled = detect::scheme(snapshot, request.scheme).await?;
+        let mut detected = sampled.or_remembered(&looked, &request.memory);
         let Some((mut whole, parts)) = read(snapshot, request, base, &detected, gauge, cancel).await? else {
             return Ok(None);
         };

@@ -1,7 +1,7 @@
 //! One event: its content, its predecessor, its successors.
 
 use super::class::Class;
-use super::detect::{Detected, detect};
+use super::detect::{Detected, SchemeSource, detect};
 use super::report::{SchemeUsed, Verdict};
 use crate::chain::links::parse_hash;
 use crate::chain::{Content, Judge, Judgement, Row, Scheme};
@@ -84,10 +84,11 @@ pub async fn verify_event(
     db: &ReadDb,
     scope: &OrgScope,
     event_id: &str,
+    known: SchemeSource<'_>,
     cancel: &CancellationToken,
 ) -> Result<Option<EventReport>, StoreError> {
     match timeline::event(db, scope, event_id, None, cancel).await? {
-        Some(event) => Ok(Some(look(db, scope, &event, true, Judge::new, cancel).await?)),
+        Some(event) => Ok(Some(look(db, scope, &event, true, known, Judge::new, cancel).await?)),
         None => Ok(None),
     }
 }
@@ -103,9 +104,10 @@ pub async fn verify_read(
     scope: &OrgScope,
     event: &Event,
     neighbours: bool,
+    known: SchemeSource<'_>,
     cancel: &CancellationToken,
 ) -> Result<EventReport, StoreError> {
-    look(db, scope, event, neighbours, |scheme| Judge::within(scheme, BUDGET), cancel).await
+    look(db, scope, event, neighbours, known, |scheme| Judge::within(scheme, BUDGET), cancel).await
 }
 
 async fn look(
@@ -113,11 +115,12 @@ async fn look(
     scope: &OrgScope,
     event: &Event,
     neighbours: bool,
+    known: SchemeSource<'_>,
     judge: fn(Scheme) -> Judge,
     cancel: &CancellationToken,
 ) -> Result<EventReport, StoreError> {
     let row = &event.row;
-    let detected = detect(db, scope, cancel).await?;
+    let detected = detect(db, scope, known, cancel).await?;
     let stop = cancel.clone();
     let mut judge = judge(detected.scheme).until(move || stop.is_cancelled());
     let report = if neighbours {

@@ -26,7 +26,7 @@ pub mod writing;
 
 pub use class::Class;
 pub use columns::ColumnProtection;
-pub use detect::{Detected, detect};
+pub use detect::{Detected, SchemeSource, detect};
 pub use engine::{Request, verify, verify_rest, verify_since};
 pub use event::{EventReport, Neighbour, Predecessor, verify_event, verify_read};
 pub use facts::Known;

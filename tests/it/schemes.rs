@@ -5,8 +5,9 @@ use crate::verify::{append, chained, damage, event, preserve, reader, request, r
 use agenttrace::chain::Scheme;
 use agenttrace::chain::head::Memory;
 use agenttrace::store::writer::PreservedEvent;
-use agenttrace::verify::{Class, Report, Request, Verdict};
+use agenttrace::verify::{Class, Report, Request, SchemeSource, Verdict, verify_event};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 /// More rows than are searched in full while the scheme is a guess.
 const MANY: usize = 600;
@@ -59,6 +60,16 @@ async fn edited_throughout_a_trail_is_broken_only_where_its_scheme_is_known() {
         assert_eq!(scheme_and_content(&report), (Verdict::Broken, "agenttrace-v1", false, 0, n, 0));
         assert!(report.findings.iter().all(|finding| finding.class == Class::ContentMismatch));
     }
+    // The same for one of its events.
+    let cancel = CancellationToken::new();
+    let one = async |source| {
+        let report = verify_event(&db, &known.scope, "a-000300", source, &cancel).await.unwrap().unwrap();
+        (report.verdict, report.scheme.guessed)
+    };
+    let nothing = Memory::default();
+    assert_eq!(one(SchemeSource::Remembered(&nothing)).await, (Verdict::Incomplete, true));
+    assert_eq!(one(SchemeSource::Remembered(&memory)).await, (Verdict::Broken, false));
+    assert_eq!(one(SchemeSource::Given(Scheme::V1)).await, (Verdict::Broken, false));
     let mut other = memory;
     other.records[0].heads[0].hash = "ab".repeat(32);
     let report = verify(&db, &Request { memory: other, ..known }).await;

@@ -4,20 +4,21 @@
 //! one. It survives scrolling, filtering and going elsewhere within the organisation.
 
 use crate::chain::{Content, Judge, Judgement};
+use crate::console::runtime::context::Context;
 use crate::console::widgets::theme::Role;
 use crate::diff::json::Limits;
 use crate::diff::writing::Writing;
 use crate::diff::{Count, Options, change_count, unhurried};
 use crate::domain::{Event, EventKey, EventRow, Json, OrgScope, Safe, Timestamp};
+use crate::investigation::Records;
+use crate::store::StoreError;
 use crate::store::history::states::{self, Seen};
 use crate::store::listing::search::vectors;
 use crate::store::listing::timeline;
 use crate::store::scan::{self, Catalogue};
-use crate::store::{ReadDb, StoreError};
-use crate::verify::{self, Class, Detected, EventReport, Finding, writing};
+use crate::verify::{self, Class, Detected, EventReport, Finding, SchemeSource};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// Most marks that are kept: some 10 MB. Beyond it they are made anew.
 const CAPACITY: usize = 50_000;
@@ -215,17 +216,15 @@ pub(crate) struct Glances {
 ///
 /// # Errors
 /// [`StoreError`].
-pub(crate) async fn look(
-    db: &ReadDb,
-    look: Look,
-    options: &Options,
-    writings: &writing::Memory,
-    cancel: &CancellationToken,
-) -> Result<Glances, StoreError> {
+pub(crate) async fn look(look: Look, cx: &Context<'_>) -> Result<Glances, StoreError> {
+    let (db, cancel) = (cx.db, cx.cancel);
     let Look { scope, rows, detected, thorough } = look;
     let detected = match detected {
         Some(detected) => detected,
-        None => verify::detect(db, &scope, cancel).await?,
+        None => {
+            let memory = Records::load(cx.place).memory(scope.organization().as_str());
+            verify::detect(db, &scope, SchemeSource::Remembered(&memory), cancel).await?
+        }
     };
     // Before the rows: what changes meanwhile makes the next look another one.
     let catalogue = scan::catalogue(db, cancel).await?;
@@ -254,11 +253,11 @@ pub(crate) async fn look(
             // Only states on both sides can be completed from each other. One look at the newest events is enough here.
             let both = event.previous_state.is_some() && event.new_state.is_some();
             let writing = if both {
-                writings.writings(db, &scope, None, cancel).await?.of(&event.row.resource_type)
+                cx.writings.writings(db, &scope, None, cancel).await?.of(&event.row.resource_type)
             } else {
                 Writing::Full
             };
-            glance.delta = Delta::of(event, writing, options);
+            glance.delta = Delta::of(event, writing, cx.options);
         }
         if unfound.contains(&asked.event_id) && glance.mark != Mark::Broken {
             glance.mark = Mark::Unfound;

@@ -15,7 +15,7 @@ use crate::investigation::verification::{self, Asked, Extent, Passing, SeenBefor
 use crate::investigation::{Records, acceptance, activity};
 use crate::store::history::links;
 use crate::store::listing::timeline;
-use crate::verify::{self, EventReport, Report};
+use crate::verify::{self, EventReport, Report, SchemeSource};
 use std::num::NonZeroU32;
 
 tasks! {
@@ -54,9 +54,7 @@ pub(crate) async fn perform(
 ) -> Result<Output, Failure> {
     let (db, cancel) = (cx.db, cx.cancel);
     Ok(match task {
-        Task::Glance(look) => {
-            Output::Glance(Box::new(row_marks::look(db, look, cx.options, cx.writings, cancel).await?))
-        }
+        Task::Glance(look) => Output::Glance(Box::new(row_marks::look(look, cx).await?)),
         Task::VerifyEvent(scope, key, thorough) => {
             // What is large is not fetched because the selection has come to rest on it.
             if !thorough && is_large(db, &scope, &key, cancel).await? {
@@ -68,8 +66,10 @@ pub(crate) async fn perform(
             let event = timeline::event(db, &scope, &key.event_id, Some(key.timestamp), cancel).await?;
             Output::VerifyEvent(match event {
                 Some(event) => {
+                    let memory = Records::load(cx.place).memory(scope.organization().as_str());
+                    let source = SchemeSource::Remembered(&memory);
                     let neighbours = thorough || links::are_quick(db, cancel).await?;
-                    let report = verify::verify_read(db, &scope, &event, neighbours, cancel).await?;
+                    let report = verify::verify_read(db, &scope, &event, neighbours, source, cancel).await?;
                     // What follows the selection was not asked for.
                     if thorough {
                         let step = Step::EventVerification { event_id: key.event_id };

@@ -98,7 +98,9 @@ impl<'a> Replay<'a> {
                 })
             }
             Step::EventVerification { event_id } => {
-                let report = verify::verify_event(db, scope, event_id, cancel).await?;
+                let memory = self.records.memory(scope.organization().as_str());
+                let source = verify::SchemeSource::Remembered(&memory);
+                let report = verify::verify_event(db, scope, event_id, source, cancel).await?;
                 Ok(match report {
                     None => changed(vec![gone(event_id)]),
                     Some(report) => {
