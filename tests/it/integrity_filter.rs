@@ -1,6 +1,6 @@
 //! `integrity:` after a verification of the whole trail, on rows that are edited and written before, during and after it.
 
-use crate::support::{self, TestDatabase};
+use crate::support;
 use crate::timeline::{never, scope};
 use crate::verify::{append, connect, damage, reader, request, verify};
 
