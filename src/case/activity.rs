@@ -132,6 +132,8 @@ pub enum Step {
     },
     /// The report of a case.
     Report { case: String },
+    /// A report of a trail: which one, and of what.
+    TrailReport { report: String, of: String },
     /// Something said of events in a case.
     Case { case: String, what: Vec<String>, event_ids: Vec<String> },
     /// A finding accepted.
@@ -179,6 +181,8 @@ impl Step {
             Self::EventVerification { event_id } => format!("verification of an event  {event_id}"),
             Self::Export { question, format, .. } => format!("export as {format}  {}", of(question)),
             Self::Report { case } => format!("report of the case {case}"),
+            Self::TrailReport { report, of } if of.is_empty() => format!("report of {report}"),
+            Self::TrailReport { report, of } => format!("report of {report}: {of}"),
             Self::Case { case, what, event_ids } => {
                 format!("{} in the case {case}  {}", what.join(", "), event_ids.join(", "))
             }

@@ -1,6 +1,6 @@
 //! `agenttrace case`: what analysts say about events, on this machine.
 
-use super::{Context, Format, activity, blocking, case_report, case_show, event_id};
+use super::{Context, Format, activity, blocking, case_show, event_id, report};
 use crate::case;
 use crate::case::notebook::{self, Book, CaseFile, Merged, Opinion, Wish};
 use crate::case::record::Contents;
@@ -87,7 +87,7 @@ pub enum CaseCommand {
     /// Ask again what the activity log says was asked, and show which answers are other ones now
     Replay(activity::ReplayArgs),
     /// Write a report: the events with notes, changes, integrity and its basis; Markdown or HTML
-    Report(case_report::ReportArgs),
+    Report(report::CaseReportArgs),
     /// Write the case to standard output, in the form that import and merge read
     Export,
     /// Begin a case with a file from elsewhere: --case names it, else the file does
@@ -145,7 +145,7 @@ pub(super) async fn run(context: &Context, args: CaseArgs) -> Result<()> {
         }
         CaseCommand::Activity(args) => activity::list(context, &args),
         CaseCommand::Replay(args) => Box::pin(activity::replay(context, &args)).await,
-        CaseCommand::Report(args) => Box::pin(case_report::run(context, args)).await,
+        CaseCommand::Report(args) => Box::pin(report::of_case(context, args)).await,
         CaseCommand::Export => export(context),
         CaseCommand::Import { file } => import(context, &file),
         CaseCommand::Merge { file } => {

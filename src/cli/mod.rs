@@ -10,7 +10,6 @@ mod bench;
 #[cfg(feature = "demo")]
 mod binaries;
 mod case;
-mod case_report;
 mod case_show;
 mod config;
 #[cfg(feature = "console")]
@@ -37,6 +36,7 @@ mod out;
 mod pin;
 mod pin_sign;
 mod remote;
+mod report;
 mod resource;
 mod search;
 mod show;
@@ -188,6 +188,8 @@ pub enum Command {
     Filters(filters::FiltersArgs),
     /// Bookmarks, notes, tags and verdicts on events: list, show, add, merge, hand over
     Case(case::CaseArgs),
+    /// Reports for people: who touched a resource, what changed, when the trail was verified
+    Report(report::ReportArgs),
     /// All events of a filter into a file, oldest first, with a manifest
     Export(export::ExportArgs),
     /// Bundles that prove events to somebody without the database: export, verify
@@ -267,6 +269,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Explain(args)) => explain::run(context, args).await,
         Some(Command::Filters(args)) => filters::run(context, args),
         Some(Command::Case(args)) => Box::pin(case::run(context, args)).await,
+        Some(Command::Report(args)) => Box::pin(report::run(context, args)).await,
         Some(Command::Export(args)) => Box::pin(export::run(context, args)).await,
         Some(Command::Evidence(args)) => Box::pin(evidence::run(context, args)).await,
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,

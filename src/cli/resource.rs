@@ -8,7 +8,7 @@ use crate::diff::json::Limits;
 use crate::diff::rows::{self, Row, View};
 use crate::diff::writing::Writing;
 use crate::diff::{Count, Options, change_count, compare, tree, unhurried};
-use crate::domain::{CallRecord, OrgScope, Safe, Timestamp};
+use crate::domain::{CallRecord, OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json::{self, Stored};
 use crate::export::table;
@@ -67,7 +67,8 @@ pub(super) async fn run(context: &Context, args: ResourceArgs) -> Result<()> {
     let resource = store::history::Resource { kind: kind.clone(), id: id.clone() };
     let mut out = context.out.results();
     if args.access {
-        let access = store::history::access(&reader.db, &scope, &resource, &cancel).await?;
+        let access =
+            store::history::access(&reader.db, &scope, &resource, TimeRange::default(), &cancel).await?;
         if access.is_empty() {
             return Err(no_events(&scope, &resource));
         }

@@ -1,12 +1,11 @@
 //! The use cases that the command line and the console share, each once: a view of events opened, continued and counted;
 //! aggregates with their cost gate; what came of what was created; a verification from the records of this machine to the report; the acceptance of
-//! findings; the log of all that, and its replay. Shells parse arguments and show results.
+//! findings; reports as documents; the log of all that, and its replay. Shells parse arguments and show results.
 
 pub mod acceptance;
 pub mod across;
 pub mod activity;
 pub mod aggregate;
-pub mod case_report;
 pub mod casework;
 pub mod checkpoint;
 pub mod evidence;
@@ -16,6 +15,7 @@ pub mod lineage;
 pub mod listing;
 pub mod output;
 mod records;
+pub mod report;
 mod schemes;
 pub mod verification;
 

@@ -383,3 +383,57 @@ async fn a_report_tells_what_happened_and_what_is_proven() {
     assert!(code == 4 && said.contains("nothing stands in the case"), "{said}");
     scene.test.drop_now().await;
 }
+
+#[tokio::test]
+async fn reports_tell_of_access_changes_and_verifications_within_their_limits() {
+    let scene = Scene::new().await;
+    let (code, stdout, said) = scene.try_run(&["report", "integrity"]);
+    assert!(code == 4 && stdout.is_empty() && said.contains("agenttrace verify"), "{said}");
+    scene.run(&["verify"]);
+    scene.run(&["verify"]);
+    damage(
+        &scene.test,
+        &[
+            "UPDATE audit_events SET action = 'read', actor_id = 'mallory' WHERE event_id = 'own-000006'",
+            "UPDATE audit_events SET new_state = '{\"role\": \"<script>\"}' WHERE event_id = 'own-000007'",
+            "UPDATE audit_events SET resource_id = 'r-5' WHERE event_id IN ('own-000006', 'own-000030')",
+        ],
+    )
+    .await;
+    let report = |args: &[&str]| scene.run(&[&["report"], args].concat()).replace('\\', "");
+
+    let told = report(&["integrity"]);
+    assert_eq!(told.matches("chain intact").count(), 3, "both, and the last one once more: {told}");
+    assert!(told.contains("| 60 |") && told.contains("Nothing was verified for this report"), "{told}");
+
+    let told = report(&["access", "user", "r-5"]);
+    for part in ["user u-5", "user mallory", "| read 1 |", "| update 1 |", "all times", "leaves no trace"] {
+        assert!(told.contains(part), "lacks {part}: {told}");
+    }
+    // Events 5 and 6 are of other instants; 30 lies ten seconds behind.
+    let since = ["--since", "2026-01-05T08:01:08Z"];
+    let told = report(&[&["access", "user", "r-5"], &since[..]].concat());
+    assert!(
+        told.contains("u-30") && !told.contains("mallory") && told.contains("from 2026-01-05T08:01:08"),
+        "{told}"
+    );
+    let told = report(&["access", "user", "r-5", "--until", "2000-01-01"]);
+    assert!(told.contains("No event of the resource lies in the period"), "{told}");
+    let (code, _, said) = scene.try_run(&["report", "access", "user", "none"]);
+    assert!(code == 4 && said.contains("none"), "{said}");
+
+    let told = report(&["changes", "--all-time", "event_id:own-00000*"]);
+    assert!(!told.contains("| q-6 |"), "a read changes nothing: {told}");
+    assert!(told.contains("content of 8 verified now, 1 contradicted, 0 not decided"), "{told}");
+    assert!(told.contains("event_id:own-00000*") && told.contains("is not its hash"), "{told}");
+    let (code, told, said) =
+        scene.try_run(&["report", "changes", "--all-time", "--limit", "3", "--format", "html"]);
+    assert!(
+        code == 0 && told.contains("– the oldest; there are more") && said.contains("there are more"),
+        "{said}"
+    );
+    assert!(!told.contains("<script"), "{told}");
+    let (code, _, said) = scene.try_run(&["report", "changes", "--all-time", "actor:nobody"]);
+    assert!(code == 4 && said.contains("no event that changes anything matches"), "{said}");
+    scene.test.drop_now().await;
+}

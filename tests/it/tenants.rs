@@ -326,7 +326,8 @@ async fn single_events(db: &ReadDb, shape: Shape) {
         assert_eq!(moment.total, 40);
         let events = history::events(db, &own_scope, &resource, Some(&key), 99, &never()).await.unwrap();
         own("history", &events);
-        let accesses = history::access(db, &own_scope, &resource, &never()).await.unwrap();
+        let accesses =
+            history::access(db, &own_scope, &resource, TimeRange::default(), &never()).await.unwrap();
         assert_eq!(accesses.iter().map(|access| access.events).sum::<u64>(), 40, "{shape:?}");
         let newest = timeline::newest(db, &own_scope, Some(key.timestamp), &never()).await.unwrap();
         own("newest", &newest);
@@ -348,7 +349,7 @@ async fn single_events(db: &ReadDb, shape: Shape) {
         agenttrace::store::listing::search::vectors::others(db, &own_scope, &keys, &never()).await.unwrap();
     assert!(others.is_empty(), "{others:?}");
     let resource = Resource { kind: "trace".to_owned(), id: "tr-1".to_owned() };
-    let access = history::access(db, &own_scope, &resource, &never()).await.unwrap();
+    let access = history::access(db, &own_scope, &resource, TimeRange::default(), &never()).await.unwrap();
     assert_eq!(access.iter().map(|access| access.events).sum::<u64>(), 40);
     // Both have the same states: twice as many bytes would be the other's too.
     let last = foreign.last().unwrap().key();

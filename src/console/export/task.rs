@@ -13,7 +13,7 @@ use crate::export::document;
 use crate::export::{FileFormat, Style};
 use crate::investigation::export_file::{self, Job};
 use crate::investigation::output::{Output as File, refuse_existing};
-use crate::investigation::{activity, case_report};
+use crate::investigation::{activity, report as reports};
 use crate::store::query::Query;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -147,11 +147,11 @@ async fn report(
     replace: bool,
 ) -> Result<(u64, String), Error> {
     let file = CaseFile::named(&case::folder()?, case)?;
-    let report = case_report::of(cx.db, cx.place, scope, &file, cx.options, cx.cancel).await?;
+    let report = reports::case::of(cx.db, cx.place, scope, &file, cx.options, cx.cancel).await?;
     for remark in &report.remarks {
         tracing::warn!("{remark}");
     }
-    let events = report.events as u64;
+    let events = report.events;
     let written = aside(move || -> Result<_, Error> {
         let mut output = File::new(Some(&path))?;
         document::write(&mut output, &report.document, form)?;

@@ -115,7 +115,9 @@ impl<'a> Replay<'a> {
             }
             Step::Access { resource_type, resource_id } => {
                 let resource = Resource { kind: resource_type.clone(), id: resource_id.clone() };
-                let now = answer::of_access(&history::access(db, scope, &resource, cancel).await?);
+                let now = answer::of_access(
+                    &history::access(db, scope, &resource, TimeRange::default(), cancel).await?,
+                );
                 Ok(grown(then, &now, "it is about all time"))
             }
             Step::Verification { since, until, links_only, deep, scheme } => {
@@ -138,7 +140,9 @@ impl<'a> Replay<'a> {
             | Step::Ghosts { .. }
             | Step::Lineage { .. }
             | Step::Export { .. } => self.made_of_all(scope, &entry.step, then).await,
-            Step::Report { .. } => Ok(not_asked("a report holds the times of its making")),
+            Step::Report { .. } | Step::TrailReport { .. } => {
+                Ok(not_asked("a report holds the times of its making"))
+            }
             Step::Case { .. } | Step::Acceptance { .. } | Step::Unknown => Ok(Outcome::NoQuestion),
         }
     }

@@ -7,7 +7,7 @@ pub mod states;
 use super::connection::Link;
 use super::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
 use super::{ReadDb, StoreError};
-use crate::domain::{Event, EventKey, EventRow, OrgScope, Timestamp};
+use crate::domain::{Event, EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::quoted;
 use crate::filter::{Filter, FilterError};
 use crate::store::listing::{filter_sql, page_sql};
@@ -126,7 +126,7 @@ pub struct Access {
     pub addresses: Vec<String>,
 }
 
-/// Who did what with a resource, by actor and action, over all time.
+/// Who did what with a resource in a period, by actor and action.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -134,6 +134,7 @@ pub async fn access(
     db: &ReadDb,
     scope: &OrgScope,
     resource: &Resource,
+    range: TimeRange,
     cancel: &CancellationToken,
 ) -> Result<Vec<Access>, StoreError> {
     let mut sql = QueryBuilder::new(
@@ -143,6 +144,12 @@ pub async fn access(
     sql.push_bind(i32::try_from(MAX_ADDRESSES).unwrap_or(i32::MAX)).push("] FROM ");
     sql.push(db.relation(cancel).await?.sql());
     resource.push_where(&mut sql, scope);
+    if let Some(since) = range.since {
+        sql.push(" AND timestamp >= ").push_bind(SqlTime(since));
+    }
+    if let Some(until) = range.until {
+        sql.push(" AND timestamp < ").push_bind(SqlTime(until));
+    }
     sql.push(" GROUP BY actor_type, actor_id, action ORDER BY actor_type, actor_id, action");
     let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
     let access = |row: &PgRow| {
