@@ -1,7 +1,7 @@
 //! Rows of `audit_events` to domain types.
 
 use super::StoreError;
-use crate::domain::{Event, EventRow, Json, Timestamp};
+use crate::domain::{Event, EventKey, EventRow, Json, Timestamp};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
@@ -25,6 +25,9 @@ pub(super) const WIDTH: usize = 21;
 
 /// The columns of an [`Event`], in the order [`event`] reads them.
 pub(super) const EVENT_COLUMNS: &str = concat!(row_columns!(), ", previous_state::text, new_state::text");
+
+/// The columns of an [`EventKey`], in the order [`event_key`] reads them.
+pub(super) const KEY_COLUMNS: &str = "event_id, timestamp";
 
 /// Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL begins to count.
 const EPOCH: i64 = 946_684_800_000_000;
@@ -111,6 +114,11 @@ pub(super) fn event_row(row: &PgRow) -> Result<EventRow, StoreError> {
         previous_hash: row.try_get(19)?,
         xmin: xmin.parse().map_err(|_| StoreError::Decode(format!("xmin is '{}'", xmin.escape_debug())))?,
     })
+}
+
+/// Reads [`KEY_COLUMNS`].
+pub(super) fn event_key(row: &PgRow) -> Result<EventKey, StoreError> {
+    Ok(EventKey { event_id: row.try_get(0)?, timestamp: row.try_get::<SqlTime, _>(1)?.0 })
 }
 
 /// Reads [`EVENT_COLUMNS`].

@@ -4,7 +4,7 @@ use crate::shapes::Shape;
 use crate::timeline::{never, reader, scope};
 
 use agenttrace::chain::links::parse_hash;
-use agenttrace::domain::{EventKey, OrgScope, TimeRange, Timestamp};
+use agenttrace::domain::{EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use agenttrace::filter::{Field, Filter};
 use agenttrace::store::ReadDb;
 use agenttrace::store::aggregate::histogram;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 53] = [
+const READING: [&str; 54] = [
     "aggregate/answers.rs count",
     "aggregate/answers.rs groups",
     "aggregate/answers.rs histogram",
@@ -68,6 +68,7 @@ const READING: [&str; 53] = [
     "listing/timeline.rs estimate",
     "listing/timeline.rs event",
     "listing/timeline.rs event_row",
+    "listing/timeline.rs keys",
     "listing/timeline.rs newest",
     "listing/timeline.rs page",
     "listing/timeline.rs page_at",
@@ -262,6 +263,9 @@ async fn pages(db: &ReadDb, shape: Shape) {
                 "page_at",
                 &timeline::page_at(db, &query, &seek, 7, Pace::default(), &never()).await.unwrap(),
             );
+            let keys = timeline::keys(db, &query, &seek, 99, Pace::default(), &never()).await.unwrap();
+            own("keys", &keys);
+            assert_eq!(keys.rows, page.rows.iter().map(EventRow::key).collect::<Vec<_>>(), "{filter}");
             let whole =
                 timeline::page_with_states(db, &query, &seek, 7, Pace::default(), &never()).await.unwrap();
             own("page_with_states", &whole);

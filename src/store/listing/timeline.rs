@@ -1,6 +1,6 @@
 //! Pages of events by keyset, one event, counts.
 
-use crate::domain::{Event, EventRow, OrgScope, TimeRange, Timestamp};
+use crate::domain::{Event, EventKey, EventRow, OrgScope, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::connection::Link;
 use crate::store::connection::capabilities::Capabilities;
@@ -9,7 +9,7 @@ use crate::store::listing::planner::estimated_rows;
 use crate::store::listing::walk::{self, Shape};
 use crate::store::listing::{filter_sql, page_sql};
 use crate::store::query::{Count, Pace, Page, Query, Seek};
-use crate::store::row::{self, EVENT_COLUMNS, ROW_COLUMNS, SqlTime};
+use crate::store::row::{self, EVENT_COLUMNS, KEY_COLUMNS, ROW_COLUMNS, SqlTime};
 use crate::store::{ReadDb, StoreError, within};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
@@ -48,7 +48,7 @@ pub async fn page_at(
     pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page, StoreError> {
-    let shape = Shape { columns: ROW_COLUMNS, decode: row::event_row, row: |row| row };
+    let shape = Shape { columns: ROW_COLUMNS, decode: row::event_row, key: EventRow::key };
     fetch(db, query, seek, limit, shape, pace, cancel).await
 }
 
@@ -64,7 +64,23 @@ pub async fn page_with_states(
     pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page<Event>, StoreError> {
-    let shape = Shape { columns: EVENT_COLUMNS, decode: row::event, row: |event: &Event| &event.row };
+    let shape = Shape { columns: EVENT_COLUMNS, decode: row::event, key: |event: &Event| event.row.key() };
+    fetch(db, query, seek, limit, shape, pace, cancel).await
+}
+
+/// As [`page_at`], nothing but the places of the rows: what little is sent of each lets many be passed.
+///
+/// # Errors
+/// As [`page`].
+pub async fn keys(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    pace: Pace<'_>,
+    cancel: &CancellationToken,
+) -> Result<Page<EventKey>, StoreError> {
+    let shape = Shape { columns: KEY_COLUMNS, decode: row::event_key, key: EventKey::clone };
     fetch(db, query, seek, limit, shape, pace, cancel).await
 }
 
@@ -87,7 +103,7 @@ async fn fetch<T>(
             let behind = time.next();
             let since = Some(behind).max(query.range.since);
             let newer = Query { range: TimeRange { since, ..query.range }, ..query.clone() };
-            let row = Shape { columns: ROW_COLUMNS, decode: row::event_row, row: |row| row };
+            let row = Shape { columns: ROW_COLUMNS, decode: row::event_row, key: EventRow::key };
             !walk::rows(db, &newer, &Seek::Oldest, 1, row, Pace::default(), cancel).await?.rows.is_empty()
         }
     };

@@ -1,7 +1,7 @@
 //! Rows of a query in the order of the timeline: from one statement where an index serves the whole filter, else piece
 //! by piece, so that no statement takes long, what was found can be shown, and a walk can be stopped at any time.
 
-use crate::domain::{EventKey, EventRow, TimeRange};
+use crate::domain::{EventKey, TimeRange};
 use crate::store::connection::Link;
 use crate::store::connection::capabilities::{Capabilities, Ties};
 use crate::store::listing::access::Access;
@@ -33,8 +33,8 @@ pub(in crate::store) struct Shape<T> {
     pub(in crate::store) columns: &'static str,
     /// Reads them.
     pub(in crate::store) decode: fn(&PgRow) -> Result<T, StoreError>,
-    /// The row without states.
-    pub(in crate::store) row: fn(&T) -> &EventRow,
+    /// The place of the row in the timeline.
+    pub(in crate::store) key: fn(&T) -> EventKey,
 }
 
 /// Rows in the order of the walk.
@@ -246,7 +246,7 @@ impl<T> Walk<'_, T> {
                     rows.push((self.shape.decode)(row)?);
                 }
             }
-            rows.sort_by_key(|row| (self.shape.row)(row).key());
+            rows.sort_by_key(self.shape.key);
             if !direction.ascending {
                 rows.reverse();
             }

@@ -1,7 +1,7 @@
 //! Words by an index that knows no time and no organisation: interval after interval, each of a size that the
 //! planner expects to be quick, so that the newest events come first and every statement is short.
 
-use crate::domain::{EventKey, TimeRange, Timestamp};
+use crate::domain::{EventKey, EventRow, TimeRange, Timestamp};
 use crate::filter::Filter;
 use crate::store::connection::capabilities::Ties;
 use crate::store::listing::access::Access;
@@ -230,7 +230,7 @@ async fn end_of_trail(
 ) -> Result<Option<Timestamp>, StoreError> {
     let everything = Query { filter: Filter::default(), ..query.clone() };
     let seek = if ascending { Seek::Newest } else { Seek::Oldest };
-    let shape = Shape { columns: row::ROW_COLUMNS, decode: row::event_row, row: |row| row };
+    let shape = Shape { columns: row::ROW_COLUMNS, decode: row::event_row, key: EventRow::key };
     let last = Box::pin(walk::rows(db, &everything, &seek, 1, shape, Pace::default(), cancel)).await?;
     Ok(last.rows.first().map(|event| event.timestamp))
 }
