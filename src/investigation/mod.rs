@@ -1,6 +1,7 @@
 //! The use cases that the command line and the console share, each once: a view of events opened, continued and counted;
-//! aggregates with their cost gate; what came of what was created; a verification from the records of this machine to the report; the acceptance of
-//! findings; reports as documents; the log of all that, and its replay. Shells parse arguments and show results.
+//! aggregates with their cost gate; gaps and bursts; what came of what was created; a verification from the records of this
+//! machine to the report; the acceptance of findings; reports as documents; the log of all that, and its replay. Shells
+//! parse arguments and show results.
 
 pub mod acceptance;
 pub mod across;
@@ -17,6 +18,7 @@ pub mod output;
 mod records;
 pub mod report;
 mod schemes;
+pub mod tempo;
 pub mod verification;
 
 pub use records::Records;

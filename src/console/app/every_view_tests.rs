@@ -389,7 +389,8 @@ impl Stand {
             timeline::Task::Older(..)
             | timeline::Task::Newer(..)
             | timeline::Task::Count(..)
-            | timeline::Task::Find(..) => return None,
+            | timeline::Task::Find(..)
+            | timeline::Task::FindGap(..) => return None,
         })
     }
 

@@ -415,10 +415,14 @@ impl Model {
         Some((PICTURES[turn % PICTURES.len()], text))
     }
 
-    /// How far a page has come that takes reading the whole table.
+    /// How far a page has come that takes reading the whole table, or a search for a gap.
     pub(crate) fn reading(&self) -> Option<Safe> {
-        let is_fetched = PAGES.iter().any(|slot| self.slots.running(*slot).is_some());
-        self.timeline.reading.filter(|_| is_fetched).map(Reading::describe)
+        let slots: &[Slot] = match self.timeline.reading? {
+            Reading::Page { .. } => &PAGES,
+            Reading::Gap { .. } => &[Slot::Find],
+        };
+        let runs = slots.iter().any(|slot| self.slots.running(*slot).is_some());
+        self.timeline.reading.filter(|_| runs).map(|reading| reading.describe(self.zone))
     }
 
     fn visible_work(&self) -> impl Iterator<Item = (Duration, &'static str)> {

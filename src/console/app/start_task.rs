@@ -9,7 +9,7 @@ pub(in crate::console) fn begin(model: &mut Model, task: impl Into<Task>, effect
     let task = task.into();
     let slot = task.slot();
     let ticket = model.slots.begin(slot, model.at.clock);
-    if PAGES.contains(&slot) {
+    if slot == Slot::Find || PAGES.contains(&slot) {
         model.timeline.reading = None;
     }
     effects.push(Effect::Start(ticket, task));

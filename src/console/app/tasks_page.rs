@@ -68,6 +68,7 @@ fn state(model: &Model, slot: Slot) -> Safe {
             ))
         }),
         Slot::Ghosts => model.ghosts.as_ref().map_or_else(empty, GhostPane::note),
+        Slot::Find => model.reading().unwrap_or_else(empty),
         Slot::View | Slot::Older | Slot::Newer => {
             model.reading().or_else(|| model.timeline.walk(model.zone)).unwrap_or_else(empty)
         }

@@ -817,7 +817,7 @@ fn reading_a_whole_table_for_a_page_says_how_far_it_has_come() {
     desk.keys("R");
     let (ticket, _) = desk.begun(Slot::View);
     assert_eq!(desk.model.reading(), None);
-    desk.say(Event::Progress(ticket, Progress::Timeline(timeline::Progress { percent: 45, found: 3 })));
+    desk.say(Event::Progress(ticket, Progress::Timeline(timeline::Progress::Page { percent: 45, found: 3 })));
     let said = desk.model.reading().unwrap();
     assert_eq!(said.as_str(), "no index on time: reading the whole table, 45 %, found 3");
     desk.end(ticket, Outcome::Cancelled);

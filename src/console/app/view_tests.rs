@@ -294,7 +294,7 @@ fn what_lies_on_top() {
     desk.keys("/hash");
     insta::assert_snapshot!("help_searched_80x24", screen(&desk));
     desk.key(KeyCode::Enter).keys("j").key(KeyCode::Esc);
-    assert!(screen(&desk).contains("Marks and colours") && screen(&desk).contains(" Find"));
+    assert!(screen(&desk).contains("show surrounding events") && screen(&desk).contains(" Find"));
     desk.key(KeyCode::Esc).keys("s");
     let list = vec![organization("acme"), organization("globex")];
     desk.finish(Slot::Organizations, Output::Connection(connection::Output::Organizations((list, 0))));

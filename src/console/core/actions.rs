@@ -56,6 +56,8 @@ actions! {
         PreviousBookmark "previous-bookmark" "previous bookmark" "previous bookmarked event (newer)" ("case");
         NextOfSession "next-of-session" "same session" "next event of the same session, or request (older)" ("login request");
         PreviousOfSession "previous-of-session" "same session" "previous event of the same session, or request (newer)" ("login request");
+        NextGap "next-gap" "next gap" "next gap (older)" ("silence pause quiet");
+        PreviousGap "previous-gap" "previous gap" "previous gap (newer)" ("silence pause quiet");
         Include "include" "include" "filter to this value…" ("only keep");
         Exclude "exclude" "exclude" "exclude this value…" ("not hide without");
         Widen "widen" "add" "add events with this value to the view…" ("or union also together compare actors");

@@ -3,6 +3,7 @@
 use crate::console::core::keymap::{Action, Context, Keymap, Section};
 use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::integrity::row_marks::Mark;
+use crate::console::timeline::elapsed;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::prompt::Prompt;
 use crate::console::widgets::scrolling::lines_of;
@@ -96,6 +97,8 @@ impl Group {
                 A::PreviousWarning,
                 A::NextOfSession,
                 A::PreviousOfSession,
+                A::NextGap,
+                A::PreviousGap,
                 A::Include,
                 A::Exclude,
                 A::Widen,
@@ -163,7 +166,7 @@ impl Group {
 }
 
 /// Signs besides the marks of the gutter: the sign, how it looks, what it means.
-const SIGNS: [(&str, Role, &str); 16] = [
+const SIGNS: [(&str, Role, &str); 17] = [
     ("CRIT", Role::Critical, "severity critical"),
     ("WARN", Role::Warning, "severity warning"),
     ("info", Role::Info, "severity info; other words stand as stored"),
@@ -178,7 +181,16 @@ const SIGNS: [(&str, Role, &str); 16] = [
     ("\\x1B", Role::Text, "character that could deceive a terminal, escaped"),
     ("A B", Role::Key, "which of several actors or resources of the filter"),
     ("!", Role::Critical, "below a bar of the strip: critical events; many warnings colour it"),
-    ("▽3 h", Role::Notice, "in the column Δt: a gap before this event, long for these rows"),
+    (
+        elapsed::GAP,
+        Role::Notice,
+        "behind the time: a gap before this event, of a minute or more and 20 times what is usual near it",
+    ),
+    (
+        elapsed::BURST,
+        Role::Label,
+        "behind the time: a burst, five or more events 20 times as fast as is usual around",
+    ),
     ("svc: sys:", Role::Text, "actor is a service, the system"),
 ];
 

@@ -1,51 +1,38 @@
-//! The time between an event and the one before it, and when that is a gap.
+//! The time between an event and the one before it, and the signs of gaps and bursts.
 
-use crate::domain::{Safe, Timestamp};
+use crate::console::widgets::theme::Role;
+use crate::domain::Safe;
+use crate::investigation::tempo::Tempo;
 
-/// A gap is at least so many times as long as what is usual among the rows on the screen and near it.
-const GAP: i64 = 20;
+/// Columns that the text of any time takes that is not of centuries.
+pub(crate) const WIDTH: usize = 7;
 
-/// And at least so long: a minute, in microseconds.
-const LEAST: i64 = 60_000_000;
+/// The sign of a gap before the event.
+pub(crate) const GAP: &str = "▽";
 
-/// The time since the event before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Elapsed {
-    micros: i64,
-    /// It is long, compared with those near it.
-    pub(crate) is_gap: bool,
+/// The sign of an event in a burst.
+pub(crate) const BURST: &str = "┃";
+
+/// `340 ms`, `7 s`, `12 min`, `3 h`, `40 d`
+pub(crate) fn text(micros: i64) -> Safe {
+    let ms = micros / 1_000;
+    let text = match ms {
+        ..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{} s", ms / 1_000),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} d", ms / 86_400_000),
+    };
+    Safe::composed(&text)
 }
 
-impl Elapsed {
-    /// Columns that the text of any takes.
-    pub(crate) const WIDTH: usize = 8;
-
-    /// The time from `before` to `time`, where `usual` is that between two events near it, in microseconds.
-    pub(crate) fn between(before: Timestamp, time: Timestamp, usual: i64) -> Self {
-        let micros = time.as_micros().saturating_sub(before.as_micros()).max(0);
-        Self { micros, is_gap: micros >= LEAST.max(usual.saturating_mul(GAP)) }
+/// The sign of an event, where it has one: that of the gap, where it begins a burst after one.
+pub(crate) fn sign(tempo: Tempo) -> Option<(&'static str, Role)> {
+    match tempo {
+        Tempo { is_gap: true, .. } => Some((GAP, Role::Notice)),
+        Tempo { in_burst: true, .. } => Some((BURST, Role::Label)),
+        _ => None,
     }
-
-    /// `340 ms`, `7 s`, `12 min`, `3 h`, `40 d`; of a gap `gap 3 h`.
-    pub(crate) fn text(self) -> Safe {
-        let ms = self.micros / 1_000;
-        let text = match ms {
-            0..1_000 => format!("{ms} ms"),
-            1_000..120_000 => format!("{} s", ms / 1_000),
-            120_000..7_200_000 => format!("{} min", ms / 60_000),
-            7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
-            _ => format!("{} d", ms / 86_400_000),
-        };
-        Safe::from_untrusted(&if self.is_gap { format!("▽{text}") } else { text })
-    }
-}
-
-/// The usual time between neighbours: the median, in microseconds; of times newest first.
-pub(crate) fn usual(times: impl Iterator<Item = Timestamp>) -> i64 {
-    let times: Vec<i64> = times.map(Timestamp::as_micros).collect();
-    let mut lengths: Vec<i64> = times.windows(2).map(|pair| pair[0].saturating_sub(pair[1]).max(0)).collect();
-    let middle = lengths.len() / 2;
-    if lengths.is_empty() { 0 } else { *lengths.select_nth_unstable(middle).1 }
 }
 
 #[cfg(test)]
@@ -53,19 +40,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gap_is_long_compared_with_what_is_usual() {
-        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let usual = usual([100, 90, 80, 10].into_iter().map(at));
-        assert_eq!(usual, 10_000_000);
-        let text = |seconds: i64| Elapsed::between(at(0), at(seconds), usual).text().as_str().to_owned();
+    fn a_time_is_in_the_unit_that_says_it_best() {
+        let text = |seconds: i64| text(seconds * 1_000_000).as_str().to_owned();
         assert_eq!(
-            [0, 1, 119, 120, 199, 200, 7_200, 172_800].map(text),
-            ["0 ms", "1 s", "119 s", "2 min", "3 min", "▽3 min", "▽2 h", "▽2 d"]
+            [0, 1, 119, 120, 7_199, 7_200, 172_799, 172_800].map(text),
+            ["0 ms", "1 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]
         );
-        assert!(!Elapsed::between(at(0), at(59), 0).is_gap, "shorter than a minute is none");
-        assert_eq!(Elapsed::between(at(5), at(0), 0).text().as_str(), "0 ms", "equal or out of order");
-        let widest = Elapsed { micros: i64::MAX, is_gap: false }.text();
-        assert!(Elapsed { micros: 7_199_000_000, is_gap: true }.text().width() <= Elapsed::WIDTH, "{widest}");
-        assert_eq!(super::usual(std::iter::empty()), 0);
+        assert!(
+            [999, 7_199, 172_799, 100 * 365 * 86_400]
+                .into_iter()
+                .all(|t| super::text(t * 1_000_000).width() <= WIDTH)
+        );
+    }
+
+    #[test]
+    fn a_gap_has_its_sign_before_that_of_a_burst() {
+        let tempo = |is_gap, in_burst| Tempo { elapsed: None, is_gap, in_burst };
+        let shown = |is_gap, in_burst| sign(tempo(is_gap, in_burst)).map(|(sign, _)| sign);
+        assert_eq!(
+            [shown(false, false), shown(true, false), shown(false, true), shown(true, true)],
+            [None, Some(GAP), Some(BURST), Some(GAP)]
+        );
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct Timeline {
     new_at: Option<Duration>,
     /// How far a walk past events that do not match has come; it goes on while the screen is not full.
     pub(crate) looked: Option<Looked>,
-    /// How far a page that takes reading the whole table has come, while it is being fetched.
+    /// How far the work has come that told last: a page that takes reading the whole table, a search for a gap.
     pub(crate) reading: Option<Reading>,
     /// Events of the view by time.
     pub(crate) strip: StripPane,

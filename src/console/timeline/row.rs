@@ -2,13 +2,14 @@
 
 use crate::console::integrity::row_marks::{Delta, Mark, Marks};
 use crate::console::timeline::columns::{Column, Columns};
-use crate::console::timeline::elapsed::Elapsed;
+use crate::console::timeline::elapsed;
 use crate::console::timeline::letters::{LETTER, Letters};
 use crate::console::timeline::runs::Run;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventRow, Safe};
+use crate::investigation::tempo::Tempo;
 use chrono::NaiveDate;
 
 /// An event with the texts that the timeline shows of it.
@@ -115,7 +116,7 @@ impl Row {
     /// How many columns its text in a column takes, uncut.
     pub(crate) fn width(&self, column: Column) -> usize {
         match column {
-            Column::Elapsed => Elapsed::WIDTH,
+            Column::Elapsed => elapsed::WIDTH,
             Column::Type => self.kind.width(),
             Column::Resource => self.resource.width(),
             Column::Actor => self.actor.whole.width(),
@@ -142,14 +143,17 @@ impl Row {
         let letters = beside.letters;
         painter.say(1, y, beside.mark.sign(), role(beside.mark.role()));
         painter.put(3, y, &self.clock, Role::Text);
+        if let Some((sign, noted)) = elapsed::sign(beside.tempo) {
+            painter.say(11, y, sign, role(noted));
+        }
         let severity = if self.severity.1 == Role::Info { role(Role::Info) } else { self.severity.1 };
         painter.put(12, y, &self.severity.0.cut_end(4), severity);
         for (column, x, width) in columns.places() {
             match column {
-                Column::Elapsed => match beside.elapsed {
+                Column::Elapsed => match beside.tempo.elapsed {
                     Some(elapsed) => {
-                        let noted = if elapsed.is_gap { Role::Notice } else { role(Role::Muted) };
-                        painter.put(x, y, &elapsed.text().cut_end(width), noted)
+                        let noted = if beside.tempo.is_gap { Role::Notice } else { role(Role::Muted) };
+                        painter.put(x, y, &elapsed::text(elapsed).cut_end(width), noted)
                     }
                     None => x,
                 },
@@ -209,8 +213,8 @@ fn letter(
 pub(crate) struct Beside<'a> {
     /// Letters of the actors and resources of the filter.
     pub(crate) letters: &'a Letters<'a>,
-    /// The time since the event before it, where that is at hand.
-    pub(crate) elapsed: Option<Elapsed>,
+    /// How it lies among its neighbours.
+    pub(crate) tempo: Tempo,
     /// Signs of what was said of the event.
     pub(crate) said: Safe,
     /// What is known of its content.

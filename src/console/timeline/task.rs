@@ -6,9 +6,11 @@ use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::runtime::context::Context;
 use crate::console::timeline::window::PAGE;
-use crate::domain::{EventKey, EventRow, Safe};
+use crate::console::widgets::time_zone::Zone;
+use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
 use crate::export::Record;
 pub(crate) use crate::investigation::listing::{Landing, Opened, ViewRequest};
+use crate::investigation::tempo::{self, Search, Sought};
 use crate::investigation::{activity, aggregate, listing};
 use crate::store::aggregate::histogram::Strip;
 use crate::store::cache::{Answer, Freshness};
@@ -49,6 +51,8 @@ tasks! {
     Columns: KeepColumns(String) -> ();
     /// Search for the next event that matches a query.
     Find: Find(Box<Query>, Seek) -> Option<EventKey>;
+    /// Search for the next gap, beyond the rows at hand.
+    Find: FindGap(Box<Query>, Box<Search>) -> Sought;
 }
 
 /// Rows at one end of a view.
@@ -64,20 +68,38 @@ pub(crate) struct More {
     pub(crate) took: Duration,
 }
 
-/// A page of a table without an index on time, on its way.
+/// Work that may take long, on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// How much of the table has been read.
-    pub(crate) percent: u8,
-    /// Matching rows among it, at most those of a page.
-    pub(crate) found: usize,
+pub(crate) enum Progress {
+    /// A page of a table without an index on time.
+    Page {
+        /// How much of the table has been read.
+        percent: u8,
+        /// Matching rows among it, at most those of a page.
+        found: usize,
+    },
+    /// A search for a gap.
+    Gap {
+        /// Events that were passed.
+        passed: usize,
+        /// The time of the last one.
+        to: Timestamp,
+    },
 }
 
 impl Progress {
-    /// `no index on time: reading the whole table, 45 %, found 3`.
-    pub(crate) fn describe(self) -> Safe {
-        let Self { percent, found } = self;
-        Safe::composed(&format!("no index on time: reading the whole table, {percent} %, found {found}"))
+    /// `no index on time: reading the whole table, 45 %, found 3`,
+    /// `searching a gap: passed 24 000 events, to 2026-01-03 10:11Z`.
+    pub(crate) fn describe(self, zone: Zone) -> Safe {
+        Safe::composed(&match self {
+            Self::Page { percent, found } => {
+                format!("no index on time: reading the whole table, {percent} %, found {found}")
+            }
+            Self::Gap { passed, to } => {
+                let passed = grouped(passed as u64);
+                format!("searching a gap: passed {passed} events, to {}", zone.minute(to))
+            }
+        })
     }
 }
 
@@ -90,7 +112,7 @@ pub(crate) async fn perform(
     let (db, cancel) = (cx.db, cx.cancel);
     let watch = |looked: &Looked| {
         if let Some(percent) = looked.percent {
-            tell(Progress { percent, found: looked.found });
+            tell(Progress::Page { percent, found: looked.found });
         }
     };
     Ok(match task {
@@ -136,6 +158,10 @@ pub(crate) async fn perform(
         Task::Find(query, seek) => {
             let page = timeline::page(db, &query, &seek, 1, cancel).await?;
             Output::Find(page.rows.first().map(EventRow::key))
+        }
+        Task::FindGap(query, search) => {
+            let told = |passed, last: &EventKey| tell(Progress::Gap { passed, to: last.timestamp });
+            Output::FindGap(tempo::next_gap(db, &query, *search, &told, cancel).await?)
         }
     })
 }

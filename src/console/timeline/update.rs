@@ -56,11 +56,8 @@ impl Update for Rules {
                 model.note_cache_trouble(answer.trouble.as_deref());
                 model.timeline.set_counted(&answer);
             }
-            Output::Find(Some(key)) => {
-                if !model.timeline.select(&key) {
-                    open_at(model, Landing::At(key), effects);
-                }
-            }
+            Output::Find(Some(key)) => motion::arrive(model, key, effects),
+            Output::FindGap(found) => motion::sought(model, found, effects),
             Output::KeepColumns(()) => {}
             Output::Strip(strip) => model.timeline.strip.take(strip),
             Output::New(count) => model.dirty |= model.timeline.note_new(count),

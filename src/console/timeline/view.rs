@@ -4,7 +4,6 @@ use crate::case::notebook::Book;
 use crate::console::integrity::row_marks::Marks;
 use crate::console::timeline::column_choice::ColumnChoice;
 use crate::console::timeline::columns::{Column, Columns};
-use crate::console::timeline::elapsed::{Elapsed, usual};
 use crate::console::timeline::letters::{LETTER, Letters};
 use crate::console::timeline::pane::Timeline;
 use crate::console::timeline::row::{Beside, Row};
@@ -12,9 +11,13 @@ use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventKey, Safe, Timestamp, grouped};
+use crate::investigation::tempo::{pace, tempo};
 
 /// Rows for which columns are fitted together, so that they keep their places while the screen moves by rows.
 const FITTED: usize = 32;
+
+/// Rows on either side of the screen that are its stretch, by which it is told what is a burst: more than most bursts have.
+const STRETCH: usize = 200;
 
 /// Columns of the number of events of a run.
 const NUMBER: usize = 7;
@@ -70,7 +73,9 @@ impl Timeline {
             };
             self.near().map(width).max().map_or(0, |width| width + lettered(column, letters))
         });
-        let usual = usual(self.near().map(|row| row.event.timestamp));
+        let stretch = self.window.rows().iter().skip(self.top.saturating_sub(STRETCH));
+        let pace = pace(stretch.take(self.height + 2 * STRETCH).map(|row| row.event.timestamp));
+        let time = |at| self.window.rows().get(at).map(|row: &Row| row.event.timestamp);
         let mut y = usize::from(self.heads);
         if self.heads {
             columns.paint_heads(painter, 0);
@@ -94,7 +99,7 @@ impl Timeline {
             let all = || self.window.rows().iter().skip(index).take(last + 1 - index);
             let beside = Beside {
                 letters,
-                elapsed: self.elapsed(last, usual),
+                tempo: tempo(time, last, pace),
                 said: all()
                     .map(|row| look.signs(row))
                     .find(|signs| !signs.as_str().is_empty())
@@ -135,13 +140,6 @@ impl Timeline {
             };
             painter.say(0, y, end, Role::Muted);
         }
-    }
-
-    /// The time since the event before the one at `index`, where that is at hand.
-    fn elapsed(&self, index: usize, usual: i64) -> Option<Elapsed> {
-        let rows = self.window.rows();
-        let (row, before) = (rows.get(index)?, rows.get(index + 1)?);
-        Some(Elapsed::between(before.event.timestamp, row.event.timestamp, usual))
     }
 
     /// The rows on the screen and some beside them.
