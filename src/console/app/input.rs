@@ -27,6 +27,9 @@ use crossterm::event::KeyEvent;
 pub(in crate::console) fn press(model: &mut Model, key: KeyEvent, effects: &mut Effects) {
     let context = model.context();
     match model.setup.keymap.action(context, key) {
+        // Over a list or a text, where nothing moves sideways, an arrow closes nothing either.
+        Some(Action::ColumnsLeft | Action::ColumnsRight)
+            if model.overlay.is_some() || model.page.is_some() => {}
         Some(action) => {
             // What failed is tried again when the user goes on.
             model.marks.trouble = None;

@@ -98,7 +98,9 @@ actions! {
         PreviousFinding "previous-finding" "previous finding" "previous finding";
         Tasks "tasks" "tasks" "tasks: what runs, for how long, how far it is" ("jobs running background progress stop processes queue");
         Plan "plan" "plan" "explain this view's query" ("sql query cost index performance");
-        Columns "columns" "columns" "columns of the timeline…" ("choose order hide show fields width elapsed gap");
+        Columns "columns" "columns" "columns of the timeline…" ("choose order hide show fields width elapsed freeze pin");
+        ColumnsRight "columns-right" "columns" "scroll the columns of the timeline: to those at the right" ("horizontal sideways");
+        ColumnsLeft "columns-left" "columns back" "scroll the columns of the timeline back" ("horizontal sideways");
         Runs "runs" "runs" "runs of alike events on one line, or each event again" ("collapse group fold repeated dedup");
         Brush "brush" "brush" "select a part of the histogram strip over the timeline" ("zoom range select time histogram");
         Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
@@ -169,7 +171,7 @@ actions! {
         PickHost "value-address" "from" "in the change pane: events from the value under the cursor, as an address";
     }
     Columns {
-        ColumnToggle "column-toggle" "always/never" "show the column by width, always, never";
+        ColumnToggle "column-toggle" "always/frozen/never" "show the column by width, always, frozen (first, uncut, not scrolled away), never";
         ColumnDown "column-down" "move right" "move the column to the right";
         ColumnUp "column-up" "move left" "move the column to the left";
         ColumnReset "column-reset" "as shipped" "columns as shipped";

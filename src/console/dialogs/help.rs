@@ -140,6 +140,8 @@ impl Group {
                 A::Histogram,
                 A::Brush,
                 A::Columns,
+                A::ColumnsRight,
+                A::ColumnsLeft,
                 A::Runs,
                 A::Summary,
                 A::Plan,

@@ -32,7 +32,10 @@ impl ColumnChoice {
             let (name, when) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
                 (Some(name), _) => (name, When::Always),
                 (_, Some(name)) => (name, When::Never),
-                _ => (word, When::Auto),
+                _ => match word.strip_prefix('=') {
+                    Some(name) => (name, When::Frozen),
+                    None => (word, When::Auto),
+                },
             };
             if let Some(column) = Column::ALL.into_iter().find(|column| column.name() == name)
                 && chosen.iter().all(|(known, _)| *known != column)
@@ -48,12 +51,13 @@ impl ColumnChoice {
         Self(chosen)
     }
 
-    /// `type +address -session …`: names in order, with the sign of a column that is always or never there.
+    /// `=type +address -session …`: names in order, with the sign of a column that is frozen, always or never there.
     pub(crate) fn to_line(&self) -> String {
         let word = |(column, when): &(Column, When)| {
             let sign = match when {
                 When::Auto => "",
                 When::Always => "+",
+                When::Frozen => "=",
                 When::Never => "-",
             };
             format!("{sign}{}", column.name())
@@ -131,7 +135,7 @@ impl Dialog for ColumnDialog {
         });
         let key = |action| keymap.key(action);
         let keys = format!(
-            "{} always/never · {} {} moves it · {} as shipped",
+            "{} always/frozen/never · {} {} moves it · {} as shipped",
             key(Action::ColumnToggle),
             key(Action::ColumnDown),
             key(Action::ColumnUp),
@@ -146,6 +150,11 @@ impl Dialog for ColumnDialog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::app::fixtures::Desk;
+    use crate::console::app::message::Task as Work;
+    use crate::console::core::tasks::Slot;
+    use crate::console::timeline::task::Task;
+    use crossterm::event::KeyCode;
 
     #[test]
     fn a_choice_is_read_as_it_was_written() {
@@ -154,15 +163,55 @@ mod tests {
         dialog.toggle();
         dialog.shift(-2);
         dialog.step(5);
-        dialog.toggle();
-        dialog.toggle();
+        (0..3).for_each(|_| dialog.toggle());
+        dialog.step(1);
+        (0..2).for_each(|_| dialog.toggle());
         let line = dialog.choice.to_line();
         assert!(line.starts_with("elapsed +actor resource type"), "{line}");
-        assert!(line.contains(" -"), "{line}");
+        assert!(line.contains(" -action =session "), "{line}");
         assert_eq!(ColumnChoice::of_line(&line), dialog.choice);
         assert_eq!(ColumnChoice::of_line(""), ColumnChoice::default());
         assert_eq!(ColumnChoice::of_line("nothing +type type").columns()[0], (Column::Type, When::Always));
         dialog.reset();
         assert_eq!(dialog.choice, ColumnChoice::default());
+    }
+
+    #[test]
+    fn columns_are_scrolled_and_a_frozen_one_stays() {
+        let mut desk = Desk::sized(80, 24, Some("acme"));
+        desk.connect();
+        desk.opened(30, 0);
+        let heads = |desk: &Desk| {
+            let screen = desk.screen();
+            let line = screen.lines().find(|line| line.contains("sev")).unwrap_or_default();
+            line.split_whitespace().skip(2).map(str::to_owned).collect::<Vec<_>>().join(" ")
+        };
+        assert!(heads(&desk).starts_with("type resource actor"), "{}", heads(&desk));
+        desk.keys("l");
+        assert!(heads(&desk).starts_with("‹resource actor"), "{}", heads(&desk));
+        // Frozen, it is there again; the choice is remembered.
+        desk.keys(",j  ").key(KeyCode::Enter);
+        let kept = desk.begun(Slot::Columns).1;
+        assert!(
+            matches!(&kept, Work::Timeline(Task::KeepColumns(line)) if line.starts_with("elapsed =type resource")),
+            "{kept:?}"
+        );
+        assert!(heads(&desk).starts_with("type ‹actor"), "{}", heads(&desk));
+        desk.key(KeyCode::Right);
+        assert!(heads(&desk).starts_with("type ‹address"), "{}", heads(&desk));
+        desk.keys("hhh");
+        assert!(heads(&desk).starts_with("type resource"), "{}", heads(&desk));
+        // No key is lost at the end.
+        desk.keys("llllllllllllllllllllh");
+        assert!(heads(&desk).contains('‹'), "{}", heads(&desk));
+        let before = heads(&desk);
+        desk.keys("l");
+        assert_ne!(heads(&desk), before);
+        // Where there are no columns, an arrow closes nothing.
+        for page in ["?", "K"] {
+            let shown = desk.keys(page).screen();
+            assert_eq!(desk.key(KeyCode::Right).screen(), shown);
+            desk.key(KeyCode::Esc);
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Timeline {
     pub(super) height: usize,
     /// The names of the columns stand above them.
     pub(super) heads: bool,
+    /// Columns that are scrolled away, at most.
+    pub(super) scrolled: usize,
     /// Number of events in the view.
     pub(crate) count: Option<Count>,
     /// When they were counted, if that was before the view was opened.
@@ -261,9 +263,10 @@ impl Timeline {
         }))
     }
 
-    /// Forgets the view; the size of the pane stays.
+    /// Forgets the view; the size of the pane and its columns stay.
     pub(crate) fn close(&mut self) {
-        *self = Self { height: self.height, heads: self.heads, ..Self::default() };
+        let Self { height, heads, scrolled, .. } = *self;
+        *self = Self { height, heads, scrolled, ..Self::default() };
     }
 
     /// Takes note of a number of events, unless a better one is known.

@@ -123,6 +123,11 @@ impl Update for Rules {
                     model.focus_on(Focus::Event);
                 }
             }
+            Action::ColumnsRight | Action::ColumnsLeft => {
+                let by = if action == Action::ColumnsRight { 1 } else { -1 };
+                let width = model.areas().timeline.map_or(0, |area| usize::from(area.width));
+                model.timeline.scroll_columns(by, width, &model.columns);
+            }
             Action::First | Action::Last => {
                 let oldest = action == Action::Last;
                 if !model.timeline.jump(oldest) && model.connection == Connection::Up {

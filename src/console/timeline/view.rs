@@ -66,7 +66,8 @@ impl Timeline {
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
         let Look { marks, zone, focused, stale, marked, letters, columns: chosen, .. } = *look;
         let numbers = if self.window.is_folded() { NUMBER } else { 0 };
-        let columns = Columns::fit(painter.width().saturating_sub(numbers), chosen.columns(), |column| {
+        let width = painter.width().saturating_sub(numbers);
+        let columns = Columns::fit(width, chosen.columns(), self.scrolled, |column| {
             let width = |row: &Row| match column {
                 Column::Case => look.signs(row).width(),
                 column => row.width(column),
@@ -147,6 +148,14 @@ impl Timeline {
         let first = self.top / FITTED * FITTED;
         let end = (self.top + self.height).next_multiple_of(FITTED);
         self.window.rows().iter().skip(first).take(end - first)
+    }
+
+    /// Scrolls the columns of a timeline `width` wide.
+    pub(crate) fn scroll_columns(&mut self, by: isize, width: usize, chosen: &ColumnChoice) {
+        // Signs of the case are the last to go: whether there are some makes no difference.
+        let widest = |column| self.near().map(|row| row.width(column)).max().unwrap_or(0);
+        let most = Columns::most_scrolled(width, chosen.columns(), widest);
+        self.scrolled = self.scrolled.min(most).saturating_add_signed(by).min(most);
     }
 
     /// Draws the separator of the day of a row. False when the row is not there.
