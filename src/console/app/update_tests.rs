@@ -35,7 +35,7 @@ use crate::store::cache::Answer;
 use crate::store::cache::Freshness;
 use crate::store::history::Excerpt;
 use crate::store::query::{Count, Looked, Seek};
-use crossterm::event::KeyCode;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
 
 #[test]
@@ -498,7 +498,15 @@ fn a_line_of_the_totals_leads_to_its_events_and_back() {
     let all = part.into_iter().chain([said("RESOURCE"), leads(By::Resource, "role_binding/rb-7")]).collect();
     desk.end(ticket, Outcome::Done(Output::Report(report::Output::Sheet(answer(all, None)))));
     assert!(!desk.screen().contains("Computing…"));
-    desk.keys("j").key(KeyCode::Enter);
+    // From group to group, and round.
+    let (tab, back) = ((KeyCode::Tab, KeyModifiers::NONE), (KeyCode::BackTab, KeyModifiers::SHIFT));
+    for (key, found) in [(tab, By::Resource), (tab, By::Ip), (back, By::Resource)] {
+        desk.say(Event::Key(KeyEvent::new(key.0, key.1)));
+        let target = desk.model.dialog::<Sheet>().unwrap().target().cloned();
+        let value = if found == By::Ip { "192.0.2.17" } else { "role_binding/rb-7" };
+        assert_eq!(target, target::value(found, Some(value)), "{key:?}");
+    }
+    desk.key(KeyCode::Enter);
     let place = desk.model.history.current().unwrap();
     assert_eq!(place.text, "sev:info res:role_binding/rb-7");
     desk.opened(7, 0).keys("S");

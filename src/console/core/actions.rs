@@ -105,8 +105,8 @@ actions! {
         Brush "brush" "brush" "select a part of the histogram strip over the timeline" ("zoom range select time histogram");
         Histogram "histogram" "histogram" "histogram: event counts over time; a bar narrows the view" ("chart graph plot counts");
         Summary "summary" "summary" "totals by severity, actor, type, address, resource …; a line narrows the view" ("statistics stats count top group aggregate");
-        NextPane "next-pane" "next pane" "next pane";
-        PreviousPane "previous-pane" "previous pane" "previous pane";
+        NextPane "next-pane" "next pane" "next pane; in totals the next group";
+        PreviousPane "previous-pane" "previous pane" "previous pane; in totals the group before";
         Zoom "zoom" "zoom" "zoom this pane" ("fullscreen maximise maximize");
         Back "back" "back" "previous view" ("undo previous return");
         Forward "forward" "forward" "next view" ("redo");

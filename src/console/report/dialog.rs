@@ -138,6 +138,25 @@ impl Sheet {
             .min(above.max((at + 1).saturating_sub(height)))
             .max(below.saturating_sub(height).min(at));
     }
+
+    /// Goes to the first line of the next group of lines that lead on, or of the one before; from the last one to the first.
+    pub(crate) fn step_group(&mut self, back: bool, height: usize) {
+        let leads = |at: usize| self.entries.get(at).is_some_and(|entry| entry.target.is_some());
+        let heads: Vec<usize> = (0..self.entries.len())
+            .filter(|at| leads(*at) && !at.checked_sub(1).is_some_and(leads))
+            .collect();
+        let Some(cursor) = self.cursor else { return };
+        let own = heads.partition_point(|at| *at <= cursor).saturating_sub(1);
+        let by = if back { heads.len().saturating_sub(1) } else { 1 };
+        let Some(&at) = heads.get((own + by) % heads.len().max(1)) else { return };
+        let end = (at..self.entries.len()).find(|at| !leads(*at)).unwrap_or(self.entries.len());
+        self.cursor = Some(at);
+        // All of it, with its head, as far as there is room.
+        if at <= self.top || end > self.top + height {
+            self.top = at.saturating_sub(1).min(self.entries.len().saturating_sub(height));
+        }
+        self.scroll(0, height);
+    }
 }
 
 impl Dialog for Sheet {

@@ -73,6 +73,10 @@ fn in_sheet(model: &mut Model, mut sheet: Sheet, action: Action, effects: &mut E
         sheet.scroll(by, height);
         return model.show(sheet);
     }
+    if matches!(action, Action::NextPane | Action::PreviousPane) && sheet.target().is_some() {
+        sheet.step_group(action == Action::PreviousPane, height);
+        return model.show(sheet);
+    }
     // Any other key closes it; a refresh opens it again.
     abandon(model, &[Slot::Sheet], effects);
     match action {
