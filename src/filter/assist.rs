@@ -125,8 +125,13 @@ pub struct Completion {
 const MOST: usize = 40;
 
 /// How the text can go on at `cursor`; `None` where nothing is known. `values` gives those of a field that are at hand,
-/// the most frequent first.
-pub fn complete(text: &str, cursor: usize, values: &dyn Fn(Field) -> Vec<String>) -> Option<Completion> {
+/// the most frequent first; of zones, `zone` comes first.
+pub fn complete(
+    text: &str,
+    cursor: usize,
+    zone: &str,
+    values: &dyn Fn(Field) -> Vec<String>,
+) -> Option<Completion> {
     let head = text.get(..cursor)?;
     let start = piece_start(head);
     let piece = head.get(start..)?;
@@ -139,7 +144,7 @@ pub fn complete(text: &str, cursor: usize, values: &dyn Fn(Field) -> Vec<String>
         let value = piece.get(value_start..)?;
         let last = value.rfind(',').map_or(0, |comma| comma + 1);
         let begun = value.get(last..)?;
-        let texts = values_of(name, values).into_iter().filter(|text| continues(text, begun)).collect();
+        let texts = values_of(name, zone, values).into_iter().filter(|text| continues(text, begun)).collect();
         (start + value_start + last..cursor, texts)
     } else {
         let names = TIME_NAMES.into_iter().chain(VIRTUAL_NAMES).map(ToOwned::to_owned);
@@ -189,15 +194,19 @@ fn piece_start(head: &str) -> usize {
     start
 }
 
-fn values_of(name: &str, at_hand: &dyn Fn(Field) -> Vec<String>) -> Vec<String> {
+fn values_of(name: &str, zone: &str, at_hand: &dyn Fn(Field) -> Vec<String>) -> Vec<String> {
     let fixed = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match name.to_ascii_lowercase().as_str() {
         "since" | "until" | "at" => {
             fixed(&["-1h", "-24h", "-7d", "-30d", "-7d@d", "today", "yesterday", "now", "monday"])
         }
         "span" => fixed(&["5m", "30m", "1h", "1d"]),
-        "zone" => fixed(&["UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo"]),
-        "tod" => fixed(&["22:00..06:00", "09:00..17:00"]),
+        "zone" => {
+            let others = ["UTC", "Europe/Berlin", "Europe/London", "America/New_York", "Asia/Tokyo"];
+            let others = others.into_iter().filter(|other| *other != zone);
+            std::iter::once(zone).chain(others).map(ToOwned::to_owned).collect()
+        }
+        "tod" => fixed(&["18:00..08:00", "22:00..06:00", "09:00..17:00"]),
         "dow" => weekday_names().map(ToOwned::to_owned).collect(),
         "integrity" => fixed(&Integrity::ALL.map(Integrity::name)),
         "is" => fixed(&Noted::ALL.map(Noted::name)),
@@ -231,7 +240,7 @@ mod tests {
     fn offered(text: &str) -> String {
         let (head, _) = text.split_once('|').unwrap();
         let text = text.replace('|', "");
-        match complete(&text, head.len(), &at_hand) {
+        match complete(&text, head.len(), "Asia/Tokyo", &at_hand) {
             Some(found) => format!("{} <- {}", &text[found.replaces], found.texts.join(" ")),
             None => "nothing".to_owned(),
         }
@@ -249,6 +258,7 @@ mod tests {
         assert_eq!(offered("res:tr|"), "tr <- trace/* \"tra ce/\"*");
         assert_eq!(offered("integrity:b|"), "b <- broken");
         assert_eq!(offered("al|"), "al <- all-time");
+        assert_eq!(offered("zone:A|"), "A <- Asia/Tokyo America/New_York", "that of the machine first");
         for nothing in ["|", "sev:info |", "sev:info|", "new.role:a|", "xyzzy|"] {
             assert_eq!(offered(nothing), "nothing", "{nothing}");
         }
@@ -307,7 +317,7 @@ mod tests {
             }
             prop_assert!(text[end..].trim().is_empty());
             let places: Vec<usize> = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).collect();
-            if let Some(found) = complete(&text, places[at.index(places.len())], &at_hand) {
+            if let Some(found) = complete(&text, places[at.index(places.len())], "UTC", &at_hand) {
                 prop_assert!(text.get(found.replaces).is_some() && !found.texts.is_empty());
             }
         }

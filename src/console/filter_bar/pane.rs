@@ -215,8 +215,8 @@ impl FilterLine {
     }
 
     /// Completes the piece under the cursor as far as all texts that it can become agree, then goes to the next
-    /// (`back`: the previous) of them.
-    pub(crate) fn complete(&mut self, back: bool, at_hand: &dyn Fn(Field) -> Vec<String>) {
+    /// (`back`: the previous) of them. Of zones, `zone` comes first.
+    pub(crate) fn complete(&mut self, back: bool, zone: &str, at_hand: &dyn Fn(Field) -> Vec<String>) {
         let Some(editing) = &mut self.editing else { return };
         // What is on the screen comes first: it is what one is looking at.
         let values = |field| {
@@ -237,7 +237,7 @@ impl FilterLine {
                 });
             }
             _ => {
-                let found = complete(editing.editor.text(), editing.editor.cursor(), &values);
+                let found = complete(editing.editor.text(), editing.editor.cursor(), zone, &values);
                 let Some(Completion { replaces, texts }) = found else { return };
                 let says_more = texts.len() > 1 && common_beginning(&texts).len() > replaces.len();
                 let at = if says_more { None } else { Some(0) };
@@ -552,37 +552,37 @@ mod tests {
         let mut line = FilterLine::default();
         let shown = |line: &FilterLine| line.editing.as_ref().unwrap().editor.text().to_owned();
         line.edit("sev:info -ac");
-        line.complete(false, &values);
+        line.complete(false, "UTC", &values);
         assert_eq!(shown(&line), "sev:info -act");
-        line.complete(false, &values);
+        line.complete(false, "UTC", &values);
         assert_eq!(shown(&line), "sev:info -actor_type:");
-        line.complete(false, &values);
+        line.complete(false, "UTC", &values);
         assert_eq!(shown(&line), "sev:info -actor:");
-        line.complete(true, &values);
+        line.complete(true, "UTC", &values);
         assert_eq!(shown(&line), "sev:info -actor_type:");
         type_in(&mut line, "us");
-        line.complete(false, &values);
+        line.complete(false, "UTC", &values);
         assert_eq!(shown(&line), "sev:info -actor_type:user");
         let ids = |field| {
             let ids = ["role_binding/", "role_binding/rb-7", "role_binding/rb-71", "trace/"];
             if field == Field::Resource { ids.map(str::to_owned).to_vec() } else { Vec::new() }
         };
         line.edit("res:role");
-        line.complete(false, &ids);
+        line.complete(false, "UTC", &ids);
         assert_eq!(shown(&line), "res:role_binding/", "the common part");
-        line.complete(false, &ids);
+        line.complete(false, "UTC", &ids);
         assert_eq!(shown(&line), "res:role_binding/*");
-        line.complete(false, &ids);
+        line.complete(false, "UTC", &ids);
         assert_eq!(shown(&line), "res:role_binding/rb-7");
         line.edit("res:role");
-        line.complete(false, &ids);
+        line.complete(false, "UTC", &ids);
         type_in(&mut line, "rb");
-        line.complete(false, &ids);
+        line.complete(false, "UTC", &ids);
         assert_eq!(shown(&line), "res:role_binding/rb-7", "typed on, completed on");
         line.edit("type:lo");
-        line.complete(false, &values);
+        line.complete(false, "UTC", &values);
         assert_eq!(shown(&line), "type:login.ok");
-        line.complete(false, &values);
+        line.complete(false, "UTC", &values);
         assert_eq!(shown(&line), "type:login.ok");
     }
 }

@@ -270,7 +270,7 @@ fn offer(model: &mut Model, purpose: Purpose) {
 /// Completes the piece under the cursor by what is known.
 pub(in crate::console) fn complete(model: &mut Model, back: bool) {
     let timeline = &model.timeline;
-    model.filter.complete(back, &|field| timeline.values(field));
+    model.filter.complete(back, &model.setup.local_name, &|field| timeline.values(field));
 }
 
 /// Asks the database for the values that the piece under the cursor can become. `awaited`: a completion waits for them.
