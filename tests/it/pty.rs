@@ -2,6 +2,7 @@
 //! Nothing here waits for a time; every step waits for what the screen shows.
 
 use super::support::{self, TestDatabase};
+use base64::Engine as _;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
@@ -93,6 +94,16 @@ impl Terminal {
         &self.raw
     }
 
+    /// What was last copied to the clipboard of the terminal.
+    pub(crate) fn copied(&self) -> Vec<u8> {
+        const COPY: &[u8] = b"\x1b]52;c;";
+        let at = self.raw.windows(COPY.len()).rposition(|w| w == COPY).expect("something was copied");
+        let rest = &self.raw[at + COPY.len()..];
+        let end =
+            rest.iter().position(|b| !b.is_ascii_alphanumeric() && !b"+/=".contains(b)).unwrap_or(rest.len());
+        base64::engine::general_purpose::STANDARD.decode(&rest[..end]).expect("base64")
+    }
+
     pub(crate) fn contents(&self) -> String {
         self.screen.screen().contents()
     }
@@ -117,14 +128,6 @@ impl Terminal {
             }
         }
         self.contents()
-    }
-
-    /// Reads until another frame has come whole.
-    pub(crate) fn wait_for_frame(&mut self) -> String {
-        let bytes = self.output.recv_timeout(PATIENCE).expect("another frame");
-        self.screen.process(&bytes);
-        self.raw.extend(bytes);
-        self.wait("a whole frame", |_| true)
     }
 
     pub(crate) fn wait_for(&mut self, text: &str) -> String {

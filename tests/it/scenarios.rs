@@ -7,9 +7,10 @@ use crate::timeline::{never, reader, scope};
 use agenttrace::demo::{self, Settings};
 use agenttrace::domain::{TimeRange, Timestamp};
 use agenttrace::filter::Filter;
+use agenttrace::investigation::tempo;
 use agenttrace::store::WriteDb;
 use agenttrace::store::listing::timeline;
-use agenttrace::store::query::{Query, Seek};
+use agenttrace::store::query::{Pace, Query, Seek};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor as _};
 use std::collections::BTreeSet;
@@ -30,13 +31,23 @@ struct Analyst {
 }
 
 impl Analyst {
-    fn sits_down(database: &TestDatabase, (columns, lines, colours): (u16, u16, bool)) -> Self {
+    fn sits_down(database: &TestDatabase, screen: (u16, u16, bool)) -> Self {
+        Self::comes_to(database, "acme", "1 of 10 800", screen)
+    }
+
+    /// At the events of an organisation, of which `first` is the newest.
+    fn comes_to(
+        database: &TestDatabase,
+        organization: &str,
+        first: &str,
+        (columns, lines, colours): (u16, u16, bool),
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let arguments = ["--database-url", &database.url(), "--org", "acme"];
+        let arguments = ["--database-url", &database.url(), "--org", organization];
         let variables = [("TERM", "xterm-256color"), ("NO_COLOR", "1")];
         let variables = if colours { &variables[..1] } else { &variables[..] };
         let mut terminal = Terminal::open_in(variables, columns, lines, home.path(), &arguments);
-        terminal.wait_for("1 of 10 800");
+        terminal.wait_for(first);
         Self { terminal, keys: 0, colours, _home: home }
     }
 
@@ -61,16 +72,28 @@ impl Analyst {
         self.sees(wanted)
     }
 
-    /// Goes down a list, a line at a time, until all of these stand on the screen.
-    fn goes_down_to(&mut self, wanted: &[&str]) -> String {
-        let mut screen = self.terminal.contents();
-        for _ in 0..60 {
-            if wanted.iter().all(|text| screen.contains(text)) {
-                break;
-            }
-            self.types("j");
-            screen = self.terminal.wait_for_frame();
-        }
+    /// Adds terms to the filter.
+    fn narrows(&mut self, terms: &str, wanted: &str) {
+        self.types("f");
+        self.sees(&["Enter submit"]);
+        self.types(&format!("{terms}\r"));
+        self.sees(&[wanted]);
+    }
+
+    /// Returns to the view before.
+    fn goes_back(&mut self, wanted: &str) {
+        self.types("<");
+        self.sees(&[wanted]);
+    }
+
+    /// Adds up what is seen, and goes to the group of a name.
+    fn totals(&mut self, group: &str, wanted: &[&str]) -> String {
+        self.types("S");
+        self.terminal
+            .wait("all totals", |screen| screen.contains("SEVERITY") && !screen.contains("Computing"));
+        let groups = ["SEVERITY", "ACTOR", "TYPE", "IP", "RESOURCE"];
+        let away = groups.iter().position(|name| *name == group).expect("a group");
+        self.types(&"\t".repeat(away));
         self.sees(wanted)
     }
 
@@ -94,13 +117,19 @@ fn has_line(screen: &str, parts: &[&str]) -> bool {
     screen.lines().any(|line| parts.iter().all(|part| line.contains(part)))
 }
 
-/// 20 000 events, of which 10 800 are of acme; Tuesday is 2026-06-23.
+/// 20 000 events of the demo, of which 10 800 are of acme; Tuesday is 2026-06-23.
 async fn trail() -> TestDatabase {
     let test = support::database().await;
     let db = WriteDb::connect(test.options.clone()).await.unwrap();
     let until = Timestamp::parse("2026-07-01T09:30:00Z").unwrap();
     crate::demo::load(&db, Settings::new(1, until, 20_000).unwrap()).await;
+    // 5 000 events of o-1, one every other second, and one long before them.
+    crate::timeline::fill(&test.options, 10_000, 1).await;
     let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+    let first = "INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category,
+            event_type, event_severity, resource_type, resource_id, action, request_id, hash)
+        VALUES ('evt-first', '2025-12-31 20:00Z', 'o-1', 'user', 'u', 'auth', 'login', 'info', 'r', 'r', 'read', 'q', '')";
+    c.execute(first).await.unwrap();
     c.execute("ANALYZE audit_events").await.unwrap();
     c.close().await.unwrap();
     test
@@ -110,6 +139,8 @@ async fn trail() -> TestDatabase {
 async fn the_scenarios_are_played_to_their_answers() {
     let test = trail().await;
     the_41_events(&test).await;
+    the_gaps(&test).await;
+    far_gap(&test, SCREENS[0]);
     for screen in SCREENS {
         let (columns, lines, colours) = screen;
         let all = [
@@ -119,10 +150,13 @@ async fn the_scenarios_are_played_to_their_answers() {
             ("6.3 what a leaver took", leaver(&test, screen)),
             ("6.6 the configuration at a time", configuration_at_a_time(&test, screen)),
             ("6.8 a slow day", slow_day(&test, screen).await),
+            ("gaps, bursts and columns", tempo_and_columns(&test, screen)),
         ];
         for (name, keys) in all {
             println!("{columns}×{lines}{} {name}: {keys} keys", if colours { "" } else { " NO_COLOR" });
         }
+        // Three more for each line by which the value lies lower.
+        assert!(all[0].1 <= 60, "{} keys to who else came from the address", all[0].1);
         assert!(all[1].1 <= 40, "{} keys to the 41 events", all[1].1);
     }
     test.drop_now().await;
@@ -145,8 +179,8 @@ async fn the_41_events(test: &TestDatabase) {
 /// ① the key and whom it is for, ② what that account did since Tuesday, ③ who else came from that address.
 fn leaked_key(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
     let mut she = Analyst::sits_down(test, screen);
-    she.types("fres:api_key/ak-42\r");
-    she.sees(&["1 of 5", "api_key.created"]);
+    she.types("fak-42\r");
+    she.sees(&["1 of 5", "api_key.revoked"]);
     she.types("G");
     she.sees(&["5 of 5"]);
     she.types("3");
@@ -167,20 +201,19 @@ fn leaked_key(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
     she.sees(&["actor:svc-deploy", "svc-deploy", "of 98"]);
     she.types("f");
     she.sees(&["Enter submit"]);
-    she.types(" since:2026-06-23 zone:Europe/Berlin\r");
+    she.types(" since:2026-06-23 zone:E\t");
+    she.sees(&["Europe/Berlin  Europe/London"]);
+    she.types("\t");
+    she.sees(&["zone:Europe/Berlin"]);
+    she.types("\r");
     // The zone of the filter's own day: Tuesday began at 22:00Z of Monday.
-    she.sees(&["of 37"]);
-    she.types("S");
-    she.sees(&["Totals of this view", "svc-deploy"]);
-    let totals = she.goes_down_to(&["203.0.113.66", "10.100.0.24"]);
+    she.sees(&["of 37", "2026-06-22 22:00Z"]);
+    let totals = she.totals("IP", &["203.0.113.66", "10.100.0.24"]);
     assert!(
         has_line(&totals, &["203.0.113.66", "34"]) && has_line(&totals, &["10.100.0.24", "3"]),
         "{totals}"
     );
-    she.closes("Totals of this view");
-    she.types("G");
-    she.sees(&["37 of 37"]);
-    she.types("pi");
+    she.types("p");
     she.sees(&["39 of 39"]);
     she.types("g");
     // `mallory@acme.example`, with her name cut where there is no room.
@@ -245,18 +278,41 @@ fn who_made_an_admin(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
     she.leaves()
 }
 
-/// The three datasets that are not the weekly export.
+/// The three datasets that are not the weekly export: by their number, by what was never exported before, by the hour.
 fn leaver(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
+    let datasets = ["ds-300", "ds-301", "ds-302", "ds-303"];
+    let usual = |totals: &str, counts: &[(&str, &str)]| {
+        for dataset in datasets {
+            let line = totals.lines().find(|line| line.contains(dataset));
+            let wanted = counts.iter().find(|(name, _)| *name == dataset);
+            let is_so = match (line, wanted) {
+                (Some(line), Some((_, events))) => line.split_whitespace().any(|word| word == *events),
+                (line, wanted) => line.is_none() && wanted.is_none(),
+            };
+            assert!(is_so, "{dataset}: {totals}");
+        }
+    };
     let mut she = Analyst::sits_down(test, screen);
     she.types("factor:user-27 action:export res:dataset/*\r");
     she.sees(&["of 13", "dataset.exported"]);
-    she.types("S");
-    she.sees(&["Totals of this view", "SEVERITY"]);
-    let totals = she.goes_down_to(&["ds-300", "ds-301", "ds-302", "ds-303"]);
-    for (dataset, events) in [("ds-300", "10"), ("ds-301", "1"), ("ds-302", "1"), ("ds-303", "1")] {
-        let line = totals.lines().find(|line| line.contains(dataset)).unwrap_or_else(|| panic!("{totals}"));
-        assert!(line.split_whitespace().any(|word| word == events), "{line}");
-    }
+    let totals = she.totals("RESOURCE", &["ds-300", "ds-301", "ds-302", "ds-303"]);
+    usual(&totals, &[("ds-300", "10"), ("ds-301", "1"), ("ds-302", "1"), ("ds-303", "1")]);
+    she.closes("Totals of this view");
+    // The last 30 days, and the 60 before.
+    she.narrows(" since:2026-06-01", "Timeline  1 of 6");
+    let totals = she.totals("RESOURCE", &["ds-300", "ds-301", "ds-302", "ds-303"]);
+    usual(&totals, &[("ds-300", "3"), ("ds-301", "1"), ("ds-302", "1"), ("ds-303", "1")]);
+    she.closes("Totals of this view");
+    she.goes_back("of 13");
+    she.narrows(" since:2026-04-02 until:2026-06-01", "Timeline  1 of 7");
+    let totals = she.totals("RESOURCE", &["ds-300"]);
+    usual(&totals, &[("ds-300", "7")]);
+    she.closes("Totals of this view");
+    she.goes_back("of 13");
+    // Off-hours of Berlin: evenings, nights and weekends.
+    she.narrows(" (tod:18:00..08:00 OR dow:sat,sun) zone:E\t\t", "Timeline  1 of 3");
+    let odd = she.sees(&["ds-301", "ds-302", "ds-303"]);
+    assert!(!odd.contains("ds-300") && odd.matches("WARN").count() == 3, "{odd}");
     she.leaves()
 }
 
@@ -265,7 +321,18 @@ fn configuration_at_a_time(test: &TestDatabase, screen: (u16, u16, bool)) -> usi
     let mut she = Analyst::sits_down(test, screen);
     she.types("fres:retention_policy/rp-2\r");
     she.sees(&["of 2", "svc-deploy", "alice@acme.example"]);
-    she.types("3@");
+    // What was changed, and what restores it.
+    she.types("G3");
+    she.sees(&["days 365 → 1"]);
+    she.types("y");
+    she.sees(&["the JSON Patch that undoes the change"]);
+    she.types("r");
+    she.sees(&["copied"]);
+    let copied = she.terminal.copied();
+    let patch: serde_json::Value = serde_json::from_slice(&copied).unwrap();
+    let restores = |op: &serde_json::Value| op["path"] == "/days" && op["value"] == 365;
+    assert!(patch.as_array().unwrap().iter().any(restores), "{patch}");
+    she.types("1g3@");
     she.sees(&["version 2 of 2", "\"days\": 365"]);
     for (time, version, days) in [
         ("2026-06-24 04:30 Europe/Berlin", "version 1 of 2", "\"days\": 1"),
@@ -281,7 +348,101 @@ fn configuration_at_a_time(test: &TestDatabase, screen: (u16, u16, bool)) -> usi
     she.types("2025-10-26 02:30 Europe/Berlin\r");
     she.sees(&["happens twice in Europe/Berlin", "2025-10-26T00:30:00", "2025-10-26T01:30:00", "offset"]);
     she.closes("Go to a time");
+    // Who touched it on that day.
+    she.types("1");
+    she.filters(
+        "resource_id:rp-2 at:2026-06-24 zone:Europe/Berlin",
+        &["Timeline  1 of 2", "› resource_id:rp-2 at:2026-06-24"],
+    );
+    let actors = she.totals("ACTOR", &["svc-deploy", "user-1"]);
+    assert!(has_line(&actors, &["svc-deploy", "1"]) && has_line(&actors, &["user-1", "1"]), "{actors}");
     she.leaves()
+}
+
+/// A search for gaps finds those of the rule, which knows all times at once, in both directions.
+async fn the_gaps(test: &TestDatabase) {
+    let db = reader(&test.options).await;
+    let query = Query { scope: scope("acme"), filter: Filter::default(), range: TimeRange::default() };
+    let page = timeline::keys(&db, &query, &Seek::Newest, 20_000, Pace::default(), &never()).await.unwrap();
+    let keys = page.rows;
+    assert_eq!(keys.len(), 10_800);
+    let time = |at: usize| keys.get(at).map(|key| key.timestamp);
+    let gaps: Vec<usize> = (0..keys.len()).filter(|at| tempo::tempo(time, *at, 0).is_gap).collect();
+    println!("{} gaps among {} events", gaps.len(), keys.len());
+    for newer in [false, true] {
+        let mut selected = if newer { keys.len() - 1 } else { 0 };
+        let ahead = if newer {
+            gaps.iter().rev().take(20).collect::<Vec<_>>()
+        } else {
+            gaps.iter().take(20).collect()
+        };
+        for wanted in ahead {
+            let (first, end) = (selected.saturating_sub(40), (selected + 40).min(keys.len()));
+            let search = tempo::Search::new(keys[first..end].to_vec(), selected - first, newer);
+            let found = tempo::next_gap(&db, &query, search, &|_, _| {}, &never()).await.unwrap();
+            assert_eq!(found, tempo::Sought::Gap(keys[*wanted].clone()), "after {selected}, {newer}");
+            selected = *wanted;
+        }
+    }
+    db.close().await;
+}
+
+/// Gaps are gone to, at hand and far away; what came at once is a burst; a frozen column stays.
+fn tempo_and_columns(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
+    let mut she = Analyst::sits_down(test, screen);
+    // Three nights of passwords.
+    she.types("fip:203.0.113.7\r");
+    she.sees(&["1 of 24"]);
+    for (key, place) in [(".", "8 of 24"), (".", "16 of 24"), (";", "8 of 24")] {
+        she.types(key);
+        let shown = she.sees(&[place, "▽"]);
+        assert!(has_line(&shown, &["▸", "▽"]), "{shown}");
+    }
+    she.types("..");
+    she.sees(&["16 of 24", "no further gap in this view"]);
+    // An import that wrote all its events in one instant, alone and among the others.
+    she.types("f");
+    she.sees(&["Enter submit"]);
+    she.types(&format!("{CLEAR}sess:s-e0cbrchxwj5pp\r"));
+    she.sees(&["of 240"]);
+    she.types("G");
+    let alone = she.sees(&["240 of 240"]);
+    assert!(!alone.contains("02:00:00┃"), "where all come at once, nothing is a burst: {alone}");
+    she.types("C");
+    she.sees(&["around:", "02:00:00┃"]);
+    she.types(",");
+    she.sees(&["Columns", "as shipped"]);
+    she.types("j  ");
+    she.terminal.wait("a frozen column", |screen| has_line(screen, &["type", "frozen"]));
+    she.types("\r");
+    she.terminal.wait("the rows", |screen| !screen.contains("as shipped"));
+    she.types("l");
+    let shown = she.sees(&["‹"]);
+    assert!(has_line(&shown, &["sev", "type", "‹"]), "{shown}");
+    she.leaves()
+}
+
+/// A gap beyond all rows that the console has: the server is asked.
+fn far_gap(test: &TestDatabase, screen: (u16, u16, bool)) {
+    let mut she = Analyst::comes_to(test, "o-1", "1 of 5 001", screen);
+    she.types(".");
+    let shown = she.sees(&["5 000 of 5 001"]);
+    assert!(has_line(&shown, &["▸", "▽"]), "{shown}");
+    she.types("G");
+    she.sees(&["5 001 of 5 001"]);
+    she.types(";");
+    she.sees(&["5 000 of 5 001"]);
+    she.types(";");
+    she.sees(&["no further gap in this view"]);
+    she.leaves();
+}
+
+/// The number of events that a filter takes a scan of, as the line below it says; 0 where it says none.
+fn scanned(screen: &str) -> u64 {
+    let after = screen.split("scan of ~").nth(1).unwrap_or_default();
+    let digits: String =
+        after.chars().take_while(|c| !"·\n".contains(*c)).filter(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_default()
 }
 
 /// Process and transaction of what of the console waits for a lock first. Later ones may be what it looks at by itself.
@@ -320,8 +481,11 @@ async fn slow_day(test: &TestDatabase, screen: (u16, u16, bool)) -> usize {
     she.types("ftype:dataset.exported");
     she.sees(&["idx_audit_event_type"]);
     she.types(&format!("{CLEAR}ip:203.0.113.0/24"));
-    she.sees(&["scan of"]);
-    she.types("\r");
+    let slow = scanned(&she.sees(&["scan of"]));
+    // A narrower time is cheaper, and the line says so.
+    she.types(" since:2026-06-20");
+    she.terminal.wait("a cheaper scan", |screen| scanned(screen) > 0 && scanned(screen) < slow / 4);
+    she.types(&format!("{CLEAR}ip:203.0.113.0/24\r"));
     she.sees(&["of 65"]);
     she.types("X");
     she.sees(&["Plan of this view", "no index serves"]);
