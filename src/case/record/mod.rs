@@ -6,6 +6,7 @@
 mod line;
 mod log;
 mod slot;
+pub mod spool;
 pub(super) mod trust;
 
 pub use line::{Remark, VERSION};
