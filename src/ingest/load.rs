@@ -2,6 +2,7 @@
 
 use super::input::Source;
 use super::reader::{Item, Message, Reader};
+use super::rejects::conflict;
 use super::{Incoming, Input, Mapping, RejectedRecord, RejectsFile, SourceFormat};
 use crate::domain::OrgId;
 use crate::store::writer::{Fate, Rehearsal, WriteError, Writer};
@@ -218,14 +219,7 @@ impl Loader<'_> {
                         self.report.organizations.insert(organization);
                         continue;
                     }
-                    Some(Fate::Conflict(differs)) => {
-                        let differs = if differs.is_empty() {
-                            String::new()
-                        } else {
-                            format!("; different: {}", differs.join(", "))
-                        };
-                        (true, format!("another event with the same event_id is stored already{differs}"))
-                    }
+                    Some(Fate::Conflict(differs)) => (true, conflict(&differs)),
                     Some(Fate::Rejected(e)) => (false, e.to_string()),
                     None => (false, "the writer gave no answer for it".to_owned()),
                 },

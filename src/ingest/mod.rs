@@ -8,6 +8,7 @@
 
 mod address;
 mod agenttrace;
+mod audit_writer;
 mod azure;
 mod cloudtrail;
 mod csv;
@@ -30,6 +31,7 @@ mod split;
 mod time;
 mod workspace;
 
+pub use audit_writer::{AppendError, AuditSettings, AuditWriter, Fates, Metrics, Receipt};
 pub use format::{FORMATS, Format, SourceFormat};
 pub use input::{Input, Source};
 pub use load::{Halt, Observer, Outcome, Report, Settings, Sink, SourceFailure, load};

@@ -36,6 +36,13 @@ pub struct RejectedRecord<'a> {
     pub original: &'a Original,
 }
 
+/// Why an event is in conflict with the one that has its id, in words.
+pub(super) fn conflict(differs: &[String]) -> String {
+    let differs =
+        if differs.is_empty() { String::new() } else { format!("; different: {}", differs.join(", ")) };
+    format!("another event with the same event_id is stored already{differs}")
+}
+
 /// Where rejected records go.
 #[derive(Debug)]
 pub struct RejectsFile {
@@ -117,6 +124,16 @@ impl RejectsFile {
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.open.as_mut().map_or(Ok(()), |(_, file)| file.flush())
+    }
+
+    /// Makes sure that what was written is on disk.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let Some((path, file)) = &self.open else { return Ok(()) };
+        file.get_ref().sync_all()?;
+        // Its name, too.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 

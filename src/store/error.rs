@@ -104,6 +104,20 @@ impl StoreError {
         matches!(self, Self::Connection(_))
     }
 
+    /// Whether the server refused what was to be written, rather than to write: a value that a column, a constraint, a
+    /// trigger or the encoding of the database does not take (classes 22, 23, 54 and P0 of SQLSTATE). What the same server
+    /// takes a moment later, or once somebody has seen to it, is none: a lost connection, a full disk, a missing right.
+    pub fn is_of_values(&self) -> bool {
+        match self {
+            Self::Unencodable(_) => true,
+            Self::Database(sqlx::Error::Database(e)) => {
+                let code = e.code().unwrap_or_default();
+                ["22", "23", "54", "P0"].iter().any(|class| code.starts_with(class))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the server ran out of room for a value that it was to print, such as a state with numbers of huge
     /// exponents: 75 kB of `1e131071` are more than a gigabyte of text.
     pub fn is_of_a_value_too_large(&self) -> bool {

@@ -26,7 +26,7 @@ pub mod writer;
 
 pub(crate) use budget::within;
 pub use connection::facts::{Lag, ServerFacts, Standing};
-pub use connection::{ReadDb, ReadSettings, Relation, Shape, WriteDb, WriteSettings};
+pub use connection::{ReadDb, ReadSettings, Relation, Shape, WriteDb, WriteSettings, WriteTarget};
 pub use error::StoreError;
 use error::{in_a_line, said};
 pub use migrations::vector::AlteredVector;

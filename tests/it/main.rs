@@ -14,6 +14,7 @@ mod table_shapes;
 
 mod activity;
 mod answers;
+mod audit_writer;
 mod bombs;
 mod cancel;
 mod case;

@@ -32,7 +32,7 @@ pub(super) use shape::Found;
 pub use shape::Shape;
 pub(crate) use transaction::Start;
 pub(crate) use write::Work;
-pub use write::{WriteDb, WriteSettings};
+pub use write::{WriteDb, WriteSettings, WriteTarget};
 
 use super::StoreError;
 use crate::store::connection::trust::Trust;

@@ -47,6 +47,60 @@ pub struct WriteDb {
     inner: Arc<Inner>,
 }
 
+/// A database that is to be written, and may not be there yet.
+#[derive(Clone)]
+pub enum WriteTarget {
+    /// It was reached.
+    Reached(WriteDb),
+    /// Where it is.
+    At(Box<PgConnectOptions>, WriteSettings),
+}
+
+impl WriteTarget {
+    /// Where it is; nothing is connected yet.
+    pub fn at(options: PgConnectOptions, settings: WriteSettings) -> Self {
+        Self::At(Box::new(options), settings)
+    }
+
+    /// Connects, if that was not done.
+    ///
+    /// # Errors
+    /// As [`WriteDb::connect_with`].
+    pub async fn connect(&self) -> Result<WriteDb, StoreError> {
+        match self {
+            Self::Reached(db) => Ok(db.clone()),
+            Self::At(options, settings) => WriteDb::connect_with((**options).clone(), settings.clone()).await,
+        }
+    }
+
+    /// Server and database, without user and password.
+    pub fn place(&self) -> String {
+        let options = match self {
+            Self::Reached(db) => &db.inner.options,
+            Self::At(options, _) => options,
+        };
+        let host = match options.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => options.get_host().to_owned(),
+        };
+        let database = options.get_database().unwrap_or(options.get_username());
+        format!("{host}:{}/{database}", options.get_port())
+    }
+}
+
+impl From<WriteDb> for WriteTarget {
+    fn from(db: WriteDb) -> Self {
+        Self::Reached(db)
+    }
+}
+
+impl fmt::Debug for WriteTarget {
+    /// Without the connection options: they hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WriteTarget").field(&self.place()).finish()
+    }
+}
+
 struct Inner {
     options: PgConnectOptions,
     settings: WriteSettings,

@@ -179,6 +179,14 @@ impl Writer {
         Ok(work.commit().await?)
     }
 
+    /// Looks for the table again, which somebody may have made.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(crate) async fn look_again(&self) -> Result<(), StoreError> {
+        self.db.find().await
+    }
+
     async fn write(&mut self, events: Vec<(NewEvent, Link)>) -> Result<Vec<Fate>, WriteError> {
         let mut fates = Vec::with_capacity(events.len());
         let mut batches: BTreeMap<OrgId, Batch> = BTreeMap::new();
