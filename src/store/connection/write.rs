@@ -116,14 +116,24 @@ struct Inner {
 struct Place {
     relation: Option<Arc<Relation>>,
     home: Option<String>,
+    /// The record of the chains' heads stands beside the table.
+    has_heads: bool,
 }
 
 impl Place {
-    fn of(begun: &Begun, schema: Option<&str>) -> Self {
-        Self {
-            relation: relation::choose(relation::TABLE, &begun.candidates, schema).map(Arc::new),
-            home: relation::home(&begun.candidates, schema),
-        }
+    async fn of(begun: &Begun, schema: Option<&str>, link: &mut Link) -> Result<Self, sqlx::Error> {
+        let relation = relation::choose(relation::TABLE, &begun.candidates, schema).map(Arc::new);
+        let home = relation::home(&begun.candidates, schema);
+        let has_heads = match &relation {
+            Some(relation) => {
+                sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+                    .bind(relation.beside("audit_chain_heads"))
+                    .fetch_one(link)
+                    .await?
+            }
+            None => false,
+        };
+        Ok(Self { relation, home, has_heads })
     }
 }
 
@@ -219,7 +229,7 @@ impl WriteDb {
         let server = Server::default();
         let (mut session, begun) =
             open(&options, &server, Start { looks_for: Some(relation::TABLE), ..Start::writing() }).await?;
-        let place = Place::of(&begun, settings.schema.as_deref());
+        let place = Place::of(&begun, settings.schema.as_deref(), &mut session.link).await?;
         let trust = match &place.relation {
             Some(relation) => trust::of_writing(&mut session.link, relation).await?,
             None => Trust::default(),
@@ -249,6 +259,20 @@ impl WriteDb {
         let place = self.place();
         let announced = place.relation.as_ref().and_then(|relation| relation.announcement());
         announced.into_iter().chain(self.inner.trust.remarks()).collect()
+    }
+
+    /// What writers cannot guarantee on this table, as a sentence: nothing where the heads of its chains are recorded.
+    pub fn unguarded(&self) -> Option<&'static str> {
+        let place = self.place();
+        (place.relation.is_some() && !place.has_heads).then_some(
+            "this table has no audit_chain_heads: writers of agenttrace wait for each other there, but another program that \
+             writes at the same moment can fork a chain, and events that are removed at its end are not missed",
+        )
+    }
+
+    /// Whether the heads of chains are recorded beside the table.
+    pub(crate) fn has_heads(&self) -> bool {
+        self.place().has_heads
     }
 
     /// The table.
@@ -287,8 +311,8 @@ impl WriteDb {
     /// Those of the connection.
     pub(crate) async fn find(&self) -> Result<(), StoreError> {
         let start = Start { looks_for: Some(relation::TABLE), ..Start::writing() };
-        let (work, begun) = self.begun(start).await?;
-        let place = Place::of(&begun, self.inner.settings.schema.as_deref());
+        let (mut work, begun) = self.begun(start).await?;
+        let place = Place::of(&begun, self.inner.settings.schema.as_deref(), &mut work).await?;
         *self.inner.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
         work.roll_back().await;
         Ok(())

@@ -86,7 +86,7 @@ impl Occupant<'_> {
 enum Partitions {
     None,
     Months,
-    /// By organisation.
+    /// By organisation, or as somebody else wants it.
     Others,
 }
 
@@ -133,10 +133,16 @@ impl Batch {
         writer: &mut Writer,
         organization: &OrgId,
     ) -> Result<(Vec<(usize, Fate)>, Option<Option<Head>>), Failure> {
-        let recorded = head::lock(tx, relation, organization).await?;
+        let is_recorded = writer.db.has_heads();
+        let recorded = if is_recorded {
+            head::lock(tx, relation, organization).await?
+        } else {
+            head::lock_unrecorded(tx, relation, organization).await?;
+            Head::default()
+        };
 
         let ids: Vec<&str> = self.events.iter().map(|(_, ready, _)| ready.event.event_id.as_str()).collect();
-        let partitions = self.make_room(tx, relation).await?;
+        let partitions = self.make_room(tx, relation, is_recorded).await?;
         let partitioned = partitions != Partitions::None;
         let stored = stored::find(tx, relation, organization, &ids, partitioned, &mut writer.json).await?;
         let fates = self.fates(organization, &stored, partitions);
@@ -155,7 +161,9 @@ impl Batch {
         let chained = new.iter().all(|(_, link)| matches!(link, Link::Next));
         let before = if chained {
             let continue_from = writer.settings.continue_from.as_deref();
-            if writer.trusting && known == Some(&recorded) {
+            if !is_recorded {
+                head::find(tx, relation, organization, known, continue_from).await?
+            } else if writer.trusting && known == Some(&recorded) {
                 recorded
             } else {
                 head::check(tx, relation, organization, &recorded, known, continue_from).await?
@@ -166,7 +174,8 @@ impl Batch {
         let hashes = links(&new, &before.hash);
         // Given hashes need not follow from one another, nor from the record.
         let follows = chained
-            || (is_chain(&hashes, &before.hash)
+            || (is_recorded
+                && is_chain(&hashes, &before.hash)
                 && head::holds(tx, relation, organization, &before, known).await?);
 
         let rows = new.iter().zip(&hashes).map(|((ready, _), (hash, previous_hash))| Linked {
@@ -187,7 +196,7 @@ impl Batch {
         } else {
             head::only(tx, relation, organization).await?
         };
-        if let Some(after) = &after {
+        if let Some(after) = after.as_ref().filter(|_| is_recorded) {
             head::advance(tx, relation, organization, after).await?;
         }
         sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(tx).await?;
@@ -195,8 +204,13 @@ impl Batch {
     }
 
     /// Sees to it that there is a partition for each event that can have one, where the table has a partition for each
-    /// month.
-    async fn make_room(&self, c: &mut Connection, relation: &Relation) -> Result<Partitions, sqlx::Error> {
+    /// month; `is_ours`, where it is our schema, which has a function for it.
+    async fn make_room(
+        &self,
+        c: &mut Connection,
+        relation: &Relation,
+        is_ours: bool,
+    ) -> Result<Partitions, sqlx::Error> {
         let strategy: Option<String> = sqlx::query_scalar(
             "SELECT partstrat::text FROM pg_catalog.pg_partitioned_table WHERE partrelid = to_regclass($1)",
         )
@@ -205,7 +219,7 @@ impl Batch {
         .await?;
         let partitions = match strategy.as_deref() {
             None => Partitions::None,
-            Some("r") => Partitions::Months,
+            Some("r") if is_ours => Partitions::Months,
             Some(_) => Partitions::Others,
         };
         if partitions == Partitions::Months {

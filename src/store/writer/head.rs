@@ -16,6 +16,67 @@ pub(super) struct Head {
     pub(super) events: i64,
 }
 
+/// Takes the lock that writers of the organisation hold until they commit, where no record is kept that could be locked.
+pub(super) async fn lock_unrecorded(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(format!("agenttrace: chain of {} in {}", organization.as_str(), relation.named()))
+        .execute(c)
+        .await
+        .map(drop)
+}
+
+/// The head to go on from, where no record of it is kept: the one that the table has.
+pub(super) async fn find(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+    known: Option<&Head>,
+    continue_from: Option<&str>,
+) -> Result<Head, Failure> {
+    if let Some(known) = known
+        && is_end(c, relation, organization, &known.hash).await?
+    {
+        return Ok(known.clone());
+    }
+    if let (None, Some(wanted)) = (known, continue_from)
+        && is_end(c, relation, organization, wanted).await?
+    {
+        return Ok(Head { hash: wanted.to_owned(), ..Head::default() });
+    }
+    let heads = all(c, relation, organization).await?;
+    match heads.as_slice() {
+        [(event_id, hash)] => {
+            Ok(Head { event_id: Some(event_id.clone()), hash: hash.clone(), ..Head::default() })
+        }
+        [] if count(c, relation, organization).await? == 0 => Ok(Head::default()),
+        _ => {
+            let heads: Vec<String> = heads.into_iter().map(|(_, hash)| hash).collect();
+            Err(Failure::Foreign { detail: describe("", &heads), heads })
+        }
+    }
+}
+
+/// As [`is_head`], without our indexes: it reads the organisation.
+async fn is_end(
+    c: &mut Link,
+    relation: &Relation,
+    organization: &OrgId,
+    hash: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(relation.name_in(
+        "SELECT EXISTS (SELECT FROM {schema}.audit_events WHERE organization_id = $1 AND hash = $2) \
+            AND NOT EXISTS (SELECT FROM {schema}.audit_events WHERE organization_id = $1 AND previous_hash = $2)",
+    ))
+    .bind(organization.as_str())
+    .bind(hash)
+    .fetch_one(c)
+    .await
+}
+
 /// Takes the lock that writers of the organisation hold until they commit, and reads the record.
 pub(super) async fn lock(
     c: &mut Link,
@@ -103,7 +164,11 @@ pub(super) async fn now(
     relation: &Relation,
     organization: &OrgId,
     known: Option<&Head>,
+    is_recorded: bool,
 ) -> Result<Vec<(String, String)>, sqlx::Error> {
+    if !is_recorded {
+        return all(c, relation, organization).await;
+    }
     let recorded: Option<(Option<String>, String, i64)> = sqlx::query_as(relation.name_in(
         "SELECT event_id, hash, event_count FROM {schema}.audit_chain_heads WHERE organization_id = $1",
     ))

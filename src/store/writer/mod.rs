@@ -153,7 +153,8 @@ impl Writer {
     pub async fn heads(&self, organization: &OrgId) -> Result<Vec<(String, String)>, StoreError> {
         let relation = self.db.relation()?;
         let mut work = self.db.begin().await?;
-        let heads = head::now(&mut work, &relation, organization, self.known.get(organization)).await?;
+        let known = self.known.get(organization);
+        let heads = head::now(&mut work, &relation, organization, known, self.db.has_heads()).await?;
         work.commit().await?;
         Ok(heads)
     }
