@@ -1,13 +1,15 @@
 //! `agenttrace ingest`
 
-use super::{Context, Format as OutputFormat, Out};
+use super::{Context, Format as OutputFormat, Out, ingest_relay};
+use crate::config::Span;
 use crate::domain::{OrgId, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::ingest::{
-    self, FORMATS, Format, Halt, Input, Mapping, Observer, Outcome, RejectedRecord, RejectsFile, Report,
-    Settings, Sink, SourceFormat,
+    self, FORMATS, Format, Halt, Input, Mapping, Metrics, Observer, Outcome, RejectedRecord, RejectsFile,
+    Report, Settings, Sink, SourceFormat,
 };
+use crate::store::WriteDb;
 use crate::store::writer::{Rehearsal, WriteError, Writer, WriterSettings};
 use chrono_tz::Tz;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -52,6 +54,21 @@ pub struct IngestArgs {
     /// Records that are written in one transaction
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: u32,
+    /// Try records again that were not stored, from the file that they were appended to
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "preserve_chain"])]
+    pub retry: Option<PathBuf>,
+    /// Keep what is read in a spool on disk until it is stored, and print `ack N` when N records are safe there
+    #[arg(long, conflicts_with_all = ["preserve_chain", "dry_run"])]
+    pub ack: bool,
+    /// Folder of the spool [default: one for each database in the data folder]
+    #[arg(long, value_name = "FOLDER", requires = "ack")]
+    pub spool: Option<PathBuf>,
+    /// Most that may wait in the spool, in MiB
+    #[arg(long, value_name = "MIB", requires = "ack", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
+    pub spool_limit: u32,
+    /// How long a full spool, and at the end the database, is waited for when nothing gets through
+    #[arg(long, value_name = "TIME", requires = "ack", default_value = "60s")]
+    pub wait: Span,
 }
 
 /// The value of `--from` that finds the format out.
@@ -99,14 +116,24 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         .map(OrgId::new)
         .transpose()
         .map_err(|e| Error::usage(format!("--org: {e}")))?;
-    let inputs = open(&args.files)?;
-    let mut rejects = rejects_file(&args)?;
-    let (mut sink, _target) = if args.dry_run {
-        (Sink::Nowhere(Rehearsal::default()), None)
-    } else {
-        let (db, target) = context.writer().await?;
-        let settings = WriterSettings { continue_from: args.continue_from.clone() };
-        (Sink::Database(Box::new(Writer::new(db, settings))), Some(target))
+    let files = args.retry.as_ref().map_or(args.files.as_slice(), std::slice::from_ref);
+    let inputs = open(files)?;
+    let mut rejects = rejects_file(&args, files)?;
+    let target = if args.dry_run { None } else { Some(context.writer().await?) };
+    let writer =
+        |db: &WriteDb| Writer::new(db.clone(), WriterSettings { continue_from: args.continue_from.clone() });
+    let mut sink = match &target {
+        None => Sink::Nowhere(Rehearsal::default()),
+        Some((db, _)) => {
+            if let Some(remark) = db.unguarded() {
+                context.out.remark(remark);
+            }
+            if args.ack {
+                Sink::Spool(ingest_relay::open(context.out, &args, db).await?)
+            } else {
+                Sink::Database(Box::new(writer(db)))
+            }
+        }
     };
     let settings = Settings {
         format,
@@ -117,13 +144,27 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
             default_time: args.default_time,
         },
         batch: args.batch as usize,
+        retry: args.retry.is_some(),
     };
     let mut watcher = Watcher::new(context.out, &inputs);
-    let outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
+    let mut outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
     watcher.finish(&rejects);
-    let goes_on = !matches!(outcome.halt, Some(Halt::Write(WriteError::Store(_))));
-    if let Sink::Database(writer) = &sink
-        && goes_on
+    let relayed = match &sink {
+        Sink::Spool(writer) => {
+            let wait = args.wait.as_duration();
+            Some(ingest_relay::finish(context.out, writer, &mut outcome, wait).await?)
+        }
+        _ => None,
+    };
+    let is_away = relayed.as_ref().is_some_and(|last| last.pending > 0);
+    let goes_on = !is_away && !matches!(outcome.halt, Some(Halt::Write(WriteError::Store(_))));
+    // Of the writer that wrote: it knows the heads that it left.
+    let writer = match sink {
+        Sink::Database(writer) => Some(*writer),
+        _ => target.as_ref().map(|(db, _)| writer(db)),
+    }
+    .filter(|_| goes_on);
+    if let Some(writer) = &writer
         && let Err(error) = writer.analyze_after(outcome.report.stored).await
     {
         // What was stored is stored; only estimates are worse without it.
@@ -131,12 +172,20 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     }
     if as_json {
         // A database that failed is not asked for heads.
-        let writer = if let Sink::Database(writer) = &sink { goes_on.then_some(&**writer) } else { None };
-        print_json(context.out, &outcome.report, args.dry_run, writer).await?;
+        print_json(context.out, &outcome.report, args.dry_run, writer.as_ref(), relayed.as_ref()).await?;
     } else {
-        print_summary(context.out, &outcome.report, args.dry_run, watcher.started)?;
+        let waiting = relayed.as_ref().map_or(0, |last| last.pending);
+        print_summary(context.out, &outcome.report, waiting, args.dry_run, watcher.started)?;
     }
-    conclude(outcome, args.dry_run)
+    let Some(last) = relayed else { return conclude(outcome, args.dry_run) };
+    let is_whole = outcome.halt.is_none();
+    // A run without input delivers what an earlier one left.
+    let is_of_earlier = outcome.report.read == 0 && last.replayed.total() > 0;
+    if is_whole && (last.pending > 0 || is_of_earlier) {
+        return ingest_relay::conclude(&last);
+    }
+    conclude(outcome, args.dry_run)?;
+    ingest_relay::conclude(&last)
 }
 
 /// Finds all files before anything is stored, so that a wrong name costs nothing; each is opened at its turn.
@@ -158,22 +207,23 @@ fn open(files: &[PathBuf]) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
-fn rejects_file(args: &IngestArgs) -> Result<RejectsFile> {
+fn rejects_file(args: &IngestArgs, files: &[PathBuf]) -> Result<RejectsFile> {
     match &args.rejected {
         Some(path) => {
             let same = |file: &PathBuf| {
                 file.canonicalize().ok().is_some_and(|f| path.canonicalize().ok().is_some_and(|p| p == f))
             };
-            if args.files.iter().any(same) {
+            if files.iter().any(same) {
                 return Err(Error::usage(format!(
                     "--rejected: '{}' is one of the files to load",
                     path.display()
                 )));
             }
-            Ok(RejectsFile::at(path.clone()))
+            // With --ack the spool has the file.
+            Ok(if args.ack { RejectsFile::nowhere() } else { RejectsFile::at(path.clone()) })
         }
         // A rehearsal leaves nothing behind that was not asked for.
-        None if args.dry_run => Ok(RejectsFile::nowhere()),
+        None if args.dry_run || args.ack => Ok(RejectsFile::nowhere()),
         None => Ok(RejectsFile::in_folder(PathBuf::new())),
     }
 }
@@ -223,7 +273,13 @@ fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
         Some(halt @ Halt::Rejects(_)) => {
             return Err(Error::could_not_run(halt.to_string()).hint("name another one with --rejected FILE"));
         }
+        Some(halt @ Halt::Spool(_)) => {
+            return Err(Error::could_not_run(halt.to_string())
+                .hint("what was acknowledged is safe there: send what follows it again"));
+        }
         Some(halt @ Halt::Reader(_)) => return Err(Error::could_not_run(halt.to_string())),
+        // As any output that nobody reads.
+        Some(Halt::Acknowledge(e)) => return Err(e.into()),
     }
     let mut complaints: Vec<String> =
         outcome.report.failures.iter().map(|f| format!("{}:{}: {}", f.source, f.line, f.reason)).collect();
@@ -243,7 +299,7 @@ fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
     if complaints.is_empty() { Ok(()) } else { Err(Error::new(Kind::Finding, complaints.join("\n"))) }
 }
 
-fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> Result<()> {
+fn print_summary(out: Out, report: &Report, waiting: u64, dry_run: bool, started: Instant) -> Result<()> {
     let Report { read, stored, duplicate, conflict, rejected, organizations, .. } = report;
     let seconds = started.elapsed().as_secs_f64();
     let mut to = out.results();
@@ -256,6 +312,9 @@ fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> 
         to,
         "INGEST: {read} read, {stored} {stored_as}, {duplicate} duplicate{remapped}, {conflict} conflict, {rejected} rejected"
     )?;
+    if waiting > 0 {
+        write!(to, ", {waiting} waiting")?;
+    }
     let ids: Vec<String> =
         organizations.iter().take(5).map(|id| Safe::from_untrusted(id.as_str()).to_string()).collect();
     if !ids.is_empty() {
@@ -279,7 +338,13 @@ fn print_summary(out: Out, report: &Report, dry_run: bool, started: Instant) -> 
     Ok(to.flush()?)
 }
 
-async fn print_json(out: Out, report: &Report, dry_run: bool, writer: Option<&Writer>) -> Result<()> {
+async fn print_json(
+    out: Out,
+    report: &Report,
+    dry_run: bool,
+    writer: Option<&Writer>,
+    relayed: Option<&Metrics>,
+) -> Result<()> {
     #[derive(serde::Serialize)]
     struct Body<'a> {
         dry_run: bool,
@@ -291,6 +356,10 @@ async fn print_json(out: Out, report: &Report, dry_run: bool, writer: Option<&Wr
         rejected: u64,
         leap_seconds: u64,
         without_records: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waiting: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replayed: Option<u64>,
         organizations: Vec<&'a str>,
         heads: Vec<Head<'a>>,
     }
@@ -318,6 +387,8 @@ async fn print_json(out: Out, report: &Report, dry_run: bool, writer: Option<&Wr
         rejected: report.rejected,
         leap_seconds: report.leap_seconds,
         without_records: report.empty.values().sum::<u64>(),
+        waiting: relayed.map(|last| last.pending),
+        replayed: relayed.map(|last| last.replayed.total()),
         organizations: report.organizations.iter().map(OrgId::as_str).collect(),
         heads,
     };
@@ -382,6 +453,12 @@ impl Observer for Watcher {
             let text = format!("{}:{}: {fate}: {}", record.source, record.place, record.reason);
             self.remark(Safe::from_untrusted(&text).as_str());
         }
+    }
+
+    fn acknowledged(&mut self, records: u64) -> io::Result<()> {
+        let mut to = self.out.results();
+        writeln!(to, "ack {records}")?;
+        to.flush()
     }
 
     fn progress(&mut self, report: &Report) {

@@ -31,6 +31,7 @@ mod filters;
 mod ghosts;
 mod histogram;
 mod ingest;
+mod ingest_relay;
 mod lines;
 mod out;
 mod pin;

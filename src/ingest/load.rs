@@ -1,9 +1,12 @@
 //! From files into the database: batches go to the writer, fates come back, and every record is accounted for.
 
+use super::audit_writer::Origin;
 use super::input::Source;
 use super::reader::{Item, Message, Reader};
 use super::rejects::conflict;
-use super::{Incoming, Input, Mapping, RejectedRecord, RejectsFile, SourceFormat};
+use super::{
+    AppendError, AuditWriter, Incoming, Input, Mapped, Mapping, RejectedRecord, RejectsFile, SourceFormat,
+};
 use crate::domain::OrgId;
 use crate::store::writer::{Fate, Rehearsal, WriteError, Writer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +23,8 @@ pub struct Settings {
     pub mapping: Mapping,
     /// Records that go to the writer together, at least 1.
     pub batch: usize,
+    /// The sources are files of rejected records, whose records are tried again.
+    pub retry: bool,
 }
 
 /// Where events go.
@@ -27,6 +32,9 @@ pub struct Settings {
 pub enum Sink {
     /// Into the database.
     Database(Box<Writer>),
+    /// Into a spool, from where they are delivered; what becomes of them its numbers say. Records that are no events are
+    /// its dead letters.
+    Spool(AuditWriter),
     /// Nowhere, after the same checks. Nothing is looked up, so duplicates and conflicts are not found.
     Nowhere(Rehearsal),
 }
@@ -86,6 +94,12 @@ pub enum Halt {
         /// Why, in words.
         reason: String,
     },
+    /// The spool takes nothing.
+    #[error(transparent)]
+    Spool(#[from] AppendError),
+    /// Nobody can be told what was taken.
+    #[error("what was taken cannot be acknowledged: {0}")]
+    Acknowledge(#[source] io::Error),
     /// What was not stored cannot be written down.
     #[error("cannot write the file of rejected records: {0}")]
     Rejects(#[source] io::Error),
@@ -111,6 +125,13 @@ pub trait Observer {
     fn rejected(&mut self, record: &RejectedRecord<'_>);
     /// A batch is done.
     fn progress(&mut self, report: &Report);
+    /// So many records from the beginning are safe: their events in the spool, the others among the dead letters.
+    ///
+    /// # Errors
+    /// When whoever waits for it cannot be told.
+    fn acknowledged(&mut self, _records: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Loads all sources, one after the other. When `stop` fires it ends after the batch that is on its way.
@@ -124,7 +145,7 @@ pub async fn load(
 ) -> Outcome {
     // Two batches wait while one is written; more would only cost memory.
     let (out, messages) = mpsc::channel(2);
-    let reader = Reader::new(settings.format, settings.mapping, settings.batch, out);
+    let reader = Reader::new(settings.format, settings.mapping, settings.batch, settings.retry, out);
     // A thread of its own, which is not waited for: it may sit in a read of standard input for ever.
     let started = std::thread::Builder::new().name("ingest-reader".into()).spawn(move || reader.run(inputs));
     let mut loader = Loader { sink, rejects, observer, report: Report::default() };
@@ -165,7 +186,13 @@ impl Loader<'_> {
                     for (what, number) in empty {
                         *self.report.empty.entry(what).or_default() += number;
                     }
-                    self.batch(items).await?;
+                    match self.sink {
+                        Sink::Spool(writer) => {
+                            let writer = writer.clone();
+                            self.relay(items, &writer, stop).await?;
+                        }
+                        _ => self.batch(items).await?,
+                    }
                     self.observer.progress(&self.report);
                 }
                 Some(Message::Failed { source, line, reason }) => {
@@ -177,6 +204,53 @@ impl Loader<'_> {
                 }
             }
         }
+    }
+
+    /// Puts the events of a batch into a spool; the others are dead letters. When this returns all of them are on disk.
+    async fn relay(
+        &mut self,
+        items: Vec<Item>,
+        writer: &AuditWriter,
+        stop: &CancellationToken,
+    ) -> Result<(), Halt> {
+        let (mut events, mut rejected) = (Vec::new(), Vec::new());
+        for Item { source, place, original, mapped } in items {
+            self.report.read += 1;
+            let reason = match mapped {
+                Ok(Mapped { event: Incoming::New(event), leap_second }) => {
+                    self.report.leap_seconds += u64::from(leap_second);
+                    self.report.organizations.insert(event.organization_id.clone());
+                    let origin =
+                        Origin { source: source.name.clone(), line: place.line, element: place.element };
+                    events.push((origin, event));
+                    continue;
+                }
+                Ok(_) => "an event with a chain of its own does not go through a spool".to_owned(),
+                Err(reason) => reason.to_string(),
+            };
+            self.report.rejected += 1;
+            rejected.push((source, place, original, reason));
+        }
+        let records: Vec<RejectedRecord<'_>> = rejected
+            .iter()
+            .map(|(source, place, original, reason)| RejectedRecord {
+                source: &source.name,
+                group: &source.group,
+                place: *place,
+                conflict: false,
+                reason,
+                original,
+            })
+            .collect();
+        records.iter().for_each(|record| self.observer.rejected(record));
+        writer.bury(&records).map_err(Halt::Rejects)?;
+        if !events.is_empty() {
+            match stop.run_until_cancelled(writer.append_from(events)).await {
+                Some(taken) => taken?,
+                None => return Err(Halt::Interrupted),
+            }
+        }
+        self.observer.acknowledged(self.report.read).map_err(Halt::Acknowledge)
     }
 
     async fn batch(&mut self, items: Vec<Item>) -> Result<(), Halt> {
@@ -198,6 +272,8 @@ impl Loader<'_> {
         let mut fates = match &mut *self.sink {
             Sink::Database(writer) if preserved.is_empty() => writer.append(events).await?,
             Sink::Database(writer) => writer.preserve(preserved).await?,
+            // Its records do not come this way.
+            Sink::Spool(_) => Vec::new(),
             Sink::Nowhere(rehearsal) if preserved.is_empty() => rehearsal.append(events),
             Sink::Nowhere(rehearsal) => rehearsal.preserve(preserved),
         }
@@ -266,7 +342,7 @@ mod tests {
     fn rehearse(bytes: Vec<u8>, format: Option<SourceFormat>, mapping: Mapping) -> (Outcome, Told) {
         let mut told = Told::default();
         let input = Input::new("f", None, Cursor::new(bytes));
-        let settings = Settings { format, mapping, batch: 3 };
+        let settings = Settings { format, mapping, batch: 3, retry: false };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let outcome = runtime.block_on(load(
             vec![input],
@@ -337,7 +413,7 @@ mod tests {
             }
         }
         let input = Input::new("f", None, Dies);
-        let settings = Settings { format: None, mapping: Mapping::default(), batch: 3 };
+        let settings = Settings { format: None, mapping: Mapping::default(), batch: 3, retry: false };
         let outcome = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(load(
             vec![input],
             settings,

@@ -4,7 +4,7 @@ use super::csv;
 use super::format::Opened;
 use super::input::Source;
 use super::record::Members;
-use super::rejects::Original;
+use super::rejects::{self, Original};
 use super::split::{MAX_RECORD, Record, Splitter};
 use super::{FORMATS, Format, Input, Mapped, Mapping, Place, Reject, SourceFormat};
 use std::collections::BTreeMap;
@@ -60,6 +60,8 @@ pub(super) struct Reader {
     mapping: Mapping,
     /// Records in a batch.
     size: usize,
+    /// The sources are files of rejected records.
+    retry: bool,
     out: mpsc::Sender<Message>,
     batch: Batch,
     /// Formats of which the loader knows. A message for each of thousands of small files would fill the channel, and
@@ -84,12 +86,14 @@ impl Reader {
         format: Option<SourceFormat>,
         mapping: Mapping,
         size: usize,
+        retry: bool,
         out: mpsc::Sender<Message>,
     ) -> Self {
         Self {
             format,
             mapping,
             size: size.max(1),
+            retry,
             out,
             batch: Batch::default(),
             told: Vec::new(),
@@ -255,28 +259,52 @@ impl Reader {
             if self.is_full() || (live && !splitter.has_line()) {
                 self.flush()?;
             }
-            if reading.format.is_none() && reading.unrecognised >= RECOGNISE_WITHIN {
+            // What was rejected once may be anything.
+            if !self.retry && reading.format.is_none() && reading.unrecognised >= RECOGNISE_WITHIN {
                 break;
             }
         }
         self.batch.note_empty("document without records", splitter.empty_documents());
-        if reading.format.is_none() && reading.unrecognised > 0 {
+        if !self.retry && reading.format.is_none() && reading.unrecognised > 0 {
             return Err(Stop::Unrecognised { line: reading.first_unrecognised.unwrap_or(1) });
         }
         Ok(())
     }
 
-    /// Finds out what a record of the file is, and puts the records that it holds into the batch.
+    /// Puts a record of the file into the batch, or the one that a line of a file of rejected records holds.
     fn record(&mut self, reading: &mut Reading, record: Record) -> Result<(), Stop> {
         let place = record.place;
         let text = match record.text {
             Ok(text) => text,
             Err((reason, original)) => return self.take(reading, place, original, Err(reason)),
         };
+        if !self.retry {
+            return self.object(reading, place, record.column, text, record.broken);
+        }
+        let refuse = |reason: &str| Err(Reject::new(reason));
+        match rejects::kept(&text) {
+            Ok(Original::Text(text)) => self.object(reading, Place { element: None, ..place }, 1, text, None),
+            Ok(original @ Original::Bytes(_)) => self.take(reading, place, original, refuse("is not UTF-8")),
+            Ok(original @ Original::Start(_)) => {
+                self.take(reading, place, original, refuse("only its beginning was kept, as it was too long"))
+            }
+            Err(reason) => self.take(reading, place, Original::Text(text), Err(reason)),
+        }
+    }
+
+    /// Finds out what an object is; `broken` says why it is none, where that shows on a later line.
+    fn object(
+        &mut self,
+        reading: &mut Reading,
+        place: Place,
+        column: u64,
+        text: String,
+        broken: Option<Reject>,
+    ) -> Result<(), Stop> {
         let members = match Members::parse(&text) {
             Ok(members) => members,
             Err(reason) => {
-                let reason = record.broken.unwrap_or_else(|| reason.in_text_at(place.line, record.column));
+                let reason = broken.unwrap_or_else(|| reason.in_text_at(place.line, column));
                 return self.take(reading, place, Original::Text(text), Err(reason));
             }
         };

@@ -1,6 +1,6 @@
 //! The file of what was not stored: one JSON object a line, with the record as it was.
 
-use super::Place;
+use super::{Place, Reject};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
@@ -135,6 +135,35 @@ impl RejectsFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
+}
+
+/// The record that a line of such a file holds.
+///
+/// # Errors
+/// When it is no such line.
+pub(super) fn kept(line: &str) -> Result<Original, Reject> {
+    #[derive(serde::Deserialize)]
+    struct Line {
+        reason: String,
+        text: Option<String>,
+        base64: Option<String>,
+        start_base64: Option<String>,
+    }
+    let bytes = |text: &str| BASE64_STANDARD.decode(text).ok();
+    let original =
+        serde_json::from_str::<Line>(line).ok().filter(|line| !line.reason.is_empty()).and_then(|line| {
+            match line {
+                Line { text: Some(text), .. } => Some(Original::Text(text)),
+                Line { base64: Some(text), .. } => bytes(&text).map(Original::Bytes),
+                Line { start_base64: Some(text), .. } => bytes(&text).map(Original::Start),
+                _ => None,
+            }
+        });
+    original.ok_or_else(|| {
+        Reject::new(
+            "is no line of a file of rejected records, which has a reason and the record as text or base64",
+        )
+    })
 }
 
 /// For the owner only: it holds pieces of an audit log.

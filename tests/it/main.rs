@@ -35,6 +35,7 @@ mod first_contact;
 mod ghosts;
 mod heads;
 mod ingest;
+mod ingest_ack;
 mod integrity_filter;
 mod investigation;
 mod layers;

@@ -129,6 +129,8 @@ const RUNS: &[(&str, &[&str])] = &[
     ("ingest", &["ingest", "{hostile file}"]),
     ("ingest", &["ingest", "{log file}", "--rejected", "{rejected}"]),
     ("ingest", &["ingest", "missing{hostile}"]),
+    ("ingest", &["ingest", "--retry", "{hostile file}"]),
+    ("ingest", &["ingest", "{log file}", "--ack", "--wait", "1s", "--spool", "spool{hostile}"]),
     ("db migrate", &["db", "migrate"]),
     ("db status", &["db", "status"]),
     ("db partitions ensure", &["db", "partitions", "ensure"]),

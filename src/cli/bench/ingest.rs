@@ -93,6 +93,7 @@ async fn rate(server: &PrivateServer, database: &str, path: &Path) -> Result<f64
         format: None,
         mapping: Mapping { organization: OrgId::new(ORGANIZATION).ok(), ..Mapping::default() },
         batch: BATCH,
+        retry: false,
     };
     let mut sink = Sink::Database(Box::new(Writer::new(db.clone(), WriterSettings::default())));
     let begun = Instant::now();
