@@ -242,7 +242,9 @@ impl Loader<'_> {
                 original,
             })
             .collect();
-        records.iter().for_each(|record| self.observer.rejected(record));
+        for record in &records {
+            self.observer.rejected(record);
+        }
         writer.bury(&records).map_err(Halt::Rejects)?;
         if !events.is_empty() {
             match stop.run_until_cancelled(writer.append_from(events)).await {

@@ -60,6 +60,7 @@ async fn what_a_writer_leaves_in_its_spool_the_next_one_delivers_in_order_and_on
     assert_eq!((last.acknowledged, last.pending, last.delivered.total()), (80, 80, 0));
     assert!(last.trouble.as_ref().is_some_and(|why| why.contains("no table audit_events")), "{last:?}");
     assert_eq!(writer.append(event("a", "late")).await, Err(AppendError::Closed));
+    assert!(matches!(writer.try_enqueue(&[event("a", "late")]), Err(AppendError::Closed)));
     drop(writer);
 
     // Another database gets none of it.
@@ -301,6 +302,64 @@ async fn all_are_verified(count: usize) {
         (&count.into(), &count.into()),
         "{report}"
     );
+    database.drop_now().await;
+}
+
+/// The most memory that this process has had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: a million events"]
+async fn a_million_events_that_wait_take_no_memory_and_get_there() {
+    const EVENTS: usize = 1_000_000;
+    const TASKS: usize = 4;
+    let database = support::bare_database().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = AuditSettings { spool_limit: 8 << 30, batch: 5_000, ..settings(folder.path()) };
+    let writer = open(&database, settings).await;
+    let fill = async |range: std::ops::Range<usize>| {
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..TASKS {
+            let (writer, range) = (writer.clone(), range.clone());
+            tasks.spawn(async move {
+                for n in range.filter(|n| n % TASKS == task) {
+                    drop(writer.enqueue(events("a", "a", n..n + 1)).await.unwrap());
+                }
+            });
+        }
+        tasks.join_all().await;
+    };
+    fill(0..EVENTS / 20).await;
+    let before = peak();
+    fill(EVENTS / 20..EVENTS).await;
+    while writer.metrics().acknowledged < EVENTS as u64 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (waiting, full) = (writer.metrics(), peak());
+    assert_eq!((waiting.pending, waiting.refused), (EVENTS as u64, 0));
+    migrate(&database).await;
+    let last = writer.close(PATIENCE).await;
+    assert_eq!((last.pending, last.delivered.stored), (0, EVENTS as u64), "{:?}", last.trouble);
+    println!(
+        "{} MiB of spool; KiB: {before} at a twentieth, {full} full, {} at the end",
+        waiting.spool_bytes >> 20,
+        peak()
+    );
+    assert!(
+        full < before + (64 << 10),
+        "{before} KiB, then {full} KiB while {} bytes waited",
+        waiting.spool_bytes
+    );
+    assert!(peak() < before + (192 << 10), "{before} KiB, {} KiB when all was delivered", peak());
+    let there: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_events")
+        .fetch_one(&mut connect(&database).await)
+        .await
+        .unwrap();
+    assert_eq!(there, EVENTS as i64);
     database.drop_now().await;
 }
 

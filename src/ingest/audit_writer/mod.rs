@@ -251,26 +251,28 @@ impl AuditWriter {
     /// # Errors
     /// When the writer was closed.
     pub async fn enqueue(&self, events: Vec<NewEvent>) -> Result<Receipt, AppendError> {
-        let from_here =
-            |event| Spooled::new(Origin { source: self.0.source.clone(), line: 0, element: None }, event);
-        self.send(events.into_iter().map(from_here).collect()).await
+        self.send(events.into_iter().map(|event| Spooled::new(self.origin(), event)).collect()).await
     }
 
     /// As [`Self::enqueue`], without waiting.
     ///
     /// # Errors
     /// [`AppendError::Busy`] when the queue is full.
-    pub fn try_enqueue(&self, events: Vec<NewEvent>) -> Result<Receipt, AppendError> {
+    pub fn try_enqueue(&self, events: &[NewEvent]) -> Result<Receipt, AppendError> {
         let jobs = self.jobs().ok_or(AppendError::Closed)?;
         let room = jobs.try_reserve().map_err(|e| match e {
             mpsc::error::TrySendError::Full(()) => AppendError::Busy,
             mpsc::error::TrySendError::Closed(()) => AppendError::Closed,
         })?;
-        let from_here =
-            |event| Spooled::new(Origin { source: self.0.source.clone(), line: 0, element: None }, event);
         let (reply, receipt) = oneshot::channel();
-        room.send(Job { events: events.into_iter().map(from_here).collect(), reply });
+        let events = events.iter().map(|event| Spooled::new(self.origin(), event.clone())).collect();
+        room.send(Job { events, reply });
         Ok(Receipt(receipt))
+    }
+
+    /// Of an event that the program itself makes.
+    fn origin(&self) -> Origin {
+        Origin { source: self.0.source.clone(), line: 0, element: None }
     }
 
     /// As [`Self::append_all`], of events that come from elsewhere.

@@ -59,17 +59,23 @@ impl Spooler {
         match self.appender.append(&events, self.patience) {
             Ok(()) => {
                 self.common.counters().acknowledged += count;
-                group.into_iter().for_each(|job| answer(job, Ok(())));
+                for job in group {
+                    answer(job, Ok(()));
+                }
             }
             // Perhaps one of them alone is.
             Err(Refusal::TooLarge { .. }) if group.len() > 1 => {
-                group.into_iter().for_each(|job| self.take(vec![job]));
+                for job in group {
+                    self.take(vec![job]);
+                }
             }
             Err(refusal) => {
                 let mut counters = self.common.counters();
                 counters.refused += count;
                 let error = refused(refusal, counters.trouble.clone());
-                group.into_iter().for_each(|job| answer(job, Err(error.clone())));
+                for job in group {
+                    answer(job, Err(error.clone()));
+                }
             }
         }
     }

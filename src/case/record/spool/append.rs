@@ -63,6 +63,7 @@ impl Appender {
         self.write(&text).map_err(|why| {
             // What is behind the last whole line must not be followed by another one.
             self.end_file();
+            self.drop_empty();
             Refusal::Failed(why)
         })?;
         let mut state = self.shared.state();
@@ -125,6 +126,16 @@ impl Appender {
         sync_folder(&path).map_err(|e| cannot("write", &path, &e))?;
         shared.state().parts.push_back(Part { number, bytes: 0, is_ended: false });
         Ok((file, path))
+    }
+
+    /// Removes the newest file where nothing of it is on disk for certain: else a full disk would leave one for each try.
+    fn drop_empty(&self) {
+        let mut state = self.shared.state();
+        if let Some(part) = state.parts.pop_back_if(|part| part.bytes == 0)
+            && std::fs::remove_file(path(&self.shared.folder, part.number)).is_err()
+        {
+            state.parts.push_back(part);
+        }
     }
 
     fn end_file(&mut self) {

@@ -10,7 +10,7 @@ mod read;
 pub use append::{Appender, Refusal};
 pub use read::{Chunk, Damaged, Reader};
 
-use super::{Limits, Slot, cannot, trust};
+use super::{Limits, Slot, cannot, sync_folder, trust};
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,7 @@ fn open_in<T: DeserializeOwned>(
     subject: &str,
     limits: Limits,
 ) -> Result<(Appender, Reader<T>, Gauge), String> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| cannot("make", folder, &e))?;
+    make(folder).map_err(|e| cannot("make", folder, &e))?;
     let lock = lock(folder)?;
     let slot = position_of(folder, kind);
     let there = slot.load::<Place>();
@@ -163,6 +163,14 @@ fn open_in<T: DeserializeOwned>(
     let appender = Appender::new(Arc::clone(&shared), next);
     let reader = Reader::new(Arc::clone(&shared), next, read);
     Ok((appender, reader, Gauge(shared)))
+}
+
+/// Makes a folder, and those above it, such that they are still there after a loss of power.
+fn make(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    missing.into_iter().rev().try_for_each(sync_folder)
 }
 
 fn lock(folder: &Path) -> Result<File, String> {

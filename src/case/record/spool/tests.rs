@@ -163,7 +163,7 @@ fn what_cannot_be_written_is_not_taken_and_the_next_is() {
     let (mut appender, mut reader, _) = opened(folder.path());
     appender.append(&[1], AT_ONCE).unwrap();
     // A file of this number is there already: as if the disk refused it.
-    let open = std::mem::replace(&mut appender.open, None);
+    let open = appender.open.take();
     std::fs::write(path(folder.path(), appender.next), "").unwrap();
     assert!(matches!(appender.append(&[2], AT_ONCE), Err(Refusal::Failed(_))));
     drop(open);
