@@ -63,12 +63,15 @@ async fn what_a_writer_leaves_in_its_spool_the_next_one_delivers_in_order_and_on
     assert!(matches!(writer.try_enqueue(&[event("a", "late")]), Err(AppendError::Closed)));
     drop(writer);
 
-    // Another database gets none of it.
-    let other = support::database().await;
-    let target = WriteTarget::at(other.options.clone(), WriteSettings::default());
-    let refused = AuditWriter::open(target, settings(&spool)).await.unwrap_err().to_string();
-    assert!(refused.contains("80 records wait for another target"), "{refused}");
-    other.drop_now().await;
+    // Another database gets none of it, nor another schema.
+    let elsewhere = WriteSettings { schema: Some("other".to_owned()), ..WriteSettings::default() };
+    for target in [
+        WriteTarget::at(support::server(), WriteSettings::default()),
+        WriteTarget::at(database.options.clone(), elsewhere),
+    ] {
+        let refused = AuditWriter::open(target, settings(&spool)).await.unwrap_err().to_string();
+        assert!(refused.contains("80 records wait for another target"), "{refused}");
+    }
 
     migrate(&database).await;
     let small = AuditSettings { batch: 7, ..settings(&spool) };

@@ -65,7 +65,11 @@ impl Delivery {
                     Err(why) => self.fail(why, &mut pause).await,
                 }
             };
-            let Some(chunk) = chunk else { continue };
+            let Some(chunk) = chunk else {
+                // Somebody has removed what waited.
+                tokio::time::sleep(pause.next()).await;
+                continue;
+            };
             let letters = self.deliver(&chunk).await;
             let mut kept = Some((chunk, letters));
             let mut pause = Pause::new(self.settings.backoff);

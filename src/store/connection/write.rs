@@ -73,18 +73,19 @@ impl WriteTarget {
         }
     }
 
-    /// Server and database, without user and password.
+    /// Server, database, and schema where one is named, without user and password.
     pub fn place(&self) -> String {
-        let options = match self {
-            Self::Reached(db) => &db.inner.options,
-            Self::At(options, _) => options,
+        let (options, settings) = match self {
+            Self::Reached(db) => (&db.inner.options, &db.inner.settings),
+            Self::At(options, settings) => (&**options, settings),
         };
         let host = match options.get_socket() {
             Some(folder) => folder.display().to_string(),
             None => options.get_host().to_owned(),
         };
         let database = options.get_database().unwrap_or(options.get_username());
-        format!("{host}:{}/{database}", options.get_port())
+        let schema = settings.schema.as_ref().map(|schema| format!(", schema {schema}")).unwrap_or_default();
+        format!("{host}:{}/{database}{schema}", options.get_port())
     }
 }
 
