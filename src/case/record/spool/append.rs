@@ -41,6 +41,15 @@ pub struct Appender {
     last: String,
 }
 
+impl Drop for Appender {
+    /// Nothing more comes: what was read need not lie there until it does.
+    fn drop(&mut self) {
+        self.end_file();
+        let mut state = self.shared.state();
+        self.shared.tidy(&mut state);
+    }
+}
+
 impl Appender {
     pub(super) fn new(shared: Arc<Shared>, next: u64) -> Self {
         Self { shared, open: None, next, last: String::new() }
