@@ -3,7 +3,9 @@
 //! Every value has one line; lines below a folded one are not there. Which value stands on line `n`, and on which line a
 //! value stands, takes a few steps for each level, however many members and elements there are, and so does folding:
 //! the children of a value are neighbours in the arena of [`Doc`], and over each such interval lies a Fenwick tree of the
-//! lines that they take. A line is made when it is looked at.
+//! lines that they take. What is unfolded or folded as a whole is only said so where it begins, and the number of its
+//! lines is known beforehand: it is laid out a level at a time, where something inside is folded otherwise. A line is
+//! made when it is looked at.
 
 mod find;
 
@@ -16,21 +18,47 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+/// How the values below one are folded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Below {
+    /// As each of them says.
+    Own,
+    /// All of them are unfolded, whatever they say.
+    Open,
+    /// All of them are folded, whatever they say.
+    Folded,
+}
+
 /// A document, folded here and there.
 #[derive(Debug, Clone)]
 pub struct Outline {
     doc: Arc<OwnedDoc>,
     /// Whether the children of a value are shown.
     open: Vec<bool>,
+    /// How what is below a value is folded. Where that is not its own matter, nothing that is newer stands below.
+    below: Vec<Below>,
     /// Over the children of each value: a Fenwick tree of their lines.
     sums: Vec<u32>,
+    /// Values in a value and its siblings before it, themselves included: their lines where all are unfolded.
+    ends: Vec<u32>,
+    /// Levels below a value.
+    heights: Vec<u16>,
 }
 
 impl Outline {
     /// A document of which the outermost value is unfolded, and nothing else.
     pub fn new(doc: Arc<OwnedDoc>) -> Self {
         let (root, len) = (doc.doc().root(), doc.doc().len());
-        let mut outline = Self { doc, open: vec![false; len], sums: vec![0; len] };
+        let mut outline = Self {
+            open: vec![false; len],
+            below: vec![Below::Own; len],
+            sums: vec![0; len],
+            ends: vec![0; len],
+            heights: vec![0; len],
+            doc,
+        };
+        let shared = outline.share();
+        outline.measure(&shared.doc(), root);
         outline.unfold_to(root, 1);
         outline
     }
@@ -57,20 +85,36 @@ impl Outline {
 
     /// Whether the children of a value are shown, as far as it is shown itself.
     pub fn is_open(&self, id: NodeId) -> bool {
-        self.open.get(id.index()).copied().unwrap_or_default()
+        let doc = self.doc();
+        let (mut at, mut above) = (id, Below::Own);
+        while let Some(parent) = doc.parent(at) {
+            // The outermost word counts.
+            above = Some(self.below[parent.index()]).filter(|below| *below != Below::Own).unwrap_or(above);
+            at = parent;
+        }
+        self.shows(&doc, id, above)
     }
 
     /// The value on a line.
     pub fn node_at(&self, line: usize) -> Option<NodeId> {
         let doc = self.doc();
-        let mut at = doc.root();
+        let (mut at, mut above) = (doc.root(), Below::Own);
         let mut rest = u32::try_from(line).ok()?;
         while rest > 0 {
-            let sums = &self.sums[doc.child_range(at)];
-            let (child, before) = fenwick::find(sums, rest - 1);
-            if !self.is_open(at) || child >= sums.len() {
+            if !self.shows(&doc, at, above) {
                 return None;
             }
+            above = self.inside(at, above);
+            let range = doc.child_range(at);
+            let (child, before) = match above {
+                Below::Own => fenwick::find(&self.sums[range], rest - 1),
+                Below::Folded => (rest as usize - 1, rest - 1),
+                Below::Open => {
+                    let ends = &self.ends[range];
+                    let child = ends.partition_point(|end| *end < rest);
+                    (child, child.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0))
+                }
+            };
             rest -= 1 + before;
             at = doc.child(at, child)?;
         }
@@ -80,22 +124,24 @@ impl Outline {
     /// The line of a value; nothing where it is folded away.
     pub fn line_of(&self, id: NodeId) -> Option<usize> {
         let doc = self.doc();
-        let (mut at, mut line) = (id, 0);
-        while let Some(parent) = doc.parent(at) {
-            if !self.is_open(parent) {
+        let (mut parent, mut above, mut line) = (doc.root(), Below::Own, 0);
+        for at in doc.ancestry(id) {
+            if !self.shows(&doc, parent, above) {
                 return None;
             }
-            line += 1 + fenwick::before(&self.sums[doc.child_range(parent)], doc.position(at));
-            at = parent;
+            above = self.inside(parent, above);
+            line += 1 + self.lines_before(&doc, parent, doc.position(at), above);
+            parent = at;
         }
         Some(line as usize)
     }
 
     /// Shows the children of a value, or hides them; values inside stay as they were.
     pub fn set_open(&mut self, id: NodeId, open: bool) {
-        let shared = Arc::clone(&self.doc);
+        let shared = self.share();
         let doc = shared.doc();
         if self.is_open(id) != open && doc.child_count(id) > 0 {
+            self.lay_out(&doc, id);
             let before = self.lines_of(&doc, id);
             self.open[id.index()] = open;
             self.pass_on(&doc, id, before);
@@ -104,8 +150,9 @@ impl Outline {
 
     /// Unfolds `levels` levels of a value (0: folds it) and folds everything below them.
     pub fn unfold_to(&mut self, id: NodeId, levels: usize) {
-        let shared = Arc::clone(&self.doc);
+        let shared = self.share();
         let doc = shared.doc();
+        self.lay_out(&doc, id);
         let before = self.lines_of(&doc, id);
         self.set_below(&doc, id, levels);
         self.pass_on(&doc, id, before);
@@ -120,10 +167,68 @@ impl Outline {
         }
     }
 
-    /// The lines of a value and of what is shown below it, its ancestors aside.
+    /// Counts the values of each part, and its levels. Returns both of `id`, itself not among the levels.
+    fn measure(&mut self, doc: &Doc<'_>, id: NodeId) -> (u32, u16) {
+        let (mut end, mut height) = (0, 0);
+        for child in doc.children(id) {
+            let (values, levels) = self.measure(doc, child);
+            end += values;
+            height = height.max(levels + 1);
+            self.ends[child.index()] = end;
+        }
+        self.heights[id.index()] = height;
+        (1 + end, height)
+    }
+
+    /// How the values below `id` are folded, where what it is in says `above`.
+    fn inside(&self, id: NodeId, above: Below) -> Below {
+        if above == Below::Own { self.below[id.index()] } else { above }
+    }
+
+    /// Whether the children of `id` are shown, where what it is in says `above`.
+    fn shows(&self, doc: &Doc<'_>, id: NodeId, above: Below) -> bool {
+        match above {
+            Below::Own => self.open[id.index()],
+            Below::Open => doc.child_count(id) > 0,
+            Below::Folded => false,
+        }
+    }
+
+    /// The lines of the first `count` children of a value, where those are folded as `below` says.
+    fn lines_before(&self, doc: &Doc<'_>, id: NodeId, count: usize, below: Below) -> u32 {
+        let range = doc.child_range(id);
+        match below {
+            Below::Own => fenwick::before(&self.sums[range], count),
+            Below::Folded => count as u32,
+            Below::Open => count.checked_sub(1).map_or(0, |last| self.ends[range.start + last]),
+        }
+    }
+
+    /// The lines of a value and of what is shown below it; what it is in has nothing to say.
     fn lines_of(&self, doc: &Doc<'_>, id: NodeId) -> u32 {
-        let sums = &self.sums[doc.child_range(id)];
-        1 + if self.is_open(id) { fenwick::before(sums, sums.len()) } else { 0 }
+        let below = self.below[id.index()];
+        1 + if self.open[id.index()] { self.lines_before(doc, id, doc.child_count(id), below) } else { 0 }
+    }
+
+    /// Gives each value that `id` is in, and the siblings on the way, their own word.
+    fn lay_out(&mut self, doc: &Doc<'_>, id: NodeId) {
+        let mut way = vec![doc.root()];
+        way.extend(doc.ancestry(id));
+        // Not of the value itself: what is below it stays as it is.
+        way.pop();
+        for at in way {
+            let below = std::mem::replace(&mut self.below[at.index()], Below::Own);
+            if below == Below::Own {
+                continue;
+            }
+            for child in doc.children(at) {
+                let count = doc.child_count(child);
+                self.open[child.index()] = below == Below::Open && count > 0;
+                self.below[child.index()] = below;
+                self.sums[child.index()] = self.lines_of(doc, child);
+            }
+            fenwick::build(&mut self.sums[doc.child_range(at)]);
+        }
     }
 
     /// Tells the ancestors that a value takes another number of lines than `before`.
@@ -132,7 +237,7 @@ impl Outline {
         let mut at = id;
         while let Some(parent) = doc.parent(at) {
             fenwick::add(&mut self.sums[doc.child_range(parent)], doc.position(at), delta);
-            if !self.is_open(parent) {
+            if !self.open[parent.index()] {
                 break;
             }
             at = parent;
@@ -140,12 +245,19 @@ impl Outline {
     }
 
     fn set_below(&mut self, doc: &Doc<'_>, id: NodeId, levels: usize) -> u32 {
-        let range = doc.child_range(id);
-        self.open[id.index()] = levels > 0 && !range.is_empty();
-        for child in doc.children(id) {
-            self.sums[child.index()] = self.set_below(doc, child, levels.saturating_sub(1));
+        let at = id.index();
+        self.open[at] = levels > 0 && doc.child_count(id) > 0;
+        self.below[at] = match levels {
+            0 => Below::Folded,
+            levels if levels >= usize::from(self.heights[at]) => Below::Open,
+            _ => Below::Own,
+        };
+        if self.below[at] == Below::Own {
+            for child in doc.children(id) {
+                self.sums[child.index()] = self.set_below(doc, child, levels - 1);
+            }
+            fenwick::build(&mut self.sums[doc.child_range(id)]);
         }
-        fenwick::build(&mut self.sums[range]);
         self.lines_of(doc, id)
     }
 
@@ -153,7 +265,8 @@ impl Outline {
     pub fn row(&self, id: NodeId, view: &View) -> Row {
         let doc = self.doc();
         let (kind, count) = (doc.kind(id), doc.child_count(id));
-        let mark = match (count > 0, self.is_open(id)) {
+        let is_open = self.is_open(id);
+        let mark = match (count > 0, is_open) {
             (false, _) => ' ',
             (true, false) => '▸',
             (true, true) => '▾',
@@ -184,7 +297,7 @@ impl Outline {
             let size = format!("{open}{count} {noun}{close}");
             row.push(Role::Dim, &size);
             let room = room.saturating_sub(size.len() + 1);
-            if !self.is_open(id) && room > 8 {
+            if !is_open && room > 8 {
                 let mut text = String::new();
                 compact(&doc, id, view, secret, room * 2, &mut text);
                 row.push(Role::Dim, " ");
@@ -322,7 +435,7 @@ mod tests {
     proptest! {
         #[test]
         fn lines_and_values_are_found_whatever_is_folded(
-            which in 0usize..60, steps in prop::collection::vec((any::<prop::sample::Index>(), 0u8..4), 1..30)
+            which in 0usize..60, steps in prop::collection::vec((any::<prop::sample::Index>(), 0u8..6), 1..30)
         ) {
             let (text, _) = pairs(which + 1).last().unwrap();
             let mut outline = outline(&text);
@@ -338,6 +451,8 @@ mod tests {
                     0 => outline.set_open(id, true),
                     1 => outline.set_open(id, false),
                     2 => outline.unfold_to(id, 2),
+                    3 => outline.unfold_to(id, usize::MAX),
+                    4 => outline.unfold_to(id, 0),
                     _ => {
                         let all: Vec<NodeId> = outline.doc().children(id).collect();
                         for child in all {
@@ -412,6 +527,25 @@ mod tests {
         let bytes: usize = lines.iter().map(String::len).sum();
         assert!(bytes < 500, "{lines:?}");
         assert!(lines.iter().any(|l| l.ends_with("…+4.9 MB")), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_unfolded_as_a_whole_is_laid_out_on_the_way_to_what_is_folded_otherwise_only() {
+        let mut outline = outline(&format!("[{}[[0]]]", "[[1], 2],".repeat(1_000)));
+        let root = outline.doc().root();
+        let told = |outline: &Outline| outline.below.iter().filter(|below| **below != Below::Own).count();
+        outline.unfold_to(root, usize::MAX);
+        assert_eq!((outline.len(), told(&outline)), (4_004, 1_002), "as it was, but for the root");
+        let one = outline.doc().resolve("/500/0").unwrap();
+        outline.set_open(one, false);
+        assert_eq!(outline.len(), 4_003);
+        assert_eq!(told(&outline), 1_001 - 1 + 2, "the elements of the root, and of one of them");
+        agrees(&outline);
+        outline.unfold_to(root, 0);
+        assert_eq!(outline.len(), 1);
+        outline.set_open(root, true);
+        assert_eq!(outline.len(), 1_002, "what was unfolded as a whole is folded as a whole");
+        agrees(&outline);
     }
 
     #[test]
