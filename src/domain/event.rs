@@ -177,6 +177,19 @@ impl EventRow {
     pub fn key(&self) -> EventKey {
         EventKey { timestamp: self.timestamp, event_id: self.event_id.clone() }
     }
+
+    /// Who acted, as lists name them: a prefix for what is no person, unless the name says it, and the e-mail address or the
+    /// id.
+    pub fn actor_name(&self) -> (&'static str, &str) {
+        let name = self.actor_email.as_deref().filter(|email| !email.is_empty()).unwrap_or(&self.actor_id);
+        let prefix = match self.actor_type.as_str() {
+            "service" => "svc:",
+            "system" => "sys:",
+            _ => "",
+        };
+        let says_it = name.starts_with(prefix.trim_end_matches(':'));
+        (if says_it { "" } else { prefix }, name)
+    }
 }
 
 #[cfg(test)]
@@ -259,5 +272,25 @@ mod tests {
         }
         let error = "Read".parse::<Action>().unwrap_err();
         assert_eq!(error.to_string(), "action: 'Read' is not one of create, read, update, delete, export");
+    }
+
+    #[test]
+    fn a_name_that_says_what_it_is_has_no_prefix() {
+        let name = |kind: &str, email: Option<&str>, id: &str| {
+            let row = EventRow {
+                actor_type: kind.to_owned(),
+                actor_email: email.map(str::to_owned),
+                actor_id: id.to_owned(),
+                ..EventRow::sample()
+            };
+            let (prefix, name) = row.actor_name();
+            format!("{prefix}{name}")
+        };
+        assert_eq!(name("service", None, "svc-ci"), "svc-ci");
+        assert_eq!(name("service", None, "ci"), "svc:ci");
+        assert_eq!(name("system", None, "cron"), "sys:cron");
+        assert_eq!(name("user", None, "svc-ci"), "svc-ci");
+        assert_eq!(name("user", Some("eve@corp.example"), "user-17"), "eve@corp.example");
+        assert_eq!(name("user", Some(""), "user-17"), "user-17");
     }
 }

@@ -64,14 +64,10 @@ fn severity(word: &str) -> &str {
     }
 }
 
-/// Who acted, as lists name them: by e-mail address where there is one, what is no person with a prefix.
+/// Who acted, as lists name them.
 pub fn actor(event: &EventRow) -> Safe {
-    let name = event.actor_email.as_deref().unwrap_or(&event.actor_id);
-    match event.actor_type.as_str() {
-        "service" => Safe::from_untrusted(&format!("svc:{name}")),
-        "system" => Safe::from_untrusted(&format!("sys:{name}")),
-        _ => Safe::from_untrusted(name),
-    }
+    let (prefix, name) = event.actor_name();
+    Safe::from_untrusted(&format!("{prefix}{name}"))
 }
 
 fn resource(event: &EventRow) -> Safe {

@@ -39,18 +39,6 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(event: &EventRow) -> Self {
-        let prefix = match event.actor_type.as_str() {
-            "service" => "svc:",
-            "system" => "sys:",
-            _ => "",
-        };
-        let name = event.actor_email.as_deref().filter(|e| !e.is_empty()).unwrap_or(&event.actor_id);
-        // A name that says it needs no prefix.
-        let says_it = name.starts_with(prefix.trim_end_matches(':'));
-        Self::of(if says_it { "" } else { prefix }, name)
-    }
-
     fn of(prefix: &str, name: &str) -> Self {
         let (local, domain) = match name.rfind('@') {
             Some(at) => name.split_at(at),
@@ -93,7 +81,10 @@ impl Row {
                 &event.action
             }),
             kind: Safe::from_untrusted(&event.event_type),
-            actor: Actor::new(&event),
+            actor: {
+                let (prefix, name) = event.actor_name();
+                Actor::of(prefix, name)
+            },
             resource: Safe::from_untrusted(&format!("{}/{}", event.resource_type, event.resource_id)),
             ip: safe(&event.actor_ip),
             session: safe(&event.session_id),
@@ -280,23 +271,6 @@ mod tests {
         ] {
             assert_eq!(says(kind, action), expected, "{kind} {action}");
         }
-    }
-
-    #[test]
-    fn a_name_that_says_what_it_is_has_no_prefix() {
-        let name = |kind: &str, id: &str| {
-            let event = EventRow {
-                actor_type: kind.to_owned(),
-                actor_email: None,
-                actor_id: id.to_owned(),
-                ..event_row("e1", 0)
-            };
-            Row::new(event, Zone::Utc).actor.whole.as_str().to_owned()
-        };
-        assert_eq!(name("service", "svc-ci"), "svc-ci");
-        assert_eq!(name("service", "ci"), "svc:ci");
-        assert_eq!(name("system", "cron"), "sys:cron");
-        assert_eq!(name("user", "svc-ci"), "svc-ci");
     }
 
     #[test]
