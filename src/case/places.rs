@@ -9,26 +9,66 @@ use std::path::{Path, PathBuf};
 /// Name of the folder in [`super::folder`].
 pub const FOLDER: &str = "places";
 
-/// A view, and what was looked at in it.
+/// Where a console is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// Which database: the name of its place and its identity.
     pub database: String,
+    /// The view of each tab, in their order.
+    pub tabs: Vec<View>,
+    /// The tab that is shown, counted from 0.
+    pub shown: usize,
+    /// When this was written.
+    pub at: Timestamp,
+}
+
+/// A view, and what is looked at in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
     /// The organisation.
     pub organization_id: String,
     /// The filter as typed.
     pub filter: String,
-    /// First instant of the view.
-    pub since: Option<Timestamp>,
-    /// First instant behind it.
-    pub until: Option<Timestamp>,
+    /// First instant of the view, and first instant behind it, once they are known.
+    pub range: Option<[Option<Timestamp>; 2]>,
     /// Time and id of the selected event.
     pub selected: Option<(Timestamp, String)>,
     /// Name of the pane with the keys.
     pub focus: String,
-    /// When this was written.
-    pub at: Timestamp,
+    /// Rows on the screen above the selected one.
+    pub above: usize,
+    /// The line of the change pane's cursor.
+    pub line: usize,
+}
+
+/// What was written before there were tabs in it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneView {
+    database: String,
+    organization_id: String,
+    filter: String,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    selected: Option<(Timestamp, String)>,
+    focus: String,
+    at: Timestamp,
+}
+
+impl From<OneView> for Place {
+    fn from(one: OneView) -> Self {
+        let OneView { database, organization_id, filter, since, until, selected, focus, at } = one;
+        let range = Some([since, until]);
+        let view = View { organization_id, filter, range, selected, focus, above: 0, line: 0 };
+        Self { database, tabs: vec![view], shown: 0, at }
+    }
+}
+
+fn read(text: &[u8]) -> Option<Place> {
+    let one = || serde_json::from_slice::<OneView>(text).ok().map(Place::from);
+    serde_json::from_slice(text).ok().or_else(one)
 }
 
 /// Puts down where the console of process `pid` is. The file is for its owner only, and replaced as a whole.
@@ -60,11 +100,11 @@ fn take_of(folder: &Path, database: &str, runs: impl Fn(u32) -> bool) -> Option<
         if pid.is_none_or(&runs) {
             continue;
         }
-        let read = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Place>(&text).ok());
+        let read = std::fs::read(&path).ok().and_then(|text| read(&text));
         if read.as_ref().is_some_and(|place| place.database != database) {
             continue;
         }
-        // One that is damaged, or of another version, goes: nothing depends on it.
+        // One that is damaged, or of a later version, goes: nothing depends on it.
         newest = newest.into_iter().chain(read).max_by_key(|place| place.at);
         let _ = std::fs::remove_file(path);
     }
@@ -88,16 +128,33 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     fn place(database: &str, at: i64) -> Place {
+        let view = |filter: &str| View {
+            organization_id: "acme".to_owned(),
+            filter: filter.to_owned(),
+            range: Some([Some(Timestamp::from_micros(1)), None]),
+            selected: Some((Timestamp::from_micros(2), "evt-1".to_owned())),
+            focus: "Change".to_owned(),
+            above: 3,
+            line: 0,
+        };
         Place {
             database: database.to_owned(),
-            organization_id: "acme".to_owned(),
-            filter: "sev:critical".to_owned(),
-            since: Some(Timestamp::from_micros(1)),
-            until: None,
-            selected: Some((Timestamp::from_micros(2), "evt-1".to_owned())),
-            focus: "change".to_owned(),
+            tabs: ["sev:critical", "actor:eve"].map(view).into(),
+            shown: 1,
             at: Timestamp::from_micros(at),
         }
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_tabs_is_read() {
+        let text = r#"{"database":"a","organization_id":"acme","filter":"sev:critical","since":"2026-01-15T09:58:00.000000Z",
+            "until":null,"selected":["2026-01-15T09:58:01.000000Z","evt-1"],"focus":"Change","at":"2026-01-15T10:00:00.000000Z"}"#;
+        let place = read(text.as_bytes()).unwrap();
+        let [view] = place.tabs.as_slice() else { panic!("{place:?}") };
+        let time = |text: &str| Timestamp::parse(text).unwrap();
+        assert_eq!((view.filter.as_str(), view.focus.as_str(), place.shown), ("sev:critical", "Change", 0));
+        assert_eq!(view.range, Some([Some(time("2026-01-15T09:58:00Z")), None]));
+        assert_eq!(view.selected, Some((time("2026-01-15T09:58:01Z"), "evt-1".to_owned())));
     }
 
     #[test]

@@ -56,16 +56,21 @@ pub(in crate::console) fn remember(model: &mut Model) {
     }
 }
 
+/// How the view is looked at.
+pub(in crate::console) fn seat(model: &Model) -> Seat {
+    Seat {
+        focus: model.focus,
+        offset: model.timeline.selected.saturating_sub(model.timeline.top),
+        line: model.change.line(),
+    }
+}
+
 /// Remembers how the current view is looked at, before going to another one.
 fn leave(model: &mut Model) {
     // Rows of the view before are no seat in this one.
     let is_seen = model.shows_current_place() && model.timeline.row().is_some();
     remember(model);
-    let seat = Seat {
-        focus: model.focus,
-        offset: model.timeline.selected.saturating_sub(model.timeline.top),
-        line: model.change.line(),
-    };
+    let seat = seat(model);
     if let Some(place) = model.history.current_mut().filter(|_| is_seen) {
         place.seat = Some(seat);
     }

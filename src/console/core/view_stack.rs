@@ -25,7 +25,7 @@ pub(crate) struct Place {
 }
 
 /// How a view was looked at: taken up again by whoever comes back to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Seat {
     /// The pane that had the keys.
     pub(crate) focus: Focus,
@@ -180,6 +180,24 @@ impl Tabs {
         is_closed
     }
 
+    /// The tabs before and behind the one that is shown, each with one view.
+    pub(crate) fn of(before: impl Iterator<Item = Place>, behind: impl Iterator<Item = Place>) -> Self {
+        let tab = |place| History { places: vec![place], at: 0 };
+        let mut after: Vec<History> = behind.map(tab).collect();
+        after.reverse();
+        Self { before: before.map(tab).collect(), after }
+    }
+
+    /// The views of the tabs before the one that is shown, in their order.
+    pub(crate) fn before(&self) -> impl Iterator<Item = &Place> {
+        self.before.iter().filter_map(History::current)
+    }
+
+    /// The views of the tabs behind the one that is shown, in their order.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = &Place> {
+        self.after.iter().rev().filter_map(History::current)
+    }
+
     /// How many there are, the one shown included.
     pub(crate) fn count(&self) -> usize {
         self.before.len() + 1 + self.after.len()
@@ -218,6 +236,13 @@ mod tests {
         assert_eq!(back, ["3c", "2b", "1a", "3c"]);
         seen(true, &mut tabs);
         assert!(shown.can_go_back(), "the way to the view is still there");
+        let texts = |tabs: &Tabs| -> [Vec<String>; 2] {
+            let text = |place: &Place| place.text.clone();
+            [tabs.before().map(text).collect(), tabs.behind().map(text).collect()]
+        };
+        let before = texts(&tabs);
+        assert_eq!(texts(&Tabs::of(tabs.before().cloned(), tabs.behind().cloned())), before);
+        assert_eq!(before.map(|texts| texts.len()), [1, 1], "{}", tabs.shown());
         assert!(tabs.close(&mut shown));
         assert_eq!((tabs.shown(), tabs.count(), shown.current().unwrap().text.as_str()), (1, 2, "a"));
         while tabs.open(&mut shown) {}

@@ -1,6 +1,6 @@
 //! What was put down last of where the console is, and when it is put down next.
 
-use crate::console::core::layout::Focus;
+use crate::console::core::view_stack::{Place, Seat};
 use crate::domain::{EventKey, OrgId, TimeRange};
 use std::time::Duration;
 
@@ -10,16 +10,38 @@ const REST: Duration = Duration::from_secs(1);
 /// Where the console is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Here {
+    /// The view of each tab, in their order.
+    pub(crate) tabs: Vec<View>,
+    /// The tab that is shown, counted from 0.
+    pub(crate) shown: usize,
+}
+
+/// The view of a tab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
     /// The organisation.
     pub(crate) organization: OrgId,
     /// The filter as typed.
     pub(crate) filter: String,
-    /// Bounds of the view.
-    pub(crate) range: TimeRange,
+    /// Bounds of the view, once they are known.
+    pub(crate) range: Option<TimeRange>,
     /// The selected event.
     pub(crate) selected: Option<EventKey>,
-    /// The pane with the keys.
-    pub(crate) focus: Focus,
+    /// How it is looked at.
+    pub(crate) seat: Seat,
+}
+
+impl From<&Place> for View {
+    /// A view that is not shown at the moment, as it was left.
+    fn from(place: &Place) -> Self {
+        Self {
+            organization: place.organization.clone(),
+            filter: place.text.clone(),
+            range: place.range,
+            selected: place.selected.clone(),
+            seat: place.seat.unwrap_or_default(),
+        }
+    }
 }
 
 /// The state.

@@ -5,7 +5,8 @@ use crate::case::places::{self, Place};
 use crate::console::core::failure::Failure;
 use crate::console::core::layout::Focus;
 use crate::console::core::tasks::tasks;
-use crate::console::restore::keeper::Here;
+use crate::console::core::view_stack::Seat;
+use crate::console::restore::keeper::{Here, View};
 use crate::console::runtime::context::{Context, aside};
 use crate::domain::{EventKey, OrgId, TimeRange, Timestamp};
 
@@ -41,27 +42,30 @@ pub(crate) async fn perform(
 }
 
 fn record(database: String, here: Here, at: Timestamp) -> Place {
-    Place {
-        database,
-        organization_id: here.organization.as_str().to_owned(),
-        filter: here.filter,
-        since: here.range.since,
-        until: here.range.until,
-        selected: here.selected.map(|key| (key.timestamp, key.event_id)),
-        focus: format!("{:?}", here.focus),
-        at,
-    }
+    let tabs = here.tabs.into_iter().map(|view| places::View {
+        organization_id: view.organization.as_str().to_owned(),
+        filter: view.filter,
+        range: view.range.map(|range| [range.since, range.until]),
+        selected: view.selected.map(|key| (key.timestamp, key.event_id)),
+        focus: format!("{:?}", view.seat.focus),
+        above: view.seat.offset,
+        line: view.seat.line,
+    });
+    Place { database, tabs: tabs.collect(), shown: here.shown, at }
 }
 
 /// `None` for a record that no console writes.
 fn here(place: Place) -> Option<(Here, Timestamp)> {
-    let focus = Focus::ALL.into_iter().find(|focus| format!("{focus:?}") == place.focus);
-    let here = Here {
-        organization: OrgId::new(place.organization_id).ok()?,
-        filter: place.filter,
-        range: TimeRange { since: place.since, until: place.until },
-        selected: place.selected.map(|(timestamp, event_id)| EventKey { timestamp, event_id }),
-        focus: focus.unwrap_or_default(),
+    let view = |view: places::View| {
+        let focus = Focus::ALL.into_iter().find(|focus| format!("{focus:?}") == view.focus);
+        Some(View {
+            organization: OrgId::new(view.organization_id).ok()?,
+            filter: view.filter,
+            range: view.range.map(|[since, until]| TimeRange { since, until }),
+            selected: view.selected.map(|(timestamp, event_id)| EventKey { timestamp, event_id }),
+            seat: Seat { focus: focus.unwrap_or_default(), offset: view.above, line: view.line },
+        })
     };
-    Some((here, place.at))
+    let tabs: Option<Vec<View>> = place.tabs.into_iter().map(view).collect();
+    Some((Here { tabs: tabs?, shown: place.shown }, place.at))
 }

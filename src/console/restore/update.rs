@@ -3,14 +3,14 @@
 use crate::console::app::feature::Update;
 use crate::console::app::message::Effects;
 use crate::console::app::model::{Connection, Model};
-use crate::console::app::navigation::visit;
+use crate::console::app::navigation::{seat, visit};
 use crate::console::app::start_task::{abandon, begin};
 use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
-use crate::console::core::view_stack::Place;
+use crate::console::core::view_stack::{Place, Tabs};
 use crate::console::dialogs::organizations::OrganizationChooser;
-use crate::console::restore::keeper::Here;
+use crate::console::restore::keeper::{Here, View};
 use crate::console::restore::task::{Output, Progress, Task};
 use crate::domain::{Safe, Timestamp};
 use crate::filter::Filter;
@@ -49,12 +49,14 @@ pub(in crate::console) fn ask(model: &mut Model, effects: &mut Effects) {
 
 /// Goes on where another console was, unless the user has begun already, or in another organisation.
 fn restore(model: &mut Model, here: Here, at: Timestamp, effects: &mut Effects) {
+    let Here { tabs, shown } = here;
+    let Some(view) = tabs.get(shown) else { return };
     let elsewhere = match (model.history.current(), &model.wanted.0) {
-        (Some(place), _) => place.organization != here.organization,
-        (None, Some(wanted)) => *wanted != here.organization,
+        (Some(place), _) => place.organization != view.organization,
+        (None, Some(wanted)) => *wanted != view.organization,
         (None, None) => false,
     };
-    let Ok(filter) = Filter::parse(&here.filter) else { return };
+    let Some(place) = place_of(view) else { return };
     if model.keeper.touched || elsewhere || model.connection != Connection::Up {
         return;
     }
@@ -64,29 +66,46 @@ fn restore(model: &mut Model, here: Here, at: Timestamp, effects: &mut Effects) 
             model.overlay = None;
         }
         // What one goes back to.
-        model.history.push(Place::new(here.organization.clone(), String::new(), Filter::default()));
+        let organization = view.organization.clone();
+        model.history.push(Place::new(organization, String::new(), Filter::default()));
     }
-    let mut place = Place::new(here.organization, here.filter, filter);
-    place.range = Some(here.range);
-    place.selected = here.selected;
+    let (before, behind) = tabs.split_at(shown);
+    model.tabs = Tabs::of(before.iter().filter_map(place_of), behind.iter().skip(1).filter_map(place_of));
     visit(model, place, effects);
-    model.focus_on(here.focus);
-    let back = model.setup.keymap.key(Action::Back);
-    let time = model.zone.minute(at);
-    model.notify(Safe::composed(&format!("restored the view of {time} · {back}: start anew")));
+    model.focus_on(view.seat.focus);
+    let (back, time) = (model.setup.keymap.key(Action::Back), model.zone.minute(at));
+    let text = match model.tabs.count() {
+        1 => format!("restored the view of {time} · {back}: start anew"),
+        count => format!("restored {count} tabs of {time} · {back}: start anew in this one"),
+    };
+    model.notify(Safe::composed(&text));
+}
+
+/// The view as it was left; `None` where its filter means nothing any more.
+fn place_of(view: &View) -> Option<Place> {
+    let filter = Filter::parse(&view.filter).ok()?;
+    let mut place = Place::new(view.organization.clone(), view.filter.clone(), filter);
+    place.range = view.range;
+    place.selected.clone_from(&view.selected);
+    place.seat = Some(view.seat);
+    Some(place)
 }
 
 /// Where the console is, when it shows a view.
 fn here(model: &Model) -> Option<Here> {
     let query = model.timeline.query.as_ref().filter(|_| model.shows_current_place())?;
     let place = model.history.current()?;
-    Some(Here {
-        organization: place.organization.clone(),
-        filter: place.text.clone(),
-        range: query.range,
+    let view = View {
+        range: Some(query.range),
         selected: model.timeline.key(),
-        focus: model.focus,
-    })
+        seat: seat(model),
+        ..View::from(place)
+    };
+    let mut tabs: Vec<View> = model.tabs.before().map(View::from).collect();
+    let shown = tabs.len();
+    tabs.push(view);
+    tabs.extend(model.tabs.behind().map(View::from));
+    Some(Here { tabs, shown })
 }
 
 /// Takes note of where the console is.
@@ -116,20 +135,74 @@ mod tests {
     use crate::console::app::message::{Outcome, Output, Task};
     use crate::console::core::layout::Focus;
     use crate::console::core::tasks::Slot;
-    use crate::console::restore::keeper::Here;
+    use crate::console::core::view_stack::Seat;
+    use crate::console::restore::keeper::{Here, View};
     use crate::console::restore::task;
     use crate::console::timeline::task::{self as timeline, Landing};
     use crate::domain::{EventKey, OrgId, TimeRange, Timestamp};
+    use crossterm::event::KeyCode;
+
+    fn view(organization: &str, filter: &str) -> View {
+        View {
+            organization: OrgId::new(organization).unwrap(),
+            filter: filter.to_owned(),
+            range: Some(TimeRange { since: Some(Timestamp::from_micros(7)), until: None }),
+            selected: Some(EventKey { timestamp: Timestamp::from_micros(9), event_id: "e-9".to_owned() }),
+            seat: Seat { focus: Focus::Change, offset: 4, line: 2 },
+        }
+    }
 
     fn last(organization: &str) -> Output {
-        let here = Here {
-            organization: OrgId::new(organization).unwrap(),
-            filter: "sev:critical".to_owned(),
-            range: TimeRange { since: Some(Timestamp::from_micros(7)), until: None },
-            selected: Some(EventKey { timestamp: Timestamp::from_micros(9), event_id: "e-9".to_owned() }),
-            focus: Focus::Change,
-        };
+        of(vec![view(organization, "sev:critical")], 0)
+    }
+
+    fn of(tabs: Vec<View>, shown: usize) -> Output {
+        let here = Here { tabs, shown };
         Output::Restore(task::Output::Last(Some((here, Timestamp::from_micros(0)))))
+    }
+
+    #[test]
+    fn all_tabs_are_restored_in_their_order_each_with_its_view() {
+        let mut desk = Desk::begin(None);
+        let tabs = vec![
+            view("acme", "actor:a"),
+            view("acme", "actor:b"),
+            view("globex", "actor:c"),
+            view("acme", "sev:?"),
+        ];
+        desk.connect().finish(Slot::LastPlace, of(tabs, 1));
+        let opened = |desk: &Desk| {
+            let Task::Timeline(timeline::Task::Open(asked, Landing::At(key))) = desk.begun(Slot::View).1
+            else {
+                panic!("no view at an event")
+            };
+            assert_eq!((key.event_id.as_str(), asked.range.unwrap().since.unwrap().as_micros()), ("e-9", 7));
+            format!("{} {}", asked.scope.organization(), asked.filter.canonical())
+        };
+        assert_eq!(opened(&desk), "acme actor:b");
+        // One whose filter means nothing is left out.
+        assert_eq!((desk.model.tabs.shown(), desk.model.tabs.count()), (2, 3));
+        assert!(desk.screen().contains("restored 3 tabs of 1970-01-01 00:00Z"), "{}", desk.screen());
+        desk.opened(50, 0).keys(")");
+        assert_eq!(opened(&desk), "globex actor:c");
+        assert_eq!(desk.model.focus, Focus::Change, "as it was left");
+        desk.opened(50, 0).keys(")");
+        assert_eq!(opened(&desk), "acme actor:a");
+    }
+
+    #[test]
+    fn each_tab_is_put_down_as_it_was_left() {
+        let mut desk = Desk::with_events(10);
+        desk.keys("jj:").keys("tab").key(KeyCode::Enter).opened(10, 0);
+        desk.keys("fsev:critical").key(KeyCode::Enter).opened(5, 0).keys("j").wait(1_100);
+        let Task::Restore(task::Task::Keep(here, _)) = desk.begun(Slot::KeepPlace).1 else {
+            panic!("not kept")
+        };
+        let [first, second] = here.tabs.as_slice() else { panic!("{here:?}") };
+        let id = |view: &View| view.selected.as_ref().unwrap().event_id.clone();
+        assert_eq!((first.filter.as_str(), id(first).as_str(), first.seat.offset), ("", "e89998", 2));
+        assert_eq!((second.filter.as_str(), id(second).as_str(), here.shown), ("sev:critical", "e89999", 1));
+        assert!(first.range.is_some() && second.range.is_some());
     }
 
     #[test]
@@ -178,7 +251,7 @@ mod tests {
         let Task::Restore(task::Task::Keep(here, _)) = desk.begun(Slot::KeepPlace).1 else {
             panic!("not kept")
         };
-        assert_eq!(here.selected.unwrap().event_id, "e89998");
+        assert_eq!(here.tabs[0].selected.as_ref().unwrap().event_id, "e89998");
         desk.keys("k").wait(3_000);
         assert!(!desk.begins(Slot::KeepPlace), "one at a time");
     }
