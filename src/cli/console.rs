@@ -59,10 +59,12 @@ pub(super) async fn open(
         color,
         theme,
     };
-    if let Some(line) = console::run(start).await? {
+    let ended = console::run(start).await?;
+    if let Some(line) = ended.way_back {
         context.out.remark(line);
     }
-    Ok(())
+    // Whoever sent a signal knows of it.
+    ended.by.map_or(Ok(()), |kind| Err(Error::silent(kind)))
 }
 
 /// Which key does what: the keys shipped, and those of the user's file.

@@ -37,6 +37,7 @@ use crate::case::{columns, lists};
 use crate::config::{Span, Target};
 use crate::console::app::model::{Model, Setup};
 use crate::console::core::keymap::Keymap;
+pub use crate::console::runtime::event_loop::Ended;
 use crate::console::runtime::event_loop::{Clock, Runtime, Signal};
 use crate::console::runtime::executor::Executor;
 use crate::console::runtime::terminal::TerminalScreen;
@@ -81,13 +82,11 @@ pub struct Start {
     pub theme: Option<String>,
 }
 
-/// Runs the console until it is left; returns a line that says how to come back to the view. The terminal is given back on
-/// every way out.
+/// Runs the console until it is left or ended by a signal. The terminal is given back on every way out.
 ///
 /// # Errors
-/// Exit 2 for a filter or theme that cannot be used; exit 3 without a terminal, and when the terminal fails; after a signal
-/// 128 and its number.
-pub async fn run(start: Start) -> Result<Option<String>> {
+/// Exit 2 for a filter or theme that cannot be used; exit 3 without a terminal, and when the terminal fails.
+pub async fn run(start: Start) -> Result<Ended> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         return Err(Error::could_not_run("the console needs a terminal")
             .hint("agenttrace events and agenttrace show are for scripts and pipes"));

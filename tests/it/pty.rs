@@ -411,7 +411,7 @@ async fn signals_leave_the_terminal_as_it_was() {
         assert!(t.screen.screen().alternate_screen() && t.screen.screen().bracketed_paste());
         t.signal(signal);
         assert_eq!(t.wait_for_end().exit_code(), code);
-        assert!(!t.contents().contains("back with"), "{}", t.contents());
+        assert!(says_the_way_back(&t), "{}", t.contents());
     }
     // The first one from elsewhere cancels what runs, the second one leaves.
     let mut t = Terminal::open(80, 24, &["--database-url", &db.url(), "--org", "acme"]);
@@ -425,7 +425,14 @@ async fn signals_leave_the_terminal_as_it_was() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(t.wait_for_end().exit_code(), 130);
+    assert!(says_the_way_back(&t), "{}", t.contents());
     db.drop_now().await;
+}
+
+/// Whether the command that opens the same view stands below what was there before, as broken by the width.
+fn says_the_way_back(t: &Terminal) -> bool {
+    let said = t.contents().replace('\n', "");
+    said.contains("come back with: agenttrace --database-url ") && said.contains(" --org acme")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -467,9 +474,7 @@ async fn a_paste_begins_a_filter_and_leaving_says_how_to_come_back() {
     t.wait_for("1 of 2");
     t.press("qq");
     assert!(t.wait_for_end().success());
-    // As broken by the width of the terminal.
-    let said = t.contents().replace('\n', "");
-    assert!(said.contains("back with: agenttrace --database-url ") && said.contains(" --org acme"), "{said}");
+    assert!(says_the_way_back(&t), "{}", t.contents());
     db.drop_now().await;
 }
 

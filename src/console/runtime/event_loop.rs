@@ -37,6 +37,15 @@ pub(crate) enum Signal {
     Continued,
 }
 
+/// How a console ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How one comes back to the view.
+    pub way_back: Option<String>,
+    /// The signal that ended it.
+    pub by: Option<Kind>,
+}
+
 /// A clock that starts with the console.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
@@ -83,15 +92,15 @@ impl<S: Screen> Runtime<S> {
         Self { model, screen, executor, clock, drawn: None, ended_by: None, left: false }
     }
 
-    /// Runs until the user leaves, a signal says so, or `input` ends. Returns how one comes back.
+    /// Runs until the user leaves, a signal says so, or `input` ends.
     ///
     /// # Errors
-    /// When the terminal can no longer be read or written, when the database is refused, and after a signal.
+    /// When the terminal can no longer be read or written, and when the database is refused.
     pub(crate) async fn run(
         mut self,
         mut input: impl Stream<Item = io::Result<Input>> + Unpin,
         mut signals: impl Stream<Item = Signal> + Unpin,
-    ) -> Result<Option<String>> {
+    ) -> Result<Ended> {
         let first = start(&mut self.model);
         let mut goes_on = self.apply(first)?;
         while goes_on {
@@ -113,13 +122,11 @@ impl<S: Screen> Runtime<S> {
         if self.left {
             forget_place().await;
         }
-        match (&self.model.refused, self.ended_by) {
-            (Some(text), _) => Err(Error::new(Kind::Refused, text.as_str()).hint(
+        match &self.model.refused {
+            Some(text) => Err(Error::new(Kind::Refused, text.as_str()).hint(
                 "--as-superuser, or as_superuser in the profile, reads nevertheless; better is a role that is not a superuser",
             )),
-            // Who sent it knows.
-            (None, Some(kind)) => Err(Error::silent(kind)),
-            (None, None) => Ok(way_back(&self.model)),
+            None => Ok(Ended { way_back: way_back(&self.model), by: self.ended_by }),
         }
     }
 
