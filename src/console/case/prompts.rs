@@ -4,7 +4,7 @@ use crate::case::notebook::{self, Entry, Subject, Wish};
 use crate::console::core::keymap::{Action, Context, Keymap};
 use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
-use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::prompt::{Prompt, recorded_as};
 use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
@@ -42,7 +42,7 @@ impl Noting {
             .map(|note| (note.stamp.id.clone(), note.text.clone()))
             .collect();
         let hint = if mine.is_empty() {
-            "Recorded with your name and the time.".to_owned()
+            recorded_as(user)
         } else {
             format!("{} edits a note of yours; an empty one is removed", keymap.key(Action::HistoryBack))
         };

@@ -4,7 +4,7 @@ use crate::case::accepted::Record;
 use crate::console::core::keymap::Context;
 use crate::console::dialogs::{Cursor, Dialog, Frame, Stage};
 use crate::console::widgets::painter::Painter;
-use crate::console::widgets::prompt::Prompt;
+use crate::console::widgets::prompt::{Prompt, recorded_as};
 use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::{Safe, Timestamp};
@@ -27,7 +27,7 @@ impl Accepting {
         Self {
             name: Safe::from_untrusted(&finding.name()),
             record,
-            prompt: Prompt::new("", "Recorded with your name and the time."),
+            prompt: Prompt::new("", &recorded_as(user)),
         }
     }
 

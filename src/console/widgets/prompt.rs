@@ -5,6 +5,11 @@ use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
+/// The hint below an answer that is kept: under which name.
+pub(crate) fn recorded_as(user: &str) -> String {
+    format!("Recorded as {}, with the time.", Safe::from_untrusted(user))
+}
+
 /// The line while it is typed.
 #[derive(Debug, Default)]
 pub(crate) struct Prompt {
