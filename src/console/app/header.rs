@@ -110,9 +110,9 @@ fn trail_state(model: &Model, width: usize) -> Option<(Safe, Role)> {
     if let Some(scan) = model.trails.scanning(organization) {
         return Some((scan.title(), Role::Notice));
     }
-    if let Some(first) = model.trails.contradictions(organization).next() {
-        // Whatever an earlier verification of this session said.
-        return Some((Safe::from_untrusted(&format!("✗ {}", first.class)), Role::Broken));
+    // Whatever an earlier verification of this session said.
+    if let Some(contradiction) = trails::contradiction(&model.trails, &model.marks, organization) {
+        return Some((contradiction, Role::Broken));
     }
     let Some(verified) = model.trails.report(organization) else {
         return Some((Safe::literal("· not verified"), Role::Unchecked));

@@ -20,6 +20,9 @@ const LABEL: usize = 9;
 /// Verifications of the past that are listed.
 const VERIFICATIONS: usize = 5;
 
+/// Contradictions that are told in full: the list of findings has all.
+const CONTRADICTIONS: usize = 3;
+
 /// Findings that are listed about the one that has been stepped to.
 const LISTED: usize = 50;
 
@@ -35,6 +38,10 @@ pub(crate) fn note(model: &Model) -> Safe {
     let Some(organization) = model.organization() else { return Safe::default() };
     if let Some(scan) = model.trails.scanning(organization) {
         return scan.title();
+    }
+    // No verdict of earlier outranks what is seen now.
+    if let Some(contradiction) = trails::contradiction(&model.trails, &model.marks, organization) {
+        return contradiction;
     }
     match model.trails.report(organization) {
         Some(verified) => trails::verdict(verified),
@@ -189,15 +196,26 @@ impl Lines {
         } else if let Some(trouble) = &model.trails.trouble {
             self.add(std::mem::take(&mut label), trouble.as_str(), Role::Error);
         }
+        let contradiction = trails::contradiction(&model.trails, &model.marks, organization);
+        if let Some(contradiction) = &contradiction {
+            self.add(std::mem::take(&mut label), contradiction.as_str(), Role::Broken);
+            for finding in model.trails.contradictions(organization).take(CONTRADICTIONS) {
+                self.add("", &finding.detail, Role::Text);
+            }
+        }
         let Some(verified) = model.trails.report(organization) else {
-            if !label.is_empty() {
+            if !label.is_empty() || contradiction.is_some() {
                 let text = format!("· not verified: {} reads all of it", key(keymap, Action::VerifyAll));
                 self.add(label, &text, Role::Unchecked);
             }
             return;
         };
-        let role = trails::sign(verified.report.verdict).role();
-        self.add(label, trails::verdict(verified).as_str(), role);
+        let verdict = trails::verdict(verified);
+        if contradiction.is_some() {
+            self.add(label, &format!("last verification: {verdict}"), Role::Muted);
+        } else {
+            self.add(label, verdict.as_str(), trails::sign(verified.report.verdict).role());
+        }
         self.add("", trails::coverage(verified, model.at.wall, model.zone).as_str(), Role::Text);
         for limit in verified.report.limits.iter().skip(1) {
             self.add("", limit, Role::Muted);
@@ -212,11 +230,16 @@ impl Lines {
             let text = format!("{} more have been accepted", grouped(verified.report.accepted.len() as u64));
             self.add("", &text, Role::Muted);
         }
-        self.findings(verified, keymap);
+        let above = match &model.integrity.known {
+            Known::Report(report) => Some(&**report),
+            _ => None,
+        };
+        self.findings(verified, above, keymap);
     }
 
-    /// The finding that has been stepped to in full, the others about it in a line each.
-    fn findings(&mut self, verified: &Verified, keymap: &Keymap) {
+    /// The finding that has been stepped to in full, the others about it in a line each. What the report of the event `above`
+    /// says already is not said again.
+    fn findings(&mut self, verified: &Verified, above: Option<&EventReport>, keymap: &Keymap) {
         let findings = &verified.report.findings;
         let Some(at) = verified.finding else {
             if !findings.is_empty() {
@@ -233,7 +256,7 @@ impl Lines {
         let from = at.saturating_sub(LISTED / 2);
         for (index, finding) in findings.iter().enumerate().skip(from).take(LISTED) {
             if index == at {
-                self.finding(index, findings.len(), finding);
+                self.finding(index, findings.len(), finding, above);
             } else {
                 let text = format!("{} {}", finding.class.name().replace('_', " "), finding.event_id);
                 self.add("", &text, Role::Muted);
@@ -241,11 +264,25 @@ impl Lines {
         }
     }
 
-    fn finding(&mut self, index: usize, count: usize, finding: &Finding) {
+    fn finding(&mut self, index: usize, count: usize, finding: &Finding, above: Option<&EventReport>) {
         let class = finding.class.name().replace('_', " ");
-        let text = format!("▸ {} of {}: {class} {}", index + 1, grouped(count as u64), finding.event_id);
+        let above = above.filter(|report| report.event_id == finding.event_id);
+        let explanations = || finding.consistent_with.iter().chain(&finding.ruled_out);
+        let is_said = above.is_some_and(|report| {
+            let said = || report.consistent_with.iter().chain(&report.ruled_out);
+            explanations().all(|explanation| said().any(|known| known == explanation))
+        });
+        let has_detail = above.is_some_and(|report| report.detail.as_deref() == Some(&*finding.detail));
+        let hint = if is_said && has_detail { " (see above)" } else { "" };
+        let text =
+            format!("▸ {} of {}: {class} {}{hint}", index + 1, grouped(count as u64), finding.event_id);
         self.add("", &text, Role::Notice);
-        self.add("", &finding.detail, Role::Text);
+        if !has_detail {
+            self.add("", &finding.detail, Role::Text);
+        }
+        if is_said {
+            return;
+        }
         for explanation in &finding.consistent_with {
             self.add("", &format!("consistent with: {explanation}"), Role::Muted);
         }

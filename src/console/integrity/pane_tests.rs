@@ -118,8 +118,13 @@ fn the_trail_is_verified_with_its_progress_and_its_findings_are_stepped_through(
     desk.keys("'");
     assert_eq!((desk.selected().as_str(), desk.model.focus), ("e89998", Focus::Integrity));
     desk.wait(200);
-    let event = event_report(&desk, Content::Mismatch);
+    let mut event = event_report(&desk, Content::Mismatch);
+    let explanation = "an edit of the row after it was written";
+    assert_eq!(screen(&desk.model).matches(explanation).count(), 1);
+    event.detail = Some("the stored hash is not the hash of the stored row".to_owned());
+    event.consistent_with = vec![explanation.to_owned()];
     desk.finish(Slot::Integrity, Output::Integrity(integrity::Output::VerifyEvent(Some(event))));
+    assert_eq!(screen(&desk.model).matches(explanation).count(), 1, "not of the event and of the finding");
     assert_eq!(desk.model.marks.mark(&desk.model.timeline.row().unwrap().event), Mark::Broken);
     insta::assert_snapshot!("integrity_80x24", screen(&desk.model));
 
@@ -220,6 +225,14 @@ fn an_event_that_is_gone_when_the_view_is_loaded_again_is_said_loudly() {
     let ticket = scanning(&mut desk);
     desk.end(ticket, Outcome::Done(Output::Integrity(integrity::Output::VerifyTrail(report(&[], &[])))));
     assert!(header(&desk).contains("✗ 2 events gone"), "{}", header(&desk));
+    // The pane says the same, and what the verification found as what it is.
+    desk.keys("4");
+    let pane = screen(&desk.model);
+    assert!(pane.contains("4 Integrity  ✗ 2 events gone"), "{pane}");
+    assert!(
+        pane.contains("trail    ✗ 2 events gone") && pane.contains("last verification: ✓ chain"),
+        "{pane}"
+    );
 }
 
 fn acceptance() -> Acceptance {

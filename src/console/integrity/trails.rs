@@ -415,6 +415,15 @@ pub(crate) fn seen_broken(marks: &Marks, verified: Option<&Verified>) -> Option<
     }
 }
 
+/// What contradicts the last report, or was seen before there was one: what is no more as this session has seen it, then
+/// what a look in passing found.
+pub(crate) fn contradiction(trails: &Trails, marks: &Marks, organization: &OrgId) -> Option<Safe> {
+    seen_broken(marks, trails.report(organization)).or_else(|| {
+        let first = trails.contradictions(organization).next()?;
+        Some(Safe::from_untrusted(&format!("✗ {}", first.class)))
+    })
+}
+
 /// Whether somebody has understood it, as the last report has it.
 fn is_accepted(finding: &Finding, verified: Option<&Verified>) -> bool {
     let mut accepted = verified.into_iter().flat_map(|verified| &verified.report.accepted);
