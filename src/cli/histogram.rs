@@ -99,8 +99,15 @@ fn document(query: &Query, histogram: &Histogram, counted_at: Option<Timestamp>)
     struct Bucket {
         start: String,
         events: u64,
+        warning: u64,
+        critical: u64,
     }
-    let bucket = |b: &histogram::Bucket| Bucket { start: b.start.to_rfc3339(), events: b.events };
+    let bucket = |b: &histogram::Bucket| Bucket {
+        start: b.start.to_rfc3339(),
+        events: b.events,
+        warning: b.warning,
+        critical: b.critical,
+    };
     json::document(
         query.scope.organization().as_str(),
         Body {

@@ -29,6 +29,10 @@ pub enum Kind {
     Slow,
     /// A bar of a histogram.
     Bar,
+    /// The part of a bar that stands for warnings.
+    WarningBar,
+    /// The part of a bar that stands for critical events.
+    CriticalBar,
 }
 
 /// A part of a line.
@@ -182,25 +186,73 @@ pub fn bucket_start(start: Timestamp, seconds: i64) -> String {
     }
 }
 
-/// A line with a bar for each time bucket: its beginning as `start` says it, its events. `width` is in columns.
+/// From this width on warnings and critical events have columns of their own in a histogram.
+const WITH_SEVERITIES: usize = 60;
+
+/// A column of numbers: its head, and the number of a bucket.
+type Number = (&'static str, fn(&Bucket) -> u64);
+
+const NUMBERS: [Number; 3] = [("EVENTS", |b| b.events), ("WARN", |b| b.warning), ("CRIT", |b| b.critical)];
+
+/// A line with a bar for each time bucket, behind a line of heads: its beginning as `start` says it, its events, and how many
+/// of them are warnings and critical where there are some. `width` is in columns.
 pub fn histogram(
     histogram: &Histogram,
     width: Option<usize>,
     start: &dyn Fn(Timestamp, i64) -> String,
 ) -> Vec<Line> {
-    let most = histogram.buckets.iter().map(|b| b.events).max().unwrap_or_default();
-    let digits = grouped(most).len();
-    let heads: Vec<String> = histogram.buckets.iter().map(|b| start(b.start, histogram.seconds)).collect();
-    let head = heads.iter().map(String::len).max().unwrap_or_default();
-    let room = width.map_or(BAR, |width| width.saturating_sub(head + 4 + digits)).max(10);
-    let line = |(bucket, head): (&Bucket, &String)| {
-        let line = Line::text(&format!("{head}  {:>digits$}", grouped(bucket.events)));
-        match bar(bucket.events, most, room) {
-            bar if bar.is_empty() => line,
-            bar => line.and(Kind::Bar, Safe::composed(&format!("  {bar}"))),
-        }
+    let buckets = &histogram.buckets;
+    let most = buckets.iter().map(|b| b.events).max().unwrap_or_default();
+    let is_severe = |bucket: &Bucket| bucket.warning + bucket.critical > 0;
+    let has_room = width.is_none_or(|width| width >= WITH_SEVERITIES);
+    let shown = if buckets.iter().any(is_severe) && has_room { NUMBERS.len() } else { 1 };
+    let numbers = NUMBERS.get(..shown).unwrap_or_default();
+    let starts: Vec<String> = buckets.iter().map(|b| start(b.start, histogram.seconds)).collect();
+    let head = starts.iter().map(String::len).max().unwrap_or_default();
+    let digits = |(title, number): &Number| {
+        let widest = buckets.iter().map(|bucket| grouped(number(bucket)).chars().count()).max();
+        title.len().max(widest.unwrap_or_default())
     };
-    histogram.buckets.iter().zip(&heads).map(line).collect()
+    let digits: Vec<usize> = numbers.iter().map(digits).collect();
+    let columns: usize = digits.iter().map(|digits| digits + 2).sum();
+    let room = width.map_or(BAR, |width| width.saturating_sub(head + columns + 2)).max(10);
+    let text = |head_text: &str, cell: &dyn Fn(usize) -> String| {
+        let cells =
+            (0..digits.len()).map(|n| format!("  {:>1$}", cell(n), digits.get(n).copied().unwrap_or(0)));
+        format!("{head_text:head$}{}", cells.collect::<String>())
+    };
+    let heads = text("TIME", &|n| numbers.get(n).map_or_else(String::new, |(title, _)| (*title).to_owned()));
+    let line = |(bucket, start): (&Bucket, &String)| {
+        let number =
+            |n: usize| numbers.get(n).map_or_else(String::new, |(_, number)| grouped(number(bucket)));
+        bars(bucket, most, room)
+            .into_iter()
+            .fold(Line::text(&text(start, &number)), |line, (kind, bar)| line.and(kind, Safe::composed(&bar)))
+    };
+    let first = (!buckets.is_empty()).then(|| Line::new(Kind::Label, &heads));
+    first.into_iter().chain(buckets.iter().zip(&starts).map(line)).collect()
+}
+
+/// The bar of a bucket in its parts: critical events, warnings, the others. Never nothing for something, as far as the bar
+/// is long enough.
+fn bars(bucket: &Bucket, most: u64, room: usize) -> Vec<(Kind, String)> {
+    let bar = bar(bucket.events, most, room);
+    if bar.is_empty() {
+        return Vec::new();
+    }
+    let cells = |events: u64| match events {
+        0 => 0,
+        events => ((events as f64 / most.max(1) as f64 * room as f64).round() as usize).max(1),
+    };
+    let mut rest = bar.chars();
+    let mut take = |cells: usize| rest.by_ref().take(cells).collect::<String>();
+    let parts = [
+        (Kind::CriticalBar, take(cells(bucket.critical))),
+        (Kind::WarningBar, take(cells(bucket.warning))),
+        (Kind::Bar, take(usize::MAX)),
+    ];
+    let gap = (Kind::Text, "  ".to_owned());
+    std::iter::once(gap).chain(parts.into_iter().filter(|(_, part)| !part.is_empty())).collect()
 }
 
 /// Columns of a number of events beside values that are cut for it.
@@ -255,4 +307,49 @@ pub fn totals(by: &[By], summary: &Summary, actors: bool, width: Option<usize>) 
         Line::new(if n == 0 { Kind::Label } else { Kind::Text }, &text)
     };
     rows.iter().enumerate().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram_of(buckets: &[(u64, u64, u64)]) -> Histogram {
+        let bucket = |(n, (events, warning, critical)): (usize, &(u64, u64, u64))| Bucket {
+            start: Timestamp::from_micros(n as i64 * 60_000_000),
+            events: *events,
+            warning: *warning,
+            critical: *critical,
+        };
+        Histogram { seconds: 60, buckets: buckets.iter().enumerate().map(bucket).collect() }
+    }
+
+    #[test]
+    fn a_bar_shows_what_is_critical_first_and_never_nothing_for_something() {
+        let lines = histogram(
+            &histogram_of(&[(1_000, 0, 1), (500, 250, 0), (10, 0, 0), (0, 0, 0)]),
+            Some(80),
+            &bucket_start,
+        );
+        let text = |line: &Line| line.0.iter().map(|span| span.text.as_str()).collect::<String>();
+        assert_eq!(text(&lines[0]).trim_end(), "TIME               EVENTS  WARN  CRIT");
+        assert!(
+            text(&lines[2]).starts_with("1970-01-01 00:01Z     500   250     0  █"),
+            "{}",
+            text(&lines[2])
+        );
+        let parts = |line: &Line| -> Vec<(Kind, usize)> {
+            let bar = line.0.iter().skip(2);
+            bar.map(|span| (span.kind, span.text.as_str().chars().count())).collect()
+        };
+        assert_eq!(parts(&lines[1]), [(Kind::CriticalBar, 1), (Kind::Bar, 40)]);
+        assert_eq!(parts(&lines[2]), [(Kind::WarningBar, 10), (Kind::Bar, 11)]);
+        assert_eq!(parts(&lines[3]), [(Kind::Bar, 1)]);
+        assert_eq!(parts(&lines[4]), []);
+        // Where there are none, or no room, there is no column of them.
+        for (of, width) in [(histogram_of(&[(7, 0, 0)]), 80), (histogram_of(&[(7, 1, 0)]), 40)] {
+            let lines = histogram(&of, Some(width), &bucket_start);
+            assert_eq!(text(&lines[0]).trim_end(), "TIME               EVENTS");
+        }
+        assert!(histogram(&Histogram::default(), None, &bucket_start).is_empty());
+    }
 }

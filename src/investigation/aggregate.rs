@@ -45,7 +45,7 @@ pub async fn histogram(
     cancel: &CancellationToken,
 ) -> Result<Answer<Histogram>> {
     refuse_too_many(db, query, force, cancel).await?;
-    Ok(answers::histogram(db, query, buckets, wanted, &|_| {}, cancel).await?)
+    Ok(answers::histogram(db, query, buckets, wanted, cancel).await?)
 }
 
 /// How long the server may take for a strip in passing.

@@ -47,7 +47,7 @@ async fn an_answer_is_kept_until_it_is_asked_for_anew() {
     assert_eq!(count(&db, &all, Freshness::Recent).await, (500, false));
     assert_eq!(count(&db, &filtered, Freshness::Recent).await, (20, false));
     let histogram = async |wanted| {
-        let answer = answers::histogram(&db, &all, 20, wanted, &|_| {}, &never()).await.unwrap();
+        let answer = answers::histogram(&db, &all, 20, wanted, &never()).await.unwrap();
         let counts: Vec<u64> = answer.value.buckets.iter().map(|b| b.events).collect();
         (counts.iter().sum::<u64>(), answer.since.is_some())
     };
@@ -85,19 +85,20 @@ async fn the_newest_bucket_of_a_histogram_is_always_counted() {
     let all = query("o-1", "");
     let newest = async || {
         let wanted = Freshness::Recent;
-        let answer = answers::histogram(&db, &all, 20, wanted, &|_| {}, &never()).await.unwrap();
-        answer.value.buckets.last().unwrap().events
+        let answer = answers::histogram(&db, &all, 20, wanted, &never()).await.unwrap();
+        let newest = *answer.value.buckets.last().unwrap();
+        (newest.events, newest.critical)
     };
-    let before = newest().await;
+    let (events, critical) = newest().await;
     add(
         &test,
         "INSERT INTO audit_events (event_id, timestamp, organization_id, actor_type, actor_id, event_category, event_type,
             event_severity, resource_type, resource_id, action, request_id, hash)
-         SELECT 'last', max(timestamp), 'o-1', 'user', 'u', 'auth', 'login.ok', 'info', 't', 't', 'read', 'r', 'h'
+         SELECT 'last', max(timestamp), 'o-1', 'user', 'u', 'auth', 'login.ok', 'critical', 't', 't', 'read', 'r', 'h'
          FROM audit_events WHERE organization_id = 'o-1'",
     )
     .await;
-    assert_eq!(newest().await, before + 1);
+    assert_eq!(newest().await, (events + 1, critical + 1));
     db.close().await;
     test.drop_now().await;
 }

@@ -283,9 +283,10 @@ async fn pages(db: &ReadDb, shape: Shape) {
             let summary = summary::groups(db, &query, by, false, 99, &never()).await.unwrap();
             assert_eq!(summary.events, all as u64, "{shape:?} {filter} {by:?}");
         }
-        let histogram =
-            answers::histogram(db, &query, 9, Freshness::Recent, &|_| {}, &never()).await.unwrap().value;
+        let histogram = answers::histogram(db, &query, 9, Freshness::Recent, &never()).await.unwrap().value;
         assert_eq!(histogram.buckets.iter().map(|b| b.events).sum::<u64>(), all as u64, "{shape:?} {filter}");
+        let severe: u64 = histogram.buckets.iter().map(|b| b.critical + b.warning).sum();
+        assert_eq!(severe, all as u64, "{shape:?} {filter}");
         let strip = histogram::strip(db, &query, 9, &never()).await.unwrap();
         assert_eq!(strip.columns.iter().map(|c| c.events).sum::<u64>(), all as u64, "{shape:?} {filter}");
         let severe: u64 = strip.columns.iter().map(|c| c.critical + c.warning).sum();

@@ -37,6 +37,7 @@ use crate::domain::{Event, EventRow, Json, Safe, Timestamp};
 use crate::export::pretty::{Limits, pretty};
 use crate::export::report as lines;
 use crate::filter::PartialSides;
+use crate::investigation::casework::Fate;
 use crate::store::Standing;
 use crate::store::aggregate::histogram::{Bucket, Column, Histogram, Strip};
 use crate::store::aggregate::summary::{By, Group, Summary};
@@ -282,7 +283,11 @@ impl Stand {
                 };
                 case::Output::Open(crate::console::case::update::tests::opened(records)).into()
             }
-            Task::Case(case::Task::Look(..)) => case::Output::Look(Vec::new()).into(),
+            Task::Case(case::Task::Look(_, entries)) => {
+                let ids = entries.iter().map(|entry| entry.event.event_id.clone());
+                let fate = |id: String| (id.clone(), Fate::Present(Box::new(event_row(&id, 0))));
+                case::Output::Look(ids.map(fate).collect()).into()
+            }
             Task::Report(report::Task::Sheet(query, subject, page, _)) => {
                 let value = if empty { Vec::new() } else { self.sheet(&query, subject, page) };
                 report::Output::Sheet(Answer { value, since: None, trouble: None }).into()
@@ -321,11 +326,13 @@ impl Stand {
                 let bucket = |n: u64| Bucket {
                     start: Timestamp::from_micros((BASE - 86_400 * (60 - n as i64)) * 1_000_000),
                     events: n * n * 31 % 1_000,
+                    warning: n * n * 31 % 1_000 / 10,
+                    critical: u64::from(n % 20 == 7),
                 };
                 let value = Histogram { seconds: 86_400, buckets: (0..60).map(bucket).collect() };
                 let heads = |at, _| zone.minute(at);
                 let drawn = lines::histogram(&value, Some(width), &heads).into_iter();
-                let targets = target::times(&value, query.range);
+                let targets = std::iter::once(None).chain(target::times(&value, query.range));
                 drawn.zip(targets).map(|(line, target)| Entry { line, target }).collect()
             }
             Subject::Summary => {

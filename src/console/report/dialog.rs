@@ -225,5 +225,7 @@ const fn role(kind: Kind) -> Role {
         Kind::Note => Role::Notice,
         Kind::Slow => Role::Error,
         Kind::Bar => Role::Label,
+        Kind::WarningBar => Role::WarningBar,
+        Kind::CriticalBar => Role::CriticalBar,
     }
 }

@@ -158,8 +158,8 @@ mod tests {
         let histogram = Histogram {
             seconds: 3_600,
             buckets: vec![
-                Bucket { start: at("2026-01-15T09:00:00Z"), events: 3 },
-                Bucket { start: at("2026-01-15T10:00:00Z"), events: 0 },
+                Bucket { start: at("2026-01-15T09:00:00Z"), events: 3, warning: 1, critical: 0 },
+                Bucket { start: at("2026-01-15T10:00:00Z"), events: 0, warning: 0, critical: 0 },
             ],
         };
         let range = TimeRange { since: Some(at("2026-01-15T09:30:00Z")), until: None };

@@ -82,7 +82,9 @@ async fn histogram(
     cx.record_aggregate((&query.scope, query.range, since), step, || activity::of_histogram(&value)).await;
     let start = |start, seconds| if seconds < 60 { zone.second(start) } else { zone.minute(start) };
     let lines = report::histogram(&value, Some(width), &start).into_iter();
-    let entries = lines.zip(target::times(&value, query.range)).map(|(line, target)| Entry { line, target });
+    // The first line is the heads of the columns.
+    let targets = std::iter::once(None).chain(target::times(&value, query.range));
+    let entries = lines.zip(targets).map(|(line, target)| Entry { line, target });
     Ok(Answer { value: entries.collect(), since, trouble })
 }
 

@@ -168,9 +168,9 @@ impl StripPane {
 /// The colour of a column.
 fn role(column: &Column) -> Role {
     if column.critical > 0 {
-        Role::Critical
+        Role::CriticalBar
     } else if column.warning.saturating_mul(MANY_WARNINGS) > column.events {
-        Role::Warning
+        Role::WarningBar
     } else {
         Role::Label
     }
@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn a_column_has_the_colour_of_what_is_worst_in_it() {
         let column = |events, warning, critical| role(&Column { events, warning, critical });
-        assert_eq!(column(1_000, 0, 1), Role::Critical);
-        assert_eq!(column(10, 2, 0), Role::Warning);
+        assert_eq!(column(1_000, 0, 1), Role::CriticalBar);
+        assert_eq!(column(10, 2, 0), Role::WarningBar);
         assert_eq!(column(1_000, 2, 0), Role::Label);
     }
 }

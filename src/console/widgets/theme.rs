@@ -42,6 +42,10 @@ roles! {
     Critical "critical",
     /// Severity warning.
     Warning "warning",
+    /// A bar of critical events: never reversed, which would make a hole of it.
+    CriticalBar "critical_bar",
+    /// A bar of warnings.
+    WarningBar "warning_bar",
     /// Severity info.
     Info "info",
     /// The mark of an event that has been verified.

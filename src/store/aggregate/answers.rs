@@ -1,6 +1,6 @@
 //! Counts, sums and histograms that may be a few minutes old; see [`crate::store::cache`].
 
-use crate::store::aggregate::histogram::{self, Bucket, Histogram};
+use crate::store::aggregate::histogram::{self, Histogram};
 use crate::store::aggregate::summary::{self, By, Summary};
 use crate::store::cache::{Answer, Freshness, Memo};
 use crate::store::listing::timeline;
@@ -78,10 +78,9 @@ pub async fn histogram(
     query: &Query,
     most: u32,
     wanted: Freshness,
-    progress: &(dyn Fn(&Bucket) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Answer<Histogram>, StoreError> {
     let memo = Memo::open(db, wanted, cancel).await?;
-    let histogram = histogram::histogram(db, query, most, &memo, progress, cancel).await?;
+    let histogram = histogram::histogram(db, query, most, &memo, cancel).await?;
     Ok(memo.done(histogram))
 }

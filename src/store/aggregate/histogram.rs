@@ -1,13 +1,15 @@
-//! How many events fall into each time bucket: one count after the other, newest first, so that the picture can be
-//! drawn while it is made.
+//! How many events fall into each time bucket, one count after the other, and how many of them are no ordinary ones.
 
 use crate::domain::{TimeRange, Timestamp};
+use crate::filter::{Expr, Field, Match, Matcher};
 use crate::store::cache::Memo;
 use crate::store::connection::Link;
 use crate::store::listing::timeline;
 use crate::store::listing::{filter_sql, page_sql};
 use crate::store::query::{Query, Seek};
 use crate::store::{ReadDb, StoreError};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row as _};
 use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,10 @@ pub struct Bucket {
     pub start: Timestamp,
     /// Events in it.
     pub events: u64,
+    /// Those of severity `warning`.
+    pub warning: u64,
+    /// Those of severity `critical`.
+    pub critical: u64,
 }
 
 /// The buckets of a query.
@@ -37,8 +43,8 @@ pub struct Histogram {
     pub buckets: Vec<Bucket>,
 }
 
-/// Counts the events of a query in at most `most` time buckets, from its first event to its last one. Each bucket
-/// is told to `progress` when it has been counted. All but the newest one are closed: they may be known to `memo`.
+/// Counts the events of a query in at most `most` time buckets, from its first event to its last one, and those that are not
+/// of severity `info`. All buckets but the newest one are closed: they may be known to `memo`.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -47,7 +53,6 @@ pub(in crate::store) async fn histogram(
     query: &Query,
     most: u32,
     memo: &Memo,
-    progress: &(dyn Fn(&Bucket) + Send + Sync),
     cancel: &CancellationToken,
 ) -> Result<Histogram, StoreError> {
     let Some((first, last)) = ends(db, query, cancel).await? else {
@@ -55,17 +60,22 @@ pub(in crate::store) async fn histogram(
     };
     let seconds = width(first, last, most);
     let width = seconds * SECOND;
+    let newest = last.as_micros().div_euclid(width) * width;
     // Without an index on time every count reads the whole table: then all of them at once.
     let at_once = match db.capabilities(cancel).await?.time_index() {
         Some(_) => None,
         None => {
-            let what = format!("buckets {width}");
+            let what = format!("buckets by severity {width}");
             let all = async || counts(db, query, width, cancel).await;
-            Some(memo.answer::<_, StoreError>(&what, query, |_: &HashMap<i64, u64>| true, all).await?)
+            Some(memo.answer::<_, StoreError>(&what, query, |_: &Counts| true, all).await?)
         }
     };
+    let severe = match &at_once {
+        Some(counts) => counts.clone(),
+        None => severe(db, query, (first, newest, width), memo, cancel).await?,
+    };
     let mut buckets = Vec::new();
-    let mut start = last.as_micros().div_euclid(width) * width;
+    let mut start = newest;
     while start + width > first.as_micros() {
         let (since, until) = (Timestamp::from_micros(start), Timestamp::from_micros(start + width));
         let range = TimeRange {
@@ -73,21 +83,50 @@ pub(in crate::store) async fn histogram(
             until: Some(query.range.until.map_or(until, |bound| bound.min(until))),
         };
         let part = Query { range, ..query.clone() };
+        let number = start.div_euclid(width);
         let events = match &at_once {
-            Some(counts) => counts.get(&start.div_euclid(width)).copied().unwrap_or_default(),
+            Some(counts) => counts.get(&number).map_or(0, |counted| counted.events),
             None if buckets.is_empty() => timeline::counted(db, &part, cancel).await?,
             None => {
                 let count = async || timeline::counted(db, &part, cancel).await;
                 memo.answer::<_, StoreError>("count", &part, |_: &u64| true, count).await?
             }
         };
-        let bucket = Bucket { start: since, events };
-        progress(&bucket);
-        buckets.push(bucket);
+        let Column { warning, critical, .. } = severe.get(&number).copied().unwrap_or_default();
+        // Others may have come between the two counts.
+        let critical = critical.min(events);
+        let warning = warning.min(events - critical);
+        buckets.push(Bucket { start: since, events, warning, critical });
         start -= width;
     }
     buckets.reverse();
     Ok(Histogram { seconds, buckets })
+}
+
+/// Events by the number of their bucket.
+type Counts = HashMap<i64, Column>;
+
+/// Warnings and critical events: of the closed buckets by one statement, of the one that begins at `newest` by another.
+async fn severe(
+    db: &ReadDb,
+    query: &Query,
+    (first, newest, width): (Timestamp, i64, i64),
+    memo: &Memo,
+    cancel: &CancellationToken,
+) -> Result<Counts, StoreError> {
+    let words = ["warning", "critical"].map(|word| Matcher::Equals(word.to_owned()));
+    let severe = Expr::Match(Match { field: Field::EventSeverity, any_of: words.into() });
+    let part = |range| Query { filter: query.filter.narrowed(severe.clone()), range, ..query.clone() };
+    let border = Timestamp::from_micros(newest);
+    let since = Some(border).max(query.range.since);
+    let mut all = counts(db, &part(TimeRange { since, ..query.range }), width, cancel).await?;
+    if first < border {
+        let closed = part(TimeRange { until: Some(border), ..query.range });
+        let what = format!("buckets by severity {width}");
+        let count = async || counts(db, &closed, width, cancel).await;
+        all.extend(memo.answer::<_, StoreError>(&what, &closed, |_: &Counts| true, count).await?);
+    }
+    Ok(all)
 }
 
 /// All counts by one statement, by the number of the bucket.
@@ -96,18 +135,23 @@ async fn counts(
     query: &Query,
     width: i64,
     cancel: &CancellationToken,
-) -> Result<HashMap<i64, u64>, StoreError> {
+) -> Result<Counts, StoreError> {
     let mut sql = QueryBuilder::new("SELECT floor(extract(epoch FROM timestamp) * 1000000 / ");
-    sql.push_bind(width).push(")::int8, count(*) FROM ").push(db.relation(cancel).await?.sql());
+    sql.push_bind(width).push(")::int8, ").push(BY_SEVERITY).push(" FROM ");
+    sql.push(db.relation(cancel).await?.sql());
     page_sql::push_scope(&mut sql, query);
     filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
     sql.push(" AND isfinite(timestamp) GROUP BY 1");
     let rows = db.run(cancel, async |c: &mut Link| sql.build().fetch_all(c).await).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()))).collect()
+    rows.iter().map(|row| Ok((row.try_get(0)?, Column::of(row)?))).collect()
 }
 
+/// Columns 1 to 3 of a statement that counts events.
+const BY_SEVERITY: &str = "count(*), count(*) FILTER (WHERE event_severity::text = 'warning'), \
+     count(*) FILTER (WHERE event_severity::text = 'critical')";
+
 /// Events of one column of a [`Strip`], by severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Column {
     /// All of them.
     pub events: u64,
@@ -115,6 +159,14 @@ pub struct Column {
     pub warning: u64,
     /// Those of severity `critical`.
     pub critical: u64,
+}
+
+impl Column {
+    /// Columns 1 to 3 of a row, as [`BY_SEVERITY`] counts them.
+    fn of(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let count = |column: usize| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        Ok(Self { events: count(1)?, warning: count(2)?, critical: count(3)? })
+    }
 }
 
 /// The events of a query from its first one to its last one, in columns of equal length.
@@ -180,10 +232,7 @@ pub async fn strip(
         QueryBuilder::new("SELECT least(greatest((extract(epoch FROM timestamp) * 1000000)::int8 - ");
     sql.push_bind(first.as_micros()).push(", 0) / ").push_bind(micros);
     sql.push(", ").push_bind(i64::from(most.max(1)) - 1);
-    sql.push(
-        ")::int8, count(*), count(*) FILTER (WHERE event_severity::text = 'warning'), \
-              count(*) FILTER (WHERE event_severity::text = 'critical') FROM ",
-    );
+    sql.push(")::int8, ").push(BY_SEVERITY).push(" FROM ");
     sql.push(db.relation(cancel).await?.sql());
     page_sql::push_scope(&mut sql, query);
     filter_sql::push_conditions(&mut sql, query, &db.vector(cancel).await?);
@@ -192,11 +241,10 @@ pub async fn strip(
     let mut strip = Strip { first, micros, columns: Vec::new() };
     for row in rows {
         let at = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-        let count = |column: usize| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(column)?.unsigned_abs());
         if strip.columns.len() <= at {
             strip.columns.resize(at + 1, Column::default());
         }
-        strip.columns[at] = Column { events: count(1)?, warning: count(2)?, critical: count(3)? };
+        strip.columns[at] = Column::of(&row)?;
     }
     Ok(strip)
 }
