@@ -23,6 +23,8 @@ pub(crate) struct CasePage {
     others: usize,
     /// What has become of the events, by their ids, as far as that was looked up.
     fates: HashMap<String, Fate>,
+    /// That is being looked up.
+    compares: bool,
     /// Why it could not be looked up.
     trouble: Option<Safe>,
     cursor: usize,
@@ -41,6 +43,7 @@ impl CasePage {
             entries: Vec::new(),
             others: 0,
             fates: HashMap::new(),
+            compares: false,
             trouble: None,
             cursor: 0,
             top: 0,
@@ -67,15 +70,20 @@ impl CasePage {
         &self.entries
     }
 
+    /// Takes note that it is being looked up what has become of the events.
+    pub(crate) fn compare(&mut self) {
+        (self.compares, self.trouble) = (true, None);
+    }
+
     /// Takes in what has become of the events.
     pub(crate) fn take_fates(&mut self, fates: Vec<(String, Fate)>) {
         self.fates = fates.into_iter().collect();
-        self.trouble = None;
+        (self.compares, self.trouble) = (false, None);
     }
 
     /// Says why that is not known.
     pub(crate) fn fail(&mut self, why: Safe) {
-        self.trouble = Some(why);
+        (self.compares, self.trouble) = (false, Some(why));
     }
 
     /// The entry under the cursor.
@@ -137,13 +145,15 @@ impl CasePage {
             parts.push(format!("✗ {other} with another hash than when something was said about it"));
         }
         let role = if parts.is_empty() { Role::Muted } else { Role::Broken };
-        if parts.is_empty() && !self.entries.is_empty() {
-            let all = if self.fates.is_empty() {
-                "comparing with the table…"
-            } else {
-                "all are in the table, unchanged hashes"
-            };
-            parts.push(all.to_owned());
+        let is_known = |entry: &&Entry| self.fates.contains_key(&entry.event.event_id);
+        match self.entries.len() - self.entries.iter().filter(is_known).count() {
+            _ if self.compares => parts.push("comparing with the table…".to_owned()),
+            0 if parts.is_empty() && !self.entries.is_empty() => {
+                parts.push("all are in the table, unchanged hashes".to_owned());
+            }
+            0 => {}
+            // Since they were compared, or without a connection.
+            unknown => parts.push(format!("{} not compared with the table", grouped(unknown as u64))),
         }
         if self.others > 0 {
             parts.push(format!("{} of other trails are not listed", grouped(self.others as u64)));

@@ -61,8 +61,15 @@ impl Update for Rules {
         model.notify(failure.text);
     }
 
+    fn cancelled(model: &mut Model, slot: Slot) {
+        if let (Slot::CaseFates, Some(Page::Case(page))) = (slot, &mut model.page) {
+            page.fail(Safe::literal("cancelled"));
+        }
+    }
+
     fn retry(model: &mut Model, effects: &mut Effects) {
         read(model, effects);
+        compare(model, effects);
     }
 
     fn in_page(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
@@ -181,10 +188,17 @@ fn open_list(model: &mut Model, effects: &mut Effects) {
         let text = model.case.trouble.clone();
         return model.notify(text.unwrap_or(Safe::literal("the case is still being read")));
     };
-    let page = CasePage::new(organization.clone(), &model.setup.case, book);
-    let entries = page.entries().to_vec();
+    let page = CasePage::new(organization, &model.setup.case, book);
     model.page = Some(Page::Case(Box::new(page)));
+    compare(model, effects);
+}
+
+/// Looks what has become of the events of the list.
+fn compare(model: &mut Model, effects: &mut Effects) {
+    let Some(Page::Case(page)) = &mut model.page else { return };
+    let (organization, entries) = (page.organization.clone(), page.entries().to_vec());
     if !entries.is_empty() && model.connection == Connection::Up {
+        page.compare();
         begin(model, Task::Look(OrgScope::enter(organization), entries), effects);
     }
 }

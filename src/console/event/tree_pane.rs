@@ -87,9 +87,9 @@ impl TreePane {
         self.content = Content::Trouble(why);
     }
 
-    /// The event of a tree that could not be built, which is being built again from now on.
+    /// The event of a tree that is not there, which is being built again from now on.
     pub(crate) fn retry(&mut self) -> Option<EventKey> {
-        matches!(self.content, Content::Trouble(_)).then(|| {
+        (!matches!(self.content, Content::Ready(_))).then(|| {
             self.content = Content::Loading;
             self.key.clone()
         })

@@ -146,9 +146,12 @@ pub(in crate::console) fn built(model: &mut Model, found: Option<(Outline, View)
     }
 }
 
-/// Builds it again where that has failed.
+/// Builds it again where that has failed, or ended with the connection.
 pub(in crate::console) fn retry(model: &mut Model, effects: &mut Effects) {
     let Some(organization) = model.organization().cloned() else { return };
+    if model.slots.running(Slot::Tree).is_some() {
+        return;
+    }
     if let Some(key) = tree(model).and_then(TreePane::retry) {
         begin(model, Task::Tree(OrgScope::enter(organization), key), effects);
     }

@@ -1,8 +1,8 @@
 //! The filter line: what the view shows, and the editor for it.
 
-use crate::case::saved::Saved;
 use crate::config::Span;
 use crate::console::filter_bar::completion::Advice;
+use crate::console::filter_bar::saved_dialogs::Named;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
@@ -33,7 +33,7 @@ pub(crate) struct FilterLine {
     editing: Option<Editing>,
     history: Vec<String>,
     /// The filters that have a name.
-    pub(crate) saved: Vec<Saved>,
+    pub(crate) named: Named,
 }
 
 #[derive(Debug)]

@@ -10,6 +10,18 @@ use crate::console::widgets::text_input::Editor;
 use crate::console::widgets::theme::Role;
 use crate::domain::Safe;
 
+/// What is known of the filters that have a name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Named {
+    /// Nothing yet: they are being read.
+    #[default]
+    Reading,
+    /// All of them.
+    Known(Vec<Saved>),
+    /// Why they could not be read.
+    Unknown(Safe),
+}
+
 /// The question for the name of a filter.
 #[derive(Debug)]
 pub(crate) struct Naming {
@@ -33,8 +45,18 @@ impl Naming {
     }
 
     /// The filter and its name; `None` when it is no name: the reason is shown. A name that is in use has to be
-    /// confirmed.
-    pub(crate) fn answered(&mut self, saved: &[Saved]) -> Option<Saved> {
+    /// confirmed, for which the names in use have to be known.
+    pub(crate) fn answered(&mut self, named: &Named) -> Option<Saved> {
+        let saved = match named {
+            Named::Known(saved) => saved.as_slice(),
+            Named::Reading => {
+                let why = "the saved filters are still being read: submit again in a moment";
+                self.prompt.trouble = Some(Safe::literal(why));
+                return None;
+            }
+            // Then they cannot be written either, which says why.
+            Named::Unknown(_) => &[],
+        };
         let name = self.prompt.text().to_owned();
         let new = match Saved::new(&name, &self.filter) {
             Ok(new) => new,
@@ -81,35 +103,51 @@ impl Dialog for Naming {
 /// The chooser of a saved filter.
 #[derive(Debug)]
 pub(crate) struct SavedFilters {
-    list: Vec<Saved>,
+    named: Named,
     picker: Picker,
 }
 
 impl SavedFilters {
     /// A chooser among these.
-    pub(crate) fn new(list: Vec<Saved>) -> Self {
-        Self { list, picker: Picker::default() }
+    pub(crate) fn new(named: Named) -> Self {
+        Self { named, picker: Picker::default() }
+    }
+
+    /// Takes in what is known by now; the selection stays on its line.
+    pub(crate) fn set(&mut self, named: Named) {
+        self.named = named;
+    }
+
+    fn list(&self) -> &[Saved] {
+        match &self.named {
+            Named::Known(list) => list,
+            Named::Reading | Named::Unknown(_) => &[],
+        }
     }
 
     /// The chosen one.
     pub(crate) fn selected(&self) -> Option<&Saved> {
-        self.list.get(self.picker.selected(self.list.len()))
+        let list = self.list();
+        list.get(self.picker.selected(list.len()))
     }
 
     /// Moves the selection.
     pub(crate) fn step(&mut self, by: isize) {
-        self.picker.step(by, self.list.len());
+        self.picker.step(by, self.list().len());
     }
 
     /// Takes the selected one off the list.
     pub(crate) fn forget(&mut self) -> Option<Saved> {
-        let selected = self.picker.selected(self.list.len());
-        (selected < self.list.len()).then(|| self.list.remove(selected))
+        let selected = self.picker.selected(self.list().len());
+        match &mut self.named {
+            Named::Known(list) => (selected < list.len()).then(|| list.remove(selected)),
+            Named::Reading | Named::Unknown(_) => None,
+        }
     }
 
     /// Lines of the box's inside.
     fn height(&self) -> usize {
-        self.list.len().max(1) + 1
+        self.list().len().max(1) + 1
     }
 }
 
@@ -125,19 +163,26 @@ impl Dialog for SavedFilters {
     fn draw(&self, painter: &mut Painter<'_>, stage: &Stage<'_>) -> Option<Cursor> {
         let keymap = stage.keymap;
         let last = painter.height().saturating_sub(1);
-        let text = if self.list.is_empty() {
-            let save = keymap.key(Action::SaveFilter);
-            format!("none: {save} saves the filter that is being edited")
-        } else {
-            let (open, delete) = (keymap.key(Action::Open), keymap.key(Action::Forget));
-            format!("{open} puts it into the filter line · {delete} deletes it")
+        let (text, role) = match &self.named {
+            Named::Reading => ("reading the saved filters…".to_owned(), Role::Muted),
+            Named::Unknown(why) => (format!("not read: {why}"), Role::Error),
+            Named::Known(list) if list.is_empty() => {
+                let save = keymap.key(Action::SaveFilter);
+                (format!("none: {save} saves the filter that is being edited"), Role::Muted)
+            }
+            Named::Known(_) => {
+                let (open, delete) = (keymap.key(Action::Open), keymap.key(Action::Forget));
+                (format!("{open} puts it into the filter line · {delete} deletes it"), Role::Muted)
+            }
         };
-        painter.put(1, last, &Safe::from_untrusted(&text), Role::Muted);
-        let names = self.list.iter().map(|saved| Safe::composed(&saved.name).width()).max().unwrap_or(0);
-        let length = self.list.len();
+        let room = painter.width().saturating_sub(2);
+        painter.put(1, last, &Safe::composed(&text).cut_end(room), role);
+        let list = self.list();
+        let names = list.iter().map(|saved| Safe::composed(&saved.name).width()).max().unwrap_or(0);
+        let length = list.len();
         let mut painter = painter.above(1);
         self.picker.paint(&mut painter, 0, length, |painter, y, index| {
-            let Some(saved) = self.list.get(index) else { return };
+            let Some(saved) = list.get(index) else { return };
             painter.put(3, y, &Safe::composed(&saved.name), Role::Label);
             let room = painter.width().saturating_sub(names + 6);
             painter.put(names + 5, y, &Safe::composed(&saved.filter).cut_end(room), Role::Text);
@@ -152,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_name_in_use_has_to_be_confirmed_and_what_is_none_is_refused() {
-        let saved = [Saved::new("a", "sev:info").unwrap()];
+        let saved = Named::Known(vec![Saved::new("a", "sev:info").unwrap()]);
         let mut naming = Naming::new("sev:critical");
         naming.prompt.editor.set("a b");
         assert_eq!(naming.answered(&saved), None);
@@ -161,13 +206,14 @@ mod tests {
         let new = naming.answered(&saved).unwrap();
         assert_eq!(new.to_string(), "a = sev:critical");
         naming.prompt.editor.set("b");
+        assert_eq!(naming.answered(&Named::Reading), None, "a name may be in use");
         assert_eq!(naming.answered(&saved).unwrap().name, "b");
     }
 
     #[test]
     fn the_selection_stays_on_the_list() {
         let saved = |name: &str| Saved::new(name, "x").unwrap();
-        let mut chooser = SavedFilters::new(vec![saved("a"), saved("b")]);
+        let mut chooser = SavedFilters::new(Named::Known(vec![saved("a"), saved("b")]));
         chooser.step(9);
         assert_eq!(chooser.forget().unwrap().name, "b");
         assert_eq!(chooser.selected().unwrap().name, "a");

@@ -14,7 +14,7 @@ use crate::console::dialogs::Overlay;
 use crate::console::dialogs::help::{Group, Help};
 use crate::console::filter_bar::completion;
 use crate::console::filter_bar::pane::Submitted;
-use crate::console::filter_bar::saved_dialogs::{Naming, SavedFilters};
+use crate::console::filter_bar::saved_dialogs::{Named, Naming, SavedFilters};
 use crate::console::filter_bar::saved_task::Shelving;
 use crate::console::filter_bar::search_prompt::SearchPrompt;
 use crate::console::filter_bar::task::{Output, Progress, Task};
@@ -40,7 +40,8 @@ impl Update for Rules {
             }
             Output::Shelf(shelf) => {
                 model.filter.take_recent(shelf.recent);
-                model.filter.saved = shelf.saved;
+                model.filter.named = Named::Known(shelf.saved);
+                show_named(model);
             }
             Output::Price((cost, time)) => {
                 if let Some(advice) = model.filter.advice() {
@@ -67,7 +68,24 @@ impl Update for Rules {
             }
             // Values that do not come are not missed.
             Slot::Values => {}
+            Slot::Shelf => {
+                if model.filter.named == Named::Reading {
+                    model.filter.named = Named::Unknown(failure.text.clone());
+                }
+                show_named(model);
+                model.notify(failure.text);
+            }
             _ => model.notify(failure.text),
+        }
+    }
+
+    fn retry(model: &mut Model, effects: &mut Effects) {
+        let is_read =
+            matches!(model.filter.named, Named::Known(_)) || model.slots.running(Slot::Shelf).is_some();
+        if let (Some(organization), false) = (model.organization().cloned(), is_read) {
+            model.filter.named = Named::Reading;
+            show_named(model);
+            begin(model, Task::Shelf(organization, Shelving::Look), effects);
         }
     }
 
@@ -232,7 +250,7 @@ pub(in crate::console) fn in_filter(model: &mut Model, action: Action, effects: 
             _ => model.notify(Safe::literal("nothing to save")),
         },
         Action::SavedFilters => {
-            let chooser = SavedFilters::new(model.filter.saved.clone());
+            let chooser = SavedFilters::new(model.filter.named.clone());
             model.show(chooser);
         }
         // The line waits below it.
@@ -320,7 +338,7 @@ fn in_naming(model: &mut Model, mut asked: Naming, action: Action, effects: &mut
         Action::Clear => asked.prompt.editor.set(""),
         Action::Submit => {
             if let (Some(saved), Some(organization)) =
-                (asked.answered(&model.filter.saved), model.organization().cloned())
+                (asked.answered(&model.filter.named), model.organization().cloned())
             {
                 let key = model.setup.keymap.key(Action::SavedFilters);
                 model.notify(Safe::composed(&format!("saved as {} ({key} lists saved filters)", saved.name)));
@@ -331,6 +349,14 @@ fn in_naming(model: &mut Model, mut asked: Naming, action: Action, effects: &mut
         _ => {}
     }
     model.show(asked);
+}
+
+/// Shows in the chooser of saved filters what is known of them by now.
+fn show_named(model: &mut Model) {
+    let named = model.filter.named.clone();
+    if let Some(chooser) = model.dialog_mut::<SavedFilters>() {
+        chooser.set(named);
+    }
 }
 
 /// A key in the chooser of saved filters.

@@ -1,6 +1,6 @@
 use crate::case::saved::Saved;
 use crate::console::app::fixtures::Desk;
-use crate::console::app::message::{Effect, Event, Output, Task};
+use crate::console::app::message::{Effect, Event, Outcome, Output, Task};
 use crate::console::filter_bar::saved_task::Shelf;
 use crate::console::filter_bar::task as filter_bar;
 use crate::console::filter_bar::update::*;
@@ -43,7 +43,7 @@ fn what_is_typed_is_priced_when_typing_rests_and_what_is_superseded_is_cancelled
     assert!(desk.effects.contains(&Effect::Cancel(Slot::Price)), "{:?}", desk.effects);
     desk.end(
         ticket,
-        crate::console::app::message::Outcome::Done(Output::FilterBar(filter_bar::Output::Price((
+        Outcome::Done(Output::FilterBar(filter_bar::Output::Price((
             Box::new(cost()),
             Duration::from_secs(4),
         )))),
@@ -102,15 +102,22 @@ fn values_come_from_the_database_when_there_are_none_on_the_screen() {
         "q".to_owned(),
         vec!["q-1".to_owned()],
     )));
-    desk.end(ticket, crate::console::app::message::Outcome::Done(late));
+    desk.end(ticket, Outcome::Done(late));
     assert_eq!(desk.model.filter.text(), Some("actor:zoe-2 proj:qx"));
 }
 
 #[test]
 fn filters_are_saved_chosen_forgotten_and_remembered() {
-    let mut desk = Desk::with_events(3);
+    let mut desk = Desk::begin(Some("acme"));
+    let (looking, _) = desk.connect().begun(Slot::Shelf);
+    desk.opened(3, 0);
     let saved = |name: &str, filter: &str| Saved::new(name, filter).unwrap();
-    desk.keys("f").keys("sev:critical").control('s');
+    desk.keys("f").keys("sev:critical").control('o');
+    let screen = desk.screen();
+    assert!(screen.contains("reading the saved filters…") && !screen.contains("none:"), "{screen}");
+    desk.end(looking, Outcome::Done(Output::FilterBar(filter_bar::Output::Shelf(Shelf::default()))));
+    assert!(desk.screen().contains("none: Ctrl-s saves the filter"), "{}", desk.screen());
+    desk.key(KeyCode::Esc).control('s');
     desk.keys("a b").key(KeyCode::Enter);
     assert!(desk.model.dialog::<Naming>().is_some(), "that is no name");
     desk.control('u').keys("mine").key(KeyCode::Enter);
@@ -144,6 +151,17 @@ fn filters_are_saved_chosen_forgotten_and_remembered() {
         work,
         Task::FilterBar(filter_bar::Task::Shelf(organization, Shelving::Forget("mine".to_owned())))
     );
+}
+
+#[test]
+fn saved_filters_that_cannot_be_read_are_not_said_to_be_none() {
+    let mut desk = Desk::begin(Some("acme"));
+    let (ticket, _) = desk.connect().begun(Slot::Shelf);
+    desk.opened(3, 0).keys("f").control('o').fail(ticket, "filters.txt cannot be read", false);
+    let screen = desk.screen();
+    assert!(screen.contains("not read: filters.txt cannot be read") && !screen.contains("none:"), "{screen}");
+    desk.key(KeyCode::Esc).key(KeyCode::Esc).keys("R");
+    assert!(desk.begins(Slot::Shelf), "read again");
 }
 
 /// Pieces that a hostile or careless paste may repeat.

@@ -239,12 +239,18 @@ pub(in crate::console) fn throttle_trail(model: &mut Model, effects: &mut Effect
 /// Goes to the next finding of the last verification, or back to the one before.
 pub(in crate::console) fn step_finding(model: &mut Model, back: bool, effects: &mut Effects) {
     let Some(organization) = model.organization().cloned() else { return };
-    let Some(verified) = model.trails.report_mut(&organization) else {
-        let text =
-            format!("no report yet: {} verifies the whole trail", model.setup.keymap.key(Action::VerifyAll));
+    if model.trails.report(&organization).is_none() {
+        let text = match model.trails.scanning(&organization) {
+            Some(scan) => format!("no report yet: {}", scan.title()),
+            None => {
+                let key = model.setup.keymap.key(Action::VerifyAll);
+                format!("no report yet: {key} verifies the whole trail")
+            }
+        };
         return model.notify(Safe::from_untrusted(&text));
-    };
-    let Some(finding) = verified.step(back) else {
+    }
+    let Some(finding) = model.trails.report_mut(&organization).and_then(|verified| verified.step(back))
+    else {
         return model.notify(Safe::literal("the last verification has no findings"));
     };
     match trails::place_of(finding) {

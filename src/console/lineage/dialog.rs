@@ -81,11 +81,6 @@ impl LineageDialog {
         self.progress = Progress::Failed(reason);
     }
 
-    /// Whether that is what it says.
-    pub(crate) fn has_failed(&self) -> bool {
-        matches!(self.progress, Progress::Failed(_))
-    }
-
     /// Whether it is there.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.progress, Progress::Done)

@@ -44,7 +44,8 @@ impl Update for Rules {
 
     fn retry(model: &mut Model, effects: &mut Effects) {
         if let Some(dialog) = model.dialog::<LineageDialog>()
-            && dialog.has_failed()
+            && !dialog.is_done()
+            && model.slots.running(Slot::Lineage).is_none()
         {
             let origin = dialog.origin.clone();
             open(model, origin, effects);

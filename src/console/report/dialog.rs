@@ -109,9 +109,9 @@ impl Sheet {
         self.failure = Some(reason);
     }
 
-    /// Whether that is what it says.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure.is_some()
+    /// Whether its lines are there.
+    pub(crate) fn is_done(&self) -> bool {
+        self.failure.is_none() && !self.computing
     }
 
     /// Moves by so many lines, or lines that lead on where there are some; `height` lines are to be seen.

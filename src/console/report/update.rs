@@ -41,9 +41,16 @@ impl Update for Rules {
         }
     }
 
+    fn cancelled(model: &mut Model, _slot: Slot) {
+        if let Some(sheet) = model.dialog_mut::<Sheet>() {
+            sheet.fail(Safe::literal("cancelled"));
+        }
+    }
+
     fn retry(model: &mut Model, effects: &mut Effects) {
         if let Some(sheet) = model.dialog::<Sheet>()
-            && sheet.has_failed()
+            && !sheet.is_done()
+            && model.slots.running(Slot::Sheet).is_none()
         {
             let subject = sheet.subject;
             open(model, subject, Freshness::Recent, effects);

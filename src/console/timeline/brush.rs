@@ -3,6 +3,7 @@
 use crate::console::app::message::Effects;
 use crate::console::app::model::Model;
 use crate::console::core::keymap::Action;
+use crate::console::core::tasks::Slot;
 use crate::console::filter_bar::update::run_filter;
 use crate::console::report::target::Target;
 use crate::domain::Safe;
@@ -22,7 +23,11 @@ pub(in crate::console) fn begin(model: &mut Model) {
         let text = format!("{why}; {} opens the histogram", model.setup.keymap.key(Action::Histogram));
         model.notify(Safe::composed(&text));
     } else if !model.timeline.strip.begin(at) {
-        model.notify(Safe::literal("there is no histogram of this view to select from"));
+        model.notify(Safe::literal(if model.slots.running(Slot::Strip).is_some() {
+            "the histogram of this view is still being counted"
+        } else {
+            "there is no histogram of this view to select from"
+        }));
     }
 }
 
