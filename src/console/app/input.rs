@@ -2,7 +2,7 @@
 
 use crate::console::app::dispatch;
 use crate::console::app::message::{Effect, Effects};
-use crate::console::app::model::{Connection, Model, Page};
+use crate::console::app::model::{Connection, Model, NOTICE, Page};
 use crate::console::app::navigation::{close_tab, navigate, open, open_tab, remember, revisit, step_tab};
 use crate::console::app::start_task::{begin, stop};
 use crate::console::app::tasks_page;
@@ -20,7 +20,9 @@ use crate::console::dialogs::palette::Palette;
 use crate::console::dialogs::questions::Leaving;
 use crate::console::event::tree_update;
 use crate::console::filter_bar::update::in_filter;
+use crate::console::timeline::pane::LONG;
 use crate::console::widgets::time_zone::Zone;
+use crate::domain::{Safe, grouped};
 use crossterm::event::KeyEvent;
 
 /// A key was pressed.
@@ -206,11 +208,32 @@ fn cancel(model: &mut Model, effects: &mut Effects) {
     }
 }
 
+/// Whether a refresh is put off, since it would begin a long search anew. Says what it costs, and what does it nevertheless.
+fn refuses_for_cost(model: &mut Model) -> bool {
+    let clock = model.at.clock;
+    let keymap = &model.setup.keymap;
+    if model.slots.running(Slot::View).is_some_and(|since| clock >= since + LONG) {
+        let key = keymap.key(Action::Cancel);
+        model.notify(Safe::composed(&format!("the view is still being loaded · {key} cancels")));
+        return true;
+    }
+    let again = keymap.key(Action::Refresh);
+    let Some(cost) = model.timeline.refresh_costs(clock, clock + NOTICE) else { return false };
+    let seconds = grouped(cost.as_secs());
+    model.notify(Safe::composed(&format!(
+        "not refreshed: the search took {seconds} s and would begin anew · {again} again does it"
+    )));
+    true
+}
+
 fn refresh(model: &mut Model, effects: &mut Effects) {
     match model.connection {
         Connection::Up => {
             if model.history.current().is_none() {
                 return begin(model, connection_task::Task::Organizations(), effects);
+            }
+            if refuses_for_cost(model) {
+                return;
             }
             remember(model);
             model.timeline.recount = true;

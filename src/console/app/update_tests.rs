@@ -708,6 +708,74 @@ fn escape_stops_a_walk_and_leaves_what_it_has_found() {
 }
 
 #[test]
+fn a_refresh_that_would_begin_a_long_search_anew_says_so_first() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("R");
+    assert!(desk.begins(Slot::View), "what was quick is done at once");
+    desk.opened(50, 0);
+    desk.keys("fua:curl").key(KeyCode::Enter);
+    let (ticket, _) = desk.begun(Slot::View);
+    let place = |n: i64| Some(event_row("e00001", -90_000 - n).key());
+    let looked = |n| Looked { events: 50_000, found: 1, resume: place(n), ..Looked::default() };
+    let opened = Opened {
+        landing: Landing::Newest,
+        range: TimeRange::default(),
+        sides: PartialSides::default(),
+        rows: vec![event_row("hit", -5)],
+        has_newer: false,
+        has_older: true,
+        looked: Some(looked(0)),
+        selected: 0,
+        newest: None,
+        nearest_older: None,
+        took: Duration::from_millis(300),
+    };
+    desk.end(ticket, Outcome::Done(Output::Timeline(timeline::Output::Open(Box::new(opened)))));
+    for n in 1..=2 {
+        let more =
+            More { rows: Vec::new(), goes_on: true, looked: Some(looked(n)), took: Duration::from_secs(2) };
+        desk.finish(Slot::Older, Output::Timeline(timeline::Output::Older(more)));
+    }
+    desk.keys("R");
+    assert!(!desk.begins(Slot::View), "the hit stays");
+    let said = "not refreshed: the search took 4 s and would begin anew · R again does it";
+    assert!(desk.screen().contains(said), "{}", desk.screen());
+    // Who asks later is asked again.
+    desk.wait(6_000).keys("R");
+    assert!(!desk.begins(Slot::View));
+    desk.keys("R");
+    assert!(desk.begins(Slot::View));
+    desk.wait(3_000).keys("R");
+    assert!(!desk.begins(Slot::View), "what is being loaded is not begun anew either");
+    assert!(desk.screen().contains("the view is still being loaded · Esc cancels"), "{}", desk.screen());
+}
+
+#[test]
+fn what_was_being_worked_out_when_the_connection_was_lost_is_worked_out_again() {
+    for (keys, slot) in [("i", Slot::Sheet), ("J", Slot::Tree), ("pl", Slot::Lineage)] {
+        let mut desk = Desk::with_events(50);
+        desk.keys(keys);
+        assert!(desk.begins(slot), "{keys}");
+        desk.wait(5_000);
+        let (pulse, _) = desk.begun(Slot::Pulse);
+        desk.fail(pulse, "cannot reach the database", true);
+        assert!(desk.model.slots.running(slot).is_none());
+        desk.wait(60_000).connect();
+        assert!(desk.begins(slot), "{keys}: {}", desk.screen());
+    }
+}
+
+#[test]
+fn what_was_cancelled_is_not_said_to_be_worked_out() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("i");
+    let (ticket, _) = desk.begun(Slot::Sheet);
+    desk.control('c').end(ticket, Outcome::Cancelled);
+    let screen = desk.screen();
+    assert!(screen.contains("cancelled") && !screen.contains("Computing"), "{screen}");
+}
+
+#[test]
 fn what_is_under_the_cursor_is_copied() {
     let mut desk = Desk::with_events(5);
     desk.keys("yj");

@@ -19,6 +19,9 @@ const AHEAD: usize = 2 * PAGE;
 /// From this many lines on, one of them is for the names of the columns.
 const HEADS_FROM: usize = 12;
 
+/// Who refreshes a view that took longer is told before.
+pub(crate) const LONG: Duration = Duration::from_secs(2);
+
 /// How often events are counted that came since the view was opened.
 const COUNT_NEW: Duration = Duration::from_secs(10);
 
@@ -45,6 +48,10 @@ pub(crate) struct Timeline {
     counted: Option<Timestamp>,
     /// What the last page cost.
     pub(crate) cost: Option<Cost>,
+    /// The time that it took to find the rows at hand: opening the view, and the walk past events that do not match.
+    spent: Duration,
+    /// Until when a refresh is done although it costs as much again.
+    insisted_until: Option<Duration>,
     /// They are to be counted anew, whatever is known.
     pub(crate) recount: bool,
     /// What stands in the place of the rows, or the last failure.
@@ -198,6 +205,7 @@ impl Timeline {
         self.query = Some(query);
         self.strip.renew();
         self.cost = Some(Cost { took: opened.took, way: None });
+        (self.spent, self.insisted_until) = (opened.took, None);
         self.counted = None;
         self.count = self.window.total().map(Count::Exact).or(before);
         (self.new, self.new_at) = (0, None);
@@ -232,8 +240,21 @@ impl Timeline {
         self.new != before
     }
 
+    /// The time that a refresh takes about, where it is long and nobody insists: whoever asks again before `insisted` does.
+    pub(crate) fn refresh_costs(&mut self, clock: Duration, insisted: Duration) -> Option<Duration> {
+        let is_insisted = self.insisted_until.take().is_some_and(|until| clock < until);
+        let is_long = self.spent >= LONG && self.trouble.is_none();
+        (is_long && !is_insisted).then(|| {
+            self.insisted_until = Some(insisted);
+            self.spent
+        })
+    }
+
     /// Takes note of the time that a page took. It was found as the one before until something else is known.
     pub(crate) fn note_time(&mut self, took: Duration) {
+        if self.looked.is_some() {
+            self.spent += took;
+        }
         let way = self.cost.take().and_then(|cost| cost.way);
         self.cost = Some(Cost { took, way });
     }
