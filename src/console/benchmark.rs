@@ -1,5 +1,9 @@
-//! How long the console takes to take in a key and draw, where it is hardest: for `agenttrace bench --profile ui`.
+//! How long the console takes to take in a key and draw, where it is hardest: for `agenttrace bench ui`.
 //! Nothing is simulated but the database: the pure core and the work of the executor are those of the real console.
+
+mod held_key;
+
+pub use held_key::Held;
 
 use crate::config::Span;
 use crate::console::Keymap;
@@ -17,7 +21,7 @@ use crate::console::event::task as event;
 use crate::console::event::task::Detail;
 use crate::console::event::tree_task;
 use crate::console::timeline::task as timeline;
-use crate::console::timeline::task::Opened;
+use crate::console::timeline::task::{Landing, Opened};
 use crate::console::widgets::theme::{Depth, Theme};
 use crate::console::widgets::time_zone::Zone;
 use crate::diff::chronicle::Chronicle;
@@ -97,6 +101,71 @@ pub fn measure(row: &EventRow, pair: [&str; 2], chronicle: Chronicle, rules: &Op
     Ok(steps)
 }
 
+/// Holds the key that goes to the next older event until it came so often, on a database whose answers come after 120 ms.
+///
+/// # Errors
+/// When the console cannot be set up.
+pub fn hold_a_key(row: &EventRow, rules: &Options, keys: usize) -> Result<Held> {
+    held_key::hold(model(row)?, rules, keys)
+}
+
+/// A console that has not begun, looking at the history of the resource of `row`.
+fn model(row: &EventRow) -> Result<Model> {
+    let usage = |e: &dyn std::fmt::Display| Error::usage(e.to_string());
+    let setup = Setup {
+        label: Safe::literal("bench"),
+        production: false,
+        private_server: false,
+        window: Span::days(90),
+        local: Zone::Utc,
+        local_name: "UTC".to_owned(),
+        keymap: Keymap::shipped().map_err(|e| usage(&e))?,
+        theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
+        user: String::new(),
+        case: "default".to_owned(),
+        flags: Vec::new(),
+        in_tmux: false,
+    };
+    let organization = OrgId::new(&row.organization_id).map_err(|e| usage(&e))?;
+    let text = format!("all-time res:{}/{}", row.resource_type, row.resource_id);
+    let filter = Filter::parse(&text).map_err(|e| usage(&e))?;
+    let moment = Moment { wall: row.timestamp, clock: Duration::ZERO };
+    let mut model = Model::new(setup, moment, (Some(organization), text, filter));
+    model.size = SCREEN;
+    Ok(model)
+}
+
+/// What the server says of itself.
+fn first_facts() -> ServerFacts {
+    let text = || "bench".to_owned();
+    ServerFacts {
+        major: 0,
+        database: text(),
+        role: text(),
+        standing: Standing::default(),
+        table: Some(text()),
+        pooled: false,
+        remarks: Vec::new(),
+    }
+}
+
+/// A view with these rows.
+fn opened(landing: Landing, rows: Vec<EventRow>, has_older: bool) -> Opened {
+    Opened {
+        landing,
+        range: TimeRange::default(),
+        sides: PartialSides::default(),
+        rows,
+        has_newer: false,
+        has_older,
+        looked: None,
+        selected: 0,
+        newest: None,
+        nearest_older: None,
+        took: Duration::ZERO,
+    }
+}
+
 struct Bench {
     model: Model,
     buffer: Buffer,
@@ -112,27 +181,7 @@ struct Bench {
 
 impl Bench {
     fn new(row: &EventRow, options: &Options) -> Result<Self> {
-        let usage = |e: &dyn std::fmt::Display| Error::usage(e.to_string());
-        let setup = Setup {
-            label: Safe::literal("bench"),
-            production: false,
-            private_server: false,
-            window: Span::days(90),
-            local: Zone::Utc,
-            local_name: "UTC".to_owned(),
-            keymap: Keymap::shipped().map_err(|e| usage(&e))?,
-            theme: Theme::shipped("dark", Depth::Rgb).map_err(|e| usage(&e))?,
-            user: String::new(),
-            case: "default".to_owned(),
-            flags: Vec::new(),
-            in_tmux: false,
-        };
-        let organization = OrgId::new(&row.organization_id).map_err(|e| usage(&e))?;
-        let text = format!("all-time res:{}/{}", row.resource_type, row.resource_id);
-        let filter = Filter::parse(&text).map_err(|e| usage(&e))?;
-        let moment = Moment { wall: row.timestamp, clock: Duration::ZERO };
-        let mut model = Model::new(setup, moment, (Some(organization), text, filter));
-        model.size = SCREEN;
+        let mut model = model(row)?;
         let earlier = |n: i64| EventRow {
             event_id: format!("version-{:06}", 1_000_000 - n),
             timestamp: Timestamp::from_micros(row.timestamp.as_micros() - n * 1_000_000),
@@ -183,32 +232,11 @@ impl Bench {
         let unhurried = crate::diff::unhurried;
         Some(match work {
             Task::Connection(connection::Task::Connect(_)) => {
-                let text = || "bench".to_owned();
-                let standing = Standing::default();
-                Output::Connection(connection::Output::Connect(ServerFacts {
-                    major: 0,
-                    database: text(),
-                    role: text(),
-                    standing,
-                    table: Some(text()),
-                    pooled: false,
-                    remarks: Vec::new(),
-                }))
+                Output::Connection(connection::Output::Connect(first_facts()))
             }
             Task::Timeline(timeline::Task::Open(_, landing)) => {
-                Output::Timeline(timeline::Output::Open(Box::new(Opened {
-                    landing,
-                    range: TimeRange::default(),
-                    sides: PartialSides::default(),
-                    rows: self.rows.clone(),
-                    has_newer: false,
-                    has_older: false,
-                    looked: None,
-                    selected: 0,
-                    newest: None,
-                    nearest_older: None,
-                    took: Duration::ZERO,
-                })))
+                let opened = opened(landing, self.rows.clone(), false);
+                Output::Timeline(timeline::Output::Open(Box::new(opened)))
             }
             Task::Event(event::Task::Load(_, key, _)) => {
                 let detail = self.shows.take_if(|detail| detail.row.key() == key)?;

@@ -20,6 +20,9 @@ const MEMBERS: usize = 300;
 /// Elements of the large state: 10 MB and nearly a million values.
 const ELEMENTS: usize = 160_000;
 
+/// Keys that one which is held brings: half a minute of them.
+const KEYS: usize = 900;
+
 const LIMITS: Limits = Limits { bytes: 1 << 20, nodes: 100_000 };
 
 /// A state of 300 members, of which each version has changed three.
@@ -186,12 +189,30 @@ pub(super) fn ui(pairs: u32) -> Result<Measured> {
         };
         Measure::median(steps.name, "ms", steps.times.into_iter().map(milliseconds).collect()).at_most(bar)
     };
-    Ok(measured("ui", pairs, all.into_iter().map(measure).collect()))
+    let mut measures: Vec<Measure> = all.into_iter().map(measure).collect();
+    measures.extend(held(KEYS)?);
+    Ok(measured("ui", pairs, measures))
+}
+
+/// What a held key brings about on a distant database: nothing in it is timed, so that one run is enough.
+fn held(keys: usize) -> Result<[Measure; 2]> {
+    let held = benchmark::hold_a_key(&row(), &Options::default(), keys)?;
+    let frames = held.frames.into_iter().map(|bytes| bytes as f64 / 1e3).collect();
+    Ok([
+        Measure::median("frame of a held j, answers after 120 ms", "kB", frames).at_most(4.0),
+        Measure::new("keys of it that waited for an answer", held.waits as f64, "").at_most(0.0),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_held_key_waits_for_no_answer() {
+        let [frames, waits] = held(80).unwrap();
+        assert!(frames.value > 0.1 && waits.value < 0.5, "{frames} {waits}");
+    }
 
     #[test]
     fn the_states_are_what_the_bars_are_for() {

@@ -9,10 +9,10 @@ use crossterm::terminal::{
     disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
-use ratatui::Terminal;
 use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::panic;
@@ -59,14 +59,20 @@ fn give_back() {
     }
 }
 
-/// The real terminal, from its making until it is dropped.
+/// The frames that go to a terminal: of each what differs from the one before, as one update.
 #[derive(Debug)]
-pub(crate) struct TerminalScreen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+pub(crate) struct Frames<W: io::Write> {
+    terminal: Terminal<CrosstermBackend<W>>,
     /// What is on the screen is not what was drawn last.
     forgotten: bool,
     /// Lines of the last frame with characters of disputed width.
     disputed: BTreeMap<u16, Vec<Cell>>,
+}
+
+/// The real terminal, from its making until it is dropped.
+#[derive(Debug)]
+pub(crate) struct TerminalScreen {
+    frames: Frames<BufWriter<Stdout>>,
 }
 
 /// Whether terminals do not agree on the columns of a cell: flags, keycaps, families, what U+FE0F makes an emoji. Where one
@@ -113,7 +119,7 @@ impl TerminalScreen {
         // A frame is written in one go.
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
         let terminal = Terminal::new(backend).inspect_err(|_| give_back())?;
-        Ok(Self { terminal, forgotten: false, disputed: BTreeMap::new() })
+        Ok(Self { frames: Frames::new(terminal) })
     }
 }
 
@@ -123,8 +129,25 @@ impl Drop for TerminalScreen {
     }
 }
 
-impl Screen for TerminalScreen {
-    fn draw(&mut self, model: &Model) -> io::Result<()> {
+impl<W: io::Write> Frames<W> {
+    fn new(terminal: Terminal<CrosstermBackend<W>>) -> Self {
+        Self { terminal, forgotten: false, disputed: BTreeMap::new() }
+    }
+
+    /// The frames of a terminal of a size that does not change.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub(crate) fn of_size(out: W, (width, height): (u16, u16)) -> io::Result<Self> {
+        let viewport = Viewport::Fixed(Rect { x: 0, y: 0, width, height });
+        Terminal::with_options(CrosstermBackend::new(out), TerminalOptions { viewport }).map(Self::new)
+    }
+
+    /// Writes the frame of the model.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn draw(&mut self, model: &Model) -> io::Result<()> {
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         if std::mem::take(&mut self.forgotten) {
             // As `Terminal::clear`, which would ask the terminal for the cursor and lose keys with the answer.
@@ -152,9 +175,15 @@ impl Screen for TerminalScreen {
         self.disputed = lines;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
+}
+
+impl Screen for TerminalScreen {
+    fn draw(&mut self, model: &Model) -> io::Result<()> {
+        self.frames.draw(model)
+    }
 
     fn forget(&mut self) {
-        self.forgotten = true;
+        self.frames.forgotten = true;
     }
 
     fn suspend(&mut self) -> io::Result<()> {
@@ -164,7 +193,7 @@ impl Screen for TerminalScreen {
     }
 
     fn copy(&mut self, text: &str) -> io::Result<()> {
-        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
+        execute!(self.frames.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
 
     fn resume(&mut self) -> io::Result<()> {
