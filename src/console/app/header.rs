@@ -3,7 +3,7 @@
 use crate::console::app::model::{Connection, Model};
 use crate::console::core::keymap::Action;
 use crate::console::integrity::trails;
-use crate::console::timeline::pane::Cost;
+use crate::console::timeline::cost::Cost;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::domain::{Safe, grouped};

@@ -20,7 +20,7 @@ use crate::console::dialogs::palette::Palette;
 use crate::console::dialogs::questions::Leaving;
 use crate::console::event::tree_update;
 use crate::console::filter_bar::update::in_filter;
-use crate::console::timeline::pane::LONG;
+use crate::console::timeline::cost::LONG;
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{Safe, grouped};
 use crossterm::event::KeyEvent;
@@ -218,7 +218,11 @@ fn refuses_for_cost(model: &mut Model) -> bool {
         return true;
     }
     let again = keymap.key(Action::Refresh);
-    let Some(cost) = model.timeline.refresh_costs(clock, clock + NOTICE) else { return false };
+    // Where a search has failed there is nothing to lose.
+    if model.timeline.trouble.is_some() {
+        return false;
+    }
+    let Some(cost) = model.timeline.spent.again(clock, clock + NOTICE) else { return false };
     let seconds = grouped(cost.as_secs());
     model.notify(Safe::composed(&format!(
         "not refreshed: the search took {seconds} s and would begin anew · {again} again does it"

@@ -3,6 +3,7 @@
 mod brush;
 pub(crate) mod column_choice;
 pub(crate) mod columns;
+pub(crate) mod cost;
 pub(crate) mod elapsed;
 mod folding;
 pub(crate) mod letters;

@@ -1,6 +1,7 @@
 //! The list of events: a cursor and a view port on a [`Window`].
 
 use crate::console::integrity::trails;
+use crate::console::timeline::cost::{Cost, Spent};
 use crate::console::timeline::row::Row;
 use crate::console::timeline::strip::StripPane;
 use crate::console::timeline::task::{Landing, Opened, Progress as Reading};
@@ -18,9 +19,6 @@ const AHEAD: usize = 2 * PAGE;
 
 /// From this many lines on, one of them is for the names of the columns.
 const HEADS_FROM: usize = 12;
-
-/// Who refreshes a view that took longer is told before.
-pub(crate) const LONG: Duration = Duration::from_secs(2);
 
 /// How often events are counted that came since the view was opened.
 const COUNT_NEW: Duration = Duration::from_secs(10);
@@ -48,10 +46,8 @@ pub(crate) struct Timeline {
     counted: Option<Timestamp>,
     /// What the last page cost.
     pub(crate) cost: Option<Cost>,
-    /// The time that it took to find the rows at hand: opening the view, and the walk past events that do not match.
-    spent: Duration,
-    /// Until when a refresh is done although it costs as much again.
-    insisted_until: Option<Duration>,
+    /// The time that it took to find the rows at hand.
+    pub(crate) spent: Spent,
     /// They are to be counted anew, whatever is known.
     pub(crate) recount: bool,
     /// What stands in the place of the rows, or the last failure.
@@ -72,20 +68,6 @@ pub(crate) struct Timeline {
     pub(crate) strip: StripPane,
     /// Fetching ahead was stopped or failed; it goes on with the next movement.
     pub(crate) paused: bool,
-}
-
-/// What a page cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cost {
-    /// The time until it was there.
-    pub(crate) took: Duration,
-    /// How it was found, once that is known.
-    pub(crate) way: Option<String>,
-}
-
-impl Cost {
-    /// From this time on somebody had to wait.
-    pub(crate) const SLOW: Duration = Duration::from_millis(200);
 }
 
 /// A direction in which rows are wanted.
@@ -135,6 +117,11 @@ impl Timeline {
         let mut values: Vec<(String, usize)> = counts.into_iter().collect();
         values.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp(b)));
         values.into_iter().map(|(value, _)| value).collect()
+    }
+
+    /// Whether the names of the columns stand above the rows.
+    pub(crate) fn has_heads(&self) -> bool {
+        self.heads
     }
 
     /// The selected event.
@@ -205,7 +192,7 @@ impl Timeline {
         self.query = Some(query);
         self.strip.renew();
         self.cost = Some(Cost { took: opened.took, way: None });
-        (self.spent, self.insisted_until) = (opened.took, None);
+        self.spent = Spent::of(opened.took);
         self.counted = None;
         self.count = self.window.total().map(Count::Exact).or(before);
         (self.new, self.new_at) = (0, None);
@@ -240,20 +227,10 @@ impl Timeline {
         self.new != before
     }
 
-    /// The time that a refresh takes about, where it is long and nobody insists: whoever asks again before `insisted` does.
-    pub(crate) fn refresh_costs(&mut self, clock: Duration, insisted: Duration) -> Option<Duration> {
-        let is_insisted = self.insisted_until.take().is_some_and(|until| clock < until);
-        let is_long = self.spent >= LONG && self.trouble.is_none();
-        (is_long && !is_insisted).then(|| {
-            self.insisted_until = Some(insisted);
-            self.spent
-        })
-    }
-
     /// Takes note of the time that a page took. It was found as the one before until something else is known.
     pub(crate) fn note_time(&mut self, took: Duration) {
         if self.looked.is_some() {
-            self.spent += took;
+            self.spent.add(took);
         }
         let way = self.cost.take().and_then(|cost| cost.way);
         self.cost = Some(Cost { took, way });
