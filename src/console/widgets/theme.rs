@@ -283,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn no_bar_is_a_hole() {
+        for name in Theme::NAMES {
+            for depth in [Depth::None, Depth::Ansi, Depth::Indexed, Depth::Rgb] {
+                let theme = Theme::shipped(name, depth).unwrap();
+                for role in [Role::Label, Role::WarningBar, Role::CriticalBar] {
+                    assert!(!theme.style(role).add_modifier.contains(Modifier::REVERSED), "{name} {role:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn severities_differ_without_colour() {
         for depth in [Depth::None, Depth::Ansi] {
             let theme = Theme::shipped("dark", depth).unwrap();
