@@ -58,7 +58,7 @@ enum Subject {
     Diff,
     /// 3870 small gzip files against the same records in one, into a private server that is thrown away.
     Ingest,
-    /// The console drawn at 200 × 60 with large states; needs no database.
+    /// The console drawn at 200 × 60: with large states, and while a key is held on a distant database; needs none.
     Ui,
 }
 

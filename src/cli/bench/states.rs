@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_held_key_waits_for_no_answer() {
-        let [frames, waits] = held(80).unwrap();
+        let [frames, waits] = held(20).unwrap();
         assert!(frames.value > 0.1 && waits.value < 0.5, "{frames} {waits}");
     }
 

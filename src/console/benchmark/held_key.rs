@@ -1,7 +1,7 @@
 //! A key that is held on a distant database: every answer takes its time, and the clock is that of the console, not a real
 //! one. What goes to the terminal is written as it is for a real one.
 
-use super::{SCREEN, first_facts, opened};
+use super::{first_facts, opened};
 use crate::chain::Scheme;
 use crate::console::app::message::{Effect, Effects, Event, Msg, Outcome, Output, Task};
 use crate::console::app::model::Model;
@@ -15,7 +15,7 @@ use crate::console::event::task as event;
 use crate::console::event::task::Detail;
 use crate::console::integrity::row_marks::{Glance, Glances, Mark};
 use crate::console::integrity::task as integrity;
-use crate::console::runtime::terminal::Frames;
+use crate::console::runtime::frames::Frames;
 use crate::console::timeline::task as timeline;
 use crate::console::timeline::task::More;
 use crate::console::timeline::window::PAGE;
@@ -63,7 +63,7 @@ pub(super) fn hold(model: Model, options: &Options, keys: usize) -> Result<Held>
         options,
         clock: Duration::ZERO,
         answers: VecDeque::new(),
-        frames: Frames::of_size(Counter(Arc::clone(&written)), SCREEN)?,
+        frames: Frames::new(Counter(Arc::clone(&written))),
     };
     let effects = start(&mut line.model);
     line.send(effects);

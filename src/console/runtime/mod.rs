@@ -3,5 +3,6 @@
 pub(crate) mod context;
 pub(crate) mod event_loop;
 pub(crate) mod executor;
+pub(crate) mod frames;
 pub(crate) mod logging;
 pub(crate) mod terminal;

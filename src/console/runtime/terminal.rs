@@ -1,24 +1,17 @@
 //! The terminal: taken over as a whole, given back as a whole, whatever happens.
 
 use crate::console::app::model::Model;
-use crate::console::app::view::render;
+use crate::console::runtime::frames::Frames;
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
+    EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use crossterm::{cursor, execute, queue};
-use ratatui::backend::{Backend as _, CrosstermBackend};
-use ratatui::buffer::{Buffer, Cell};
-use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
-use std::collections::BTreeMap;
+use crossterm::{cursor, execute};
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use unicode_width::UnicodeWidthStr as _;
 
 /// Where frames go. The runtime is tested with one that has no terminal.
 pub(crate) trait Screen {
@@ -59,52 +52,10 @@ fn give_back() {
     }
 }
 
-/// The frames that go to a terminal: of each what differs from the one before, as one update.
-#[derive(Debug)]
-pub(crate) struct Frames<W: io::Write> {
-    terminal: Terminal<CrosstermBackend<W>>,
-    /// What is on the screen is not what was drawn last.
-    forgotten: bool,
-    /// Lines of the last frame with characters of disputed width.
-    disputed: BTreeMap<u16, Vec<Cell>>,
-}
-
 /// The real terminal, from its making until it is dropped.
 #[derive(Debug)]
 pub(crate) struct TerminalScreen {
     frames: Frames<BufWriter<Stdout>>,
-}
-
-/// Whether terminals do not agree on the columns of a cell: flags, keycaps, families, what U+FE0F makes an emoji. Where one
-/// takes two columns for one, what stood in the second stays behind, since the difference of two frames does not touch it.
-fn is_disputed(cell: &Cell) -> bool {
-    // Shorter ones are one character.
-    cell.symbol().len() > 4 && cell.symbol().width() == 2 && cell.symbol().chars().nth(1).is_some()
-}
-
-/// The lines of a frame with such cells, or where there were some.
-fn disputed_lines(buffer: &Buffer, before: &BTreeMap<u16, Vec<Cell>>) -> BTreeMap<u16, Vec<Cell>> {
-    let width = usize::from(buffer.area.width).max(1);
-    let lines = (0..).zip(buffer.content().chunks(width));
-    let disputed = lines.filter(|(y, cells)| before.contains_key(y) || cells.iter().any(is_disputed));
-    disputed.map(|(y, cells)| (y, cells.to_vec())).collect()
-}
-
-/// All cells of a line in the order in which they are written: of one whose width is disputed first a blank where its second
-/// half may or may not come.
-fn in_order(y: u16, cells: &[Cell]) -> Vec<(u16, u16, &Cell)> {
-    let mut order = Vec::with_capacity(cells.len());
-    let mut columns = (0..).zip(cells);
-    while let Some((x, cell)) = columns.next() {
-        if cell.symbol().width() == 2
-            && let Some((next, blank)) = columns.next()
-            && is_disputed(cell)
-        {
-            order.push((next, y, blank));
-        }
-        order.push((x, y, cell));
-    }
-    order
 }
 
 impl TerminalScreen {
@@ -117,9 +68,7 @@ impl TerminalScreen {
         restore_on_panic();
         take().inspect_err(|_| give_back())?;
         // A frame is written in one go.
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
-        let terminal = Terminal::new(backend).inspect_err(|_| give_back())?;
-        Ok(Self { frames: Frames::new(terminal) })
+        Ok(Self { frames: Frames::new(BufWriter::with_capacity(1 << 16, io::stdout())) })
     }
 }
 
@@ -129,61 +78,13 @@ impl Drop for TerminalScreen {
     }
 }
 
-impl<W: io::Write> Frames<W> {
-    fn new(terminal: Terminal<CrosstermBackend<W>>) -> Self {
-        Self { terminal, forgotten: false, disputed: BTreeMap::new() }
-    }
-
-    /// The frames of a terminal of a size that does not change.
-    ///
-    /// # Errors
-    /// When `out` cannot be written.
-    pub(crate) fn of_size(out: W, (width, height): (u16, u16)) -> io::Result<Self> {
-        let viewport = Viewport::Fixed(Rect { x: 0, y: 0, width, height });
-        Terminal::with_options(CrosstermBackend::new(out), TerminalOptions { viewport }).map(Self::new)
-    }
-
-    /// Writes the frame of the model.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn draw(&mut self, model: &Model) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        if std::mem::take(&mut self.forgotten) {
-            // As `Terminal::clear`, which would ask the terminal for the cursor and lose keys with the answer.
-            let size = self.terminal.size()?;
-            self.terminal.resize(Rect::new(0, 0, size.width, size.height))?;
-            self.disputed.clear();
-        }
-        let mut cursor = None;
-        let drawn = self.terminal.draw(|frame| {
-            cursor = render(model, frame.buffer_mut());
-            if let Some(at) = cursor {
-                frame.set_cursor_position(at);
-            }
-        })?;
-        let mut lines = disputed_lines(drawn.buffer, &self.disputed);
-        let changed = lines.iter().filter(|(y, cells)| self.disputed.get(y) != Some(cells));
-        let cells: Vec<_> = changed.flat_map(|(y, cells)| in_order(*y, cells)).collect();
-        if !cells.is_empty() {
-            self.terminal.backend_mut().draw(cells.into_iter())?;
-            if let Some(at) = cursor {
-                self.terminal.set_cursor_position(at)?;
-            }
-        }
-        lines.retain(|_, cells| cells.iter().any(is_disputed));
-        self.disputed = lines;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
-    }
-}
-
 impl Screen for TerminalScreen {
     fn draw(&mut self, model: &Model) -> io::Result<()> {
         self.frames.draw(model)
     }
 
     fn forget(&mut self) {
-        self.frames.forgotten = true;
+        self.frames.forget();
     }
 
     fn suspend(&mut self) -> io::Result<()> {
@@ -193,7 +94,7 @@ impl Screen for TerminalScreen {
     }
 
     fn copy(&mut self, text: &str) -> io::Result<()> {
-        execute!(self.frames.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
+        execute!(self.frames.out, CopyToClipboard::to_clipboard_from(text))
     }
 
     fn resume(&mut self) -> io::Result<()> {
@@ -225,45 +126,4 @@ fn restore_on_panic() {
             report(info);
         }
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_blank_is_written_where_terminals_may_not_write_the_second_half() {
-        let text = |buffer: &Buffer, before| -> Vec<(u16, Vec<(u16, String)>)> {
-            let lines = disputed_lines(buffer, before);
-            let written = |(y, cells): (&u16, &Vec<Cell>)| {
-                let order = in_order(*y, cells);
-                (*y, order.iter().map(|(x, _, cell)| (*x, cell.symbol().to_owned())).collect())
-            };
-            lines.iter().map(written).collect()
-        };
-        let none = BTreeMap::new();
-        let buffer = Buffer::with_lines(["plain", "日a❤️b", "e\u{301}🇩🇪"]);
-        let cell = |x: u16, symbol: &str| (x, symbol.to_owned());
-        assert_eq!(
-            text(&buffer, &none),
-            [
-                (1, vec![cell(0, "日"), cell(2, "a"), cell(4, " "), cell(3, "❤️"), cell(5, "b")]),
-                (
-                    2,
-                    vec![
-                        cell(0, "e\u{301}"),
-                        cell(2, " "),
-                        cell(1, "🇩🇪"),
-                        cell(3, " "),
-                        cell(4, " "),
-                        cell(5, " ")
-                    ]
-                ),
-            ]
-        );
-        // Where there was one, the line is written once more.
-        let after = Buffer::with_lines(["plain", "日abcd", "x     "]);
-        let lines = disputed_lines(&after, &disputed_lines(&buffer, &none));
-        assert_eq!(lines.keys().copied().collect::<Vec<_>>(), [1, 2]);
-    }
 }
