@@ -205,7 +205,9 @@ impl Pen {
         let as_it_is = |cell: &Cell| look(cell) == self.look && is_plain(cell.symbol());
         let is_free = cells.iter().all(as_it_is);
         if is_free {
-            cells.iter().for_each(|cell| self.out.extend(cell.symbol().as_bytes()));
+            for cell in cells {
+                self.out.extend(cell.symbol().as_bytes());
+            }
             self.at = Some((x, y));
         }
         is_free
