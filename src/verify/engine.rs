@@ -261,6 +261,7 @@ fn of_guard(guard: &[Guard]) -> Option<String> {
     let first = problems.next()?;
     let others = match problems.count() {
         0 => String::new(),
+        1 => "; 1 other trigger of the guard does not hold either".to_owned(),
         n => format!("; {n} other triggers of the guard do not hold either"),
     };
     Some(format!("{first}{others} ({GUARD})"))
