@@ -260,6 +260,24 @@ async fn an_event_that_does_not_fit_its_hash_is_marked() {
 
 /// The attributes that OCSF 1.8 requires of the two classes, with their constraints (`events/iam/*.json`,
 /// `objects/*.json` of the schema), and what ECS 9 expects of `event.category` and `event.type` (`schemas/event.yml`).
+/// The format file for lnav, which is installed with `lnav -i`.
+#[test]
+fn the_format_file_for_lnav_names_each_column_as_files_do() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/lnav/agenttrace.json");
+    let format: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    let format = &format["agenttrace_log"];
+    let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let event = crate::verify::stored(&event("own", "own-1"), "", "");
+    let line = serde_json::to_value(agenttrace::export::Record::from(&event)).unwrap();
+    let mut named = keys(&format["value"]);
+    named.push("timestamp".to_owned());
+    let mut columns = keys(&line);
+    (named.sort(), columns.sort());
+    assert_eq!(named, columns);
+    // Newest-first files would have one time for all lines.
+    assert_eq!(format["ordered-by-time"], false);
+}
+
 #[tokio::test]
 async fn siems_find_what_their_schemas_require() {
     const ECS: &[(&str, &[&str])] = &[
