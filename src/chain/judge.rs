@@ -9,9 +9,10 @@
 //!
 //! - Spellings decide whether a row is a mismatch, and there are hundreds. Most of them are of its time, which stands last
 //!   in the text: what is before it is hashed once ([`Stem`]).
-//! - Each row that is read, whether it fits or not, earns a share of such a search ([`EARNED`]). Once more has been spent
-//!   than earned, a row that does not fit is only tried in what fitted or explained one before, and is undecided when that
-//!   is in vain: so it is in a trail of which more than about one row in twenty does not fit. By itself each is decided.
+//! - Each row that is read, whether it fits or not, earns a share of such a search ([`EARNED`]). Once more has been spent in
+//!   vain than earned, a row that does not fit is only tried in what fitted a row before, or explained one cheaply, and is
+//!   undecided when that is in vain, too: so it is in a trail of which more than about one row in twenty fits nothing and
+//!   is explained by nothing. By itself each is decided.
 //! - Explanations only accompany a mismatch. After [`UNEXPLAINED`] rows of one judge for which none was found, only those
 //!   are looked for that cost next to nothing or explained a row before; the others have the general ones then.
 //! - As long as the scheme is only a guess ([`Judge::of_a_guess`]), there may be nothing to find: after [`FRUITLESS`] rows
@@ -215,14 +216,28 @@ impl Judge {
         }
         let before = self.budget;
         let judgement = self.judge_by_all(row, &stored, mismatch);
-        let spent = i64::try_from(before - self.budget).unwrap_or(i64::MAX);
-        self.credit = self.credit.saturating_sub(spent);
+        if matches!(judgement, Judgement::Undecided(_) | Judgement::Mismatch(Mismatch { proves: None, .. })) {
+            let spent = i64::try_from(before - self.budget).unwrap_or(i64::MAX);
+            self.credit = self.credit.saturating_sub(spent);
+        }
         judgement
     }
 
     /// What a row that does not fit as it came comes to, when everything may be tried.
     fn judge_by_all(&mut self, row: &Row<'_>, stored: &Hash, mut mismatch: Mismatch) -> Judgement {
         let parts = self.parts(row);
+        if let Some(recipe) = self.search_helped(row, stored, &parts) {
+            return self.spelled_otherwise(recipe, &parts, row);
+        }
+        // What explained rows before is likelier than most spellings; either is proof, so the order changes no class.
+        if let Some((text, proves)) = triage::explain_as_before(self, row, stored, |_| true) {
+            self.guess = None;
+            return Judgement::Mismatch(Mismatch {
+                consistent_with: vec![text],
+                proves: Some(proves),
+                ..mismatch
+            });
+        }
         match self.search(row, stored, &parts) {
             Search::Found(recipe) => self.spelled_otherwise(recipe, &parts, row),
             Search::Exhausted => {
@@ -251,7 +266,7 @@ impl Judge {
             }
         }
         let other = if self.mixed { triage::under_another_scheme(self, row, stored) } else { None };
-        match other.or_else(|| triage::explain_as_before(self, row, stored)) {
+        match other.or_else(|| triage::explain_as_before(self, row, stored, triage::Kind::is_cheap)) {
             Some((text, proves)) => Judgement::Mismatch(Mismatch {
                 consistent_with: vec![text],
                 proves: Some(proves),
@@ -540,6 +555,19 @@ mod tests {
         (0..1000).for_each(|_| assert_eq!(judge.judge(&good), Judgement::Verified));
         let decided = (0..40).filter(|_| matches!(judge.judge(&odd), Judgement::Mismatch(_))).count();
         assert_eq!(decided, 40);
+        // What is explained costs nothing of it.
+        let hash = written(&row(&triage::sample(), ""), &[(".147504+00:00", ".147504003+00:00")]);
+        let explained = row(&triage::sample(), &hash);
+        let mut judge = Judge::new(Scheme::V1);
+        let before = judge.credit;
+        for _ in 0..100 {
+            let judgement = judge.judge(&explained);
+            assert!(
+                matches!(judgement, Judgement::Mismatch(Mismatch { proves: Some(_), .. })),
+                "{judgement:?}"
+            );
+        }
+        assert_eq!(judge.credit, before + 100 * EARNED);
     }
 
     #[test]

@@ -115,13 +115,10 @@ impl Judge {
         Parts { states, addresses, ambiguous }
     }
 
-    /// Looks for the spelling that was hashed.
+    /// Looks for the spelling that was hashed, but for those that helped before.
     pub(super) fn search(&mut self, row: &Row<'_>, stored: &Hash, parts: &Parts) -> Search {
         if self.budget == 0 {
             return Search::OutOfBudget;
-        }
-        if let Some(recipe) = self.search_helped(row, stored, parts) {
-            return Search::Found(recipe);
         }
         let addresses: Vec<Option<usize>> = parts.distinct_addresses(row.fields.actor_ip);
         let few = parts.in_each_key_order(if parts.ambiguous == 0 {
@@ -172,7 +169,7 @@ impl Judge {
         if parts.ambiguous > ALL_COMBINATIONS { Search::GaveUp } else { Search::Exhausted }
     }
 
-    /// The same only in the spellings that helped before.
+    /// Looks for it among the spellings that helped before only.
     pub(super) fn search_helped(&mut self, row: &Row<'_>, stored: &Hash, parts: &Parts) -> Option<Recipe> {
         let mut trial = Trial::new(row, stored, parts);
         let helped = self.helped.clone();

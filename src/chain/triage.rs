@@ -67,9 +67,14 @@ pub(super) fn explain(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> (Vec<S
     (general.map(str::to_owned).into(), None)
 }
 
-/// The exact explanation of a row before, where it fits this one, too, and takes no more than one attempt.
-pub(super) fn explain_as_before(judge: &mut Judge, row: &Row<'_>, stored: &Hash) -> Option<(String, Scheme)> {
-    let mut kinds = Kind::ALL.into_iter().filter(|kind| kind.is_cheap());
+/// An exact explanation of one of these kinds, where it explained a row before and fits this one, too.
+pub(super) fn explain_as_before(
+    judge: &mut Judge,
+    row: &Row<'_>,
+    stored: &Hash,
+    of: fn(Kind) -> bool,
+) -> Option<(String, Scheme)> {
+    let mut kinds = Kind::ALL.into_iter().filter(|kind| of(*kind));
     let text = kinds.find_map(|kind| judge.has_explained(kind).then(|| kind.look(judge, row, stored))?)?;
     Some((text, judge.scheme()))
 }
