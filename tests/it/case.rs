@@ -255,7 +255,7 @@ async fn what_was_said_in_the_console_is_there_again_after_it_was_left() {
     t.press("jm");
     t.wait_for("★");
     t.press("c");
-    t.wait_for("Recorded with your name");
+    t.wait_for("Recorded as ");
     t.press("the export that began it\r");
     t.wait_for("★✎");
     t.press("#");
