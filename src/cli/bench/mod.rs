@@ -1,6 +1,7 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
 mod cancel;
+mod export;
 mod ingest;
 mod pages;
 mod search;
@@ -46,7 +47,7 @@ enum Subject {
     Filters,
     /// A search for ghost changes in the whole organisation.
     Ghosts,
-    /// Events with their states on their way to a file.
+    /// An export of the whole trail against COPY of the same events as JSON.
     Export,
     /// Verification against reading the same rows and dropping them.
     Verify,
@@ -209,7 +210,7 @@ async fn on_database(context: &Context, subject: Subject, args: &BenchArgs) -> R
         Subject::Cancel => Box::pin(cancel::measure(context, args, db, &scope)).await,
         Subject::Filters => Box::pin(pages::filters(args, db, &scope)).await,
         Subject::Ghosts => Box::pin(pages::ghosts(args, db, &scope)).await,
-        Subject::Export => Box::pin(pages::export(args, db, &scope)).await,
+        Subject::Export => Box::pin(export::measure(args, db, &reader.place, &scope)).await,
         _ => Box::pin(verify::measure(context, args, db, &scope)).await,
     }
 }

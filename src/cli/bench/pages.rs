@@ -1,17 +1,15 @@
-//! The subjects `filters`, `ghosts`, `export` and `seed`: first pages, a search for ghost changes, rows on their way to a
-//! file, and the generator of the demo trail.
+//! The subjects `filters`, `ghosts` and `seed`: first pages, a search for ghost changes, and the generator of the demo
+//! trail.
 
 use super::{BenchArgs, Measure, Measured, milliseconds};
 use crate::demo::{MIN_EVENTS, Settings, Trail};
 use crate::domain::{OrgScope, TimeRange, Timestamp};
 use crate::error::{Error, Result};
-use crate::export::{Record, json};
 use crate::filter::Filter;
 use crate::store::ReadDb;
 use crate::store::listing::timeline;
 use crate::store::query::{Pace, Query, Seek};
 use crate::verify;
-use std::io;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -27,12 +25,10 @@ const FILTERS: [(&str, &str); 6] = [
 
 /// Rows of a page.
 const PAGE: usize = 100;
-/// Rows of a page that is exported.
-const EXPORTED: usize = 1000;
 /// Events of the trail that is generated.
 const GENERATED: u64 = 50_000;
 
-fn query(scope: &OrgScope, text: &str) -> Result<Query> {
+pub(super) fn query(scope: &OrgScope, text: &str) -> Result<Query> {
     let filter = Filter::parse(text).map_err(|e| Error::usage(e.render(text)))?;
     Ok(Query { scope: scope.clone(), filter, range: TimeRange::default() })
 }
@@ -84,25 +80,6 @@ pub(super) async fn ghosts(args: &BenchArgs, db: &ReadDb, scope: &OrgScope) -> R
     }
     let measures = vec![Measure::median("whole organisation", "s", times)];
     measured("ghosts", args, (db, scope), measures, &cancel).await
-}
-
-/// Events a second from the database to NDJSON with states, dropped there.
-pub(super) async fn export(args: &BenchArgs, db: &ReadDb, scope: &OrgScope) -> Result<Measured> {
-    let cancel = super::super::cancel_on_interrupt();
-    let everything = query(scope, "")?;
-    let mut rates = Vec::new();
-    for _ in 0..args.pairs {
-        let begun = Instant::now();
-        let page =
-            timeline::page_with_states(db, &everything, &Seek::Newest, EXPORTED, Pace::default(), &cancel);
-        let rows = page.await?.rows;
-        for event in &rows {
-            json::write_line(&mut io::sink(), &Record::from(event))?;
-        }
-        rates.push(rows.len() as f64 / begun.elapsed().as_secs_f64());
-    }
-    let measures = vec![Measure::median("NDJSON with states", "events/s", rates)];
-    measured("export", args, (db, scope), measures, &cancel).await
 }
 
 /// Events a second of the generator of the demo trail.

@@ -217,13 +217,13 @@ fn cpu_time() -> Duration {
 }
 
 /// Makes the kernel forget the peak of the memory so far; what is in use now, in MB. Linux only, else unknown.
-fn forget_peak() -> f64 {
+pub(super) fn forget_peak() -> f64 {
     let forgotten = fs::write("/proc/self/clear_refs", "5").is_ok();
     if forgotten { memory("VmRSS:") } else { f64::NAN }
 }
 
 /// Peak of the memory since [`forget_peak`], in MB.
-fn peak_memory() -> f64 {
+pub(super) fn peak_memory() -> f64 {
     memory("VmHWM:")
 }
 

@@ -39,4 +39,22 @@ impl Snapshot<'_> {
         }
         Ok(bytes)
     }
+
+    /// Reads the events of the scope as the server writes them as JSON, oldest first, and drops them. Returns the bytes of
+    /// it. For benchmarks, as [`Self::discard`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn discard_as_json(&mut self) -> Result<u64, StoreError> {
+        let sql = self.table.copy_as_json();
+        self.poisoned = true;
+        let mut stream = self.c.copy_out_raw(&sql).await?;
+        let mut bytes = 0;
+        while let Some(piece) = stream.next().await {
+            bytes += piece?.len() as u64;
+        }
+        drop(stream);
+        self.poisoned = false;
+        Ok(bytes)
+    }
 }

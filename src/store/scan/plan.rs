@@ -309,6 +309,17 @@ impl Table {
     pub(super) fn oid(&self) -> i64 {
         self.oid
     }
+
+    /// Copies the events of the scope as JSON, oldest first.
+    pub(super) fn copy_as_json(&self) -> String {
+        format!(
+            "COPY (SELECT pg_catalog.row_to_json(e) FROM (SELECT {} FROM {} WHERE {} ORDER BY timestamp, event_id) e) \
+             TO STDOUT",
+            COLUMNS.join(", "),
+            self.relation.sql(),
+            self.condition
+        )
+    }
 }
 
 impl Leaf {
