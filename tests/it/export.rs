@@ -272,7 +272,8 @@ fn the_format_file_for_lnav_names_each_column_as_files_do() {
     let mut named = keys(&format["value"]);
     named.push("timestamp".to_owned());
     let mut columns = keys(&line);
-    (named.sort(), columns.sort());
+    named.sort();
+    columns.sort();
     assert_eq!(named, columns);
     // Newest-first files would have one time for all lines.
     assert_eq!(format["ordered-by-time"], false);
