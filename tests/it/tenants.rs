@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 54] = [
+const READING: [&str; 55] = [
     "aggregate/answers.rs count",
     "aggregate/answers.rs groups",
     "aggregate/answers.rs histogram",
@@ -48,6 +48,7 @@ const READING: [&str; 54] = [
     "scan/count.rs count_otherwise",
     "scan/count.rs is_the_same",
     "scan/floor.rs discard",
+    "scan/floor.rs discard_as_json",
     "scan/heads.rs heads",
     "scan/lookup.rs duplicate_ids",
     "scan/lookup.rs first_genesis",
