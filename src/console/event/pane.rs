@@ -16,7 +16,8 @@ use std::time::Duration;
 /// Columns of the names of fields, blank included.
 const LABEL: usize = 17;
 
-/// How long the selection must rest before the states of an event are fetched.
+/// How long the selection must rest before the states of an event are fetched, where it has just come from another one: of
+/// those that a held key passes none is wanted. After a rest they are fetched at once.
 const SETTLE: Duration = Duration::from_millis(80);
 
 /// The state of the pane.
@@ -43,6 +44,8 @@ pub(crate) struct EventPane {
     zone: Option<Zone>,
     /// When the states are to be fetched.
     due: Option<Duration>,
+    /// When the selection was moved last.
+    moved: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +94,8 @@ impl EventPane {
         }
         self.row = row.cloned();
         self.states = States::Waiting;
-        self.due = row.map(|_| clock + SETTLE);
+        let rested = self.moved.replace(clock).is_none_or(|moved| clock >= moved + SETTLE);
+        self.due = row.map(|_| if rested { clock } else { clock + SETTLE });
         self.top = 0;
         self.arrived = true;
         self.lay_out(setting);
@@ -446,14 +450,17 @@ mod tests {
     const SETTING: Setting = Setting { zone: Zone::Utc, local: Zone::Utc, now: Timestamp::from_micros(0) };
 
     #[test]
-    fn a_resting_selection_is_fetched_once() {
+    fn a_selection_is_fetched_once_at_once_after_a_rest_and_else_when_it_rests() {
         let mut pane = EventPane::default();
         let at = Duration::from_millis;
         assert!(pane.show(Some(&row_at(1, "a")), at(0), SETTING));
         assert!(!pane.show(Some(&row_at(1, "a")), at(10), SETTING));
+        assert_eq!(pane.take_due(at(10)).unwrap().event_id, "a");
         assert!(pane.show(Some(&row_at(2, "b")), at(50), SETTING));
         assert_eq!(pane.take_due(at(90)), None);
         assert_eq!(pane.take_due(at(130)).unwrap().event_id, "b");
         assert_eq!(pane.take_due(at(500)), None);
+        assert!(pane.show(Some(&row_at(3, "c")), at(500), SETTING));
+        assert_eq!(pane.take_due(at(500)).unwrap().event_id, "c");
     }
 }
