@@ -100,7 +100,8 @@ pub(super) async fn run(context: &Context, args: ShowArgs) -> Result<()> {
         // The event is there all the same.
         Some(why) => Err(why.to_owned()),
         None => {
-            let report = verify::verify_read(db, &scope, &event, true, source, &cancel).await?;
+            let detected = verify::detect(db, &scope, source, &cancel).await?;
+            let report = verify::verify_read(db, &scope, &event, true, &detected, &cancel).await?;
             let step = Step::EventVerification { event_id: args.event_id.clone() };
             context.record(&reader, &scope, step, || activity::of_verification(&report));
             Ok(report)

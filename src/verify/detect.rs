@@ -100,21 +100,26 @@ pub async fn detect(
     known: SchemeSource<'_>,
     cancel: &CancellationToken,
 ) -> Result<Detected, StoreError> {
-    let whole = scan::Request { scope: scope.clone(), range: TimeRange::default(), links_only: false };
-    let applied = db.applied_until().await?;
-    scan::with_snapshot(db, whole, cancel, async |snapshot: &mut Snapshot<'_>| {
-        let memory = match known {
-            SchemeSource::Given(given) => return scheme(snapshot, Some(given)).await,
-            SchemeSource::Remembered(memory) => memory,
-        };
-        let detected = scheme(snapshot, None).await?;
-        if !detected.used.guessed || memory.records.is_empty() {
-            return Ok(detected);
-        }
-        let looked = heads::look(snapshot, memory, applied).await?;
-        Ok(detected.or_remembered(&looked, memory))
+    let whole = || scan::Request { scope: scope.clone(), range: TimeRange::default(), links_only: false };
+    let given = match known {
+        SchemeSource::Given(scheme) => Some(scheme),
+        SchemeSource::Remembered(_) => None,
+    };
+    let detected = scan::with_snapshot(db, whole(), cancel, async |snapshot: &mut Snapshot<'_>| {
+        scheme(snapshot, given).await
     })
-    .await
+    .await?;
+    let memory = match known {
+        SchemeSource::Remembered(memory) if detected.used.guessed && !memory.records.is_empty() => memory,
+        _ => return Ok(detected),
+    };
+    // Before the snapshot is taken: what was applied by then is in it.
+    let applied = db.applied_until().await?;
+    let looked = scan::with_snapshot(db, whole(), cancel, async |snapshot: &mut Snapshot<'_>| {
+        heads::look(snapshot, memory, applied).await
+    })
+    .await?;
+    Ok(detected.or_remembered(&looked, memory))
 }
 
 struct Sampler {

@@ -88,12 +88,15 @@ pub async fn verify_event(
     cancel: &CancellationToken,
 ) -> Result<Option<EventReport>, StoreError> {
     match timeline::event(db, scope, event_id, None, cancel).await? {
-        Some(event) => Ok(Some(look(db, scope, &event, true, known, Judge::new, cancel).await?)),
+        Some(event) => {
+            let detected = detect(db, scope, known, cancel).await?;
+            Ok(Some(look(db, scope, &event, true, &detected, Judge::new, cancel).await?))
+        }
         None => Ok(None),
     }
 }
 
-/// Verifies an event that was read with its states; of very large ones not all other spellings are tried, as
+/// Verifies an event that was read with its states, by the scheme of its trail; of very large ones not all other spellings are tried, as
 /// [`verify_event`] does. Without `neighbours`, which are looked up by hash, its place in the
 /// chain remains unknown: on a large table without indexes on the hashes, that would take a scan for each.
 ///
@@ -104,10 +107,10 @@ pub async fn verify_read(
     scope: &OrgScope,
     event: &Event,
     neighbours: bool,
-    known: SchemeSource<'_>,
+    detected: &Detected,
     cancel: &CancellationToken,
 ) -> Result<EventReport, StoreError> {
-    look(db, scope, event, neighbours, known, |scheme| Judge::within(scheme, BUDGET), cancel).await
+    look(db, scope, event, neighbours, detected, |scheme| Judge::within(scheme, BUDGET), cancel).await
 }
 
 async fn look(
@@ -115,20 +118,19 @@ async fn look(
     scope: &OrgScope,
     event: &Event,
     neighbours: bool,
-    known: SchemeSource<'_>,
+    detected: &Detected,
     judge: fn(Scheme) -> Judge,
     cancel: &CancellationToken,
 ) -> Result<EventReport, StoreError> {
     let row = &event.row;
-    let detected = detect(db, scope, known, cancel).await?;
     let stop = cancel.clone();
     let mut judge = judge(detected.scheme).until(move || stop.is_cancelled());
     let report = if neighbours {
         let predecessors = links::with_hash(db, scope, &row.previous_hash, cancel).await?;
         let successors = links::behind_hash(db, scope, &row.hash, cancel).await?;
-        report(event, detected, &mut judge, Some((&predecessors, &successors)))
+        report(event, detected.clone(), &mut judge, Some((&predecessors, &successors)))
     } else {
-        report(event, detected, &mut judge, None)
+        report(event, detected.clone(), &mut judge, None)
     };
     // What was judged meanwhile was not tried to the end.
     if cancel.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(report) }

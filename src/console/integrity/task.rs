@@ -68,8 +68,10 @@ pub(crate) async fn perform(
                 Some(event) => {
                     let memory = Records::load(cx.place).memory(scope.organization().as_str());
                     let source = SchemeSource::Remembered(&memory);
+                    let detected = verify::detect(db, &scope, source, cancel).await?;
                     let neighbours = thorough || links::are_quick(db, cancel).await?;
-                    let report = verify::verify_read(db, &scope, &event, neighbours, source, cancel).await?;
+                    let report =
+                        verify::verify_read(db, &scope, &event, neighbours, &detected, cancel).await?;
                     // What follows the selection was not asked for.
                     if thorough {
                         let step = Step::EventVerification { event_id: key.event_id };

@@ -1,7 +1,9 @@
 //! The report of a case: what happened, by the notes of the analysts, with each event as it is in the table now, what it
 //! changed, and what is known of its integrity and from what. What is not known is said.
 
-use super::{LIMIT_OF_CONTENT, Origin, Report, basis, changes_of, closing, fact, fields, safe, tone};
+use super::{
+    LIMIT_OF_CONTENT, Origin, Report, Verified, basis, changes_of, closing, fact, fields, safe, tone,
+};
 use crate::case::notebook::{Book, CaseFile, Entry, Stamp};
 use crate::case::saved::{self, Saved};
 use crate::case::{self, recent};
@@ -11,9 +13,8 @@ use crate::domain::{Event, OrgScope, Safe, grouped};
 use crate::error::{Error, Kind, Result};
 use crate::export::document::{Block, Card, Changed, Document, Remark, Tone};
 use crate::investigation::casework::{self, Fate};
-use crate::store::listing::timeline;
 use crate::store::{ReadDb, StoreError};
-use crate::verify::{self, EventReport, writing};
+use crate::verify::writing;
 use tokio_util::sync::CancellationToken;
 
 /// Makes the report of a case about the events of an organisation, from what is remembered on this machine.
@@ -70,7 +71,7 @@ struct Found<'a> {
     entry: &'a Entry,
     fate: Fate,
     event: Option<Event>,
-    verified: Option<std::result::Result<EventReport, String>>,
+    verified: Option<Verified>,
 }
 
 /// Makes it: every event is read and verified anew.
@@ -84,32 +85,15 @@ async fn make(
     // Told from its beginning.
     entries.reverse();
     let fates = casework::fates(db, scope, &entries, cancel).await?;
-    let unverifiable = db.relation(cancel).await?.unverifiable().map(str::to_owned);
+    let detected = materials.origin.detect(cancel).await?;
     let memory = writing::Memory::default();
-    let remembered = materials.origin.records.memory(scope.organization().as_str());
-    let source = verify::SchemeSource::Remembered(&remembered);
     let mut found = Vec::new();
     for (entry, fate) in entries.into_iter().zip(fates) {
         let (Fate::Present(row) | Fate::OtherHash(row)) = &fate else {
             found.push(Found { entry, fate, event: None, verified: None });
             continue;
         };
-        let event = timeline::event(db, scope, &row.event_id, Some(row.timestamp), cancel).await;
-        let (event, verified) = match event {
-            Ok(Some(event)) => {
-                let verified = match &unverifiable {
-                    Some(why) => Err(why.clone()),
-                    None => Ok(verify::verify_read(db, scope, &event, true, source, cancel).await?),
-                };
-                (Some(event), Some(verified))
-            }
-            Ok(None) => (None, None),
-            Err(error) if error.is_of_a_value_too_large() => {
-                let bare = Event { row: (**row).clone(), previous_state: None, new_state: None };
-                (Some(bare), Some(Err(format!("the server cannot send the states: {error}"))))
-            }
-            Err(error) => return Err(error),
-        };
+        let (event, verified) = materials.origin.read(row, &detected, cancel).await?.unzip();
         found.push(Found { entry, fate, event, verified });
     }
     let mut blocks = opening(materials, &found).await?;

@@ -1,16 +1,17 @@
 //! What changed in a period: each event that is no mere look, with its change and its verification.
 
-use super::{LIMIT_OF_CONTENT, Origin, Report, basis, changes_of, closing, fact, fields, period, safe, tone};
-use crate::chain::head::Memory;
+use super::{
+    LIMIT_OF_CONTENT, Origin, Report, bare, basis, changes_of, closing, fact, fields, period, safe, tone,
+};
 use crate::diff::Options;
-use crate::domain::{Event, grouped};
+use crate::domain::grouped;
 use crate::error::{Error, Kind, Result};
 use crate::export::document::{Block, Card, Document, Tone};
 use crate::filter::{Expr, Field, Match, Matcher};
+use crate::store::ReadDb;
 use crate::store::listing::timeline;
 use crate::store::query::{Query, Seek};
-use crate::store::{ReadDb, StoreError};
-use crate::verify::{self, EventReport, SchemeSource, writing};
+use crate::verify::writing;
 use tokio_util::sync::CancellationToken;
 
 /// Actions that change nothing.
@@ -45,24 +46,14 @@ pub async fn of(db: &ReadDb, place: &str, asked: &Asked<'_>, cancel: &Cancellati
     if page.rows.is_empty() {
         return Err(Error::new(Kind::Incomplete, "no event that changes anything matches"));
     }
-    let remembered = origin.records.memory(origin.organization());
+    let detected = origin.detect(cancel).await?;
     let mut cards = Vec::new();
     let memory = writing::Memory::default();
-    let unverifiable = db.relation(cancel).await?.unverifiable().map(str::to_owned);
     for row in page.rows.iter().rev() {
-        let (event, unread) =
-            match timeline::event(db, scope, &row.event_id, Some(row.timestamp), cancel).await {
-                Ok(Some(event)) => (event, None),
-                // It has gone between the two looks at it.
-                Ok(None) => (bare(row), Some("it is not in the table any more".to_owned())),
-                Err(error) if error.is_of_a_value_too_large() => {
-                    (bare(row), Some(format!("the server cannot send the states: {error}")))
-                }
-                Err(error) => return Err(error.into()),
-            };
-        let verified = match unread.as_ref().or(unverifiable.as_ref()) {
-            Some(why) => Err(why.clone()),
-            None => Ok(verified(db, &query, &event, &remembered, cancel).await?),
+        let (event, verified) = match origin.read(row, &detected, cancel).await? {
+            Some(read) => read,
+            // It has gone between the two looks at it.
+            None => (bare(row), Err("it is not in the table any more".to_owned())),
         };
         let changes = changes_of(db, scope, &memory, &event, asked.options, cancel).await?;
         cards.push(Card {
@@ -116,18 +107,4 @@ pub async fn of(db: &ReadDb, place: &str, asked: &Asked<'_>, cancel: &Cancellati
     blocks.extend(closing());
     let document = Document { title: format!("Changes: {}", safe(origin.organization())), blocks };
     Ok(Report { document, events, remarks })
-}
-
-fn bare(row: &crate::domain::EventRow) -> Event {
-    Event { row: row.clone(), previous_state: None, new_state: None }
-}
-
-async fn verified(
-    db: &ReadDb,
-    query: &Query,
-    event: &Event,
-    memory: &Memory,
-    cancel: &CancellationToken,
-) -> Result<EventReport, StoreError> {
-    verify::verify_read(db, &query.scope, event, true, SchemeSource::Remembered(memory), cancel).await
 }

@@ -19,8 +19,9 @@ use crate::diff::{self, Options};
 use crate::domain::{Event, EventRow, Json, OrgScope, Safe, TimeRange, Timestamp, grouped};
 use crate::error::Result;
 use crate::export::document::{Block, Changed, Document, Tone};
+use crate::store::listing::timeline;
 use crate::store::{ReadDb, StoreError};
-use crate::verify::{EventReport, Predecessor, writing};
+use crate::verify::{self, Detected, EventReport, Predecessor, SchemeSource, writing};
 use tokio_util::sync::CancellationToken;
 
 /// States beyond this size, in bytes and values, are compared by lines or hashes.
@@ -40,6 +41,9 @@ pub struct Report {
     /// What could not be read on this machine, or is left out, in words.
     pub remarks: Vec<String>,
 }
+
+/// The verification of an event; an error is why it could not be verified.
+type Verified = std::result::Result<EventReport, String>;
 
 /// Of what, where from, by whom and when a report is made.
 struct Origin<'a> {
@@ -92,6 +96,46 @@ impl<'a> Origin<'a> {
             fact("Program", concat!("agenttrace ", env!("CARGO_PKG_VERSION"))),
             fact("Times", "UTC, RFC 3339 with microseconds; the events' own are those that their rows claim"),
         ])
+    }
+
+    /// The scheme of the trail, once for all its events; an error is why its events cannot be verified.
+    async fn detect(
+        &self,
+        cancel: &CancellationToken,
+    ) -> Result<std::result::Result<Detected, String>, StoreError> {
+        if let Some(why) = self.db.relation(cancel).await?.unverifiable() {
+            return Ok(Err(why.to_owned()));
+        }
+        let memory = self.records.memory(self.organization());
+        let source = SchemeSource::Remembered(&memory);
+        verify::detect(self.db, self.scope, source, cancel).await.map(Ok)
+    }
+
+    /// An event as it is now, and its verification; without states where the server cannot send them. `None` where it is not
+    /// there any more.
+    async fn read(
+        &self,
+        row: &EventRow,
+        detected: &std::result::Result<Detected, String>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(Event, Verified)>, StoreError> {
+        match timeline::event(self.db, self.scope, &row.event_id, Some(row.timestamp), cancel).await {
+            Ok(None) => Ok(None),
+            Ok(Some(event)) => {
+                let verified = match detected {
+                    Err(why) => Err(why.clone()),
+                    Ok(detected) => {
+                        Ok(verify::verify_read(self.db, self.scope, &event, true, detected, cancel).await?)
+                    }
+                };
+                Ok(Some((event, verified)))
+            }
+            Err(error) if error.is_of_a_value_too_large() => {
+                let why = format!("the server cannot send the states: {error}");
+                Ok(Some((bare(row), Err(why))))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What verifications of the whole trail have shown, as far as this machine remembers.
@@ -148,6 +192,11 @@ impl<'a> Origin<'a> {
     }
 }
 
+/// An event of which the states are not known.
+fn bare(row: &EventRow) -> Event {
+    Event { row: row.clone(), previous_state: None, new_state: None }
+}
+
 fn safe(text: &str) -> String {
     Safe::from_untrusted(text).to_string()
 }
@@ -188,8 +237,8 @@ fn fields(row: &EventRow) -> Vec<(String, String)> {
     ]
 }
 
-/// What the verification of an event comes to; an error is why it could not be verified.
-fn tone(verified: &std::result::Result<EventReport, String>) -> Tone {
+/// What the verification of an event comes to.
+fn tone(verified: &Verified) -> Tone {
     let Ok(report) = verified else { return Tone::Unknown };
     match report.content {
         Content::Verified | Content::VerifiedAlternative => match report.predecessor {
@@ -203,7 +252,7 @@ fn tone(verified: &std::result::Result<EventReport, String>) -> Tone {
 }
 
 /// The same in words, with what it is from.
-fn basis(verified: &std::result::Result<EventReport, String>) -> Vec<String> {
+fn basis(verified: &Verified) -> Vec<String> {
     let report = match verified {
         Ok(report) => report,
         Err(why) => return vec![format!("? not verified: {}", safe(why))],
