@@ -186,6 +186,12 @@ impl<'a> Doc<'a> {
         self.node(id).kind
     }
 
+    /// Where it stands in the text, in bytes.
+    pub fn place(&self, id: NodeId) -> std::ops::Range<usize> {
+        let Part { start, end } = self.node(id).text;
+        start as usize..end as usize
+    }
+
     /// The value exactly as written.
     pub fn text(&self, id: NodeId) -> &'a str {
         self.slice(self.node(id).text)

@@ -13,7 +13,7 @@ use super::{Comparison, Detail, call};
 use crate::domain::Safe;
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use super::text::{masked, size};
+pub use super::text::{covered, masked, size};
 
 /// What a span is, for a theme to colour. Marks and words carry the meaning without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

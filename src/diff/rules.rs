@@ -2,6 +2,7 @@
 
 use super::json::tokens;
 use super::label::Label;
+use crate::domain::mask::SECRET_PREFIXES;
 use std::collections::HashMap;
 
 /// How much a change matters, most important first.
@@ -74,9 +75,7 @@ impl Default for Rules {
                 "id, name, type, kind, count, limit, ttl, expiry, expires, at, age, length, enabled, required, \
                  ref, status, version, algorithm, url, uri, scope, scopes",
             ),
-            secret_prefix: list(
-                "-----BEGIN, AKIA, ASIA, ghp_, gho_, ghs_, github_pat_, glpat-, xoxb-, xoxp-, sk-, eyJhbGci",
-            ),
+            secret_prefix: SECRET_PREFIXES.map(str::to_owned).to_vec(),
             owner: list("owner, owners, ownership, assignee, creator, tenant, organization, account"),
             network: list(
                 "ip, ips, cidr, public, ingress, egress, firewall, port, ports, host, hosts, hostname, endpoint, \

@@ -1,8 +1,11 @@
 //! Values as text for people: cut to the room there is, secrets masked.
 
-use super::json::{Doc, NodeId, NodeKind, push_quoted};
+use super::json::{Doc, Limits, NodeId, NodeKind, push_quoted};
 use super::rows::View;
+use super::rules::Rules;
 use crate::domain::Safe;
+use crate::domain::mask::COVER;
+use unicode_width::UnicodeWidthChar as _;
 
 /// A value in at most `room` columns, and whether it is a mask. Words stand without quotes where nobody can take them
 /// for anything but a string.
@@ -38,6 +41,40 @@ fn is_word(text: &str) -> bool {
 pub fn masked(text: &str) -> String {
     let inner = text.trim().trim_end_matches(',').trim_matches('"');
     format!("‹masked, {} characters›", inner.chars().count())
+}
+
+/// A JSON text as it reads under the [mask](crate::domain::mask): the insides of secrets covered, everything else as it is
+/// and where it is. Of a text that cannot be read, as of the beginning of a large one, all values are covered.
+pub fn covered(text: &str, rules: &Rules) -> String {
+    const LIMITS: Limits = Limits { bytes: 1 << 22, nodes: 1 << 20 };
+    let Ok(doc) = Doc::parse(text, LIMITS) else { return cover(text) };
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    let mut waiting = vec![(doc.root(), false)];
+    let mut secrets = Vec::new();
+    while let Some((id, secret)) = waiting.pop() {
+        let is_scalar = matches!(doc.kind(id), NodeKind::String | NodeKind::Number);
+        if is_scalar && (secret || rules.is_secret_value(doc.text(id))) {
+            secrets.push(doc.place(id));
+        }
+        let object = doc.kind(id) == NodeKind::Object;
+        let children =
+            doc.children(id).map(|child| (child, secret || (object && rules.is_secret_key(&doc.key(child)))));
+        waiting.extend(children);
+    }
+    secrets.sort_unstable_by_key(|place| place.start);
+    for place in secrets {
+        out.push_str(text.get(done..place.start).unwrap_or_default());
+        out.push_str(&cover(text.get(place.clone()).unwrap_or_default()));
+        done = place.end;
+    }
+    out + text.get(done..).unwrap_or_default()
+}
+
+/// All letters and digits covered.
+fn cover(text: &str) -> String {
+    let one = |c: char| if c.is_alphanumeric() && c.width() == Some(1) { COVER } else { c };
+    text.chars().map(one).collect()
 }
 
 /// JSON on one line in PostgreSQL's layout, secrets masked; stops soon after `limit` bytes.
@@ -129,6 +166,19 @@ mod tests {
         let doc = Doc::parse(&text, super::super::json::Limits { bytes: 1 << 20, nodes: 1 << 20 }).unwrap();
         let (shown, _) = shown(&doc, doc.root(), false, &View::default(), 30);
         assert!(shown.ends_with("…+359.9 kB"), "{shown}");
+    }
+
+    #[test]
+    fn secrets_are_covered_where_they_stand() {
+        let of = |text: &str| covered(text, &Rules::default());
+        assert_eq!(
+            of(
+                r#"{"a": 1, "password": "hunter2", "credentials": {"user": "bob", "n": [7]}, "token_count": 3}"#
+            ),
+            r#"{"a": 1, "password": "▒▒▒▒▒▒▒", "credentials": {"user": "▒▒▒", "n": [▒]}, "token_count": 3}"#
+        );
+        assert_eq!(of(r#"{"a": "x", "passw"#), r#"{"▒": "▒", "▒▒▒▒▒"#);
+        assert_eq!(of(r#"["AKIAIOSFODNN7EXAMPLE", null]"#), r#"["▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒", null]"#);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod call;
 mod event;
 mod identifier;
 mod likeness;
+pub mod mask;
 mod naming;
 mod scope;
 mod text;

@@ -11,6 +11,7 @@
 //! backslash that would begin an escape is doubled ([`unescaped`] is the way back). All others stay as they are, so
 //! that `CORP\tom` and `C:\new` read as what they are.
 
+use super::mask::masked;
 use std::fmt;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -18,35 +19,110 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// More combining marks than this on one base character are escaped, so that no cell grows over its neighbours.
 const MAX_COMBINING: usize = 4;
 
-/// Text that is fit for a terminal: one line, no control, bidi or invisible character.
+/// Text that is fit for a terminal: one line, no control, bidi or invisible character. It knows how it reads under the
+/// [mask](super::mask), too, and keeps that when it is cut or broken: what is cut off could not be recognised any more.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Safe(String);
+pub struct Safe {
+    text: String,
+    /// The same under the mask, of the same width; `None` where nothing is masked.
+    masked: Option<Box<str>>,
+}
 
 impl Safe {
     /// Data: escapes what a terminal must not see, so that the data can be told from what is shown.
     pub fn from_untrusted(text: &str) -> Self {
-        Self(escaped(text, Backslashes::Doubled, Joiners::Escaped))
+        Self::of(escaped(text, Backslashes::Doubled, Joiners::Escaped))
     }
 
     /// A text that is made of escaped pieces and of the program's own words, or that the user is typing: what is hidden
     /// in it is escaped, backslashes are left alone. Composing it again changes nothing.
     pub fn composed(text: &str) -> Self {
-        Self(escaped(text, Backslashes::Kept, Joiners::Escaped))
+        Self::of(escaped(text, Backslashes::Kept, Joiners::Escaped))
     }
 
     /// Text of the program itself, which needs no check.
     pub fn literal(text: &'static str) -> Self {
-        Self(text.to_owned())
+        Self { text: text.to_owned(), masked: None }
+    }
+
+    /// Several texts, one behind the other.
+    pub fn concat(parts: &[&Self]) -> Self {
+        let masked = parts.iter().any(|part| part.masked.is_some());
+        Self {
+            text: parts.iter().map(|part| part.as_str()).collect(),
+            masked: masked.then(|| parts.iter().map(|part| part.masked()).collect::<String>().into()),
+        }
+    }
+
+    /// The same text, which reads under the mask as `other` does: for values that only their place tells to be secrets.
+    /// `other` is as wide.
+    #[must_use]
+    pub fn reading_as(self, other: &Self) -> Self {
+        Self::of_both(self.text, Some(other.masked().to_owned()))
+    }
+
+    /// The texts again, with the mask put over all of them as over one text: an address may begin in one and end in the
+    /// next.
+    pub fn masked_together(parts: &[&Self]) -> Vec<Self> {
+        let whole = Self::of(parts.iter().map(|part| part.as_str()).collect());
+        let mut column = 0;
+        let ends = parts.iter().map(|part| {
+            let from = column;
+            column += part.width();
+            (*part, whole.columns(from, column))
+        });
+        // What its own mask covers stays covered.
+        ends.map(|(part, whole)| if whole.masked.is_some() { whole } else { part.clone() }).collect()
+    }
+
+    /// The part between two columns.
+    #[must_use]
+    pub fn columns(&self, from: usize, to: usize) -> Self {
+        self.map(|text| {
+            let mut at = 0;
+            let inside = text.graphemes(true).filter(|g| {
+                let begin = at;
+                at += g.width();
+                begin >= from && begin < to
+            });
+            inside.collect()
+        })
+    }
+
+    fn of(text: String) -> Self {
+        let masked = masked(&text).map(Into::into);
+        Self { text, masked }
+    }
+
+    /// A part of a text and the same part of the text under the mask.
+    pub(super) fn of_both(text: String, masked: Option<String>) -> Self {
+        let masked = masked.filter(|masked| *masked != text).map(Into::into);
+        Self { text, masked }
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The text under the mask: e-mail addresses, network addresses and secrets that are known by their form are
+    /// covered. As wide as the text.
+    pub fn masked(&self) -> &str {
+        self.masked.as_deref().unwrap_or(&self.text)
+    }
+
+    /// Whether the mask covers something.
+    pub(super) fn has_mask(&self) -> bool {
+        self.masked.is_some()
     }
 
     /// Terminal columns it takes.
     pub fn width(&self) -> usize {
-        self.0.width()
+        self.text.width()
+    }
+
+    fn map(&self, cut: impl Fn(&str) -> String) -> Self {
+        Self::of_both(cut(&self.text), self.masked.as_deref().map(cut))
     }
 
     /// The text cut to `columns`, with `…` for what was cut off at the end.
@@ -54,34 +130,43 @@ impl Safe {
         if self.width() <= columns {
             return self.clone();
         }
-        Self(take_columns(&self.0, columns.saturating_sub(1)) + if columns > 0 { "…" } else { "" })
+        self.map(|text| take_columns(text, columns.saturating_sub(1)) + if columns > 0 { "…" } else { "" })
     }
 
     /// The text cut to `columns` in the middle, so that both ends of an identifier stay readable.
     pub fn cut_middle(&self, columns: usize) -> Self {
+        self.cut_middle_keeping(columns, 0)
+    }
+
+    /// The text cut to `columns` in the middle of what stands before its last `kept` columns, which stay whole as long as
+    /// five columns remain before them.
+    pub fn cut_middle_keeping(&self, columns: usize, kept: usize) -> Self {
         if self.width() <= columns || columns < 5 {
             return self.cut_end(columns);
         }
-        let tail = (columns - 1) / 2;
+        let kept = if columns.saturating_sub(kept) < 5 { 0 } else { kept };
+        let tail = (columns - kept - 1) / 2 + kept;
         let head = columns - 1 - tail;
-        let reversed: Vec<&str> = self.0.graphemes(true).rev().collect();
-        let mut end = Vec::new();
-        let mut used = 0;
-        for g in reversed {
-            if used + g.width() > tail {
-                break;
+        self.map(|text| {
+            let reversed: Vec<&str> = text.graphemes(true).rev().collect();
+            let mut end = Vec::new();
+            let mut used = 0;
+            for g in reversed {
+                if used + g.width() > tail {
+                    break;
+                }
+                used += g.width();
+                end.push(g);
             }
-            used += g.width();
-            end.push(g);
-        }
-        end.reverse();
-        Self(take_columns(&self.0, head) + "…" + &end.concat())
+            end.reverse();
+            take_columns(text, head) + "…" + &end.concat()
+        })
     }
 }
 
 impl fmt::Display for Safe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
 }
 

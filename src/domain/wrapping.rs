@@ -12,30 +12,44 @@ impl Safe {
             return vec![self.clone()];
         }
         let own = self.as_str().len() - self.as_str().trim_start_matches(' ').len();
-        broken(self.as_str(), columns, own + 2).iter().map(|line| Self::composed(line)).collect()
+        self.lines(|text| broken(text, columns, own + 2))
+    }
+
+    /// Lines of at most `columns`, at least one, broken anywhere and not indented.
+    pub fn wrapped_anywhere(&self, columns: usize) -> Vec<Self> {
+        self.lines(|text| broken(text, columns, 0))
     }
 
     /// Lines of at most `columns`, at least one, broken between words as far as these are shorter than a line; further lines
     /// begin with `indent` blanks.
     pub fn wrapped_words(&self, columns: usize, indent: usize) -> Vec<Self> {
-        let mut lines = Vec::new();
-        let mut line = String::new();
-        for word in self.as_str().split(' ') {
-            if line.is_empty() {
-                line.push_str(word);
-            } else if line.width() + 1 + word.width() <= columns {
-                line.push(' ');
-                line.push_str(word);
-            } else {
-                lines.push(std::mem::replace(&mut line, format!("{:indent$}{word}", "")));
+        self.lines(|text| {
+            let mut lines = Vec::new();
+            let mut line = String::new();
+            for word in text.split(' ') {
+                if line.is_empty() {
+                    line.push_str(word);
+                } else if line.width() + 1 + word.width() <= columns {
+                    line.push(' ');
+                    line.push_str(word);
+                } else {
+                    lines.push(std::mem::replace(&mut line, format!("{:indent$}{word}", "")));
+                }
             }
+            lines.push(line);
+            lines.iter().flat_map(|line| broken(line, columns, indent)).collect()
+        })
+    }
+
+    /// The text broken by a rule that looks at blanks and widths only, so that it breaks the text under the mask at the
+    /// same places.
+    fn lines(&self, broken: impl Fn(&str) -> Vec<String>) -> Vec<Self> {
+        let lines = broken(self.as_str());
+        if !self.has_mask() {
+            return lines.into_iter().map(|line| Self::of_both(line, None)).collect();
         }
-        lines.push(line);
-        lines
-            .iter()
-            .flat_map(|line| broken(line, columns, indent))
-            .map(|line| Self::composed(&line))
-            .collect()
+        let masked = broken(self.masked()).into_iter().map(Some).chain(std::iter::repeat(None));
+        lines.into_iter().zip(masked).map(|(line, masked)| Self::of_both(line, masked)).collect()
     }
 }
 

@@ -158,7 +158,8 @@ fn blame_line(
         (line.value.chars().take(400).collect(), Role::Text)
     };
     let padded = |text: Safe, columns: usize| {
-        Safe::composed(&format!("{text}{:blanks$} ", "", blanks = columns - text.width().min(columns)))
+        let blanks = 1 + columns - text.width().min(columns);
+        Safe::concat(&[&text, &Safe::composed(&" ".repeat(blanks))])
     };
     let pieces = vec![
         (padded(Safe::from_untrusted(&age).cut_middle(AGE), AGE), role),

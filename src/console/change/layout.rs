@@ -6,9 +6,9 @@ pub(crate) use crate::console::change::lines::{Cell, Laid, Line};
 use crate::console::widgets::highlight::Needles;
 use crate::console::widgets::theme::Role;
 use crate::diff::json::Limits;
-use crate::diff::rows::{self, Row, Span, View};
+use crate::diff::rows::{self, Row, Span, View, covered};
 use crate::diff::writing::Writing;
-use crate::diff::{Comparison, Options, compare, tree, unchanged};
+use crate::diff::{Comparison, Options, Rules, compare, tree, unchanged};
 use crate::domain::Safe;
 use crate::store::history::Excerpt;
 use std::borrow::Cow;
@@ -111,7 +111,7 @@ pub(crate) fn lay_out(
 ) -> Laid {
     let width = form.width.max(12);
     if states.in_part() {
-        return in_part(states, form, width);
+        return in_part(states, form, width, &options.rules);
     }
     let (old, new) = (states.old.as_deref(), states.new.as_deref());
     let mut options = options.clone();
@@ -123,7 +123,8 @@ pub(crate) fn lay_out(
     if form.layout == Layout::Raw {
         let compared = compare(old, new, options, elapsed);
         let heading = wrapped(&rows::heading(&compared), width);
-        let lines = body(&compared, form.layout, &View { width, ..View::default() });
+        let view = View { width, rules: options.rules.clone(), ..View::default() };
+        let lines = body(&compared, form.layout, &view);
         return Laid::new(heading, lines).marked(form.needles.as_deref(), &Found::default());
     }
     let limits = Limits { bytes: options.budget.bytes, nodes: options.budget.nodes };
@@ -176,7 +177,7 @@ fn body(compared: &Comparison<'_>, layout: Layout, view: &View) -> Vec<Line> {
         Layout::Unified => wrapped(&tree::unified(compared, view), width),
         Layout::Raw => [("previous_state", compared.old), ("new_state", compared.new)]
             .into_iter()
-            .flat_map(|(name, text)| raw(name, text, width))
+            .flat_map(|(name, text)| raw(name, text, width, &view.rules))
             .take(MAX_LINES)
             .collect(),
         Layout::Columns => match tree::side_by_side(compared, view) {
@@ -187,7 +188,7 @@ fn body(compared: &Comparison<'_>, layout: Layout, view: &View) -> Vec<Line> {
 }
 
 /// States of which only the beginning was fetched: sizes, digests, and whether they differ.
-fn in_part(states: &States, form: &Form, width: usize) -> Laid {
+fn in_part(states: &States, form: &Form, width: usize, rules: &Rules) -> Laid {
     let mut heading = Vec::new();
     let mut say = |text: &str, role: Role| heading.extend(paragraph(text, role, width));
     let mut digests = [None, None];
@@ -225,7 +226,7 @@ fn in_part(states: &States, form: &Form, width: usize) -> Laid {
     let lines = match form.layout {
         Layout::Raw => [("previous_state", &states.old), ("new_state", &states.new)]
             .into_iter()
-            .flat_map(|(name, side)| raw(name, side.as_ref().map(|s| &*s.text), width))
+            .flat_map(|(name, side)| raw(name, side.as_ref().map(|s| &*s.text), width, rules))
             .collect(),
         _ => Vec::new(),
     };
@@ -249,25 +250,15 @@ fn of_texts(texts: Vec<Safe>, role: Role) -> Vec<Line> {
 }
 
 /// A state exactly as stored, broken where the pane ends and nowhere else.
-fn raw(name: &str, text: Option<&str>, width: usize) -> Vec<Line> {
+fn raw(name: &str, text: Option<&str>, width: usize, rules: &Rules) -> Vec<Line> {
     let Some(text) = text else { return paragraph(&format!("{name} not recorded"), Role::Label, width) };
     let mut lines = paragraph(&format!("{name} {} bytes", text.len()), Role::Label, width);
-    let (mut line, mut used) = (String::new(), 0);
     let heading = lines.len();
+    // What is far beyond the lines that are shown is not gone through.
+    let text = text.get(..text.floor_char_boundary(MAX_LINES * 4 * width.max(64))).unwrap_or(text);
     // Escapes stay in one piece: they are made before the text is broken.
-    for grapheme in Safe::composed(text).as_str().graphemes(true) {
-        let columns = grapheme.width();
-        if used + columns > width {
-            lines.extend(paragraph(&std::mem::take(&mut line), Role::Text, usize::MAX));
-            used = 0;
-            if lines.len() > MAX_LINES {
-                break;
-            }
-        }
-        line.push_str(grapheme);
-        used += columns;
-    }
-    lines.extend(paragraph(&line, Role::Text, usize::MAX));
+    let shown = Safe::composed(text).reading_as(&Safe::composed(&covered(text, rules)));
+    lines.extend(of_texts(shown.wrapped_anywhere(width), Role::Text).into_iter().take(MAX_LINES + 1));
     for line in lines.iter_mut().skip(heading + 1) {
         line.continued = true;
     }
@@ -326,14 +317,17 @@ fn cells(row: &Row, width: usize) -> Vec<Cell> {
     let mark = (row.mark != ' ').then(|| (Safe::composed(row.mark.encode_utf8(&mut [0; 4])), mark_role));
     let mut cells = vec![Cell { mark, indent, ..Cell::default() }];
     let mut used = indent;
-    for Span { role, text } in &row.spans {
+    let texts: Vec<&Safe> = row.spans.iter().map(|span| &span.text).collect();
+    for (Span { role, .. }, text) in row.spans.iter().zip(Safe::masked_together(&texts)) {
         let role = if row.noise { Role::Muted } else { theme_role(*role) };
         if used + text.width() <= width {
             used += text.width();
-            push(&mut cells, text.clone(), role);
+            push(&mut cells, text, role);
             continue;
         }
         let mut piece = String::new();
+        // The column of the text at which the piece begins.
+        let mut begin = 0;
         for grapheme in text.as_str().graphemes(true) {
             let columns = grapheme.width();
             if used + columns > width && used > indent + 2 {
@@ -341,7 +335,9 @@ fn cells(row: &Row, width: usize) -> Vec<Cell> {
                 let tail = piece.rfind(' ').map_or("", |blank| piece.get(blank + 1..).unwrap_or_default());
                 let tail = if tail.width() > width / 2 { String::new() } else { tail.to_owned() };
                 piece.truncate(piece.len() - tail.len());
-                push(&mut cells, Safe::composed(&piece), role);
+                let end = begin + piece.width();
+                push(&mut cells, text.columns(begin, end), role);
+                begin = end;
                 used = (indent + 2).min(width / 2);
                 cells.push(Cell { indent: used, ..Cell::default() });
                 used += tail.width();
@@ -350,7 +346,7 @@ fn cells(row: &Row, width: usize) -> Vec<Cell> {
             piece.push_str(grapheme);
             used += columns;
         }
-        push(&mut cells, Safe::composed(&piece), role);
+        push(&mut cells, text.columns(begin, begin + piece.width()), role);
     }
     cells
 }

@@ -5,9 +5,10 @@ use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::event::tree_task;
 use crate::console::runtime::context::{Context, aside};
+use crate::diff::Rules;
 use crate::diff::json::{NodeId, OwnedDoc};
 use crate::diff::outline::{self, Outline, Path};
-use crate::diff::rows::View;
+use crate::diff::rows::{View, covered};
 use crate::diff::writing::Writing;
 use crate::domain::{EventKey, EventRow, OrgScope, Safe};
 use crate::export::pretty::{Limits, pretty};
@@ -91,13 +92,32 @@ pub(crate) async fn load(
     } else {
         Writing::Full
     };
+    let options = cx.options.clone();
     let work = move || Detail {
-        previous_state: event.previous.as_ref().map(|s| pretty(&s.text, Limits::SCREEN)),
-        new_state: event.new.as_ref().map(|s| pretty(&s.text, Limits::SCREEN)),
+        previous_state: event.previous.as_ref().map(|s| lines(&s.text, &options.rules)),
+        new_state: event.new.as_ref().map(|s| lines(&s.text, &options.rules)),
         states: States { old: event.previous.map(Arc::new), new: event.new.map(Arc::new), writing },
         row: event.row,
     };
     aside(work).await.map(Some)
+}
+
+/// The lines of a state, which know how they read under the mask.
+fn lines(state: &str, rules: &Rules) -> Vec<Safe> {
+    let lines = pretty(state, Limits::SCREEN);
+    let covered = covered(state, rules);
+    if covered == state {
+        return lines;
+    }
+    let covered = pretty(&covered, Limits::SCREEN);
+    // Of a value that is cut, the numbers of its rest differ.
+    let alike = |line: &Safe, other: &Safe| line.width() == other.width();
+    let cut = |line: Safe, other: &Safe| Safe::composed(other.as_str()).cut_end(line.width());
+    lines
+        .into_iter()
+        .zip(covered)
+        .map(|(line, other)| if alike(&line, &other) { line.reading_as(&other) } else { cut(line, &other) })
+        .collect()
 }
 
 /// Whether a state of an event is larger than what is fetched unasked.

@@ -360,7 +360,8 @@ fn paint_prose(painter: &mut Painter<'_>, y: usize, text: &Safe, role: Role) {
     let lines = text.cut_end(room.saturating_mul(4)).wrapped_words(room, 2);
     for (n, line) in lines.iter().take(2).enumerate() {
         let is_cut = n == 1 && lines.len() > 2;
-        let line = if is_cut { Safe::composed(&format!("{line} …")).cut_end(room) } else { line.clone() };
+        let line =
+            if is_cut { Safe::concat(&[line, &Safe::literal(" …")]).cut_end(room) } else { line.clone() };
         painter.put(1, y + n, &line, role);
     }
 }

@@ -14,18 +14,24 @@ pub(crate) struct Painter<'a> {
     buffer: &'a mut Buffer,
     theme: &'a Theme,
     area: Rect,
+    masked: bool,
 }
 
 impl<'a> Painter<'a> {
     /// A brush on `area`.
     pub(crate) fn new(buffer: &'a mut Buffer, theme: &'a Theme, area: Rect) -> Self {
         let area = area.intersection(buffer.area);
-        Self { buffer, theme, area }
+        Self { buffer, theme, area, masked: false }
+    }
+
+    /// The same under the mask, or not.
+    pub(crate) fn under_mask(self, masked: bool) -> Self {
+        Self { masked, ..self }
     }
 
     /// The same brush on a part of the screen.
     pub(crate) fn on(&mut self, area: Rect) -> Painter<'_> {
-        Painter::new(self.buffer, self.theme, area)
+        Painter::new(self.buffer, self.theme, area).under_mask(self.masked)
     }
 
     /// The same without its last lines.
@@ -46,7 +52,8 @@ impl<'a> Painter<'a> {
 
     /// Writes untrusted text, made safe; returns the column behind it.
     pub(crate) fn put(&mut self, x: usize, y: usize, text: &Safe, role: Role) -> usize {
-        self.write(x, y, text.as_str(), self.theme.style(role))
+        let text = if self.masked { text.masked() } else { text.as_str() };
+        self.write(x, y, text, self.theme.style(role))
     }
 
     /// Writes text of the program itself; returns the column behind it.
