@@ -4,7 +4,7 @@ use super::{Global, Out, remote};
 use crate::case;
 use crate::case::activity::Step;
 use crate::case::notebook::{self, CaseFile};
-use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span, Target};
+use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span, Syslog, Target};
 use crate::diff::Rules;
 use crate::domain::{OrgId, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
@@ -249,7 +249,12 @@ impl Context {
             return Ok(Activity::default());
         }
         let case = self.global.case.as_deref().unwrap_or(notebook::DEFAULT);
-        Ok(Activity::begin(via, place, case))
+        let syslog = match &self.config()?.syslog {
+            Syslog::Off => None,
+            Syslog::On => Some(None),
+            Syslog::At(path) => Some(Some(path.clone())),
+        };
+        Ok(Activity::begin(via, place, case, syslog))
     }
 
     /// Records a step of a command in the activity log. A log that cannot be written is a remark.

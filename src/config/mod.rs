@@ -38,10 +38,26 @@ pub struct Config {
     pub cache_url: Option<Secret>,
     /// Whether what is asked is recorded in the activity log of this machine.
     pub activity: bool,
+    /// Where each step of the activity log goes besides.
+    pub syslog: Syslog,
+    /// Whether the console begins under the mask.
+    pub mask: bool,
     /// Words that say what matters in a state.
     pub diff: DiffWords,
     /// Databases by name.
     pub profiles: BTreeMap<String, Profile>,
+}
+
+/// A system log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Syslog {
+    /// None.
+    #[default]
+    Off,
+    /// The machine's, where it usually listens.
+    On,
+    /// One that listens on this socket.
+    At(PathBuf),
 }
 
 /// A database the user works with.
@@ -143,6 +159,8 @@ struct RawConfig {
     timeout: Option<String>,
     cache_url: Option<Secret>,
     activity: Option<String>,
+    syslog: Option<String>,
+    mask: Option<String>,
     diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
@@ -174,6 +192,8 @@ impl Default for Config {
             timeout: Span::seconds(30),
             cache_url: None,
             activity: true,
+            syslog: Syslog::Off,
+            mask: false,
             diff: DiffWords::default(),
             profiles: BTreeMap::new(),
         }
@@ -284,20 +304,29 @@ impl Config {
                 Safe::from_untrusted(word)
             ));
         }
-        let activity = match raw.activity.as_deref() {
-            None => defaults.activity,
-            Some("on") => true,
-            Some("off") => false,
-            Some(other) => {
-                return Err(format!("activity: '{}' is neither on nor off", Safe::from_untrusted(other)));
-            }
+        let switch = |key: &str, text: Option<&str>, default: bool| match text {
+            None => Ok(default),
+            Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            Some(other) => Err(format!("{key}: '{}' is neither on nor off", Safe::from_untrusted(other))),
         };
         Ok(Self {
             profile: raw.profile,
             window: span("window", raw.window)?.unwrap_or(defaults.window),
             timeout: span("timeout", raw.timeout)?.unwrap_or(defaults.timeout),
             cache_url: raw.cache_url,
-            activity,
+            activity: switch("activity", raw.activity.as_deref(), defaults.activity)?,
+            syslog: match raw.syslog.as_deref() {
+                Some(path) if path.starts_with('/') => Syslog::At(path.into()),
+                text => {
+                    if switch("syslog", text, false)? {
+                        Syslog::On
+                    } else {
+                        Syslog::Off
+                    }
+                }
+            },
+            mask: switch("mask", raw.mask.as_deref(), defaults.mask)?,
             diff: raw.diff,
             profiles,
         })
@@ -306,12 +335,18 @@ impl Config {
     /// The configuration in force as TOML, passwords replaced by dots.
     pub fn to_toml(&self) -> String {
         let shown = |url: &Secret| Secret::new(url.to_string());
+        let switched = |on: bool| Some(if on { "on" } else { "off" }.to_owned());
         let raw = RawConfig {
             profile: self.profile.clone(),
             window: Some(self.window.to_string()),
             timeout: Some(self.timeout.to_string()),
             cache_url: self.cache_url.as_ref().map(shown),
-            activity: Some(if self.activity { "on" } else { "off" }.to_owned()),
+            activity: switched(self.activity),
+            syslog: match &self.syslog {
+                Syslog::At(path) => Some(path.display().to_string()),
+                other => switched(*other == Syslog::On),
+            },
+            mask: switched(self.mask),
             diff: self.diff.clone(),
             profiles: self
                 .profiles
@@ -470,6 +505,8 @@ mod tests {
             timeout: Some(String::new()),
             cache_url: Some(Secret::new("")),
             activity: Some(String::new()),
+            syslog: Some(String::new()),
+            mask: Some(String::new()),
             diff: DiffWords {
                 privilege: Some(Vec::new()),
                 secret: Some(Vec::new()),

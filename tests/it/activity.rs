@@ -253,3 +253,53 @@ async fn the_console_records_what_is_asked_in_it() {
     assert!(code == 0 && outcomes(&replayed).iter().all(|outcome| *outcome == "equal"), "{replayed:#}");
     scene.test.drop_now().await;
 }
+
+/// Messages that a system log has been sent.
+#[cfg(unix)]
+fn received(log: &std::os::unix::net::UnixDatagram) -> Vec<String> {
+    log.set_nonblocking(true).unwrap();
+    let mut messages = Vec::new();
+    let mut buffer = vec![0; 65_536];
+    while let Ok(length) = log.recv(&mut buffer) {
+        messages.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+    }
+    messages
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_system_log_gets_each_step_with_the_digest_of_its_answer_and_without_its_rows() {
+    let scene = Scene::new().await;
+    let socket = scene.home.path().join("log");
+    let log = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let config = scene.home.path().join("config.toml");
+    let ask = |filter: &str| {
+        let config = config.display().to_string();
+        let args = ["--config", &config, "--org", "own", "events", filter, "--format", "json"];
+        run(&scene.home, &scene.test, &args)
+    };
+    std::fs::write(&config, format!("syslog = \"{}\"\n", socket.display())).unwrap();
+    let (code, _, stderr) = ask("(actor:\"e\u{301}\u{1b}\" OR sev>=info) all-time");
+    assert_eq!((code, stderr.contains("system log")), (0, false), "{stderr}");
+    let messages = received(&log);
+    let [message] = &messages[..] else { panic!("{messages:?}") };
+    let (head, text) = message.split_once(": ").unwrap();
+    assert!(head.starts_with("<85>") && head.contains(" agenttrace["), "{head}");
+    let step: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(step["step"]["kind"], "listing");
+    assert_eq!(step["answer"]["digest"].as_str().unwrap().len(), 64);
+    assert!(step["answer"].get("rows").is_none() && !text.contains('\u{1b}'), "{text}");
+    // The own log has it all the same, and an answer does not depend on the other one.
+    drop(log);
+    std::fs::remove_file(&socket).unwrap();
+    let (code, stdout, stderr) = ask("all-time");
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("system log: ") && stdout.contains("own-000059"), "{stderr}");
+    let (code, replayed) = scene.replay(&[]);
+    assert_eq!((code, outcomes(&replayed).len()), (0, 2), "{replayed}");
+    // Off unless wanted.
+    std::fs::write(&config, "syslog = \"sometimes\"\n").unwrap();
+    let (code, _, stderr) = ask("all-time");
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("neither on nor off"), "{stderr}");
+}

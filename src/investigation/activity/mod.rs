@@ -5,6 +5,7 @@
 mod answer;
 mod comparison;
 pub mod replay;
+mod syslog;
 
 pub use answer::{
     of_access, of_document, of_event, of_ghosts, of_histogram, of_lineage, of_page, of_report, of_rows,
@@ -56,13 +57,16 @@ struct Inner {
     /// The last step, which is not written twice if it is asked again at once and answered alike.
     last: Mutex<Option<(Step, Option<Answer>)>>,
     trouble: Arc<Mutex<Option<String>>>,
+    /// Each step goes to the system log, too.
+    syslog: Option<Option<PathBuf>>,
     beside: Option<(Sender<Entry>, JoinHandle<()>)>,
 }
 
 impl Activity {
     /// The log of this machine, for work on the database of this place with this case. Whatever keeps it from being
-    /// written is told by [`Self::take_trouble`].
-    pub fn begin(via: Via, place: &str, case: &str) -> Self {
+    /// written is told by [`Self::take_trouble`]. With `syslog` each step goes to the system log of this machine, too,
+    /// which listens at this path or where it usually does.
+    pub fn begin(via: Via, place: &str, case: &str, syslog: Option<Option<PathBuf>>) -> Self {
         let trouble = Arc::new(Mutex::new(None));
         let folder = match case::folder() {
             Ok(folder) => folder,
@@ -73,9 +77,9 @@ impl Activity {
         };
         let beside = (via == Via::Console).then(|| {
             let (send, receive) = channel();
-            let (to, says) = (folder.clone(), Arc::clone(&trouble));
+            let (to, says, system) = (folder.clone(), Arc::clone(&trouble), syslog.clone());
             let thread = std::thread::Builder::new().name("activity".to_owned());
-            let writer = thread.spawn(move || write_all(&to, &receive, &says));
+            let writer = thread.spawn(move || write_all(&to, &receive, system.as_ref(), &says));
             writer.ok().map(|writer| (send, writer))
         });
         Self(Some(Inner {
@@ -86,6 +90,7 @@ impl Activity {
             case: case.to_owned(),
             last: Mutex::default(),
             trouble,
+            syslog,
             beside: beside.flatten(),
         }))
     }
@@ -93,7 +98,7 @@ impl Activity {
     /// Finds out whether steps can be written; if not, [`Self::take_trouble`] says why.
     pub fn check(&self) {
         if let Some(inner) = &self.0 {
-            write(&inner.folder, &[], &inner.trouble);
+            write(&inner.folder, &[], inner.syslog.as_ref(), &inner.trouble);
         }
     }
 
@@ -132,7 +137,7 @@ impl Activity {
                 // It ends with this.
                 let _ = to.send(entry);
             }
-            None => write(&inner.folder, &[entry], &inner.trouble),
+            None => write(&inner.folder, &[entry], inner.syslog.as_ref(), &inner.trouble),
         }
     }
 
@@ -256,17 +261,33 @@ pub fn lineage(origin: &Term, range: TimeRange) -> Step {
 }
 
 /// Writes steps until no more come; those that have come meanwhile at once.
-fn write_all(folder: &std::path::Path, steps: &Receiver<Entry>, trouble: &Mutex<Option<String>>) {
+fn write_all(
+    folder: &std::path::Path,
+    steps: &Receiver<Entry>,
+    syslog: Option<&Option<PathBuf>>,
+    trouble: &Mutex<Option<String>>,
+) {
     while let Ok(first) = steps.recv() {
         let entries: Vec<Entry> = std::iter::once(first).chain(steps.try_iter()).collect();
-        write(folder, &entries, trouble);
+        write(folder, &entries, syslog, trouble);
     }
 }
 
-fn write(folder: &std::path::Path, entries: &[Entry], trouble: &Mutex<Option<String>>) {
+fn write(
+    folder: &std::path::Path,
+    entries: &[Entry],
+    syslog: Option<&Option<PathBuf>>,
+    trouble: &Mutex<Option<String>>,
+) {
+    let tell = |why: String| {
+        tracing::warn!(why, "the activity log is not written");
+        *trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    };
     if let Err(error) = activity::append(folder, entries) {
-        tracing::warn!(%error, "the activity log is not written");
-        let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        *trouble = Some(error.to_string());
+        tell(error.to_string());
+    }
+    let Some(socket) = syslog else { return };
+    if let Err(why) = entries.iter().try_for_each(|entry| syslog::send(socket.as_deref(), entry)) {
+        tell(format!("system log: {why}"));
     }
 }
