@@ -7,6 +7,7 @@ pub mod columns;
 pub mod heads;
 pub mod interrupted;
 pub mod keys;
+pub mod labels;
 pub mod lists;
 pub mod notebook;
 pub mod places;

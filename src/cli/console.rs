@@ -1,6 +1,7 @@
 //! `agenttrace` without a command: the console.
 
 use super::{Color, Context};
+use crate::case::labels::{self, Labels};
 use crate::config::{Choice, DEMO_PROFILE, Target, default_path};
 use crate::console::core::keymap::Keymap;
 use crate::console::{self, ColorChoice, Start};
@@ -9,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::investigation::activity::Via;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Opens the console on the configured target.
 pub(super) async fn run(context: &Context) -> Result<()> {
@@ -45,6 +47,8 @@ pub(super) async fn open(
     if let Some(why) = activity.take_trouble() {
         context.out.remark(format_args!("activity log: {}", Safe::from_untrusted(&why)));
     }
+    let labels = labels(context.global.config.as_deref())?;
+    let masked = context.config()?.mask;
     let start = Start {
         target,
         flags,
@@ -55,6 +59,8 @@ pub(super) async fn open(
         organization,
         case,
         window,
+        masked,
+        labels,
         filter,
         color,
         theme,
@@ -88,6 +94,19 @@ pub(super) fn keymap(config: Option<&Path>) -> Result<Keymap> {
 pub(super) fn keymap_path(config: Option<&Path>) -> Option<PathBuf> {
     let config = config.map(Path::to_path_buf).or_else(default_path)?;
     Some(config.with_file_name("keymap.toml"))
+}
+
+/// What ids and networks are called here.
+///
+/// # Errors
+/// Exit 2, naming the file, when it cannot be used.
+pub(super) fn labels(config: Option<&Path>) -> Result<Arc<Labels>> {
+    let config = config.map(Path::to_path_buf).or_else(default_path);
+    let Some(path) = config.map(|config| config.with_file_name(labels::FILE)) else {
+        return Ok(Arc::default());
+    };
+    let labels = Labels::load(&path);
+    labels.map(Arc::new).map_err(|why| Error::usage(format!("{}: {why}", path.display())))
 }
 
 /// The options that lead to the same database again.

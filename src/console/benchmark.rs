@@ -124,6 +124,8 @@ fn model(row: &EventRow) -> Result<Model> {
         user: String::new(),
         case: "default".to_owned(),
         flags: Vec::new(),
+        masked: false,
+        labels: Arc::default(),
         in_tmux: false,
     };
     let organization = OrgId::new(&row.organization_id).map_err(|e| usage(&e))?;

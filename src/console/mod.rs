@@ -33,6 +33,7 @@ pub(crate) mod widgets;
 
 pub use crate::console::widgets::theme::ColorChoice;
 
+use crate::case::labels::Labels;
 use crate::case::{columns, lists};
 use crate::config::{Span, Target};
 use crate::console::app::model::{Model, Setup};
@@ -52,6 +53,7 @@ use crate::investigation::activity::Activity;
 use crate::store::ReadSettings;
 use futures_util::{Stream, stream};
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 /// What the console begins with.
 #[derive(Debug)]
@@ -74,6 +76,10 @@ pub struct Start {
     pub case: String,
     /// Length of the default time window.
     pub window: Span,
+    /// Whether the mask is on from the beginning.
+    pub masked: bool,
+    /// What ids and networks are called here.
+    pub labels: Arc<Labels>,
     /// The filter to begin with.
     pub filter: Option<String>,
     /// Whether to colour.
@@ -111,6 +117,8 @@ pub async fn run(start: Start) -> Result<Ended> {
         user: crate::case::user(),
         case: start.case,
         flags: start.flags,
+        masked: start.masked,
+        labels: start.labels,
         in_tmux: std::env::var_os("TMUX").is_some_and(|v| !v.is_empty()),
     };
     let clock = Clock::start();

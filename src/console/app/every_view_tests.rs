@@ -134,7 +134,7 @@ const fn at_once(name: &'static str, keys: &'static str) -> Case {
 }
 
 /// `⏎` is Enter, `^` before a letter the control key.
-const VIEWS: [Case; 32] = [
+const VIEWS: [Case; 33] = [
     view("timeline", "", Slot::View),
     view("change", "3", Slot::Change),
     view("change_unified", "3d", Slot::Change),
@@ -165,6 +165,7 @@ const VIEWS: [Case; 32] = [
     at_once("export_file", "x⏎"),
     at_once("note", "c"),
     at_once("tags", "#"),
+    at_once("verdict", "a"),
     at_once("time", "T"),
     at_once("leave", " q"),
 ];
@@ -556,5 +557,31 @@ fn every_view_in_every_state_at_every_size() {
         insta::with_settings!({ snapshot_path => "snapshots/views", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(case.name, pictures);
         });
+    }
+}
+
+#[test]
+fn under_the_mask_no_view_shows_an_address() {
+    // Parts of the addresses of the trail that no other text of the screen has.
+    let parts = ["lice", "axim", "feath", "erston", "haugh", "@acme", ".example", "192.", "0.2.17"];
+    for case in &VIEWS {
+        for size in SIZES {
+            let mut stand = Stand::new(case, State::Long, size);
+            let seen = stand.desk.screen();
+            stand.desk.model.masked = true;
+            let screen = stand.desk.screen();
+            for part in parts {
+                assert!(!screen.contains(part), "{} at {size:?} shows {part}:\n{screen}", case.name);
+            }
+            let is_full = stand.desk.model.overlay.is_some() || stand.desk.model.page.is_some();
+            assert!(is_full || size.0 == 40 || screen.contains(" MASKED "), "{screen}");
+            // Nothing has moved but in the first line, and where this sign stands.
+            let alike = |a: &str, b: &str| {
+                unicode_width::UnicodeWidthStr::width(a.trim_end())
+                    == unicode_width::UnicodeWidthStr::width(b.trim_end())
+            };
+            let moved = seen.lines().zip(screen.lines()).skip(1).find(|(a, b)| !alike(a, b));
+            assert_eq!(moved, None, "{} at {size:?}", case.name);
+        }
     }
 }

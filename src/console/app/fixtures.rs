@@ -30,6 +30,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Thursday, 2026-01-15T09:58:00Z, in seconds.
@@ -141,6 +142,8 @@ pub(crate) fn model(width: u16, height: u16, organization: Option<&str>) -> Mode
         user: "eve".to_owned(),
         case: "default".to_owned(),
         flags: Vec::new(),
+        masked: false,
+        labels: Arc::default(),
         in_tmux: false,
     };
     let wanted = (organization.map(|id| OrgId::new(id).unwrap()), String::new(), Filter::default());

@@ -46,6 +46,9 @@ pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     if model.warned {
         x = painter.say(x, 0, " ! UNTRUSTED ", Role::Production) + 1;
     }
+    if model.masked {
+        x = painter.say(x, 0, " MASKED ", Role::Production) + 1;
+    }
     let parts = parts(model);
     // The name of the program gives way first, then the last parts.
     let total: usize = parts.iter().map(|p| p.width() + 3).sum();

@@ -156,6 +156,7 @@ fn in_panes(model: &mut Model, action: Action, effects: &mut Effects) {
             model.zone = if model.zone == Zone::Utc { model.setup.local } else { Zone::Utc };
             model.timeline.window.set_zone(model.zone);
         }
+        Action::Mask => model.masked = !model.masked,
         Action::Copy => model.show(CopyMenu),
         Action::Quit => {
             let reading = model.focus != Focus::Timeline && model.areas().timeline.is_none();

@@ -1,5 +1,6 @@
 //! Everything the console knows. Changed by `update` only, drawn by `render`.
 
+use crate::case::labels::Labels;
 use crate::config::Span;
 use crate::console::case::books::Books;
 use crate::console::case::pane::CasePage;
@@ -32,6 +33,7 @@ use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventRow, OrgId, Safe, Timestamp};
 use crate::filter::Filter;
 use crate::store::ServerFacts;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a notice stays.
@@ -72,6 +74,10 @@ pub(crate) struct Setup {
     pub(crate) user: String,
     /// Name of the case.
     pub(crate) case: String,
+    /// The mask is on from the beginning.
+    pub(crate) masked: bool,
+    /// What ids and networks are called here.
+    pub(crate) labels: Arc<Labels>,
     /// What names the target on a command line.
     pub(crate) flags: Vec<String>,
     /// The terminal is a pane of tmux, which may keep texts for the clipboard to itself.
@@ -145,6 +151,8 @@ pub(crate) struct Model {
     pub(crate) tabs: Tabs,
     /// The organisation and filter to begin with.
     pub(crate) wanted: (Option<OrgId>, String, Filter),
+    /// E-mail addresses, network addresses and secrets are covered.
+    pub(crate) masked: bool,
     /// The list of events.
     pub(crate) timeline: Timeline,
     /// Its columns, as the user wants them.
@@ -202,7 +210,9 @@ pub(crate) struct Model {
 impl Model {
     /// A console that has not connected yet.
     pub(crate) fn new(setup: Setup, at: Moment, wanted: (Option<OrgId>, String, Filter)) -> Self {
+        let event = EventPane::with(Arc::clone(&setup.labels));
         Self {
+            masked: setup.masked,
             setup,
             size: (0, 0),
             at,
@@ -221,7 +231,7 @@ impl Model {
             case: Books::default(),
             exporting: None,
             change: ChangePane::default(),
-            event: EventPane::default(),
+            event,
             filter: FilterLine::default(),
             sought: None,
             organizations: Organizations::default(),

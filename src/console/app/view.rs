@@ -22,7 +22,7 @@ use ratatui::layout::{Position, Rect};
 pub(crate) fn render(model: &Model, buffer: &mut Buffer) -> Option<Position> {
     let screen = buffer.area;
     let areas = model.areas();
-    let mut painter = Painter::new(buffer, &model.setup.theme, screen);
+    let mut painter = Painter::new(buffer, &model.setup.theme, screen).under_mask(model.masked);
     header::paint(&mut painter.on(areas.header), model);
     let typing = filter(&mut painter.on(areas.filter), model);
     if model.page.is_some() {
@@ -175,6 +175,7 @@ fn timeline(painter: &mut Painter<'_>, area: Rect, model: &Model) {
     let letters = model.timeline.query.as_ref().map(|query| Letters::of(&query.filter)).unwrap_or_default();
     let look = Look {
         marks: &model.marks,
+        labels: &model.setup.labels,
         case,
         zone: model.zone,
         focused,
@@ -311,7 +312,7 @@ fn saying(model: &Model, columns: usize) -> Option<(Safe, Role)> {
         Some(Safe::composed(&format!("exporting: {} events · {key} cancels", grouped(events))))
     };
     let text = model.reading().or_else(exporting).unwrap_or(Safe::literal(text));
-    Some((Safe::composed(&format!("{picture} {text}")), Role::Muted))
+    Some((Safe::concat(&[&Safe::literal(picture), &Safe::literal(" "), &text]), Role::Muted))
 }
 
 /// Where we came from, and what is going on.
@@ -336,7 +337,8 @@ fn message(painter: &mut Painter<'_>, model: &Model) {
     if role != Role::Muted {
         painter.clear();
     }
-    let text = Safe::composed(&format!(" {} ", text.cut_end(width.saturating_sub(2))));
+    let blank = Safe::literal(" ");
+    let text = Safe::concat(&[&blank, &text.cut_end(width.saturating_sub(2)), &blank]);
     painter.put_right(width, 0, &text, role);
 }
 
@@ -349,6 +351,7 @@ fn over(painter: &mut Painter<'_>, areas: &Areas, overlay: &dyn Dialog, model: &
         zone: model.zone,
         now: model.at.wall,
         organizations: &model.organizations,
+        labels: &model.setup.labels,
         listing: model.slots.running(Slot::Organizations).is_some(),
     };
     let Frame { title, columns, lines } = overlay.frame(&stage);

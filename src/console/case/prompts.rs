@@ -121,6 +121,10 @@ impl Dialog for Noting {
 pub(crate) struct Tagging {
     event: Subject,
     before: Vec<String>,
+    /// Tags of other events.
+    known: Vec<String>,
+    /// What the last completion was of, and which of the tags that fit it was.
+    completed: Option<(String, usize)>,
     /// The line: all tags, with blanks between them.
     pub(crate) prompt: Prompt,
 }
@@ -133,13 +137,51 @@ impl Tagging {
         let hint = if known.is_empty() {
             "Words with blanks between them: letters, digits, - _ . and /".to_owned()
         } else {
-            format!("In use: {}", known.join(" "))
+            format!("In use (Tab completes): {}", known.join(" "))
         };
         let mut prompt = Prompt::new("tags ", &hint);
         if !before.is_empty() {
             prompt.editor.set(&format!("{} ", before.join(" ")));
         }
-        Self { event, before, prompt }
+        let known = known.iter().map(|tag| (*tag).to_owned()).collect();
+        Self { event, before, known, completed: None, prompt }
+    }
+
+    /// Completes the word at the end of the line to a tag that is in use; again, to the next one that fits.
+    pub(crate) fn complete(&mut self, back: bool) {
+        let text = self.prompt.editor.text().to_owned();
+        let begin = text.rfind([' ', ',']).map_or(0, |at| at + 1);
+        let word = text.get(begin..).unwrap_or_default();
+        let (stem, last) = match self.completed.take() {
+            Some((stem, at)) if self.fitting(&stem).get(at).is_some_and(|tag| tag == word) => {
+                (stem, Some(at))
+            }
+            _ => (word.to_owned(), None),
+        };
+        let fitting = self.fitting(&stem);
+        let Some(most) = fitting.len().checked_sub(1) else { return };
+        let next = match (last, back) {
+            (None, false) => 0,
+            (None, true) => most,
+            (Some(at), false) => {
+                if at == most {
+                    0
+                } else {
+                    at + 1
+                }
+            }
+            (Some(at), true) => at.checked_sub(1).unwrap_or(most),
+        };
+        if let Some(tag) = fitting.get(next) {
+            self.prompt.editor.set(&format!("{}{tag}", text.get(..begin).unwrap_or_default()));
+        }
+        self.completed = Some((stem, next));
+    }
+
+    /// The tags in use that begin with a stem.
+    fn fitting(&self, stem: &str) -> Vec<String> {
+        let stem = stem.strip_prefix('#').unwrap_or(stem);
+        self.known.iter().filter(|tag| tag.starts_with(stem)).cloned().collect()
     }
 
     /// What is to be written; `Ok(None)` where the tags are those that it has. `Err` when one is none: the line says why.
@@ -185,7 +227,7 @@ impl Dialog for Tagging {
 }
 
 /// `dataset.exported dataset/ds-7 by eve@corp.example`
-fn about(event: &Subject) -> Safe {
+pub(super) fn about(event: &Subject) -> Safe {
     Safe::from_untrusted(&format!("{} {} by {}", event.event_type, event.resource, event.actor))
 }
 
@@ -258,6 +300,22 @@ mod tests {
             remove: vec!["exfil".to_owned()],
         };
         assert_eq!(line.answered(), Ok(Some(wish)));
+        line.prompt.editor.set("exfil n");
+        line.complete(false);
+        assert_eq!(line.prompt.editor.text(), "exfil night");
+        line.prompt.editor.set("exfil ");
+        let mut completed = |back| {
+            line.complete(back);
+            line.prompt.editor.text().to_owned()
+        };
+        assert_eq!(
+            [completed(false), completed(false), completed(false)],
+            ["exfil exfil", "exfil night", "exfil exfil"]
+        );
+        assert_eq!(completed(true), "exfil night");
+        line.prompt.editor.set("zz");
+        line.complete(false);
+        assert_eq!(line.prompt.editor.text(), "zz", "nothing fits");
         line.prompt.editor.set("a*b");
         assert_eq!(line.answered(), Err(()));
         assert!(line.prompt.trouble.is_some());

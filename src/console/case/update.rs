@@ -10,6 +10,7 @@ use crate::console::case::books::Opened;
 use crate::console::case::pane::CasePage;
 use crate::console::case::prompts::{Noting, Tagging};
 use crate::console::case::task::{Output, Progress, Task, Writing};
+use crate::console::case::verdict_picker::VerdictPicker;
 use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
@@ -79,7 +80,7 @@ impl Update for Rules {
     fn act(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
         match action {
             Action::Case => open_list(model, effects),
-            Action::Bookmark | Action::Note | Action::Tag => say(model, action, effects),
+            Action::Bookmark | Action::Note | Action::Tag | Action::Verdict => say(model, action, effects),
             _ => return false,
         }
         true
@@ -88,7 +89,8 @@ impl Update for Rules {
     fn answer(model: &mut Model, overlay: Overlay, action: Action, effects: &mut Effects) -> Option<Overlay> {
         overlay
             .when(|line| in_note(model, line, action, effects))?
-            .when(|line| in_tags(model, line, action, effects))
+            .when(|line| in_tags(model, line, action, effects))?
+            .when(|picker| in_verdicts(model, picker, action, effects))
     }
 }
 
@@ -116,7 +118,9 @@ fn subject(model: &Model) -> Option<(Subject, Option<Entry>)> {
     if let Some(Page::Case(page)) = &model.page {
         return page.current().map(|entry| (entry.event.clone(), Some(entry.clone())));
     }
-    let (organization, row) = (model.organization()?, model.timeline.row()?);
+    // Rows of the view before are still on the screen while another one is being loaded.
+    let row = model.timeline.row().filter(|_| model.shows_current_place())?;
+    let organization = model.organization()?;
     let event = model.case.subject(organization, &row.event);
     Some((event, model.case.entry(organization, &row.event).cloned()))
 }
@@ -124,9 +128,15 @@ fn subject(model: &Model) -> Option<(Subject, Option<Entry>)> {
 /// Bookmarks the event, or asks what is to be said of it.
 fn say(model: &mut Model, action: Action, effects: &mut Effects) {
     let Some((event, entry)) = subject(model) else {
-        return model.notify(Safe::literal("no event is selected"));
+        let is_loading = model.timeline.row().is_some();
+        let why = if is_loading { "the view is still being loaded" } else { "no event is selected" };
+        return model.notify(Safe::literal(why));
     };
     match action {
+        Action::Verdict => {
+            let picker = VerdictPicker::new(event, entry.as_ref(), &model.setup.user);
+            model.show(picker);
+        }
         Action::Bookmark => write(model, Wish::ToggleBookmark(event), effects),
         Action::Note => {
             let line = Noting::new(event, entry.as_ref(), &model.setup.user, &model.setup.keymap);
@@ -176,9 +186,24 @@ fn in_tags(model: &mut Model, mut line: Tagging, action: Action, effects: &mut E
             Err(()) => {}
         },
         Action::Clear => line.prompt.editor.set(""),
+        Action::Complete => line.complete(false),
+        Action::CompleteBack => line.complete(true),
         _ => {}
     }
     model.show(line);
+}
+
+fn in_verdicts(model: &mut Model, mut picker: VerdictPicker, action: Action, effects: &mut Effects) {
+    match action {
+        Action::Open => return write(model, picker.wish(), effects),
+        Action::Cancel => return,
+        other => {
+            if let Some(by) = lines_of(other, 4) {
+                picker.step(by);
+            }
+        }
+    }
+    model.show(picker);
 }
 
 /// Shows the case as a list, and looks what has become of its events.
@@ -209,7 +234,7 @@ fn in_list(model: &mut Model, action: Action, effects: &mut Effects) -> bool {
     match action {
         Action::Cancel | Action::Quit | Action::Case => model.page = None,
         Action::Open => open_event(model, effects),
-        Action::Bookmark | Action::Note | Action::Tag => say(model, action, effects),
+        Action::Bookmark | Action::Note | Action::Tag | Action::Verdict => say(model, action, effects),
         Action::Help | Action::Palette => return false,
         Action::Refresh => {
             read(model, effects);

@@ -77,6 +77,7 @@ actions! {
         Bookmark "bookmark" "bookmark" "bookmark the event, or take the bookmark away" ("star flag mark");
         Note "note" "note" "write a note on the event…" ("comment annotate remark");
         Tag "tag" "tags" "tags of the event…" ("label");
+        Verdict "verdict" "verdict" "your verdict on the event: malicious, suspicious, benign…" ("judge assess classify opinion");
         Case "case" "case" "the case: all events with a bookmark, a note or a tag" ("bookmarks notes tags list");
         Compare "compare" "compare" "compare with the marked event; again: with the previous state" ("diff versus");
         PreviousVersion "previous-version" "previous version" "previous version of this resource" ("revision");
@@ -114,6 +115,7 @@ actions! {
         NextTab "next-tab" "next tab" "next tab" ("window switch");
         PreviousTab "previous-tab" "previous tab" "previous tab" ("window switch");
         Refresh "refresh" "refresh" "refresh" ("reload update newest");
+        Mask "mask" "mask" "cover e-mail addresses, network addresses and secrets on the screen, or not" ("privacy screen sharing hide redact personal");
         Zone "zone" "UTC/local" "times in UTC or local time" ("timezone tz clock local utc");
         Palette "palette" "palette" "find an action by name" ("command actions");
         Help "help" "help" "help: all keys" ("keys shortcuts bindings manual");

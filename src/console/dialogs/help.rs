@@ -134,7 +134,16 @@ impl Group {
                 A::Ghosts,
             ],
             Self::Case => {
-                vec![A::Bookmark, A::Note, A::Tag, A::NextBookmark, A::PreviousBookmark, A::Case, A::Export]
+                vec![
+                    A::Bookmark,
+                    A::Note,
+                    A::Tag,
+                    A::Verdict,
+                    A::NextBookmark,
+                    A::PreviousBookmark,
+                    A::Case,
+                    A::Export,
+                ]
             }
             Self::View => vec![
                 A::Histogram,
@@ -147,6 +156,7 @@ impl Group {
                 A::Plan,
                 A::Tasks,
                 A::Zone,
+                A::Mask,
                 A::Zoom,
                 A::NextPane,
                 A::PreviousPane,
@@ -168,7 +178,7 @@ impl Group {
 }
 
 /// Signs besides the marks of the gutter: the sign, how it looks, what it means.
-const SIGNS: [(&str, Role, &str); 17] = [
+const SIGNS: [(&str, Role, &str); 19] = [
     ("CRIT", Role::Critical, "severity critical"),
     ("WARN", Role::Warning, "severity warning"),
     ("info", Role::Info, "severity info; other words stand as stored"),
@@ -194,6 +204,8 @@ const SIGNS: [(&str, Role, &str); 17] = [
         "behind the time: a burst, five or more events 20 times as fast as is usual around",
     ),
     ("svc: sys:", Role::Text, "actor is a service, the system"),
+    ("‹ ›", Role::Muted, "what an id or a network is called in your labels.csv; not part of the record"),
+    ("▒", Role::Text, "covered by the mask; on the screen only"),
 ];
 
 const MOUSE: &str =

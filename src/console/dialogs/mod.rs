@@ -10,6 +10,7 @@ pub(crate) mod questions;
 pub(crate) mod ranking;
 pub(crate) mod shell_words;
 
+use crate::case::labels::Labels;
 use crate::console::core::keymap::{Action, Context, Keymap};
 use crate::console::dialogs::organizations::Organizations;
 use crate::console::widgets::painter::Painter;
@@ -111,6 +112,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) now: Timestamp,
     /// The organisations.
     pub(crate) organizations: &'a Organizations,
+    /// What ids and networks are called here.
+    pub(crate) labels: &'a Labels,
     /// They are being listed.
     pub(crate) listing: bool,
 }

@@ -1,5 +1,6 @@
 //! One event: its 22 columns, times in every reading, and both states.
 
+use crate::case::labels::Labels;
 use crate::case::notebook::Entry;
 use crate::console::case;
 use crate::console::event::task::Detail;
@@ -11,6 +12,7 @@ use crate::console::widgets::scrolling::{brought_into_sight, next_line};
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::{Zone, relative};
 use crate::domain::{EventKey, EventRow, Safe, Timestamp, grouped};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Columns of the names of fields, blank included.
@@ -29,6 +31,8 @@ pub(crate) struct EventPane {
     known: Option<Glance>,
     /// What was said of it.
     said: Option<Entry>,
+    /// What ids and networks are called here.
+    labels: Arc<Labels>,
     lines: Vec<Line>,
     /// What is looked for.
     needles: Needles,
@@ -77,6 +81,11 @@ pub(crate) struct Setting {
 }
 
 impl EventPane {
+    /// A pane that shows labels beside ids and addresses.
+    pub(crate) fn with(labels: Arc<Labels>) -> Self {
+        Self { labels, ..Self::default() }
+    }
+
     /// The event shown.
     pub(crate) fn key(&self) -> Option<EventKey> {
         self.row.as_ref().map(|r| r.event.key())
@@ -225,7 +234,7 @@ impl EventPane {
 
     fn lay_out(&mut self, setting: Setting) {
         let width = self.width.max(LABEL + 8);
-        let mut lines = Lines { out: Vec::new(), width, needles: &self.needles };
+        let mut lines = Lines { out: Vec::new(), width, needles: &self.needles, labels: &self.labels };
         if let Some(row) = &self.row {
             lines.columns(row, &self.states, (self.known.as_ref(), self.said.as_ref()), setting);
         }
@@ -263,6 +272,7 @@ struct Lines<'a> {
     out: Vec<Line>,
     width: usize,
     needles: &'a Needles,
+    labels: &'a Labels,
 }
 
 impl Lines<'_> {
@@ -386,6 +396,16 @@ impl Lines<'_> {
             self.add(label, Safe::literal("empty"), Role::Muted);
         } else {
             self.add(label, Safe::from_untrusted(text), Role::Text);
+            // On a line of its own: it is no part of what the record holds.
+            if let Some(called) = self.labels.beside(text) {
+                let indented = Safe::concat(&[&Safe::composed(&" ".repeat(LABEL)), &called]);
+                self.line(
+                    Safe::default(),
+                    indented.cut_end(self.width.saturating_sub(2)),
+                    Role::Muted,
+                    Vec::new(),
+                );
+            }
         }
     }
 
@@ -419,7 +439,8 @@ impl Lines<'_> {
         let hits = self.hits(&texts, false);
         for (text, mut hits) in texts.into_iter().zip(hits) {
             let goes_on = label.as_str().is_empty();
-            let text = if goes_on { Safe::composed(&format!("{:LABEL$}{text}", "")) } else { text };
+            let text =
+                if goes_on { Safe::concat(&[&Safe::composed(&" ".repeat(LABEL)), &text]) } else { text };
             if goes_on {
                 for (column, _) in &mut hits {
                     *column += LABEL;

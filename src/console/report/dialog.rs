@@ -201,6 +201,10 @@ impl Dialog for Sheet {
                 let room = (width + 1).saturating_sub(x);
                 x = painter.put(x, below, &span.text.cut_end(room), role(span.kind));
             }
+            if let Some(called) = entry.target.as_ref().and_then(|target| stage.labels.beside(&target.id()?))
+            {
+                painter.put(x + 1, below, &called.cut_end(width.saturating_sub(x)), Role::Muted);
+            }
             if self.cursor == Some(at) {
                 painter.mark_line(below, Role::Selected);
             }

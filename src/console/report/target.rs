@@ -33,6 +33,17 @@ impl Entry {
 }
 
 impl Target {
+    /// The id or address that the events have in common, which may have a label.
+    pub(crate) fn id(&self) -> Option<String> {
+        let Self::Value(term) = self else { return None };
+        match &term.any_of[..] {
+            [Matcher::Equals(value)] => Some(value.clone()),
+            [Matcher::Resource { id, .. }] => Some(id.clone()),
+            [Matcher::Network(network)] => Some(network.to_string()),
+            _ => None,
+        }
+    }
+
     /// The view narrowed to these events.
     pub(crate) fn within(&self, filter: &Filter) -> Filter {
         match self {

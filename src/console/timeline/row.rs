@@ -1,5 +1,6 @@
 //! A row of the timeline, made fit for the screen once, when its page arrives.
 
+use crate::case::labels::Labels;
 use crate::console::integrity::row_marks::{Delta, Mark, Marks};
 use crate::console::timeline::columns::{Column, Columns};
 use crate::console::timeline::elapsed;
@@ -30,35 +31,26 @@ pub(crate) struct Row {
     request: Safe,
 }
 
-/// Who acted: what may be cut, and the domain, which may not.
+/// Who acted: a name of which the domain may not be cut.
 #[derive(Debug, Clone)]
 struct Actor {
-    local: Safe,
-    domain: Safe,
     whole: Safe,
+    /// Columns of the domain, `@` included.
+    domain: usize,
 }
 
 impl Actor {
     fn of(prefix: &str, name: &str) -> Self {
-        let (local, domain) = match name.rfind('@') {
-            Some(at) => name.split_at(at),
-            None => (name, ""),
-        };
+        let domain = name.rfind('@').and_then(|at| name.get(at..)).unwrap_or_default();
         Self {
-            local: Safe::from_untrusted(&format!("{prefix}{local}")),
-            domain: Safe::from_untrusted(domain),
             whole: Safe::from_untrusted(&format!("{prefix}{name}")),
+            domain: Safe::from_untrusted(domain).width(),
         }
     }
 
     /// Cut to columns: the domain of an e-mail address is never cut, as long as something remains before it.
     fn cut(&self, columns: usize) -> Safe {
-        let room = columns.saturating_sub(self.domain.width());
-        if self.whole.width() <= columns || room < 5 {
-            self.whole.cut_middle(columns)
-        } else {
-            Safe::composed(&format!("{}{}", self.local.cut_middle(room), self.domain))
-        }
+        self.whole.cut_middle_keeping(columns, self.domain)
     }
 }
 
@@ -131,7 +123,7 @@ impl Row {
         selected: bool,
     ) {
         let role = |role| if selected { Role::Text } else { role };
-        let letters = beside.letters;
+        let (letters, labels) = (beside.letters, beside.labels);
         painter.say(1, y, beside.mark.sign(), role(beside.mark.role()));
         painter.put(3, y, &self.clock, Role::Text);
         if let Some((sign, noted)) = elapsed::sign(beside.tempo) {
@@ -157,15 +149,27 @@ impl Row {
                             let kind = Safe::from_untrusted(&format!("{}/…", self.event.resource_type));
                             painter.put(x, y, &kind.cut_end(width), Role::Text)
                         }
-                        None => painter.put(x, y, &self.resource.cut_middle(width), Role::Text),
+                        None => {
+                            let end = painter.put(x, y, &self.resource.cut_middle(width), Role::Text);
+                            let called = labels.beside(&self.event.resource_id);
+                            label(painter, (end, y, x + width), called, role(Role::Muted))
+                        }
                     }
                 }
                 Column::Actor => {
                     let (x, width) =
                         letter(painter, (x, y, width), letters.kinds().0, letters.actor(&self.event));
-                    painter.put(x, y, &self.actor.cut(width), Role::Text)
+                    let end = painter.put(x, y, &self.actor.cut(width), Role::Text);
+                    let event = &self.event;
+                    let of_email = event.actor_email.as_deref().and_then(|email| labels.beside(email));
+                    let called = of_email.or_else(|| labels.beside(&event.actor_id));
+                    label(painter, (end, y, x + width), called, role(Role::Muted))
                 }
-                Column::Address => painter.put(x, y, &self.ip.cut_middle(width), Role::Text),
+                Column::Address => {
+                    let end = painter.put(x, y, &self.ip.cut_middle(width), Role::Text);
+                    let called = self.event.actor_ip.as_deref().and_then(|ip| labels.beside(ip));
+                    label(painter, (end, y, x + width), called, role(Role::Muted))
+                }
                 // Those of one event would look like those of all.
                 Column::Changes | Column::Session | Column::Request if beside.run.is_some() => x,
                 Column::Changes => match marks.of(&self.event).map(|g| &g.delta) {
@@ -200,8 +204,24 @@ fn letter(
     (x + LETTER, width.saturating_sub(LETTER))
 }
 
+/// Draws what a value is called behind the value, as far as there is room in its column.
+fn label(
+    painter: &mut Painter<'_>,
+    (x, y, end): (usize, usize, usize),
+    called: Option<Safe>,
+    role: Role,
+) -> usize {
+    let room = end.saturating_sub(x + 1);
+    match called {
+        Some(called) if room >= 4 => painter.put(x + 1, y, &called.cut_end(room), role),
+        _ => x,
+    }
+}
+
 /// What a row is seen beside.
 pub(crate) struct Beside<'a> {
+    /// What ids and networks are called here.
+    pub(crate) labels: &'a Labels,
     /// Letters of the actors and resources of the filter.
     pub(crate) letters: &'a Letters<'a>,
     /// How it lies among its neighbours.

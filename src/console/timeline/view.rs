@@ -1,5 +1,6 @@
 //! How the rows of the timeline are drawn.
 
+use crate::case::labels::Labels;
 use crate::case::notebook::Book;
 use crate::console::integrity::row_marks::Marks;
 use crate::console::timeline::column_choice::ColumnChoice;
@@ -27,6 +28,8 @@ const NUMBER: usize = 7;
 pub(crate) struct Look<'a> {
     /// What is known of their content.
     pub(crate) marks: &'a Marks,
+    /// What ids and networks are called here.
+    pub(crate) labels: &'a Labels,
     /// What was said of them.
     pub(crate) case: Option<&'a Book>,
     /// The zone of their times.
@@ -64,7 +67,7 @@ impl Look<'_> {
 impl Timeline {
     /// Draws the rows.
     pub(crate) fn paint(&self, painter: &mut Painter<'_>, look: &Look<'_>) {
-        let Look { marks, zone, focused, stale, marked, letters, columns: chosen, .. } = *look;
+        let Look { marks, labels, zone, focused, stale, marked, letters, columns: chosen, .. } = *look;
         let numbers = if self.window.is_folded() { NUMBER } else { 0 };
         let width = painter.width().saturating_sub(numbers);
         let columns = Columns::fit(width, chosen.columns(), self.scrolled, |column| {
@@ -100,6 +103,7 @@ impl Timeline {
             let all = || self.window.rows().iter().skip(index).take(last + 1 - index);
             let beside = Beside {
                 letters,
+                labels,
                 tempo: tempo(time, last, pace),
                 said: all()
                     .map(|row| look.signs(row))
