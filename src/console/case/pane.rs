@@ -207,11 +207,17 @@ impl CasePage {
         let x = x + room * 2 / 7 + 1;
         painter.put(x, y, &resource, Role::Label);
         let x = x + room * 2 / 7 + 1;
-        let said = match entry.notes.last() {
-            Some(note) => note.text.clone(),
-            None => entry.tags.iter().map(|tag| format!("#{}", tag.tag)).collect::<Vec<_>>().join(" "),
-        };
-        painter.put(x, y, &Safe::from_untrusted(&said).cut_end(end.saturating_sub(x + 1)), Role::Muted);
+        // What others have concluded first, then why.
+        let verdicts = entry.verdicts.iter().map(|verdict| verdict.verdict.to_string());
+        let tags = entry.tags.iter().map(|tag| format!("#{}", tag.tag));
+        let note = entry.notes.last().map(|note| note.text.clone());
+        let said: Vec<String> = verdicts.chain(tags).chain(note).collect();
+        painter.put(
+            x,
+            y,
+            &Safe::from_untrusted(&said.join(" ")).cut_end(end.saturating_sub(x + 1)),
+            Role::Muted,
+        );
     }
 
     fn paint_about(&self, painter: &mut Painter<'_>, y: usize, entry: &Entry) {
