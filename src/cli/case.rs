@@ -2,13 +2,16 @@
 
 use super::{Context, Format, activity, blocking, case_show, event_id, report};
 use crate::case;
+use crate::case::notebook::handover::Handover;
 use crate::case::notebook::{self, Book, CaseFile, Merged, Opinion, Wish};
 use crate::case::record::Contents;
+use crate::case::saved::{self, Saved};
 use crate::domain::{Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::investigation::casework;
 use clap::Subcommand;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +21,7 @@ const LONGEST: u64 = 256 * 1024 * 1024;
 
 const AFTER_HELP: &str = "\
 A case is one append-only file of bookmarks, notes, tags and verdicts; --case NAME chooses another one than 'default'.
+A case is exported with the heads of its trails that this machine remembers, accepted findings and saved filters.
 Files of several analysts are merged without loss: a note that two have reworded shows both wordings.
   agenttrace case note evt-000300000 'first use of the stolen key'
   agenttrace events is:noted OR tag:exfil
@@ -153,6 +157,7 @@ pub(super) async fn run(context: &Context, args: CaseArgs) -> Result<()> {
             let case = context.case_file()?;
             let merged = case.merge(records.0)?;
             say_merged(context, &case, &merged);
+            take_filters(context, &case)?;
             records.1
         }
     }
@@ -280,6 +285,8 @@ fn export(context: &Context) -> Result<()> {
     if contents.records.is_empty() {
         return Err(no_case(&case));
     }
+    case.gather(&case::folder()?, Timestamp::from(chrono::Utc::now()), &case::user())?;
+    let contents = used(context, &case)?;
     let mut out = context.out.results();
     // The lines are JSON: what is hidden in them stays escaped, and their digests hold.
     out.write_all(notebook::lines(&contents.records)?.as_bytes())?;
@@ -298,7 +305,32 @@ fn import(context: &Context, file: &Path) -> Result<()> {
     let (records, damage) = read(context, file)?;
     let merged = case.merge(records)?;
     say_merged(context, &case, &merged);
+    take_filters(context, &case)?;
     damage
+}
+
+/// Saves the filters that were handed over with a case, where no filter of that name is saved here.
+fn take_filters(context: &Context, case: &CaseFile) -> Result<()> {
+    let path = case::folder()?.join(saved::FILE);
+    let here = saved::load(&path)?;
+    let handed = Handover::of(&case.load().records).filters.into_iter().map(|filter| filter.saved);
+    let (known, mut new): (Vec<Saved>, Vec<Saved>) =
+        handed.partition(|saved| here.iter().any(|there| there.name == saved.name));
+    // Of two analysts' filters of one name the first one is saved.
+    let mut names = HashSet::new();
+    new.retain(|saved| names.insert(saved.name.clone()));
+    for saved in known.iter().filter(|saved| !here.contains(saved)) {
+        let name = Safe::from_untrusted(&saved.name);
+        context.out.remark(format_args!(
+            "the filter '{name}' of the case differs from yours, which stays: agenttrace case show has both"
+        ));
+    }
+    if !new.is_empty() {
+        saved::put(&path, &new)?;
+        let names: Vec<&str> = new.iter().map(|saved| saved.name.as_str()).collect();
+        context.out.remark(format_args!("filters saved: {}", Safe::from_untrusted(&names.join(", "))));
+    }
+    Ok(())
 }
 
 fn say_merged(context: &Context, case: &CaseFile, merged: &Merged) {

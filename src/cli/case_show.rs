@@ -3,6 +3,9 @@
 use super::Context;
 use super::asked::wants_json;
 use super::case::{no_case, used};
+use super::pin;
+use crate::case::heads::Verified;
+use crate::case::notebook::handover::SharedFilter;
 use crate::case::notebook::{self, Book, CaseFile, Entry, Stamp};
 use crate::case::saved::{self, Saved};
 use crate::case::{self, accepted};
@@ -10,6 +13,7 @@ use crate::domain::{Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
 use crate::investigation::casework::{self, Fate};
+use crate::verify::Finding;
 use std::io::{self, Write};
 
 /// What is written by `show`.
@@ -20,6 +24,11 @@ struct Shown<'a> {
     fates: Vec<Fate>,
     accepted: Vec<&'a accepted::Record>,
     saved: &'a [Saved],
+    /// Filters that were handed over and are not saved here.
+    shared: Vec<&'a SharedFilter>,
+    heads: Vec<&'a Verified>,
+    /// What contradicts the heads, where they were compared with the table.
+    contradictions: &'a [Finding],
 }
 
 /// Runs it.
@@ -35,16 +44,17 @@ pub(super) async fn run(context: &Context, check: bool) -> Result<()> {
     }
     let folder = case::folder()?;
     let (accepted, saved) = (accepted::load(&folder), saved::load(&folder.join(saved::FILE))?);
-    let (book, fates) = if check {
+    let (book, fates, contradictions) = if check {
         let reader = context.reader().await?;
         let scope = context.scope(&reader).await?;
         let cancel = super::cancel_on_interrupt();
         let trail = casework::trail(&reader.db, &reader.place, &scope, &cancel).await?;
         let book = Book::of(contents, Some(&trail));
         let fates = casework::fates(&reader.db, &scope, &book.entries(), &cancel).await?;
-        (book, fates)
+        let found = casework::contradictions(&reader.db, &scope, &trail, &book.handover, &cancel).await?;
+        (book, fates, found)
     } else {
-        (Book::of(contents, None), Vec::new())
+        (Book::of(contents, None), Vec::new(), Vec::new())
     };
     let org = context.global.org.as_ref();
     let is_meant = |id: &str| org.is_none_or(|org| org == id);
@@ -53,8 +63,23 @@ pub(super) async fn run(context: &Context, check: bool) -> Result<()> {
     let is_of_case = |record: &&accepted::Record| {
         entries.iter().any(|entry| entry.event.trail.organization_id == record.organization_id)
     };
-    let accepted = accepted.records.iter().filter(is_of_case).collect();
-    let shown = Shown { case: &case, entries, fates, accepted, saved: &saved };
+    let mut accepted: Vec<&accepted::Record> = accepted.records.iter().filter(is_of_case).collect();
+    let handed = book.handover.accepted.iter().filter(|record| is_meant(&record.organization_id));
+    for record in handed {
+        if !accepted.contains(&record) {
+            accepted.push(record);
+        }
+    }
+    let shown = Shown {
+        case: &case,
+        entries,
+        fates,
+        accepted,
+        saved: &saved,
+        shared: book.handover.filters.iter().filter(|shared| !saved.contains(&shared.saved)).collect(),
+        heads: book.handover.heads.iter().filter(|head| is_meant(&head.organization_id)).collect(),
+        contradictions: &contradictions,
+    };
     let mut out = context.out.results();
     if json {
         json::write_line(&mut out, &document(&shown))?;
@@ -67,7 +92,7 @@ pub(super) async fn run(context: &Context, check: bool) -> Result<()> {
         context.out.remark(format_args!("{} {events} of other trails are not shown", book.others));
     }
     let missing = shown.fates.iter().filter(|fate| fate.words().is_some()).count();
-    if missing > 0 { Err(Error::silent(Kind::Finding)) } else { Ok(()) }
+    if missing > 0 || !contradictions.is_empty() { Err(Error::silent(Kind::Finding)) } else { Ok(()) }
 }
 
 fn write_table(out: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
@@ -116,6 +141,16 @@ fn write_table(out: &mut impl Write, shown: &Shown<'_>) -> io::Result<()> {
     for saved in shown.saved {
         writeln!(out, "filter    {}", Safe::composed(&saved.to_string()))?;
     }
+    for shared in &shown.shared {
+        let by = Safe::from_untrusted(&shared.by);
+        writeln!(out, "filter    {}  (of {by}, not saved here)", Safe::composed(&shared.saved.to_string()))?;
+    }
+    for head in &shown.heads {
+        writeln!(out, "head      {}", pin::line(head))?;
+    }
+    for finding in shown.contradictions {
+        writeln!(out, "{}", pin::said(finding))?;
+    }
     Ok(())
 }
 
@@ -128,6 +163,9 @@ fn document<'a>(shown: &'a Shown<'a>) -> impl serde::Serialize + 'a {
         events: Vec<Event<'a>>,
         accepted: &'a [&'a accepted::Record],
         filters: Vec<Named<'a>>,
+        heads: &'a [&'a Verified],
+        /// Findings about the heads; empty where the table was not asked.
+        contradictions: Vec<String>,
     }
     #[derive(serde::Serialize)]
     struct Event<'a> {
@@ -171,11 +209,14 @@ fn document<'a>(shown: &'a Shown<'a>) -> impl serde::Serialize + 'a {
         tags: entry.tags.iter().map(|t| said(&t.stamp, Some(&t.tag), false)).collect(),
         verdicts: entry.verdicts.iter().map(|v| said(&v.stamp, Some(v.verdict.name()), false)).collect(),
     };
+    let saved = shown.saved.iter().chain(shown.shared.iter().map(|shared| &shared.saved));
     json::general_document(Body {
         case: &shown.case.name,
         path: shown.case.path().display().to_string(),
         events: shown.entries.iter().enumerate().map(event).collect(),
         accepted: &shown.accepted,
-        filters: shown.saved.iter().map(|s| Named { name: &s.name, filter: &s.filter }).collect(),
+        filters: saved.map(|s| Named { name: &s.name, filter: &s.filter }).collect(),
+        heads: &shown.heads,
+        contradictions: shown.contradictions.iter().map(Finding::name).collect(),
     })
 }

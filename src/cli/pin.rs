@@ -4,6 +4,8 @@ use super::pin_sign::{CreateArgs, TrustArgs};
 use super::{Context, Format, Reader, pin_sign};
 use crate::case;
 use crate::case::heads::{self, Heads, Verified};
+use crate::case::notebook;
+use crate::case::notebook::handover::Handover;
 use crate::domain::{OrgScope, Safe, grouped};
 use crate::error::{Error, Kind, Result};
 use crate::export::json;
@@ -64,7 +66,7 @@ pub enum PinCommand {
     Check,
     /// Write remembered heads to standard output, one JSON object a line
     Export,
-    /// Add heads that were exported elsewhere; a conflict is shown and nothing is imported
+    /// Add heads that were exported elsewhere, alone or with a case; a conflict is shown and nothing is imported
     Import {
         /// File; - is standard input
         file: PathBuf,
@@ -134,7 +136,7 @@ fn list(context: &Context) -> Result<()> {
 }
 
 /// `acme  2026-01-05T08:00:00Z  1 204 331 events  head e-30 9c41aa00…  at profile prod, by eve`.
-fn line(Verified { organization_id, verified_by, trail }: &Verified) -> Safe {
+pub(super) fn line(Verified { organization_id, verified_by, trail }: &Verified) -> Safe {
     let newest = trail.heads.last();
     let (event_id, hash) = newest.map_or(("–", ""), |head| (&head.event_id, &head.hash));
     let hash: String = hash.chars().take(8).collect();
@@ -186,7 +188,11 @@ fn import(context: &Context, file: &Path) -> Result<()> {
         return Err(Error::could_not_run(format!("{name} is larger than {LONGEST} bytes")));
     }
     let mut new: Vec<Verified> = Vec::new();
-    for (n, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    // A case brings the heads of its trails.
+    let of_case = Handover::of(&notebook::read(&name, text.as_bytes()).records).heads;
+    let lines = if of_case.is_empty() { text.as_str() } else { "" };
+    new.extend(of_case);
+    for (n, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let verified = serde_json::from_str(line).map_err(|e| {
             Error::usage(format!("{name}, line {}: not an exported head; nothing was imported", n + 1))
                 .because(e)
@@ -280,7 +286,7 @@ fn severity(found: &[Finding], pins: usize) -> Severity {
     }
 }
 
-fn said(finding: &Finding) -> Safe {
+pub(super) fn said(finding: &Finding) -> Safe {
     Safe::from_untrusted(&format!("{}  {}", finding.name(), finding.detail))
 }
 

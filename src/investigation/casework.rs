@@ -1,12 +1,15 @@
 //! A case beside the table: which trail its records are about, and what has become of the events that it names.
 
+use crate::case::heads::Verified;
+use crate::case::notebook::handover::{self, Handover};
 use crate::case::notebook::{Book, CaseFile, Entry, Subject, Trail};
+use crate::chain::head::{Memory, Remembered};
 use crate::domain::{EventRow, OrgScope, TimeRange};
 use crate::filter::{Expr, Filter, Local, Noted, Question, Selection};
 use crate::store::listing::timeline;
 use crate::store::query::{Query, Seek};
 use crate::store::{ReadDb, StoreError};
-use crate::verify;
+use crate::verify::{self, Finding};
 use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +92,29 @@ pub fn by_ids(scope: &OrgScope, ids: Vec<String>) -> Query {
     let local = Local { question, answer: Some(Selection::Only(ids)) };
     let filter = Filter::of(vec![Expr::Local(local)]);
     Query { scope: scope.clone(), filter, range: TimeRange::default() }
+}
+
+/// What contradicts the heads of a trail that were handed over with a case. They are statements of somebody else: nothing
+/// is remembered.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn contradictions(
+    db: &ReadDb,
+    scope: &OrgScope,
+    trail: &Trail,
+    handover: &Handover,
+    cancel: &CancellationToken,
+) -> Result<Vec<Finding>, StoreError> {
+    let heads = handover.heads.iter().filter(|head| handover::is_of(head, trail));
+    // Remembered elsewhere, by whatever name: this is the trail that is meant.
+    let here = |head: &Verified| Remembered { place: trail.place.clone(), ..head.trail.clone() };
+    let records: Vec<Remembered> = heads.map(here).collect();
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let memory = Memory { place: trail.place.clone(), records, refused: None };
+    Ok(verify::compare_heads(db, scope, &memory, &[], cancel).await?.findings)
 }
 
 /// What has become of the events of these entries, in their order.

@@ -33,6 +33,7 @@ mod export;
 mod filter_oracle;
 mod first_contact;
 mod ghosts;
+mod handover;
 mod heads;
 mod ingest;
 mod ingest_ack;

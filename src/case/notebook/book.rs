@@ -1,5 +1,6 @@
 //! What stands in a case about the events of one trail: its records without those that were taken back.
 
+use super::handover::Handover;
 use super::{Act, Opinion, Record, Subject, Trail};
 use crate::case::record::Contents;
 use crate::domain::{EventRow, Timestamp};
@@ -85,6 +86,8 @@ pub struct Book {
     entries: BTreeMap<String, Entry>,
     /// Events of other trails in the same case.
     pub others: usize,
+    /// What was handed over with it.
+    pub handover: Handover,
     /// Damage of the file, a sentence each.
     pub remarks: Vec<String>,
     /// Why the case is not used.
@@ -101,7 +104,8 @@ impl Book {
     /// What the records of a case say of a trail; of all trails without one.
     pub fn of(contents: Contents<Record>, trail: Option<&Trail>) -> Self {
         let Contents { records, remarks, refused } = contents;
-        let mut book = Self { remarks, refused, ..Self::default() };
+        let handover = Handover::of(&records);
+        let mut book = Self { handover, remarks, refused, ..Self::default() };
         let mut others = HashSet::new();
         for record in standing(&records) {
             let Some(event) = record.event() else { continue };
@@ -194,7 +198,7 @@ impl Entry {
             }
             Act::Tag { tag, .. } => self.tags.push(Tag { stamp, tag: tag.clone() }),
             Act::Verdict { verdict, .. } => self.verdicts.push(Verdict { stamp, verdict: *verdict }),
-            Act::Removed { .. } => {}
+            Act::Head { .. } | Act::Accepted { .. } | Act::Filter { .. } | Act::Removed { .. } => {}
         }
     }
 }

@@ -11,11 +11,14 @@
 //! database was reached.
 
 mod book;
+pub mod handover;
 mod wish;
 
 pub use book::{Book, Entry, Note, Stamp, Tag, Verdict};
 pub use wish::Wish;
 
+use super::accepted;
+use super::heads::Verified;
 use super::record::{self, Contents, Segment};
 use crate::chain::head::same_object;
 use crate::chain::sha256;
@@ -169,6 +172,25 @@ pub enum Act {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         replaces: Vec<String>,
     },
+    /// Hands over a head that was remembered of a trail of the case.
+    Head {
+        /// The head, with who verified the trail, and when.
+        head: Box<Verified>,
+    },
+    /// Hands over a finding that was accepted.
+    Accepted {
+        /// The acceptance.
+        finding: Box<accepted::Record>,
+    },
+    /// Hands over a saved filter.
+    Filter {
+        /// Its name.
+        name: String,
+        /// Its text.
+        filter: String,
+        /// Organisations of the case that it was saved for.
+        organization_ids: Vec<String>,
+    },
     /// Takes records back.
     Removed {
         /// Their ids.
@@ -199,14 +221,14 @@ impl Record {
         Self { id, at, by: by.to_owned(), act }
     }
 
-    /// What it is about; `None` where it takes others back.
+    /// The event that it is about; `None` where it takes others back, and of what is handed over.
     fn event(&self) -> Option<&Subject> {
         match &self.act {
             Act::Bookmark { event }
             | Act::Note { event, .. }
             | Act::Tag { event, .. }
             | Act::Verdict { event, .. } => Some(event),
-            Act::Removed { .. } => None,
+            Act::Head { .. } | Act::Accepted { .. } | Act::Filter { .. } | Act::Removed { .. } => None,
         }
     }
 
@@ -215,7 +237,7 @@ impl Record {
         match &self.act {
             Act::Note { replaces, .. } | Act::Verdict { replaces, .. } => replaces,
             Act::Removed { records } => records,
-            Act::Bookmark { .. } | Act::Tag { .. } => &[],
+            _ => &[],
         }
     }
 }
