@@ -22,6 +22,7 @@ mod defect;
 #[cfg(feature = "demo")]
 mod demo;
 mod diff;
+mod doctor;
 mod events;
 mod evidence;
 mod explain;
@@ -201,6 +202,8 @@ pub enum Command {
     Ingest(ingest::IngestArgs),
     /// The schema: migrate, status, partitions, summary, SQL for administrators
     Db(db::DbArgs),
+    /// What is wrong with the database: checks with evidence, and the SQL that mends it
+    Doctor(doctor::DoctorArgs),
     /// Run performance benchmarks
     #[cfg(feature = "bench")]
     Bench(bench::BenchArgs),
@@ -276,6 +279,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<()> {
         Some(Command::Ghosts(args)) => ghosts::run(context, args).await,
         Some(Command::Ingest(args)) => ingest::run(context, args).await,
         Some(Command::Db(args)) => db::run(context, args).await,
+        Some(Command::Doctor(args)) => Box::pin(doctor::run(context, args)).await,
         #[cfg(feature = "bench")]
         Some(Command::Bench(args)) => Box::pin(bench::run(context, args)).await,
         Some(Command::Config(args)) => config::run(context, &args),

@@ -9,6 +9,7 @@ pub mod activity;
 pub mod aggregate;
 pub mod casework;
 pub mod checkpoint;
+pub mod doctor;
 pub mod evidence;
 pub mod export;
 pub mod export_file;

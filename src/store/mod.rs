@@ -13,6 +13,7 @@ mod budget;
 pub mod cache;
 pub mod connection;
 mod error;
+pub mod health;
 pub mod history;
 pub mod listing;
 mod migrations;

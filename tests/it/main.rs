@@ -28,6 +28,7 @@ mod console;
 mod db;
 mod demo;
 mod diff;
+mod doctor;
 mod evidence;
 mod export;
 mod filter_oracle;
