@@ -19,6 +19,8 @@ pub(super) enum Topic {
     Storage,
     /// Statistics, visibility map, freezing
     Maintenance,
+    /// Units and timers of systemd for what has to be done again and again
+    Timers,
 }
 
 const SCHEMA: [&str; 7] = [
@@ -97,7 +99,54 @@ pub(super) fn text(topic: Topic) -> String {
         Topic::Rls => in_one_transaction(include_str!("../../assets/rls.sql")),
         Topic::Storage => STORAGE.to_owned(),
         Topic::Maintenance => MAINTENANCE.to_owned(),
+        Topic::Timers => timers(),
     }
+}
+
+/// What is done again and again: name, when, what for, and the command.
+const TIMED: [(&str, &str, &str, &str); 4] = [
+    ("watch", "*:0/15", "compare remembered heads, verify what is new", "pin watch"),
+    ("doctor", "*:7/30", "look for what is wrong with the database", "doctor --nagios"),
+    ("partitions", "daily", "make the months to come", "db partitions ensure"),
+    ("summary", "hourly", "refresh the view of days", "db summary refresh"),
+];
+
+/// Two units for each of them.
+fn timers() -> String {
+    let mut text = "\
+# Each part is a file in /etc/systemd/system; then: systemctl daemon-reload && systemctl enable --now NAME.timer
+# The account needs a configuration with the profile `prod`, and for the last two a writer_url. A run that finds something
+# ends with an exit code: add OnFailure= to be told.
+"
+    .to_owned();
+    for (name, when, what, command) in TIMED {
+        text.push_str(&format!(
+            "
+# --- agenttrace-{name}.service
+[Unit]
+Description=agenttrace: {what}
+After=network-online.target
+
+[Service]
+Type=oneshot
+User=agenttrace
+ExecStart=/usr/local/bin/agenttrace --profile prod {command}
+
+# --- agenttrace-{name}.timer
+[Unit]
+Description=agenttrace: {what}
+
+[Timer]
+OnCalendar={when}
+RandomizedDelaySec=60
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"
+        ));
+    }
+    text
 }
 
 /// For the schema in which tables are made unless told otherwise.

@@ -362,3 +362,34 @@ async fn queries_and_writes_that_are_right_as_written() {
         database.drop_now().await;
     }
 }
+
+/// Commands of the table that says what answers each line of the guide, and how many lines it has.
+fn answering() -> (usize, Vec<String>) {
+    let (_, table) = DOCUMENT.split_once("## What answers each line").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| S")).collect();
+    let commands = rows
+        .iter()
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter_map(|c| c.strip_prefix("agenttrace "));
+    let mut commands: Vec<String> = commands.map(str::to_owned).collect();
+    commands.sort();
+    commands.dedup();
+    (rows.len(), commands)
+}
+
+#[tokio::test]
+async fn each_line_of_the_guide_is_answered_by_a_command_that_runs() {
+    let (rows, commands) = answering();
+    assert_eq!(rows, 45);
+    let test = support::database().await;
+    crate::verify::append(&test, "own", 0..60).await;
+    let home = support::Home::new();
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        let (code, stdout, stderr) =
+            crate::verify::run(&home, &test, &[&["--org", "own"], &words[..]].concat());
+        // 1: findings; 4: nothing to say yet.
+        assert!([0, 1, 4].contains(&code), "{command}: {code} {stderr}");
+        assert!(!stdout.is_empty() || !stderr.is_empty(), "{command} says nothing");
+    }
+}
