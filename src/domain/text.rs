@@ -12,6 +12,7 @@
 //! that `CORP\tom` and `C:\new` read as what they are.
 
 use super::mask::masked;
+use std::borrow::Cow;
 use std::fmt;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -396,7 +397,11 @@ fn joins_letters(text: &str, at: usize, c: char) -> bool {
 
 /// JSON on one line, with what is hidden written as `\u` escapes inside strings, which is the same JSON. Between values,
 /// where JSON has no escapes, line feeds and tabs become blanks.
-pub fn escape_json(text: &str, joiners: Joiners) -> String {
+pub fn escape_json(text: &str, joiners: Joiners) -> Cow<'_, str> {
+    // Nothing of this is hidden, and most JSON is nothing else.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     let (mut inside, mut escape) = (false, false);
     for (at, c) in text.char_indices() {
@@ -415,7 +420,7 @@ pub fn escape_json(text: &str, joiners: Joiners) -> String {
             out.push(c);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 fn push_json_escape(out: &mut String, c: char) {

@@ -88,7 +88,7 @@ fn cell(value: &Value<'_>, joiners: Joiners, guard: Guard) -> String {
     let text = match (value, joiners) {
         (Value::Null, _) => return String::new(),
         // Stays JSON.
-        (Value::Json(json), _) => escape_json(json.as_str(), joiners),
+        (Value::Json(json), _) => escape_json(json.as_str(), joiners).into_owned(),
         (Value::Text(text), Joiners::Kept) => escape_for_file(text),
         (Value::Text(text), Joiners::Escaped) => Safe::from_untrusted(text).to_string(),
     };

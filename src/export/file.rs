@@ -142,7 +142,8 @@ impl<W: Write> EventFile<W> {
         match self.format {
             FileFormat::Ndjson => json::write(out, &line, joiners)?,
             FileFormat::Json => {
-                let text = escape_json(&serde_json::to_string(&line)?, joiners);
+                let line = serde_json::to_string(&line)?;
+                let text = escape_json(&line, joiners);
                 write!(out, "{}{text}", if self.events == 0 { "" } else { "," })?;
             }
             FileFormat::Csv => {

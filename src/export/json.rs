@@ -83,8 +83,8 @@ pub fn write_event(out: &mut impl Write, event: Record<'_>, joiners: Joiners) ->
 
 /// Writes a document and a line feed; joiners of words as asked for.
 pub(super) fn write(out: &mut impl Write, document: &impl Serialize, joiners: Joiners) -> io::Result<()> {
-    let line = escape_json(&serde_json::to_string(document)?, joiners);
-    out.write_all(line.as_bytes())?;
+    let line = serde_json::to_string(document)?;
+    out.write_all(escape_json(&line, joiners).as_bytes())?;
     out.write_all(b"\n")
 }
 
@@ -98,7 +98,7 @@ pub fn text(document: &impl Serialize) -> io::Result<String> {
 
 /// JSON on one line, with what is hidden written as `\u` escapes.
 pub fn visible(text: &str) -> String {
-    escape_json(text, Joiners::Escaped)
+    escape_json(text, Joiners::Escaped).into_owned()
 }
 
 #[cfg(test)]

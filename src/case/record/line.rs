@@ -185,8 +185,9 @@ pub(super) fn write(
     record: &impl Serialize,
 ) -> Result<(String, String), serde_json::Error> {
     // What a terminal would obey or not show stands as an escape, which is the same JSON: such files are looked at.
-    let record = escape_json(&serde_json::to_string(record)?, Joiners::Escaped);
-    let record = RawValue::from_string(record)?;
+    let record = serde_json::to_string(record)?;
+    let record = escape_json(&record, Joiners::Escaped);
+    let record = RawValue::from_string(record.into_owned())?;
     let digest = digest(VERSION, kind, previous, record.get());
     let written = Written { v: VERSION, kind, previous, record: &record, digest: &digest };
     let mut line = serde_json::to_string(&written)?;
