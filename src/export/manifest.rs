@@ -113,11 +113,18 @@ pub fn limits(marked: bool) -> Vec<String> {
 }
 
 impl Outcome {
+    /// Notes the first and the last one of some events in a row.
+    pub fn reached(&mut self, first: Option<EventKey>, last: Option<EventKey>) {
+        if self.first.is_none() {
+            self.first = first.as_ref().map(Place::from);
+        }
+        if let Some(last) = &last {
+            self.last = Some(Place::from(last));
+        }
+    }
+
     /// Counts an event.
-    pub fn count(&mut self, key: EventKey, content: Option<Content>) {
-        let place = Place::from(&key);
-        self.first.get_or_insert_with(|| place.clone());
-        self.last = Some(place);
+    pub fn count(&mut self, content: Option<Content>) {
         self.events += 1;
         if let Some(content) = content {
             *self.content.entry(content.name()).or_default() += 1;

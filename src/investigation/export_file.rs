@@ -1,10 +1,11 @@
 //! An export: all events of a query in a file of one format, with its manifest beside it.
 
+use super::Records;
+use super::export::{self, Arrangement, Part};
 use super::output::{Output, Written};
-use super::{Records, export};
 use crate::chain::head::same_object;
 use crate::chain::{Content, Judge};
-use crate::domain::{Event, Joiners, Timestamp};
+use crate::domain::{Joiners, Timestamp};
 use crate::error::{Error, Kind, Result};
 use crate::export::manifest::{self, Database, FirstLine, LastIntact, Manifest, Outcome, Request};
 use crate::export::{EventFile, FileFormat, Mark, Record, Style, json};
@@ -83,15 +84,15 @@ async fn write_to(
     let first = job.first_line.then_some(FirstLine { manifest: &request });
     let organization = query.scope.organization().as_str();
     let file = EventFile::new(output, job.format, job.style, job.joiners, organization, first.as_ref())?;
-    let (send, receive) = mpsc::channel::<Vec<Event>>(2);
+    let (send, receive) = mpsc::channel::<Part>(1);
     let streaming = db.at_one_snapshot(cancel, |db| {
         // Its end is that of the file.
         let send = send;
         async move {
-            export::stream(&db, query, announce, cancel, async |events: Vec<Event>| {
-                tell(events.len() as u64);
+            export::parts(&db, query, announce, cancel, async |part: Part| {
+                tell(part.events());
                 // Whoever writes has failed, and says why.
-                send.send(events).await.map_err(|_| Error::silent(Kind::CouldNotRun))
+                send.send(part).await.map_err(|_| Error::silent(Kind::CouldNotRun))
             })
             .await
         }
@@ -99,8 +100,7 @@ async fn write_to(
     let (streamed, written) = tokio::join!(streaming, aside(move || write(file, receive, detected)));
     // What could not be written comes first: it ended the reading.
     let (output, mut outcome) = written??;
-    let streamed = streamed?;
-    outcome.instants_by_id = streamed.by_id.into_iter().map(Timestamp::to_rfc3339).collect();
+    streamed?;
     let Written { bytes, sha256 } = output.complete(job.replace)?;
     (outcome.bytes, outcome.sha256) = (bytes, sha256);
     if let Some(path) = &job.path {
@@ -154,26 +154,31 @@ async fn request(db: &ReadDb, place: &str, job: &Job, cancel: &CancellationToken
     })
 }
 
-/// Writes what comes in until nothing more comes.
+/// Decodes and writes what comes in until nothing more comes.
 fn write(
     mut file: EventFile<Output>,
-    mut events: mpsc::Receiver<Vec<Event>>,
+    mut parts: mpsc::Receiver<Part>,
     detected: Option<Detected>,
 ) -> Result<(Output, Outcome)> {
     let mut judge = detected.as_ref().map(|detected| Judge::new(detected.scheme));
     let scheme = detected.as_ref().map(|detected| detected.used.name);
     let mut outcome = Outcome { scheme, ..Outcome::default() };
-    while let Some(part) = events.blocking_recv() {
-        for event in part {
+    let mut arrangement = Arrangement::default();
+    while let Some(part) = parts.blocking_recv() {
+        let events = arrangement.take(part)?;
+        for event in &events {
             let content = match (&detected, &mut judge) {
-                (Some(detected), Some(judge)) => Some(detected.judge(judge, &event).content()),
+                (Some(detected), Some(judge)) => Some(detected.judge(judge, event).content()),
                 _ => None,
             };
             let mark = content.zip(scheme).map(|(content, scheme)| mark(content, scheme));
-            file.write(Record::from(&event), mark)?;
-            outcome.count(event.row.key(), content);
+            file.write(Record::from(event), mark)?;
+            outcome.count(content);
         }
+        outcome
+            .reached(events.first().map(|event| event.row.key()), events.last().map(|event| event.row.key()));
     }
+    outcome.instants_by_id = arrangement.instants_by_id().into_iter().map(Timestamp::to_rfc3339).collect();
     Ok((file.finish()?, outcome))
 }
 

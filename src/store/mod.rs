@@ -31,3 +31,4 @@ pub use connection::{ReadDb, ReadSettings, Relation, Shape, WriteDb, WriteSettin
 pub use error::StoreError;
 use error::{in_a_line, said};
 pub use migrations::vector::AlteredVector;
+pub use row::StoredEvent;

@@ -5,7 +5,7 @@ use crate::domain::{Event, EventKey, EventRow, Json, Timestamp};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
-use sqlx::{Decode, Encode, Postgres, Row as _, Type};
+use sqlx::{Decode, Encode, Postgres, Row as _, Type, ValueRef as _};
 
 macro_rules! row_columns {
     () => {
@@ -127,6 +127,43 @@ pub(super) fn event(row: &PgRow) -> Result<Event, StoreError> {
         Ok(row.try_get::<Option<String>, _>(column)?.map(Json::from_trusted))
     };
     Ok(Event { row: event_row(row)?, previous_state: state(WIDTH)?, new_state: state(WIDTH + 1)? })
+}
+
+/// An [`Event`] as the server has sent it. Its values are decoded by [`Self::event`]: that is work for another thread than
+/// the one that has to ask for the next page.
+pub struct StoredEvent {
+    row: PgRow,
+    key: EventKey,
+}
+
+impl StoredEvent {
+    /// Takes a row of [`EVENT_COLUMNS`].
+    pub(super) fn new(row: PgRow) -> Result<Self, StoreError> {
+        let key = event_key(&row)?;
+        Ok(Self { row, key })
+    }
+
+    /// Its place in the timeline.
+    pub fn key(&self) -> &EventKey {
+        &self.key
+    }
+
+    /// Bytes of its values, as they came.
+    pub fn bytes(&self) -> usize {
+        let bytes = |column| {
+            let value = self.row.try_get_raw(column).ok().filter(|value| !value.is_null())?;
+            value.as_bytes().ok().map(<[u8]>::len)
+        };
+        (0..self.row.len()).filter_map(bytes).sum()
+    }
+
+    /// Its values.
+    ///
+    /// # Errors
+    /// [`StoreError::Decode`] and the like, where a value is not what its type says.
+    pub fn event(&self) -> Result<Event, StoreError> {
+        event(&self.row)
+    }
 }
 
 #[cfg(test)]

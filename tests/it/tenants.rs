@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// Every function of the store that reads events, as `file function`. What is added to the store is added here, and
 /// below.
-const READING: [&str; 55] = [
+const READING: [&str; 56] = [
     "aggregate/answers.rs count",
     "aggregate/answers.rs groups",
     "aggregate/answers.rs histogram",
@@ -72,6 +72,7 @@ const READING: [&str; 55] = [
     "listing/timeline.rs keys",
     "listing/timeline.rs newest",
     "listing/timeline.rs page",
+    "listing/timeline.rs page_as_stored",
     "listing/timeline.rs page_at",
     "listing/timeline.rs page_with_states",
     "listing/values.rs of",
@@ -272,6 +273,10 @@ async fn pages(db: &ReadDb, shape: Shape) {
             let whole =
                 timeline::page_with_states(db, &query, &seek, 7, Pace::default(), &never()).await.unwrap();
             own("page_with_states", &whole);
+            let stored =
+                timeline::page_as_stored(db, &query, &seek, 7, Pace::default(), &never()).await.unwrap();
+            let stored: Vec<_> = stored.rows.iter().map(|event| event.event().unwrap()).collect();
+            assert_eq!(stored, whole.rows, "{filter}");
         }
         assert!(all <= 40, "{shape:?} {filter}");
         let explained = explain::page(db, &query, &Seek::Newest, 9, true, &never()).await.unwrap();

@@ -9,7 +9,7 @@ use crate::store::listing::planner::estimated_rows;
 use crate::store::listing::walk::{self, Shape};
 use crate::store::listing::{filter_sql, page_sql};
 use crate::store::query::{Count, Pace, Page, Query, Seek};
-use crate::store::row::{self, EVENT_COLUMNS, KEY_COLUMNS, ROW_COLUMNS, SqlTime};
+use crate::store::row::{self, EVENT_COLUMNS, KEY_COLUMNS, ROW_COLUMNS, SqlTime, StoredEvent};
 use crate::store::{ReadDb, StoreError, within};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder, Row as _};
@@ -48,7 +48,7 @@ pub async fn page_at(
     pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page, StoreError> {
-    let shape = Shape { columns: ROW_COLUMNS, decode: row::event_row, key: EventRow::key };
+    let shape = Shape { columns: ROW_COLUMNS, decode: |row| row::event_row(&row), key: EventRow::key };
     fetch(db, query, seek, limit, shape, pace, cancel).await
 }
 
@@ -64,8 +64,37 @@ pub async fn page_with_states(
     pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page<Event>, StoreError> {
-    let shape = Shape { columns: EVENT_COLUMNS, decode: row::event, key: |event: &Event| event.row.key() };
+    let shape = Shape {
+        columns: EVENT_COLUMNS,
+        decode: |row| row::event(&row),
+        key: |event: &Event| event.row.key(),
+    };
     fetch(db, query, seek, limit, shape, pace, cancel).await
+}
+
+/// As [`page_with_states`], for whoever decodes the events elsewhere.
+///
+/// # Errors
+/// As [`page`].
+pub async fn page_as_stored(
+    db: &ReadDb,
+    query: &Query,
+    seek: &Seek,
+    limit: usize,
+    pace: Pace<'_>,
+    cancel: &CancellationToken,
+) -> Result<Page<StoredEvent>, StoreError> {
+    let key = |event: &StoredEvent| event.key().clone();
+    fetch(
+        db,
+        query,
+        seek,
+        limit,
+        Shape { columns: EVENT_COLUMNS, decode: StoredEvent::new, key },
+        pace,
+        cancel,
+    )
+    .await
 }
 
 /// As [`page_at`], nothing but the places of the rows: what little is sent of each lets many be passed.
@@ -80,7 +109,7 @@ pub async fn keys(
     pace: Pace<'_>,
     cancel: &CancellationToken,
 ) -> Result<Page<EventKey>, StoreError> {
-    let shape = Shape { columns: KEY_COLUMNS, decode: row::event_key, key: EventKey::clone };
+    let shape = Shape { columns: KEY_COLUMNS, decode: |row| row::event_key(&row), key: EventKey::clone };
     fetch(db, query, seek, limit, shape, pace, cancel).await
 }
 
@@ -103,7 +132,7 @@ async fn fetch<T>(
             let behind = time.next();
             let since = Some(behind).max(query.range.since);
             let newer = Query { range: TimeRange { since, ..query.range }, ..query.clone() };
-            let row = Shape { columns: ROW_COLUMNS, decode: row::event_row, key: EventRow::key };
+            let row = Shape { columns: ROW_COLUMNS, decode: |row| row::event_row(&row), key: EventRow::key };
             !walk::rows(db, &newer, &Seek::Oldest, 1, row, Pace::default(), cancel).await?.rows.is_empty()
         }
     };

@@ -32,7 +32,7 @@ pub(in crate::store) struct Shape<T> {
     /// The columns.
     pub(in crate::store) columns: &'static str,
     /// Reads them.
-    pub(in crate::store) decode: fn(&PgRow) -> Result<T, StoreError>,
+    pub(in crate::store) decode: fn(PgRow) -> Result<T, StoreError>,
     /// The place of the row in the timeline.
     pub(in crate::store) key: fn(&T) -> EventKey,
 }
@@ -242,7 +242,7 @@ impl<T> Walk<'_, T> {
                 let mut sql = self.statements.blocks(self.shape.columns, &bound, self.limit, begin, end);
                 let read = async |c: &mut Link| sql.build().fetch_all(c.at_most(self.limit)).await;
                 let more = self.db.run(self.cancel, read).await?;
-                for row in &more {
+                for row in more {
                     rows.push((self.shape.decode)(row)?);
                 }
             }
@@ -278,7 +278,7 @@ impl<T> Walk<'_, T> {
         let mut sql = statements.page(self.shape.columns, bound, wanted, steps);
         let read = async |c: &mut Link| sql.build().fetch_all(c.at_most(wanted)).await;
         let more = self.db.run(self.cancel, read).await?;
-        for row in &more {
+        for row in more {
             rows.push((self.shape.decode)(row)?);
         }
         Ok(())

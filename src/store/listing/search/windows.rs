@@ -230,7 +230,7 @@ async fn end_of_trail(
 ) -> Result<Option<Timestamp>, StoreError> {
     let everything = Query { filter: Filter::default(), ..query.clone() };
     let seek = if ascending { Seek::Newest } else { Seek::Oldest };
-    let shape = Shape { columns: row::ROW_COLUMNS, decode: row::event_row, key: EventRow::key };
+    let shape = Shape { columns: row::ROW_COLUMNS, decode: |row| row::event_row(&row), key: EventRow::key };
     let last = Box::pin(walk::rows(db, &everything, &seek, 1, shape, Pace::default(), cancel)).await?;
     Ok(last.rows.first().map(|event| event.timestamp))
 }
