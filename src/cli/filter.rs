@@ -4,7 +4,7 @@ use super::{Context, Global, Reader};
 use crate::case::{self, lists, saved};
 use crate::domain::{OrgScope, Safe, TimeRange, Timestamp};
 use crate::error::{Error, Result};
-use crate::filter::{Expr, Filter, FilterError};
+use crate::filter::{Expr, Filter, FilterError, Question};
 use crate::investigation::casework;
 use crate::store::listing::bounds;
 use crate::store::query::Query;
@@ -130,13 +130,21 @@ pub(super) async fn ask_the_case(
     if let Some(why) = &book.refused {
         return Err(Error::could_not_run(format!("the case '{}' is not used: {why}", file.name)));
     }
-    if book.is_empty() {
-        let others = if book.others > 0 { ", only about those of other trails" } else { "" };
-        context
-            .out
-            .remark(format_args!("case {}: nothing is said about events of this trail{others}", file.name));
-    }
     filter.supply(&book);
+    let others = if book.others > 0 { ", only about those of other trails" } else { "" };
+    let in_vain = filter.asks_in_vain();
+    if book.is_empty() || in_vain.is_some() {
+        let held = if book.is_empty() { None } else { in_vain.map(Question::absence) };
+        let held = held.map_or_else(
+            || "nothing is said about events of this trail".to_owned(),
+            |absence| format!("{} about events of this trail", Safe::from_untrusted(&absence)),
+        );
+        // An empty answer would look as if the table had been searched.
+        let matches = in_vain.map_or_else(String::new, |question| {
+            format!(": {} matches nothing", Safe::from_untrusted(&question.to_string()))
+        });
+        context.out.remark(format_args!("case {}: {held}{others}{matches}", file.name));
+    }
     Ok(())
 }
 

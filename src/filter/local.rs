@@ -123,6 +123,22 @@ impl Question {
         matches!(self, Self::Is(_) | Self::Tag(_))
     }
 
+    /// What a case does not hold that answers it with no event: `no bookmark`, `no event with the tag a or b`.
+    pub fn absence(&self) -> String {
+        let words = |any_of: &[Noted]| {
+            let words = any_of.iter().map(|noted| match noted {
+                Noted::Bookmarked => "no bookmark",
+                Noted::Noted => "no note",
+            });
+            words.collect::<Vec<_>>().join(" and ")
+        };
+        match self {
+            Self::Is(any_of) => words(any_of),
+            Self::Tag(any_of) => format!("no event with the tag {}", any_of.join(" or ")),
+            Self::Integrity(_) => "no event of this kind".to_owned(),
+        }
+    }
+
     /// The field that asks it.
     pub const fn field(&self) -> &'static str {
         match self {
@@ -156,6 +172,12 @@ impl Filter {
         self.all_of.iter().any(|condition| condition.any(&asks))
     }
 
+    /// A question that every match has to answer with yes, and the case answers with no event: the filter can match
+    /// nothing, whatever the table holds.
+    pub fn asks_in_vain(&self) -> Option<&Question> {
+        self.all_of.iter().find_map(in_vain)
+    }
+
     /// The first question that nobody has answered.
     pub(super) fn unanswered(&self) -> Option<&Question> {
         self.all_of.iter().find_map(unanswered)
@@ -168,6 +190,22 @@ fn supply(expr: &mut Expr, facts: &dyn Facts) {
         Expr::Not(inner) => supply(inner, facts),
         Expr::Local(local) => local.answer = facts.answer(&local.question),
         _ => {}
+    }
+}
+
+fn in_vain(expr: &Expr) -> Option<&Question> {
+    match expr {
+        Expr::And(parts) => parts.iter().find_map(in_vain),
+        Expr::Or(parts) if parts.iter().all(|part| in_vain(part).is_some()) => {
+            parts.first().and_then(in_vain)
+        }
+        Expr::Local(local) => match &local.answer {
+            Some(Selection::Only(ids)) if local.question.is_of_case() && ids.is_empty() => {
+                Some(&local.question)
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -102,7 +102,20 @@ async fn filters_find_what_the_case_names() {
     assert_eq!(others["events"].as_array().unwrap().len(), 0);
     // Nor is a case to another one; a name that leads elsewhere is refused.
     let (code, _, said) = scene.try_run(&["--case", "other", "events", "is:bookmarked"]);
-    assert!(code == 0 && said.contains("nothing is said about events of this trail"), "{said}");
+    assert!(
+        code == 0
+            && said.contains("nothing is said about events of this trail: is:bookmarked matches nothing"),
+        "{said}"
+    );
+    // No search of the table: the case itself has nothing of the kind.
+    let (code, _, said) = scene.try_run(&["events", "actor:u-7 tag:unknown"]);
+    assert!(
+        code == 0
+            && said.contains(
+                "no event with the tag unknown about events of this trail: tag:unknown matches nothing"
+            ),
+        "{said}"
+    );
     let (code, _, said) = scene.try_run(&["--case", "../x", "events", "is:bookmarked"]);
     assert!(code == 2 && said.contains("name of a case"), "{said}");
     // A case that others can write is not used, and not passed over in silence.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::filter::{Facts as _, Filter, Selection};
+use crate::filter::{Facts as _, Filter, Question, Selection};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -171,6 +171,18 @@ fn filters_ask_the_case() {
         let filter = Filter::parse(text).unwrap();
         let crate::filter::Expr::Local(local) = &filter.conditions()[0] else { panic!("{text}") };
         assert_eq!(book.answer(&local.question), expected, "{text}");
+    }
+    for (text, absence) in [
+        ("tag:other", Some("no event with the tag other")),
+        ("actor:x tag:other,b -is:noted", Some("no event with the tag other or b")),
+        ("tag:other OR tag:b", Some("no event with the tag other")),
+        ("tag:other OR is:noted", None),
+        ("-tag:other", None),
+        ("tag:exfil", None),
+    ] {
+        let mut filter = Filter::parse(text).unwrap();
+        filter.supply(&book);
+        assert_eq!(filter.asks_in_vain().map(Question::absence).as_deref(), absence, "{text}");
     }
     let mut refused = book;
     refused.refused = Some("others can write it".to_owned());

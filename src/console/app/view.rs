@@ -15,6 +15,7 @@ use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::relative;
 use crate::domain::{Safe, TimeRange, Timestamp, grouped};
+use crate::filter::{Noted, Question};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
@@ -203,7 +204,7 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
     if let Some(trouble) = &model.timeline.trouble {
         return vec![(trouble.clone(), Role::Error)];
     }
-    let (Some(_), Some(place)) = (&model.timeline.query, model.history.current()) else {
+    let (Some(query), Some(place)) = (&model.timeline.query, model.history.current()) else {
         return match (&model.connection, model.history.current()) {
             (Connection::Connecting, _) => vec![line("connecting…", Role::Muted)],
             (_, Some(_)) => match model.reading() {
@@ -228,6 +229,9 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         return vec![line(why, Role::Notice), (walk, Role::Text), line(&next, Role::Muted)];
     }
     let minute = |t: Timestamp| model.zone.minute(t);
+    if let Some(question) = query.filter.asks_in_vain() {
+        return in_vain(model, question);
+    }
     let Some(newest) = model.timeline.newest else {
         let name = Safe::from_untrusted(place.organization.as_str());
         return vec![
@@ -278,6 +282,25 @@ fn nothing(model: &Model) -> Vec<(Safe, Role)> {
         lines.push(line(&text, Role::Muted));
     }
     lines
+}
+
+/// What stands in the place of rows where the case holds nothing that the filter asks for: the table was not searched.
+fn in_vain(model: &Model, question: &Question) -> Vec<(Safe, Role)> {
+    let action = match question {
+        Question::Tag(_) => Action::Tag,
+        Question::Is(any_of) if !any_of.contains(&Noted::Bookmarked) => Action::Note,
+        _ => Action::Bookmark,
+    };
+    let key = |action| model.setup.keymap.key(action);
+    let what = format!("The case '{}' has {} in this organisation.", model.setup.case, question.absence());
+    let next = format!(
+        "{}: {} · {} edits the filter, {} goes back",
+        key(action),
+        action.doc(),
+        key(Action::Filter),
+        key(Action::Back)
+    );
+    vec![(Safe::from_untrusted(&what), Role::Notice), (Safe::composed(&next), Role::Muted)]
 }
 
 fn change(painter: &mut Painter<'_>, area: Rect, model: &Model) {

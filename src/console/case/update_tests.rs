@@ -150,6 +150,17 @@ fn one_goes_from_bookmark_to_bookmark_and_filters_by_them() {
     let mut none = self::desk(120, 40, Vec::new());
     none.keys("u");
     assert!(none.screen().contains("no event is bookmarked: m bookmarks"), "{}", none.screen());
+    // No empty answer that looks as if the table had been searched.
+    for (filter, absence, key) in [
+        ("is:bookmarked", "no bookmark", "m: bookmark the event"),
+        ("is:noted", "no note", "c: write a note"),
+        ("tag:exfil", "no event with the tag exfil", "#: tags of the event"),
+    ] {
+        none.keys("f").control('u').keys(filter).key(KeyCode::Enter).opened(0, 0);
+        let screen = none.screen();
+        let said = format!("The case 'default' has {absence} in this organisation.");
+        assert!(screen.contains(&said) && screen.contains(key), "{screen}");
+    }
 }
 
 #[test]
