@@ -60,6 +60,7 @@ fn actions(model: &Model) -> Vec<Action> {
         }
         Context::Tasks => return vec![A::CancelTask, A::Cancel, A::Pause, A::Down, A::Up, A::Help],
         Context::Scope | Context::Levels => return vec![A::Cancel],
+        Context::Export => return vec![A::Open, A::Cancel, A::ExportMarks, A::Down, A::Up],
         Context::Saved => return vec![A::Open, A::Cancel, A::Forget, A::Down, A::Up],
         Context::Chooser | Context::Values => return vec![A::Open, A::Cancel, A::Down, A::Up],
         Context::Pane => {}

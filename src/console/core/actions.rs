@@ -189,6 +189,9 @@ actions! {
     Saved {
         Forget "delete" "delete" "delete the saved filter";
     }
+    Export {
+        ExportMarks "marks" "verify content" "verify the content of each event, and write the result beside it";
+    }
     Scope {
         ScopeResource "resource" "resource" "the resource of the selected event";
         ScopeView "view" "view" "the resources of this view";
@@ -256,6 +259,8 @@ pub enum Section {
     Tasks,
     /// In the list of saved filters.
     Saved,
+    /// While it is chosen what is exported.
+    Export,
     /// While the scope of a search for ghost changes is chosen.
     Scope,
     /// While the depth of a tree is chosen.
@@ -268,7 +273,7 @@ pub enum Section {
 
 impl Section {
     /// All sections.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Move,
         Self::Global,
         Self::Tree,
@@ -279,6 +284,7 @@ impl Section {
         Self::Brush,
         Self::Tasks,
         Self::Saved,
+        Self::Export,
         Self::Scope,
         Self::Levels,
         Self::Confirm,
@@ -298,6 +304,7 @@ impl Section {
             Self::Brush => "brush",
             Self::Tasks => "tasks",
             Self::Saved => "saved",
+            Self::Export => "export",
             Self::Scope => "scope",
             Self::Levels => "levels",
             Self::Confirm => "confirm",
@@ -318,6 +325,7 @@ impl Section {
             Self::Brush => "Histogram strip",
             Self::Tasks => "List of tasks",
             Self::Saved => "Saved filters",
+            Self::Export => "Exporting",
             Self::Scope => "Scope of a ghost search",
             Self::Levels => "Depth of a tree",
             Self::Confirm => "Confirming",

@@ -34,6 +34,8 @@ pub enum Context {
     Tasks,
     /// A saved filter is chosen.
     Saved,
+    /// What is exported is chosen.
+    Export,
     /// The scope of a search for ghost changes is chosen.
     Scope,
     /// The depth of a tree is chosen.
@@ -56,6 +58,7 @@ impl Context {
             Self::Brush => &[Section::Always, Section::Brush, Section::Move],
             Self::Tasks => &[Section::Always, Section::Tasks, Section::Move, Section::Global],
             Self::Saved => &[Section::Always, Section::Saved, Section::Move],
+            Self::Export => &[Section::Always, Section::Export, Section::Move],
             Self::Scope => &[Section::Always, Section::Scope, Section::Move],
             Self::Levels => &[Section::Always, Section::Levels, Section::Move],
             Self::Confirm => &[Section::Always, Section::Confirm],

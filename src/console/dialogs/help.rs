@@ -45,7 +45,7 @@ pub(crate) enum Group {
 
 impl Group {
     /// All of them, in the order of help.
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Legend,
         Self::Find,
         Self::Read,
@@ -62,6 +62,7 @@ impl Group {
         Self::Keys(Section::Brush),
         Self::Keys(Section::Tasks),
         Self::Keys(Section::Saved),
+        Self::Keys(Section::Export),
         Self::Keys(Section::Scope),
         Self::Keys(Section::Levels),
         Self::Keys(Section::Confirm),

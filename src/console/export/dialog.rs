@@ -30,7 +30,10 @@ impl What {
         const LOSSLESS: [FileFormat; 2] = [FileFormat::Ndjson, FileFormat::Csv];
         let marked = LOSSLESS.map(Self::Marked).into_iter().filter(|_| has_marked);
         let of_case = Form::ALL.map(Self::Report).into_iter().rev().chain(LOSSLESS.map(Self::Case));
-        marked.chain(FileFormat::ALL.map(Self::View)).chain(of_case.filter(|_| has_case)).collect()
+        marked
+            .chain(FileFormat::ALL.iter().copied().map(Self::View))
+            .chain(of_case.filter(|_| has_case))
+            .collect()
     }
 
     fn subject(self) -> &'static str {
@@ -94,17 +97,25 @@ impl What {
 pub(crate) struct ExportMenu {
     list: Vec<What>,
     picker: Picker,
+    /// The content of each event is verified, and the result written beside it.
+    marks: bool,
 }
 
 impl ExportMenu {
     /// A chooser among what there is.
     pub(crate) fn new(has_marked: bool, has_case: bool) -> Self {
-        Self { list: What::all(has_marked, has_case), picker: Picker::default() }
+        Self { list: What::all(has_marked, has_case), picker: Picker::default(), marks: false }
     }
 
-    /// The chosen one.
-    pub(crate) fn selected(&self) -> Option<What> {
-        self.list.get(self.picker.selected(self.list.len())).copied()
+    /// The chosen one, and whether its events are marked. A report says what it verified in any case.
+    pub(crate) fn selected(&self) -> Option<(What, bool)> {
+        let what = self.list.get(self.picker.selected(self.list.len())).copied()?;
+        Some((what, self.marks && !matches!(what, What::Report(_))))
+    }
+
+    /// Verifies each event, or does not.
+    pub(crate) fn toggle_marks(&mut self) {
+        self.marks = !self.marks;
     }
 
     /// Moves the selection.
@@ -114,13 +125,13 @@ impl ExportMenu {
 
     /// Lines of the box's inside.
     fn height(&self) -> usize {
-        self.list.len() + 1
+        self.list.len() + 2
     }
 }
 
 impl Dialog for ExportMenu {
     fn context(&self) -> Context {
-        Context::Chooser
+        Context::Export
     }
 
     fn frame(&self, _stage: &Stage<'_>) -> Frame {
@@ -136,7 +147,10 @@ impl Dialog for ExportMenu {
             keymap.key(Action::Cancel)
         );
         painter.put(1, last, &Safe::from_untrusted(&text), Role::Muted);
-        let mut painter = painter.above(1);
+        let (sign, role) = if self.marks { ("[x]", Role::Label) } else { ("[ ]", Role::Muted) };
+        let text = format!("{} {sign} {}", keymap.key(Action::ExportMarks), Action::ExportMarks.doc());
+        painter.put(1, last.saturating_sub(1), &Safe::from_untrusted(&text), role);
+        let mut painter = painter.above(2);
         self.picker.paint(&mut painter, 0, self.list.len(), |painter, y, index| {
             let Some(what) = self.list.get(index) else { return };
             painter.say(3, y, what.subject(), Role::Label);
@@ -151,6 +165,8 @@ impl Dialog for ExportMenu {
 pub(crate) struct FileName {
     /// What is exported.
     pub(crate) what: What,
+    /// Each event is verified.
+    pub(crate) marks: bool,
     /// The path.
     pub(crate) prompt: Prompt,
     /// A file at this path was there: it is replaced if the path is submitted again.
@@ -159,24 +175,24 @@ pub(crate) struct FileName {
 
 impl FileName {
     /// A line with a name that says what the file holds.
-    pub(crate) fn new(what: What, organization: &OrgId, now: Timestamp) -> Self {
+    pub(crate) fn new((what, marks): (What, bool), organization: &OrgId, now: Timestamp) -> Self {
         let hint = match what {
             What::Report(_) => "relative to the folder where the console was started",
             _ => "relative to where the console was started; a manifest beside it",
         };
         let mut prompt = Prompt::new("file ", hint);
         prompt.editor.set(&what.name(organization, now));
-        Self { what, prompt, there: None }
+        Self { what, marks, prompt, there: None }
     }
 
     /// The line again, because there is a file of that name already.
-    pub(crate) fn again(what: What, path: &str) -> Self {
+    pub(crate) fn again((what, marks): (What, bool), path: &str) -> Self {
         let mut prompt = Prompt::new("file ", "");
         prompt.editor.set(path);
         prompt.refuse(Safe::composed(&format!(
             "'{path}' is there already: submit again to replace it, or type another name"
         )));
-        Self { what, prompt, there: Some(path.to_owned()) }
+        Self { what, marks, prompt, there: Some(path.to_owned()) }
     }
 
     /// The path, and whether a file that is there is to be replaced; `None` where none was typed.
@@ -210,7 +226,8 @@ impl Dialog for FileName {
     }
 
     fn draw(&self, painter: &mut Painter<'_>, _stage: &Stage<'_>) -> Option<Cursor> {
-        let text = format!("{} · {}", self.what.subject(), self.what.form());
+        let marked = if self.marks { " · content of each event verified" } else { "" };
+        let text = format!("{} · {}{marked}", self.what.subject(), self.what.form());
         painter.put(
             1,
             0,
@@ -235,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_there_is_replaced_only_when_its_name_is_submitted_again() {
-        let mut line = FileName::again(What::View(FileFormat::Csv), "a.csv");
+        let mut line = FileName::again((What::View(FileFormat::Csv), false), "a.csv");
         assert_eq!(line.answered(), Some(("a.csv".to_owned(), true)));
         line.prompt.editor.set("b.csv");
         assert_eq!(line.answered(), Some(("b.csv".to_owned(), false)));

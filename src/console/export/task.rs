@@ -43,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// A file that is there is replaced.
     pub(crate) replace: bool,
+    /// The content of each event is verified, and the result written beside it.
+    pub(crate) marks: bool,
     /// Which events.
     pub(crate) source: Source,
 }
@@ -69,7 +71,14 @@ pub(crate) enum Exported {
         sha256: String,
     },
     /// There is another file of this name, and it was not to be replaced.
-    IsThere(What, String),
+    IsThere {
+        /// What was to be written.
+        what: What,
+        /// Each event was to be verified.
+        marks: bool,
+        /// Where.
+        path: String,
+    },
 }
 
 /// Runs a task.
@@ -79,10 +88,10 @@ pub(crate) async fn perform(
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Output, Failure> {
     let Task::Export(request) = task;
-    let Request { what, path, replace, source } = *request;
+    let Request { what, path, replace, marks, source } = *request;
     let file = PathBuf::from(&path);
     if !replace && refuse_existing(&file).is_err() {
-        return Ok(Output::Export(Exported::IsThere(what, path)));
+        return Ok(Output::Export(Exported::IsThere { what, marks, path }));
     }
     let written = match source {
         Source::Events(query, filter, format) => {
@@ -90,7 +99,7 @@ pub(crate) async fn perform(
                 query: *query,
                 filter,
                 format,
-                style: Style::default(),
+                style: Style { marks, ..Style::default() },
                 path: Some(file),
                 replace,
                 first_line: false,

@@ -24,10 +24,10 @@ impl Update for Rules {
     fn done(model: &mut Model, Output::Export(exported): Output, _effects: &mut Effects) {
         model.exporting = None;
         match exported {
-            Exported::IsThere(what, path) if model.overlay.is_none() => {
-                model.show(FileName::again(what, &path));
+            Exported::IsThere { what, marks, path } if model.overlay.is_none() => {
+                model.show(FileName::again((what, marks), &path));
             }
-            Exported::IsThere(_, path) => {
+            Exported::IsThere { path, .. } => {
                 model.notify(Safe::from_untrusted(&format!("not exported: '{path}' is there already")));
             }
             Exported::Written { path, events, sha256 } => {
@@ -85,6 +85,10 @@ fn in_menu(model: &mut Model, mut menu: ExportMenu, action: Action) {
                 model.show(line);
             }
         }
+        Action::ExportMarks => {
+            menu.toggle_marks();
+            model.show(menu);
+        }
         other => {
             menu.step(lines_of(other, 10).unwrap_or(0));
             model.show(menu);
@@ -98,7 +102,7 @@ fn in_line(model: &mut Model, mut line: FileName, action: Action, effects: &mut 
         Action::Clear => line.prompt.editor.set(""),
         Action::Submit => {
             if let Some((path, replace)) = line.answered() {
-                return export(model, line.what, path, replace, effects);
+                return export(model, &line, path, replace, effects);
             }
         }
         _ => {}
@@ -106,7 +110,8 @@ fn in_line(model: &mut Model, mut line: FileName, action: Action, effects: &mut 
     model.show(line);
 }
 
-fn export(model: &mut Model, what: What, path: String, replace: bool, effects: &mut Effects) {
+fn export(model: &mut Model, line: &FileName, path: String, replace: bool, effects: &mut Effects) {
+    let FileName { what, marks, .. } = *line;
     let (Some(query), Some(place)) = (&model.timeline.query, model.history.current()) else { return };
     if model.connection != Connection::Up {
         return model.notify(Safe::literal("not exported: there is no connection"));
@@ -129,7 +134,7 @@ fn export(model: &mut Model, what: What, path: String, replace: bool, effects: &
         What::Report(form) => Source::Report(scope, model.setup.case.clone(), form),
     };
     model.exporting = None;
-    begin(model, Task::Export(Box::new(Request { what, path, replace, source })), effects);
+    begin(model, Task::Export(Box::new(Request { what, path, replace, marks, source })), effects);
 }
 
 #[cfg(test)]

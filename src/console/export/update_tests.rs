@@ -20,11 +20,11 @@ fn a_form_is_chosen_and_a_file_named() {
         desk.connect().opened(50, 0);
         desk.keys(" x");
         insta::assert_snapshot!(format!("menu_{size}"), desk.screen());
-        desk.keys("jjj").key(KeyCode::Enter);
+        desk.keys("vjjj").key(KeyCode::Enter);
         insta::assert_snapshot!(format!("file_{size}"), desk.screen());
         desk.control('u').keys("a.csv").key(KeyCode::Enter);
         let request = request(&desk);
-        assert_eq!((request.path.as_str(), request.replace), ("a.csv", false));
+        assert_eq!((request.path.as_str(), request.replace, request.marks), ("a.csv", false, true));
         assert!(matches!(request.source, Source::Events(_, _, FileFormat::Csv)), "{request:?}");
         assert_eq!(request.what, What::View(FileFormat::Csv));
     }
@@ -58,7 +58,7 @@ fn a_file_that_is_there_is_asked_about() {
     let mut desk = Desk::with_events(50);
     desk.keys("x").key(KeyCode::Enter).key(KeyCode::Enter);
     let first = request(&desk);
-    let is_there = Exported::IsThere(first.what, first.path.clone());
+    let is_there = Exported::IsThere { what: first.what, marks: first.marks, path: first.path.clone() };
     desk.finish(Slot::Export, AnyOutput::Export(Output::Export(is_there)));
     assert!(desk.screen().contains("submit again"), "{}", desk.screen());
     desk.key(KeyCode::Enter);
