@@ -62,9 +62,10 @@ pub enum States {
 }
 
 fn format_parser() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(FileFormat::ALL.map(FileFormat::name)).try_map(|word: String| {
+    PossibleValuesParser::new(FileFormat::ALL.iter().map(|format| format.name())).try_map(|word: String| {
         FileFormat::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|format| format.name() == word)
             .map(Format::File)
             .ok_or("not a format")
@@ -128,8 +129,11 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> Result<()> {
 
 /// What can be said before anything is read.
 fn check(args: &ExportArgs) -> Result<()> {
-    let is_lines = !matches!(args.file_format(), FileFormat::Csv | FileFormat::Json | FileFormat::Markdown);
-    if args.manifest && !is_lines {
+    if !args.file_format().is_text() && args.output.is_none() {
+        return Err(Error::usage(format!("--format {} goes with -o FILE", args.file_format().name()))
+            .hint("it is no text, and its readers need the end of the file first"));
+    }
+    if args.manifest && !args.file_format().is_lines() {
         return Err(Error::usage(format!(
             "--manifest: {} has no line before its events",
             args.file_format().name()

@@ -1,5 +1,7 @@
 //! A file of events: any number of them in one format, written part by part.
 
+#[cfg(feature = "parquet")]
+use super::parquet;
 use super::record::{Record, STATE_COLUMNS, Value};
 use super::{csv, ecs, json, markdown, ocsf, timesketch};
 use crate::domain::{Joiners, escape_json};
@@ -23,12 +25,24 @@ pub enum FileFormat {
     Ecs,
     /// Timesketch, an event a line.
     Timesketch,
+    /// Apache Parquet: columns, for programs only.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl FileFormat {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Ndjson, Self::Csv, Self::Json, Self::Markdown, Self::Ocsf, Self::Ecs, Self::Timesketch];
+    pub const ALL: &[Self] = &[
+        Self::Ndjson,
+        Self::Csv,
+        Self::Json,
+        Self::Markdown,
+        Self::Ocsf,
+        Self::Ecs,
+        Self::Timesketch,
+        #[cfg(feature = "parquet")]
+        Self::Parquet,
+    ];
 
     /// Its name on the command line and in a manifest.
     pub const fn name(self) -> &'static str {
@@ -40,12 +54,28 @@ impl FileFormat {
             Self::Ocsf => "ocsf",
             Self::Ecs => "ecs",
             Self::Timesketch => "timesketch",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 
     /// Whether the two states are columns of their own, with their text, so that the file can be read back.
     pub const fn holds_all(self) -> bool {
         matches!(self, Self::Ndjson | Self::Csv | Self::Json)
+    }
+
+    /// Whether it has a line for each event, so that another line can stand before them.
+    pub const fn is_lines(self) -> bool {
+        matches!(self, Self::Ndjson | Self::Ocsf | Self::Ecs | Self::Timesketch)
+    }
+
+    /// Whether it is text, which may be shown on a terminal.
+    pub const fn is_text(self) -> bool {
+        #[cfg(feature = "parquet")]
+        if matches!(self, Self::Parquet) {
+            return false;
+        }
+        true
     }
 }
 
@@ -76,6 +106,8 @@ pub struct EventFile<W> {
     style: Style,
     joiners: Joiners,
     events: u64,
+    #[cfg(feature = "parquet")]
+    table: Option<parquet::Table>,
 }
 
 /// An event as one of the lines.
@@ -128,8 +160,18 @@ impl<W: Write> EventFile<W> {
             }
             FileFormat::Markdown => markdown::write_header(&mut out, style.marks)?,
             FileFormat::Ndjson | FileFormat::Ocsf | FileFormat::Ecs | FileFormat::Timesketch => {}
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet => {}
         }
-        Ok(Self { out, format, style, joiners, events: 0 })
+        Ok(Self {
+            out,
+            format,
+            style,
+            joiners,
+            events: 0,
+            #[cfg(feature = "parquet")]
+            table: (format == FileFormat::Parquet).then(|| parquet::Table::new(style.marks)).transpose()?,
+        })
     }
 
     /// Writes an event with its states.
@@ -154,6 +196,11 @@ impl<W: Write> EventFile<W> {
             FileFormat::Ocsf => json::write(out, &ocsf::Event::new(record, mark), joiners)?,
             FileFormat::Ecs => json::write(out, &ecs::Event::new(record, mark), joiners)?,
             FileFormat::Timesketch => json::write(out, &timesketch::Event::new(record, mark), joiners)?,
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet => match &mut self.table {
+                Some(table) => table.write(out, record, mark)?,
+                None => return Err(io::Error::other("the file has no table")),
+            },
         }
         self.events += 1;
         Ok(())
@@ -166,6 +213,10 @@ impl<W: Write> EventFile<W> {
     pub fn finish(mut self) -> io::Result<W> {
         if self.format == FileFormat::Json {
             writeln!(self.out, "],\"count\":{}}}", self.events)?;
+        }
+        #[cfg(feature = "parquet")]
+        if let Some(table) = self.table.take() {
+            table.finish(&mut self.out)?;
         }
         self.out.flush()?;
         Ok(self.out)

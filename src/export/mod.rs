@@ -9,6 +9,8 @@ pub mod json;
 pub mod manifest;
 mod markdown;
 mod ocsf;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod pretty;
 mod record;
 pub mod report;

@@ -30,9 +30,13 @@ impl What {
         const LOSSLESS: [FileFormat; 2] = [FileFormat::Ndjson, FileFormat::Csv];
         let marked = LOSSLESS.map(Self::Marked).into_iter().filter(|_| has_marked);
         let of_case = Form::ALL.map(Self::Report).into_iter().rev().chain(LOSSLESS.map(Self::Case));
+        // What only programs read comes last.
+        let views =
+            |text: bool| FileFormat::ALL.iter().copied().filter(move |format| format.is_text() == text);
         marked
-            .chain(FileFormat::ALL.iter().copied().map(Self::View))
+            .chain(views(true).map(Self::View))
             .chain(of_case.filter(|_| has_case))
+            .chain(views(false).map(Self::View))
             .collect()
     }
 
@@ -55,6 +59,8 @@ impl What {
                 FileFormat::Ocsf => "OCSF: Open Cybersecurity Schema Framework",
                 FileFormat::Ecs => "ECS: Elastic Common Schema",
                 FileFormat::Timesketch => "Timesketch: JSONL",
+                #[cfg(feature = "parquet")]
+                FileFormat::Parquet => "Parquet: columns, for DuckDB, pandas, Spark",
             },
             Self::Report(Form::Html) => "HTML: one file that prints, with a custody form",
             Self::Report(Form::Markdown) => "Markdown",
@@ -71,6 +77,8 @@ impl What {
                 FileFormat::Ocsf => "ocsf.ndjson",
                 FileFormat::Ecs => "ecs.ndjson",
                 FileFormat::Timesketch => "timesketch.jsonl",
+                #[cfg(feature = "parquet")]
+                FileFormat::Parquet => "parquet",
             },
             Self::Report(form) => form.name(),
         }

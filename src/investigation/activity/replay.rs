@@ -198,7 +198,7 @@ impl<'a> Replay<'a> {
         if *first_line {
             return Ok(not_asked("the first line of its file holds the time of the export"));
         }
-        let Some(format) = FileFormat::ALL.into_iter().find(|known| known.name() == format) else {
+        let Some(format) = FileFormat::ALL.iter().copied().find(|known| known.name() == format) else {
             return Ok(not_asked(format!("this build does not write {format}")));
         };
         let style = Style { states_as_text: *states_as_text, csv_raw: *csv_raw, marks: *marks };
