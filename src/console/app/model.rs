@@ -14,6 +14,7 @@ use crate::console::dialogs::organizations::Organizations;
 use crate::console::dialogs::{Dialog, Overlay};
 use crate::console::event::pane::{EventPane, Setting};
 use crate::console::event::tree_pane::TreePane;
+use crate::console::export::progress::Progress as Exporting;
 use crate::console::filter_bar::pane::FilterLine;
 use crate::console::filter_bar::search_prompt::Sought;
 use crate::console::ghosts::pane::GhostPane;
@@ -165,8 +166,8 @@ pub(crate) struct Model {
     pub(crate) trails: Trails,
     /// What was said of events.
     pub(crate) case: Books,
-    /// Events that the running export has written.
-    pub(crate) exporting: Option<u64>,
+    /// How far the running export has come.
+    pub(crate) exporting: Option<Exporting>,
     /// What the event changed.
     pub(crate) change: ChangePane,
     /// The event.

@@ -72,9 +72,9 @@ fn state(model: &Model, slot: Slot) -> Safe {
         Slot::View | Slot::Older | Slot::Newer => {
             model.reading().or_else(|| model.timeline.walk(model.zone)).unwrap_or_else(empty)
         }
-        Slot::Export => model
-            .exporting
-            .map_or_else(empty, |events| Safe::composed(&format!("{} events written", grouped(events)))),
+        Slot::Export => {
+            model.exporting.map_or_else(empty, |exporting| Safe::from_untrusted(&exporting.words(model.zone)))
+        }
         _ => empty(),
     }
 }

@@ -14,7 +14,7 @@ use crate::console::timeline::view::Look;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::console::widgets::time_zone::relative;
-use crate::domain::{Safe, TimeRange, Timestamp, grouped};
+use crate::domain::{Safe, TimeRange, Timestamp};
 use crate::filter::{Noted, Question};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -330,9 +330,9 @@ fn saying(model: &Model, columns: usize) -> Option<(Safe, Role)> {
     }
     let (picture, text) = model.activity()?;
     let exporting = || {
-        let events = model.exporting.filter(|_| model.slots.running(Slot::Export).is_some())?;
+        let progress = model.exporting.filter(|_| model.slots.running(Slot::Export).is_some())?;
         let key = model.setup.keymap.key(Action::Cancel);
-        Some(Safe::composed(&format!("exporting: {} events · {key} cancels", grouped(events))))
+        Some(Safe::composed(&format!("exporting: {} · {key} cancels", progress.words(model.zone))))
     };
     let text = model.reading().or_else(exporting).unwrap_or(Safe::literal(text));
     Some((Safe::concat(&[&Safe::literal(picture), &Safe::literal(" "), &text]), Role::Muted))

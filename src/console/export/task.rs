@@ -6,6 +6,8 @@ use crate::case::notebook::CaseFile;
 use crate::console::core::failure::Failure;
 use crate::console::core::tasks::tasks;
 use crate::console::export::dialog::What;
+pub(crate) use crate::console::export::progress::Progress;
+use crate::console::export::progress::Walked;
 use crate::console::runtime::context::{Context, aside};
 use crate::domain::{Joiners, OrgScope, Safe};
 use crate::error::{Error, Kind};
@@ -14,11 +16,11 @@ use crate::export::{FileFormat, Style};
 use crate::investigation::export_file::{self, Job};
 use crate::investigation::output::{Output as File, refuse_existing};
 use crate::investigation::{activity, report as reports};
-use crate::store::query::Query;
+use crate::store::query::{Looked, Query};
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -29,10 +31,6 @@ tasks! {
     /// Write events into a file, or the report of a case.
     Export: Export(Box<Request>) -> Exported;
 }
-
-/// Events written so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Progress(pub(crate) u64);
 
 /// What is to be written, and where to.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,20 +124,28 @@ async fn events(
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<(u64, String), Error> {
     let written = Arc::new(AtomicU64::new(0));
-    let (db, place, cancel, count) = (cx.db.clone(), cx.place.to_owned(), cx.cancel.clone(), written.clone());
+    let walked = Arc::new(Mutex::new(None));
+    let (db, place, cancel) = (cx.db.clone(), cx.place.to_owned(), cx.cancel.clone());
+    let (count, place_of_walk) = (written.clone(), walked.clone());
     let asked = job.clone();
     let runtime = Handle::current();
     let exporting = aside(move || {
         let count = |events| {
             count.fetch_add(events, Ordering::Relaxed);
         };
-        runtime.block_on(export_file::run(&db, &place, &job, &count, None, &cancel))
+        let announce = |looked: &Looked| {
+            *place_of_walk.lock().unwrap_or_else(PoisonError::into_inner) = Walked::of(looked);
+        };
+        runtime.block_on(export_file::run(&db, &place, &job, &count, Some(&announce), &cancel))
     });
     let mut exporting = std::pin::pin!(exporting);
     let outcome = loop {
         tokio::select! {
             outcome = &mut exporting => break outcome,
-            () = tokio::time::sleep(TELL_EVERY) => tell(Progress(written.load(Ordering::Relaxed))),
+            () = tokio::time::sleep(TELL_EVERY) => {
+                let walked = *walked.lock().unwrap_or_else(PoisonError::into_inner);
+                tell(Progress { events: written.load(Ordering::Relaxed), walked });
+            }
         }
     };
     let outcome = outcome.map_err(|failure| Error::could_not_run(failure.text.to_string()))??;

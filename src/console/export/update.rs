@@ -40,7 +40,7 @@ impl Update for Rules {
     }
 
     fn progress(model: &mut Model, progress: Progress) {
-        model.exporting = Some(progress.0);
+        model.exporting = Some(progress);
     }
 
     fn failed(model: &mut Model, _slot: Slot, failure: Failure, _effects: &mut Effects) {

@@ -3,6 +3,7 @@ use crate::console::app::fixtures::Desk;
 use crate::console::app::message::{
     Event, Outcome, Output as AnyOutput, Progress as AnyProgress, Task as AnyTask,
 };
+use crate::console::export::progress::Walked;
 use crate::export::FileFormat;
 use crossterm::event::KeyCode;
 
@@ -36,9 +37,18 @@ fn how_far_it_has_come_is_seen_and_it_can_be_cancelled() {
     desk.keys("x").key(KeyCode::Enter).key(KeyCode::Enter);
     let (ticket, _) = desk.begun(Slot::Export);
     desk.wait(300);
-    desk.say(Event::Progress(ticket, AnyProgress::Export(Progress(12_000))));
+    desk.say(Event::Progress(ticket, AnyProgress::Export(Progress { events: 12_000, walked: None })));
     let text = format!("exporting: {} events · Esc cancels", grouped(12_000));
     assert!(desk.screen().contains(&text), "{}", desk.screen());
+    let at = crate::domain::Timestamp::parse("2026-01-14T07:30:00Z").unwrap();
+    for (walked, words) in [
+        (Walked::To(at), "events · looked at all up to 2026-01-14 07:30Z · Esc"),
+        (Walked::Percent(34), "events · 34 % of the table read · Esc"),
+    ] {
+        let progress = Progress { events: 0, walked: Some(walked) };
+        desk.say(Event::Progress(ticket, AnyProgress::Export(progress)));
+        assert!(desk.screen().contains(words), "{}", desk.screen());
+    }
     // One at a time.
     desk.keys("x");
     assert!(desk.screen().contains("an export is running"));
