@@ -124,6 +124,8 @@ struct Unmapped<'a> {
     actor_type: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_ip: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor_email: Option<&'a str>,
     hash: &'a str,
     previous_hash: &'a str,
     /// Microseconds and the infinities, which `time` cannot hold.
@@ -196,6 +198,7 @@ impl<'a> Event<'a> {
                 project_id: row.project_id.as_deref(),
                 actor_type: &row.actor_type,
                 actor_ip: row.actor_ip.as_deref().filter(|_| ip.is_none()),
+                actor_email: row.actor_email.as_deref().filter(|email| !is_email(email)),
                 hash: &row.hash,
                 previous_hash: &row.previous_hash,
                 timestamp: row.timestamp.to_rfc3339(),
@@ -214,7 +217,27 @@ fn user(row: &EventRow) -> User<'_> {
         "service" => (4, "Service"),
         other => (99, other),
     };
-    User { uid: &row.actor_id, type_id, kind, email_addr: row.actor_email.as_deref() }
+    User {
+        uid: &row.actor_id,
+        type_id,
+        kind,
+        email_addr: row.actor_email.as_deref().filter(|email| is_email(email)),
+    }
+}
+
+/// Whether a text is of the schema's type `email_t`, which has a pattern: letters outside ASCII are not in it.
+fn is_email(text: &str) -> bool {
+    let in_domain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let in_local = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+,-./=?^_`{|}~".contains(c);
+    let Some((local, (domain, rest))) =
+        text.split_once('@').and_then(|(local, behind)| Some((local, behind.split_once('.')?)))
+    else {
+        return false;
+    };
+    ![local, domain, rest].contains(&"")
+        && local.chars().all(in_local)
+        && domain.chars().all(in_domain)
+        && rest.chars().all(|c| in_domain(c) || c == '.')
 }
 
 fn severity(severity: &str) -> u32 {

@@ -19,54 +19,75 @@ use std::process::Output;
 use std::time::Duration;
 
 /// One home, a database, and exports into files of the home.
-struct Scene {
-    test: TestDatabase,
+pub(crate) struct Scene {
+    pub(crate) test: TestDatabase,
     home: Home,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self { test: support::database().await, home: Home::new() }
     }
 
-    fn run(&self, test: &TestDatabase, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, test: &TestDatabase, args: &[&str]) -> Output {
         self.home.agenttrace().args(["--database-url", &test.url()]).args(args).output().unwrap()
     }
 
     /// Exports into `name` and returns what is there then.
-    fn export(&self, name: &str, args: &[&str]) -> String {
+    pub(crate) fn export(&self, name: &str, args: &[&str]) -> String {
         let output = self.run(&self.test, &[&["export", "--all-time", "-o", name], args].concat());
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         fs::read_to_string(self.home.path().join(name)).unwrap()
     }
 
-    fn manifest(&self, name: &str) -> Value {
+    pub(crate) fn manifest(&self, name: &str) -> Value {
         let text = fs::read(self.home.path().join(format!("{name}.manifest.json"))).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
-    async fn store(&self, events: Vec<NewEvent>) {
+    pub(crate) async fn store(&self, events: Vec<NewEvent>) {
         let db = WriteDb::connect(self.test.options.clone()).await.unwrap();
         let mut writer = Writer::new(db, WriterSettings::default());
         let fates = writer.append(events).await.unwrap();
         assert!(fates.iter().all(|fate| *fate == Fate::Stored), "{fates:?}");
     }
 
-    async fn connect(&self) -> PgConnection {
+    pub(crate) async fn connect(&self) -> PgConnection {
         PgConnection::connect_with(&self.test.options).await.unwrap()
+    }
+
+    /// Where a file of the home lies.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.home.path().join(name).display().to_string()
+    }
+
+    /// All rows as PostgreSQL writes them.
+    pub(crate) async fn rows_as_json(&self) -> Vec<String> {
+        let all = "SELECT row_to_json(e)::text FROM audit_events e ORDER BY timestamp";
+        sqlx::query_scalar(all).fetch_all(&mut self.connect().await).await.unwrap()
+    }
+
+    /// Id, name, session and new state of all events, by their ids.
+    pub(crate) async fn states_as_text(&self) -> Vec<(String, Option<String>, Option<String>, Value)> {
+        let all = "SELECT event_id, resource_name, session_id, new_state::text FROM audit_events
+            ORDER BY event_id COLLATE \"C\"";
+        let rows: Vec<(String, Option<String>, Option<String>, String)> =
+            sqlx::query_as(all).fetch_all(&mut self.connect().await).await.unwrap();
+        let state = |text: String| serde_json::from_str(&text).unwrap();
+        rows.into_iter().map(|(id, name, session, new)| (id, name, session, state(new))).collect()
     }
 }
 
-fn lines(text: &str) -> Vec<Value> {
+pub(crate) fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Texts that formats are known to damage, as ids and names.
-fn hostile(organization: &str) -> Vec<NewEvent> {
+pub(crate) fn hostile(organization: &str) -> Vec<NewEvent> {
     let texts = [
         "-uihn",
         "=1+1",
@@ -176,12 +197,7 @@ async fn what_is_exported_is_read_again_without_a_loss() {
         events
     };
     let original = whole(&scene.export("a.ndjson", &[]));
-    let mut c = scene.connect().await;
-    let rows: Vec<String> =
-        sqlx::query_scalar("SELECT row_to_json(e)::text FROM audit_events e ORDER BY timestamp")
-            .fetch_all(&mut c)
-            .await
-            .unwrap();
+    let rows = scene.rows_as_json().await;
     scene.export("a.json", &["--format", "json"]);
     scene.export("marked.ndjson", &["--integrity", "--manifest"]);
     scene.export("a.csv", &["--format", "csv"]);
@@ -258,8 +274,6 @@ async fn an_event_that_does_not_fit_its_hash_is_marked() {
     scene.test.drop_now().await;
 }
 
-/// The attributes that OCSF 1.8 requires of the two classes, with their constraints (`events/iam/*.json`,
-/// `objects/*.json` of the schema), and what ECS 9 expects of `event.category` and `event.type` (`schemas/event.yml`).
 /// The format file for lnav, which is installed with `lnav -i`.
 #[test]
 fn the_format_file_for_lnav_names_each_column_as_files_do() {
@@ -280,20 +294,7 @@ fn the_format_file_for_lnav_names_each_column_as_files_do() {
 }
 
 #[tokio::test]
-async fn siems_find_what_their_schemas_require() {
-    const ECS: &[(&str, &[&str])] = &[
-        (
-            "api",
-            &[
-                "access", "admin", "allowed", "change", "creation", "deletion", "denied", "end", "info",
-                "start", "user",
-            ],
-        ),
-        ("authentication", &["start", "end", "info"]),
-        ("configuration", &["access", "change", "creation", "deletion", "info"]),
-        ("database", &["access", "change", "info", "error"]),
-        ("iam", &["admin", "change", "creation", "deletion", "group", "info", "user"]),
-    ];
+async fn siems_find_times_ids_and_actors_where_they_look_for_them() {
     let scene = Scene::new().await;
     fill(&scene.test.options, 700, 10).await;
     let own = lines(&scene.export("own.ndjson", &["--org", "o-1"]));
@@ -302,26 +303,12 @@ async fn siems_find_what_their_schemas_require() {
     let sketch = lines(&scene.export("a.jsonl", &["--org", "o-1", "--format", "timesketch"]));
     assert!(own.len() > 100 && [ocsf.len(), ecs.len(), sketch.len()] == [own.len(); 3]);
     for (((own, ocsf), ecs), sketch) in own.iter().zip(&ocsf).zip(&ecs).zip(&sketch) {
-        for name in ["activity_id", "category_uid", "class_uid", "type_uid", "severity_id", "time"] {
-            assert!(ocsf[name].is_i64(), "{name}: {ocsf}");
-        }
-        let class = ocsf["class_uid"].as_i64().unwrap();
-        assert_eq!(ocsf["type_uid"], class * 100 + ocsf["activity_id"].as_i64().unwrap());
         assert_eq!(ocsf["metadata"]["version"], "1.8.0");
         assert_eq!(ocsf["metadata"]["original_event_uid"], own["event_id"]);
-        assert!(ocsf["metadata"]["product"]["name"].is_string());
         let micros =
             agenttrace::domain::Timestamp::parse(own["timestamp"].as_str().unwrap()).unwrap().as_micros();
         assert_eq!(ocsf["time"], micros / 1_000);
-        assert!(ocsf["actor"]["user"]["uid"].is_string());
-        match class {
-            3002 => assert!(ocsf["user"]["uid"].is_string() && ocsf["service"]["name"].is_string(), "{ocsf}"),
-            3004 => assert!(ocsf["entity"]["uid"].is_string(), "{ocsf}"),
-            other => panic!("class {other}"),
-        }
-        let category = ecs["event"]["category"][0].as_str().unwrap();
-        let (_, types) = ECS.iter().find(|(name, _)| *name == category).unwrap();
-        assert!(types.contains(&ecs["event"]["type"][0].as_str().unwrap()), "{ecs}");
+        assert_eq!(ocsf["actor"]["user"]["uid"], own["actor_id"]);
         assert_eq!(ecs["event"]["id"], own["event_id"]);
         assert_eq!(ecs["@timestamp"], own["timestamp"]);
         assert!(ecs["related"]["user"].as_array().unwrap().contains(&own["actor_id"]));

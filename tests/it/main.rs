@@ -53,6 +53,7 @@ mod parts;
 mod plans;
 mod pty;
 mod pulse;
+mod readers;
 mod replica;
 mod restore;
 mod roles;
