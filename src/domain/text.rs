@@ -399,9 +399,19 @@ fn joins_letters(text: &str, at: usize, c: char) -> bool {
 /// where JSON has no escapes, line feeds and tabs become blanks.
 pub fn escape_json(text: &str, joiners: Joiners) -> Cow<'_, str> {
     // Nothing of this is hidden, and most JSON is nothing else.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if text.bytes().all(is_printable) {
         return Cow::Borrowed(text);
     }
+    let is_line = text.bytes().all(|byte| byte >= b' ');
+    Cow::Owned(if is_line { escape_json_line(text, joiners) } else { escape_json_lines(text, joiners) })
+}
+
+/// Whether a byte is a character that is shown as it is, in any surroundings.
+const fn is_printable(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+fn escape_json_lines(text: &str, joiners: Joiners) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut inside, mut escape) = (false, false);
     for (at, c) in text.char_indices() {
@@ -420,7 +430,27 @@ pub fn escape_json(text: &str, joiners: Joiners) -> Cow<'_, str> {
             out.push(c);
         }
     }
-    Cow::Owned(out)
+    out
+}
+
+/// As [`escape_json`], of a text without control characters: whether a place is inside a string makes no difference there.
+fn escape_json_line(text: &str, joiners: Joiners) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let plain = rest.bytes().position(|byte| !is_printable(byte)).unwrap_or(rest.len());
+        let (plain, others) = rest.split_at(plain);
+        out.push_str(plain);
+        at += plain.len();
+        let Some(c) = others.chars().next() else { break };
+        if is_hidden(c) && !(joiners == Joiners::Kept && joins_letters(text, at, c)) {
+            push_json_escape(&mut out, c);
+        } else {
+            out.push(c);
+        }
+        at += c.len_utf8();
+    }
+    out
 }
 
 fn push_json_escape(out: &mut String, c: char) {
@@ -599,6 +629,9 @@ mod tests {
                 let line = escape_json(&text, joiners);
                 let shown = |c| !is_hidden(c) || matches!(c, '\u{200c}' | '\u{200d}');
                 prop_assert!(line.chars().all(shown));
+                if text.bytes().all(|byte| byte >= b' ') {
+                    prop_assert_eq!(escape_json_line(&text, joiners), escape_json_lines(&text, joiners));
+                }
                 prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&line).unwrap(), &whole);
             }
         }

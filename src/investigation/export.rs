@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Events of the first page, before it is known how large they are.
 const FIRST: usize = 200;
-/// Bytes of values that a page is to hold.
+/// Bytes of events that a page is to hold.
 const PAGE: usize = 3 << 20;
 /// Most events of a page.
 const MOST: usize = 3_000;
-/// Bytes of an event beside those of its values.
+/// Bytes of an event beside those of its large values.
 const BESIDE: usize = 600;
 /// Bytes of events of one instant that are put in the order of the chain; more of them stay in that of their ids.
 const INSTANT: usize = 16 << 20;
@@ -70,7 +70,7 @@ pub async fn parts<E: From<StoreError>>(
     loop {
         let pace = Pace { patience: None, progress };
         let page = timeline::page_as_stored(db, query, &seek, limit, pace, cancel).await?;
-        let bytes: usize = page.rows.iter().map(|event| BESIDE + event.bytes()).sum();
+        let bytes: usize = page.rows.iter().map(|event| BESIDE + event.large_bytes()).sum();
         limit = (PAGE / (bytes / page.rows.len().max(1)).max(1)).clamp(1, MOST);
         if let Some(newest) = page.rows.first() {
             seek = Seek::NewerThan(newest.key().clone());

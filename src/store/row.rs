@@ -22,6 +22,8 @@ pub(super) const ROW_COLUMNS: &str = row_columns!();
 
 /// How many these are.
 pub(super) const WIDTH: usize = 21;
+/// Which of them is the user agent.
+const USER_AGENT: usize = 8;
 
 /// The columns of an [`Event`], in the order [`event`] reads them.
 pub(super) const EVENT_COLUMNS: &str = concat!(row_columns!(), ", previous_state::text, new_state::text");
@@ -148,13 +150,13 @@ impl StoredEvent {
         &self.key
     }
 
-    /// Bytes of its values, as they came.
-    pub fn bytes(&self) -> usize {
+    /// Bytes of those of its values that can be large, as they came: the states and the user agent.
+    pub fn large_bytes(&self) -> usize {
         let bytes = |column| {
             let value = self.row.try_get_raw(column).ok().filter(|value| !value.is_null())?;
             value.as_bytes().ok().map(<[u8]>::len)
         };
-        (0..self.row.len()).filter_map(bytes).sum()
+        [USER_AGENT, WIDTH, WIDTH + 1].into_iter().filter_map(bytes).sum()
     }
 
     /// Its values.
