@@ -25,6 +25,10 @@ snap:
 keys:
     UPDATE_KEYS=1 cargo test --locked the_tables_of_keys
 
+# Renew the page of importers: docs/reference/importers.md.
+importers:
+    UPDATE_IMPORTERS=1 cargo test --locked the_page_of_importers
+
 # Open the console on an invented trail.
 demo *args:
     cargo run --release -- demo {{ args }}

@@ -1,38 +1,38 @@
 //! `agenttrace ingest`
 
-use super::{Context, Format as OutputFormat, Out, ingest_relay};
+use super::ingest_watch::Watcher;
+use super::{Context, Format as OutputFormat, Out, ingest_follow, ingest_relay, ingest_summary};
 use crate::config::Span;
-use crate::domain::{OrgId, Safe, Timestamp};
+use crate::domain::{OrgId, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::export::json;
 use crate::ingest::{
-    self, FORMATS, Format, Halt, Input, Mapping, Metrics, Observer, Outcome, RejectedRecord, RejectsFile,
-    Report, Settings, Sink, SourceFormat,
+    self, Declared, FORMATS, Format, Halt, Input, Mapping, Outcome, RejectsFile, Report, Settings, Sink,
+    SourceFormat,
 };
 use crate::store::WriteDb;
 use crate::store::writer::{Rehearsal, WriteError, Writer, WriterSettings};
 use chrono_tz::Tz;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Rejected records that are shown one by one.
-const SHOWN: u64 = 20;
+/// Records whose mapping a rehearsal shows.
+const PREVIEWS: usize = 3;
 
 /// Arguments of `ingest`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct IngestArgs {
-    /// Files and folders to load, also gzip or Zstandard; `-` is standard input
+    /// Files and folders to load, also compressed (gzip, Zstandard, bzip2, zip); `-` is standard input
     #[arg(value_name = "FILE|FOLDER")]
     pub files: Vec<PathBuf>,
     /// Format of the files
     #[arg(long, value_name = "FORMAT", default_value = AUTO, value_parser = source_parser())]
     pub from: Source,
+    /// Load own JSON as this file says (TOML, or JSON by its name), see docs/reference/mapping-files.md
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "preserve_chain"])]
+    pub mapping: Option<PathBuf>,
     /// Time zone of times that name none, such as UTC or Europe/Berlin; without it they are refused
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     pub zone: Option<Tz>,
@@ -42,9 +42,15 @@ pub struct IngestArgs {
     /// Load hash, previous hash and organisation as the records give them, instead of chaining anew
     #[arg(long)]
     pub preserve_chain: bool,
-    /// Check every record and store none; needs no database
+    /// Check every record and store none, and show what the first ones become; needs no database
     #[arg(long)]
     pub dry_run: bool,
+    /// Load a file as it grows, also over rotations, until Ctrl-C; another run goes on where this one stood
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "retry", "preserve_chain", "dry_run"])]
+    pub follow: Option<PathBuf>,
+    /// Print what the records of each source become, as Markdown, and load nothing
+    #[arg(long, exclusive = true)]
+    pub formats: bool,
     /// Append records that are not stored to this file [default: SOURCE.rejected.ndjson in the current folder]
     #[arg(long, value_name = "FILE")]
     pub rejected: Option<PathBuf>,
@@ -105,19 +111,15 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
             return Err(Error::usage("ingest ends with a line for people or with --format json"));
         }
     };
-    let Source(format) = args.from;
-    if let Some(format) = format.filter(|format| args.preserve_chain && !format.has_chain) {
-        return Err(Error::usage(ingest::no_chain(format)));
+    if args.formats {
+        let mut to = context.out.results();
+        write!(to, "{}", ingest::page())?;
+        return Ok(to.flush()?);
     }
-    let organization = context
-        .global
-        .org
-        .as_deref()
-        .map(OrgId::new)
-        .transpose()
-        .map_err(|e| Error::usage(format!("--org: {e}")))?;
+    let settings = settings(context, &args)?;
     let files = args.retry.as_ref().map_or(args.files.as_slice(), std::slice::from_ref);
-    let inputs = open(files)?;
+    // Before a database is asked for: a wrong name costs nothing.
+    let inputs = if args.follow.is_some() { Vec::new() } else { open(files)? };
     let mut rejects = rejects_file(&args, files)?;
     let target = if args.dry_run { None } else { Some(context.writer().await?) };
     let writer =
@@ -135,18 +137,11 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
             }
         }
     };
-    let settings = Settings {
-        format,
-        mapping: Mapping {
-            organization,
-            preserve_chain: args.preserve_chain,
-            zone: args.zone,
-            default_time: args.default_time,
-        },
-        batch: args.batch as usize,
-        retry: args.retry.is_some(),
+    let (inputs, memory) = match (&args.follow, &target) {
+        (Some(file), Some((db, _))) => ingest_follow::open(context.out, file, db)?,
+        _ => (inputs, None),
     };
-    let mut watcher = Watcher::new(context.out, &inputs);
+    let mut watcher = Watcher::new(context.out, &inputs, memory);
     let mut outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
     watcher.finish(&rejects);
     let relayed = match &sink {
@@ -170,22 +165,60 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         // What was stored is stored; only estimates are worse without it.
         tracing::warn!(%error, "the statistics were not renewed");
     }
-    if as_json {
+    let done = ingest_summary::Done {
+        report: &outcome.report,
+        rehearsal: args.dry_run.then_some(&watcher.rehearsal),
+        relayed: relayed.as_ref(),
+        started: watcher.started,
+    };
+    let printed = if as_json {
         // A database that failed is not asked for heads.
-        print_json(context.out, &outcome.report, args.dry_run, writer.as_ref(), relayed.as_ref()).await?;
+        done.print_json(context.out, writer.as_ref()).await
     } else {
-        let waiting = relayed.as_ref().map_or(0, |last| last.pending);
-        print_summary(context.out, &outcome.report, waiting, args.dry_run, watcher.started)?;
+        done.print(context.out)
+    };
+    // Where nobody reads acknowledgements, nobody reads this.
+    if !matches!(outcome.halt, Some(Halt::Acknowledge(_))) {
+        printed?;
     }
-    let Some(last) = relayed else { return conclude(outcome, args.dry_run) };
+    let Some(last) = relayed else { return conclude(outcome, &args, &watcher) };
     let is_whole = outcome.halt.is_none();
     // A run without input delivers what an earlier one left.
     let is_of_earlier = outcome.report.read == 0 && last.replayed.total() > 0;
     if is_whole && (last.pending > 0 || is_of_earlier) {
         return ingest_relay::conclude(&last);
     }
-    conclude(outcome, args.dry_run)?;
+    conclude(outcome, &args, &watcher)?;
     ingest_relay::conclude(&last)
+}
+
+/// How to load, as the arguments say.
+fn settings(context: &Context, args: &IngestArgs) -> Result<Settings> {
+    let Source(format) = args.from;
+    if let Some(format) = format.filter(|format| args.preserve_chain && !format.has_chain) {
+        return Err(Error::usage(ingest::no_chain(format)));
+    }
+    let organization = context
+        .global
+        .org
+        .as_deref()
+        .map(OrgId::new)
+        .transpose()
+        .map_err(|e| Error::usage(format!("--org: {e}")))?;
+    let declared = args.mapping.as_deref().map(Declared::read).transpose()?.map(Arc::new);
+    Ok(Settings {
+        format: if declared.is_some() { Some(Format::declared()) } else { format },
+        mapping: Mapping {
+            declared,
+            organization,
+            preserve_chain: args.preserve_chain,
+            zone: args.zone,
+            default_time: args.default_time,
+        },
+        batch: args.batch as usize,
+        retry: args.retry.is_some(),
+        previews: if args.dry_run { PREVIEWS } else { 0 },
+    })
 }
 
 /// Finds all files before anything is stored, so that a wrong name costs nothing; each is opened at its turn.
@@ -243,7 +276,7 @@ async fn load(
     loop {
         tokio::select! {
             outcome = &mut loading => return Ok(outcome),
-            signal = tokio::signal::ctrl_c() => {
+            signal = asked_to_stop() => {
                 signal?;
                 if stop.is_cancelled() {
                     return Err(Error::new(Kind::Interrupted, "stopped; the batch on its way was not stored"));
@@ -255,11 +288,29 @@ async fn load(
     }
 }
 
+/// Waits for Ctrl-C, or for the signal by which services are stopped.
+async fn asked_to_stop() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            signal = tokio::signal::ctrl_c() => signal,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
 /// The exit code, and what is to be done.
-fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
+fn conclude(outcome: Outcome, args: &IngestArgs, watcher: &Watcher) -> Result<()> {
     let Report { read, conflict, rejected, ref empty, .. } = outcome.report;
     match outcome.halt {
         None => {}
+        Some(Halt::Interrupted) if args.follow.is_some() => {
+            return Err(Error::new(Kind::Interrupted, format!("stopped; {}", watcher.stands()))
+                .hint("the same command goes on from there"));
+        }
         Some(Halt::Interrupted) => {
             return Err(Error::new(Kind::Interrupted, "stopped; what was stored stays")
                 .hint("the same command again goes on: what is there already is not stored twice"));
@@ -278,8 +329,14 @@ fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
                 .hint("what was acknowledged is safe there: send what follows it again"));
         }
         Some(halt @ Halt::Reader(_)) => return Err(Error::could_not_run(halt.to_string())),
-        // As any output that nobody reads.
-        Some(Halt::Acknowledge(e)) => return Err(e.into()),
+        // Whoever was to be told does not listen, and may take what is safe for lost: not an output that nobody wanted.
+        Some(Halt::Acknowledge(e)) => {
+            return Err(Error::could_not_run(format!(
+                "nobody reads the acknowledgements ({e}), so nothing was read on behind record {read}; the {read} \
+                 records up to there are safe"
+            ))
+            .hint("send again what was not acknowledged: what is there already is not stored twice"));
+        }
     }
     let mut complaints: Vec<String> =
         outcome.report.failures.iter().map(|f| format!("{}:{}: {}", f.source, f.line, f.reason)).collect();
@@ -293,177 +350,8 @@ fn conclude(outcome: Outcome, dry_run: bool) -> Result<()> {
         return Err(Error::could_not_run(complaints.join("\n")));
     }
     if conflict + rejected > 0 {
-        let verb = if dry_run { "would not be" } else { "were not" };
+        let verb = if args.dry_run { "would not be" } else { "were not" };
         complaints.push(format!("{} of {read} records {verb} stored", conflict + rejected));
     }
     if complaints.is_empty() { Ok(()) } else { Err(Error::new(Kind::Finding, complaints.join("\n"))) }
-}
-
-fn print_summary(out: Out, report: &Report, waiting: u64, dry_run: bool, started: Instant) -> Result<()> {
-    let Report { read, stored, duplicate, conflict, rejected, organizations, .. } = report;
-    let seconds = started.elapsed().as_secs_f64();
-    let mut to = out.results();
-    let remapped = match report.mapped_differently {
-        0 => String::new(),
-        n => format!(" (mapped differently: {n})"),
-    };
-    let stored_as = if dry_run { "sound" } else { "stored" };
-    write!(
-        to,
-        "INGEST: {read} read, {stored} {stored_as}, {duplicate} duplicate{remapped}, {conflict} conflict, {rejected} rejected"
-    )?;
-    if waiting > 0 {
-        write!(to, ", {waiting} waiting")?;
-    }
-    let ids: Vec<String> =
-        organizations.iter().take(5).map(|id| Safe::from_untrusted(id.as_str()).to_string()).collect();
-    if !ids.is_empty() {
-        let more = organizations.len() - ids.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        write!(to, ", organisation {}{more}", ids.join(", "))?;
-    }
-    writeln!(to, ", {seconds:.1} s ({:.0}/s)", *read as f64 / seconds.max(0.001))?;
-    for (what, n) in &report.empty {
-        writeln!(to, "{n} × {what}: holds no records.")?;
-    }
-    if report.leap_seconds > 0 {
-        let n = report.leap_seconds;
-        writeln!(to, "{n} × time in a leap second (:60): stored as the second after it.")?;
-    }
-    if *read > 0 && duplicate == read {
-        writeln!(to, "Nothing was added: all {read} events are there already.")?;
-    } else if dry_run {
-        writeln!(to, "Nothing was stored: this was a dry run.")?;
-    }
-    Ok(to.flush()?)
-}
-
-async fn print_json(
-    out: Out,
-    report: &Report,
-    dry_run: bool,
-    writer: Option<&Writer>,
-    relayed: Option<&Metrics>,
-) -> Result<()> {
-    #[derive(serde::Serialize)]
-    struct Body<'a> {
-        dry_run: bool,
-        read: u64,
-        stored: u64,
-        duplicate: u64,
-        mapped_differently: u64,
-        conflict: u64,
-        rejected: u64,
-        leap_seconds: u64,
-        without_records: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        waiting: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        replayed: Option<u64>,
-        organizations: Vec<&'a str>,
-        heads: Vec<Head<'a>>,
-    }
-    #[derive(serde::Serialize)]
-    struct Head<'a> {
-        organization_id: &'a str,
-        event_id: String,
-        hash: String,
-    }
-    let mut heads = Vec::new();
-    if let Some(writer) = writer {
-        for organization in &report.organizations {
-            for (event_id, hash) in writer.heads(organization).await? {
-                heads.push(Head { organization_id: organization.as_str(), event_id, hash });
-            }
-        }
-    }
-    let body = Body {
-        dry_run,
-        read: report.read,
-        stored: report.stored,
-        duplicate: report.duplicate,
-        mapped_differently: report.mapped_differently,
-        conflict: report.conflict,
-        rejected: report.rejected,
-        leap_seconds: report.leap_seconds,
-        without_records: report.empty.values().sum::<u64>(),
-        waiting: relayed.map(|last| last.pending),
-        replayed: relayed.map(|last| last.replayed.total()),
-        organizations: report.organizations.iter().map(OrgId::as_str).collect(),
-        heads,
-    };
-    let mut to = out.results();
-    json::write_line(&mut to, &json::general_document(body))?;
-    Ok(to.flush()?)
-}
-
-/// Shows progress and rejected records on stderr.
-struct Watcher {
-    out: Out,
-    bar: ProgressBar,
-    read: Vec<Arc<AtomicU64>>,
-    started: Instant,
-    rejected: u64,
-}
-
-impl Watcher {
-    fn new(out: Out, inputs: &[Input]) -> Self {
-        let size: Option<u64> = inputs.iter().map(|i| i.size).sum();
-        let bar = if out.stderr_is_terminal && !out.quiet {
-            let template = match size {
-                Some(_) => "{bar:24} {percent:>3}%  {msg}  ETA {eta}",
-                None => "{spinner} {bytes} {msg}",
-            };
-            let style =
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr()).with_style(style)
-        } else {
-            ProgressBar::hidden()
-        };
-        let read = inputs.iter().map(|i| Arc::clone(&i.read)).collect();
-        Self { out, bar, read, started: Instant::now(), rejected: 0 }
-    }
-
-    fn remark(&self, text: &str) {
-        self.bar.suspend(|| self.out.remark(text));
-    }
-
-    fn finish(&self, rejects: &RejectsFile) {
-        self.bar.finish_and_clear();
-        if self.rejected > SHOWN {
-            self.out.remark(format_args!("… and {} more", self.rejected - SHOWN));
-        }
-        for path in rejects.written() {
-            let path = Safe::from_untrusted(&path.display().to_string());
-            self.out.remark(format_args!("what was not stored is in {path}"));
-        }
-    }
-}
-
-impl Observer for Watcher {
-    fn recognised(&mut self, source: &str, format: SourceFormat) {
-        let more = if self.read.len() > 1 { " (and others)" } else { "" };
-        self.remark(&format!("{}{more}: recognised as {format}", Safe::from_untrusted(source)));
-    }
-
-    fn rejected(&mut self, record: &RejectedRecord<'_>) {
-        self.rejected += 1;
-        if self.rejected <= SHOWN {
-            let fate = if record.conflict { "conflict" } else { "rejected" };
-            let text = format!("{}:{}: {fate}: {}", record.source, record.place, record.reason);
-            self.remark(Safe::from_untrusted(&text).as_str());
-        }
-    }
-
-    fn acknowledged(&mut self, records: u64) -> io::Result<()> {
-        let mut to = self.out.results();
-        writeln!(to, "ack {records}")?;
-        to.flush()
-    }
-
-    fn progress(&mut self, report: &Report) {
-        self.bar.set_position(self.read.iter().map(|n| n.load(Ordering::Relaxed)).sum());
-        let rate = report.read as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        self.bar.set_message(format!("{} events, {rate:.0}/s", report.read));
-    }
 }

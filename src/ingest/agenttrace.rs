@@ -1,6 +1,7 @@
 //! AgentTrace's own NDJSON: one event a line, its keys are the 22 columns.
 
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::Members;
 use super::{Incoming, Mapped, Mapping, Reject};
 use crate::domain::{COLUMNS, Json, NewEvent, OrgId};
@@ -10,6 +11,18 @@ use serde_json::value::RawValue;
 /// Members that say nothing of the event itself: a column that the schema adds and PostgreSQL computes, which a row as
 /// JSON (`row_to_json`) has, and the mark of an export.
 const BESIDE: [&str; 2] = ["search_vector", "integrity"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "Event",
+    id: "`event_id`",
+    organization: "`organization_id`",
+    time: &[&["timestamp"]],
+    actor: &[&["actor_id"]],
+    address: &[&["actor_ip"]],
+    failure: "`event_severity`, as it stands",
+    placeholder: "refused",
+}];
 
 /// What an object is to this format: an event, or the document of `events --format json`.
 pub(crate) fn open(members: &Members<'_>) -> Opened {
@@ -102,8 +115,7 @@ mod tests {
         Mapping {
             organization: organization.map(|o| OrgId::new(o).unwrap()),
             preserve_chain,
-            zone: None,
-            default_time: None,
+            ..Mapping::default()
         }
     }
 

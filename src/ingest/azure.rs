@@ -5,15 +5,75 @@
 //! `identity` is an object in the one and a text in the other. `correlationId` is shared by start, accept and end, so it is
 //! the request and never the event. Azure writes one path in several cases: resources and types are stored in small letters.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at};
+use super::draft::{Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, list_at, text_at};
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
 
-const UPN: &str = "identity>claims>http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn";
-const NAME: &str = "identity>claims>http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name";
+/// A person, or a service by its name.
+const CALLERS: &[&str] = &[
+    "caller",
+    "identity>claims>http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
+    "identity>claims>http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
+    "identity>claims>name",
+];
+const CALLING_APPS: &[&str] = &["identity>claims>appid", "claims>appid"];
+const ACTIVITY_ADDRESSES: &[&str] =
+    &["callerIpAddress", "httpRequest>clientIpAddress", "properties>ipAddress"];
+const ACTIVITY_TIMES: &[&str] =
+    &["time", "eventTimestamp", "TimeGenerated", "p_event_time", "submissionTimestamp"];
+const INITIATING_USERS: &[&str] =
+    &["initiatedBy>user>userPrincipalName", "initiatedBy>user>id", "initiatedBy>user>displayName"];
+const INITIATING_APPS: &[&str] =
+    &["initiatedBy>app>displayName", "initiatedBy>app>appId", "initiatedBy>app>servicePrincipalId"];
+const DIRECTORY_ADDRESSES: &[&str] = &["initiatedBy>user>ipAddress", "callerIpAddress"];
+const DIRECTORY_TIMES: &[&str] =
+    &["properties>activityDateTime", "activityDateTime", "time", "TimeGenerated", "p_event_time"];
+const SIGN_IN_USERS: &[&str] = &["userPrincipalName", "userId"];
+const SIGN_IN_APPS: &[&str] = &["servicePrincipalName", "servicePrincipalId"];
+const SIGN_IN_ADDRESSES: &[&str] = &["ipAddress", "callerIpAddress"];
+const SIGN_IN_TIMES: &[&str] =
+    &["properties>createdDateTime", "createdDateTime", "time", "TimeGenerated", "p_event_time"];
+
+const FAILURE: &str = "`fail`, `denied`, `forbidden`, `unauthorized` or `error` in `resultType`, `resultSignature`, `status` or \
+                       `result`; an error number other than 0; `level` error or warning";
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        title: "Activity log",
+        id: "`eventDataId`, else content: `correlationId` is shared by several records",
+        organization: "the subscription in `resourceId`, else `subscriptionId`, else `tenantId`",
+        time: &[ACTIVITY_TIMES],
+        actor: &[CALLERS, CALLING_APPS, &["identity"]],
+        address: &[ACTIVITY_ADDRESSES],
+        failure: FAILURE,
+        placeholder: NOBODY_SHOWN,
+    },
+    Kind {
+        title: "Entra audit log, its members at the top or in `properties`",
+        id: "`properties.id`, else `id`",
+        organization: "`tenantId`",
+        time: &[DIRECTORY_TIMES],
+        actor: &[INITIATING_USERS, INITIATING_APPS, &["identity"]],
+        address: &[DIRECTORY_ADDRESSES],
+        failure: FAILURE,
+        placeholder: NOBODY_SHOWN,
+    },
+    Kind {
+        title: "Entra sign-in log, its members in `properties` or at the top",
+        id: "`id`",
+        organization: "`tenantId`",
+        time: &[SIGN_IN_TIMES],
+        actor: &[SIGN_IN_USERS, SIGN_IN_APPS, &["identity"]],
+        address: &[SIGN_IN_ADDRESSES],
+        failure: "`status.errorCode` from 400 on; else as above",
+        placeholder: NOBODY_SHOWN,
+    },
+];
 
 /// What an object is to Azure.
 pub(super) fn open(members: &Members<'_>) -> Opened {
@@ -82,17 +142,14 @@ fn activity(root: &Value, category: &str) -> Result<Draft, Reject> {
     // `…/listkeys/action`: the last word says nothing.
     let (kind, verb) =
         if verb == "action" { kind.rsplit_once('/').unwrap_or((kind, verb)) } else { (kind, verb) };
-    let user = text(&["caller", UPN, NAME, "identity>claims>name"]);
-    let app = text(&["identity>claims>appid", "claims>appid"]);
+    let user = text(CALLERS);
+    let app = text(CALLING_APPS);
     let identity = at(root, "identity").and_then(Value::as_str).map(str::to_owned);
     let actor = user.clone().or(app).or(identity);
     let is_person = user.as_deref().is_some_and(|user| user.contains('@'));
     Ok(Draft {
         id: text(&["eventDataId"]),
-        when: When::of(
-            root,
-            &["time", "eventTimestamp", "TimeGenerated", "p_event_time", "submissionTimestamp"],
-        ),
+        when: When::of(root, ACTIVITY_TIMES),
         organization: resource
             .as_deref()
             .and_then(subscription)
@@ -104,7 +161,7 @@ fn activity(root: &Value, category: &str) -> Result<Draft, Reject> {
             Some(_) => ActorType::Service,
         },
         actor,
-        address: text(&["callerIpAddress", "httpRequest>clientIpAddress", "properties>ipAddress"]),
+        address: text(ACTIVITY_ADDRESSES),
         user_agent: text(&["properties>userAgent", "userAgent"]),
         category: activity_category(&operation, category, verb),
         severity: severity(root),
@@ -124,10 +181,7 @@ fn directory(root: &Value) -> Draft {
         })
     };
     let operation = text(&["activityDisplayName", "operationName"]).unwrap_or_else(|| "activity".to_owned());
-    let user =
-        text(&["initiatedBy>user>userPrincipalName", "initiatedBy>user>id", "initiatedBy>user>displayName"]);
-    let app =
-        text(&["initiatedBy>app>displayName", "initiatedBy>app>appId", "initiatedBy>app>servicePrincipalId"]);
+    let (user, app) = (text(INITIATING_USERS), text(INITIATING_APPS));
     let identity = at(root, "identity").and_then(Value::as_str).map(str::to_owned);
     let actor_type = match (&user, &app) {
         (Some(_), _) => ActorType::User,
@@ -143,14 +197,11 @@ fn directory(root: &Value) -> Draft {
     let verb = text(&["operationType"]).unwrap_or_else(|| operation.clone());
     Draft {
         id: text_at(root, &["properties>id", "id"]),
-        when: When::of(
-            root,
-            &["properties>activityDateTime", "activityDateTime", "time", "TimeGenerated", "p_event_time"],
-        ),
+        when: When::of(root, DIRECTORY_TIMES),
         organization: text(&["tenantId"]),
         actor_type,
         actor: user.or(app).or(identity),
-        address: text(&["initiatedBy>user>ipAddress", "callerIpAddress"]),
+        address: text(DIRECTORY_ADDRESSES),
         category: Category::Admin,
         severity: severity(root),
         action: doing(&verb),
@@ -170,20 +221,16 @@ fn sign_in(root: &Value) -> Draft {
             text_at(root, &[&format!("properties>{path}")]).or_else(|| text_at(root, &[path]))
         })
     };
-    let user = text(&["userPrincipalName", "userId"]);
-    let app = text(&["servicePrincipalName", "servicePrincipalId"]);
+    let (user, app) = (text(SIGN_IN_USERS), text(SIGN_IN_APPS));
     let identity = at(root, "identity").and_then(Value::as_str).map(str::to_owned);
     let actor_type = if user.is_some() || identity.is_some() { ActorType::User } else { ActorType::Service };
     Draft {
         id: text(&["id"]),
-        when: When::of(
-            root,
-            &["properties>createdDateTime", "createdDateTime", "time", "TimeGenerated", "p_event_time"],
-        ),
+        when: When::of(root, SIGN_IN_TIMES),
         organization: text_at(root, &["tenantId", "properties>tenantId"]),
         actor_type,
         actor: user.or(app).or(identity),
-        address: text(&["ipAddress", "callerIpAddress"]),
+        address: text(SIGN_IN_ADDRESSES),
         user_agent: text(&["userAgent"]),
         category: Category::Auth,
         severity: severity(root),

@@ -15,6 +15,8 @@ use serde_json::{Map, Value};
 
 /// The actor of a record that names none.
 pub(super) const NOBODY: &str = "unknown";
+/// The same as the page of importers shows it.
+pub(super) const NOBODY_SHOWN: &str = "`unknown`";
 
 /// A record: its text, and its values for looking up. Numbers of the text keep their digits, those looked up need not.
 pub(super) struct Record<'a> {
@@ -39,6 +41,7 @@ impl<'a> Record<'a> {
 }
 
 /// The value at a path of keys and indices below another one, such as `user>username`; `None` when it is absent or `null`.
+/// The index `-1` is the last element.
 /// A key in another case, or with underscores, is found where the exact one is absent: forwarders, tables and client
 /// libraries spell keys anew.
 pub(super) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
@@ -46,6 +49,7 @@ pub(super) fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
         Value::Object(members) => members
             .get(step)
             .or_else(|| members.iter().find(|(key, _)| alike(key, step)).map(|(_, value)| value)),
+        Value::Array(elements) if step == "-1" => elements.last(),
         Value::Array(elements) => step.parse::<usize>().ok().and_then(|n| elements.get(n)),
         _ => None,
     })?;
@@ -78,19 +82,25 @@ pub(super) fn list_at<'v>(value: &'v Value, path: &str) -> &'v [Value] {
 pub(super) struct When {
     paths: &'static [&'static str],
     found: Option<(&'static str, String)>,
+    known: Option<time::Moment>,
 }
 
 impl When {
+    /// An instant that was read already.
+    pub(super) fn known(moment: time::Moment) -> Self {
+        Self { known: Some(moment), ..Self::default() }
+    }
+
     /// The first of some paths, in the order of preference, that has a time below a value.
     pub(super) fn of(value: &Value, paths: &'static [&'static str]) -> Self {
         let found = paths.iter().find_map(|path| Some((*path, text_at(value, &[path])?)));
-        Self { paths, found }
+        Self { paths, found, known: None }
     }
 
     /// A time that was found otherwise, at a path.
     pub(super) fn found(paths: &'static [&'static str; 1], text: Option<String>) -> Self {
         let [path] = paths;
-        Self { paths, found: text.map(|text| (*path, text)) }
+        Self { paths, found: text.map(|text| (*path, text)), known: None }
     }
 
     /// The same of another value where this one has none.
@@ -222,7 +232,7 @@ impl Draft {
     /// Where the record has no time, names no organisation and none was given, or holds what no state can.
     pub(super) fn finish(
         self,
-        source: &'static str,
+        source: &str,
         record: &Record<'_>,
         mapping: &Mapping,
     ) -> Result<Mapped, Reject> {
@@ -276,6 +286,9 @@ impl Draft {
     }
 
     fn moment(&self, mapping: &Mapping) -> Result<time::Moment, Reject> {
+        if let Some(moment) = self.when.known {
+            return Ok(moment);
+        }
         let name = |path: &'static str| path.rsplit('>').next().unwrap_or(path);
         let Some((path, text)) = &self.when.found else {
             let time = mapping.default_time.map(|timestamp| time::Moment { timestamp, leap_second: false });

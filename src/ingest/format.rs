@@ -1,6 +1,8 @@
 //! The table of source formats. A new format is a file beside this one and a row in [`FORMATS`]: the values of `--from`,
 //! recognition, refusals and the help are made from the rows.
 
+use super::declared::{DECLARED, teleport, vault};
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use super::{agenttrace, azure, cloudtrail, gcp, github, kubernetes, microsoft365, okta, workspace};
@@ -20,6 +22,8 @@ pub struct Format {
     pub(crate) marks: &'static [&'static str],
     /// First keys of documents whose value is the list of records: they are read record by record.
     pub(crate) lists: &'static [&'static str],
+    /// The kinds of its records, for people.
+    pub kinds: &'static [Kind],
     /// What an object is to this format.
     pub(crate) open: fn(&Members<'_>) -> Opened,
     /// A record as an event.
@@ -59,6 +63,7 @@ pub static FORMATS: &[Format] = &[
             "eventVersion",
         ],
         lists: &["Records", "Events", "events", "logEvents"],
+        kinds: cloudtrail::KINDS,
         open: cloudtrail::open,
         map: cloudtrail::map,
     },
@@ -69,6 +74,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: true,
         marks: &["event_id", "event_type", "actor_id", "organization_id", "resource_type", "request_id"],
         lists: &["events"],
+        kinds: agenttrace::KINDS,
         open: agenttrace::open,
         map: agenttrace::map,
     },
@@ -79,6 +85,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["auditID", "stage", "verb", "requestURI", "objectRef"],
         lists: &["items"],
+        kinds: kubernetes::KINDS,
         open: kubernetes::open,
         map: kubernetes::map,
     },
@@ -89,6 +96,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["protoPayload", "insertId", "logName", "receiveTimestamp"],
         lists: &[],
+        kinds: gcp::KINDS,
         open: gcp::open,
         map: gcp::map,
     },
@@ -99,6 +107,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["operationName", "resourceId", "correlationId", "callerIpAddress", "activityDisplayName"],
         lists: &["records", "value"],
+        kinds: azure::KINDS,
         open: azure::open,
         map: azure::map,
     },
@@ -109,6 +118,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["Operation", "CreationTime", "RecordType", "Workload", "UserId"],
         lists: &[],
+        kinds: microsoft365::KINDS,
         open: microsoft365::open,
         map: microsoft365::map,
     },
@@ -119,6 +129,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["action", "actor", "org", "repo", "created_at", "_document_id"],
         lists: &[],
+        kinds: github::KINDS,
         open: github::open,
         map: github::map,
     },
@@ -129,6 +140,7 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["eventType", "uuid", "published", "outcome", "target"],
         lists: &["events"],
+        kinds: okta::KINDS,
         open: okta::open,
         map: okta::map,
     },
@@ -139,8 +151,31 @@ pub static FORMATS: &[Format] = &[
         has_chain: false,
         marks: &["id", "actor", "events", "ipAddress"],
         lists: &["items"],
+        kinds: workspace::KINDS,
         open: workspace::open,
         map: workspace::map,
+    },
+    Format {
+        name: "teleport",
+        title: "Teleport",
+        help: "Teleport audit events",
+        has_chain: false,
+        marks: &["event", "code", "uid", "ei", "cluster_name"],
+        lists: &["events"],
+        kinds: teleport::KINDS,
+        open: teleport::open,
+        map: teleport::map,
+    },
+    Format {
+        name: "vault",
+        title: "Vault",
+        help: "Audit devices of HashiCorp Vault and OpenBao",
+        has_chain: false,
+        marks: &["type", "auth", "request", "response"],
+        lists: &[],
+        kinds: vault::KINDS,
+        open: vault::open,
+        map: vault::map,
     },
 ];
 
@@ -148,6 +183,11 @@ impl Format {
     /// The format of a name.
     pub fn named(name: &str) -> Option<SourceFormat> {
         FORMATS.iter().find(|format| format.name == name)
+    }
+
+    /// Records that a mapping file describes.
+    pub fn declared() -> SourceFormat {
+        &DECLARED
     }
 
     /// The format to which an object can belong, and what it is there.

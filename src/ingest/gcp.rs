@@ -4,8 +4,9 @@
 //! differ, these decide. `insertId` is unique only with the time and the name of the log. A denial may have no severity: the
 //! code of its status or a permission that was not granted tells.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, joined, list_at, text_at};
+use super::draft::{Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, joined, list_at, text_at};
 use super::format::Opened;
+use super::kind::Kind;
 use super::kubernetes;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
@@ -13,6 +14,24 @@ use crate::domain::{Action, ActorType, Category, Severity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+
+const ACTORS: &[&str] =
+    &["protoPayload>authenticationInfo>principalEmail", "protoPayload>authenticationInfo>principalSubject"];
+const ADDRESSES: &[&str] = &["protoPayload>requestMetadata>callerIp"];
+const TIMES: &[&str] =
+    &["timestamp", "receiveTimestamp", "p_event_time", "protoPayload>requestMetadata>requestAttributes>time"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "Audit log",
+    id: "SHA-256 of `insertId`, `timestamp` and `logName`, which only together are unique; else content",
+    organization: "`resource.labels.project_id`, else that of `logName`",
+    time: &[TIMES],
+    actor: &[ACTORS],
+    address: &[ADDRESSES],
+    failure: "`status.code` other than 0; a permission that was not `granted`; severity `ERROR` or `WARNING`",
+    placeholder: NOBODY_SHOWN,
+}];
 
 /// Methods that blind the watchers.
 const CRITICAL: [&str; 4] = ["DeleteSink", "DeleteLog", "DisableService", "DeleteBucket"];
@@ -52,25 +71,14 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         .unwrap_or_else(|| "AuditLog".to_owned());
     let verb = method.rsplit(['.', '/']).next().unwrap_or(&method);
     let log = text(&["logName"]);
-    let actor = text(&[
-        "protoPayload>authenticationInfo>principalEmail",
-        "protoPayload>authenticationInfo>principalSubject",
-    ]);
+    let actor = text(ACTORS);
     let actor_type = actor.as_deref().map_or(ActorType::System, |actor| {
         let is_service = actor.ends_with("gserviceaccount.com") || actor.starts_with("serviceAccount:");
         if is_service { ActorType::Service } else { kubernetes::kind_of(actor) }
     });
     let project = text(&["resource>labels>project_id"]).or_else(|| container(log.as_deref(), "projects"));
     let insert = text(&["insertId"]);
-    let when = When::of(
-        root,
-        &[
-            "timestamp",
-            "receiveTimestamp",
-            "p_event_time",
-            "protoPayload>requestMetadata>requestAttributes>time",
-        ],
-    );
+    let when = When::of(root, TIMES);
     let id = insert.as_ref().map(|insert| {
         joined(&[insert, &text(&["timestamp"]).unwrap_or_default(), log.as_deref().unwrap_or_default()])
     });
@@ -87,7 +95,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         project,
         actor_type,
         actor: actor.as_deref().map(|actor| kubernetes::short(actor).to_owned()),
-        address: text(&["protoPayload>requestMetadata>callerIp"]),
+        address: text(ADDRESSES),
         user_agent: text(&["protoPayload>requestMetadata>callerSuppliedUserAgent"]),
         category: category(&method, service.as_deref(), log.as_deref()),
         severity,

@@ -3,12 +3,29 @@
 //! Source: <https://docs.github.com/en/organizations/keeping-your-organization-secure>; where real records differ, these
 //! decide. Deliveries of webhooks are no audit records and are refused by name.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, text_at};
+use super::draft::{Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, text_at};
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
+
+const ACTORS: &[&str] = &["actor", "actor_id"];
+const ADDRESSES: &[&str] = &["actor_ip"];
+const TIMES: &[&str] = &["@timestamp", "created_at", "p_event_time"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "Audit log",
+    id: "`_document_id`, else content",
+    organization: "`org`, else `business`, else the owner of `repo`",
+    time: &[TIMES],
+    actor: &[ACTORS],
+    address: &[ADDRESSES],
+    failure: "`fail`, `denied` or `reject` in the verb of `action`",
+    placeholder: NOBODY_SHOWN,
+}];
 
 /// What an object is to GitHub.
 pub(super) fn open(members: &Members<'_>) -> Opened {
@@ -40,7 +57,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     let text = |paths: &[&str]| text_at(root, paths);
     let action = text(&["action"]).ok_or_else(|| Reject::new("action: missing"))?;
     let (kind, verb) = action.split_once('.').unwrap_or(("org", &action));
-    let actor = text(&["actor", "actor_id"]);
+    let actor = text(ACTORS);
     let is_bot = text(&["actor_is_bot"]).as_deref() == Some("true")
         || actor.as_deref().is_some_and(|actor| actor.ends_with("[bot]"));
     let repo = text(&["repo", "data>repo", "repository"]);
@@ -53,7 +70,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     };
     Draft {
         id: text(&["_document_id"]),
-        when: When::of(root, &["@timestamp", "created_at", "p_event_time"]),
+        when: When::of(root, TIMES),
         organization: text(&["org", "business"]).or_else(owner),
         project: repo,
         actor_type: match &actor {
@@ -62,7 +79,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
             Some(_) => ActorType::User,
         },
         actor,
-        address: text(&["actor_ip"]),
+        address: text(ADDRESSES),
         user_agent: text(&["user_agent"]),
         category: category(kind, verb),
         severity: severity(root, kind, verb),

@@ -1,8 +1,10 @@
 //! Files and standard input, compressed or not, and how far they have been read.
 
+use super::compressed::{self, Content};
+use super::follow::{Followed, Standing, Tail};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +36,8 @@ enum Bytes {
     Open(Box<dyn Read + Send>),
     /// Opened when its turn has come: there may be more files than a process may have open.
     File(PathBuf),
+    /// A file that grows.
+    Followed(PathBuf, Option<Standing>, Arc<Followed>),
 }
 
 impl Input {
@@ -80,24 +84,57 @@ impl Input {
         Self { live: true, ..Self::new("-", None, io::stdin()) }
     }
 
-    /// The bytes, decompressed when they begin as gzip (several members too) or Zstandard.
-    pub(crate) fn open(self) -> io::Result<Box<dyn Read + Send>> {
-        let inner: Box<dyn Read + Send> = match self.bytes {
-            Bytes::Open(reader) => reader,
-            Bytes::File(path) => Box::new(File::open(path)?),
-        };
-        let mut reader = Counted { inner, read: self.read };
-        let mut magic = Vec::with_capacity(4);
-        reader.by_ref().take(4).read_to_end(&mut magic)?;
-        let kind = Compression::of(&magic);
-        let whole = Cursor::new(magic).chain(reader);
-        Ok(match kind {
-            None => Box::new(whole),
-            Some(Compression::Gzip) => {
-                Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(64 << 10, whole)))
+    /// A file that grows, from where reading it stood before, else from its beginning. It may be rotated meanwhile; where it
+    /// stood before, also since then.
+    ///
+    /// # Errors
+    /// When there is nothing to follow: no such file, and none was followed before; a folder; a compressed file.
+    pub fn follow(path: &Path, before: Option<Standing>) -> Result<Self> {
+        let wrong = |why: &str| Err(Error::usage(format!("--follow: '{}' {why}", path.display())));
+        match fs::metadata(path) {
+            // In the middle of a rotation.
+            Err(e) if e.kind() == io::ErrorKind::NotFound && before.is_some() => {}
+            Err(e) => {
+                return Err(Error::could_not_run(format!("cannot read '{}'", path.display())).because(e));
             }
-            Some(Compression::Zstandard) => Box::new(zstd::stream::read::Decoder::new(whole)?),
+            Ok(about) if !about.is_file() => return wrong("is no file, and only a file can be followed"),
+            Ok(_) => {
+                let file = File::open(path).map_err(|e| {
+                    Error::could_not_run(format!("cannot read '{}'", path.display())).because(e)
+                })?;
+                if compressed::is_compressed(file).unwrap_or(false) {
+                    return wrong("is compressed, and such a file does not grow: load it without --follow");
+                }
+            }
+        }
+        let name = path.display().to_string();
+        Ok(Self {
+            source: Arc::new(Source { group: name.clone(), name }),
+            size: None,
+            read: Arc::default(),
+            live: true,
+            bytes: Bytes::Followed(path.to_owned(), before, Arc::default()),
         })
+    }
+
+    /// Where reading stands, of a file that is followed.
+    pub(super) fn followed(&self) -> Option<Arc<Followed>> {
+        match &self.bytes {
+            Bytes::Followed(_, _, followed) => Some(Arc::clone(followed)),
+            _ => None,
+        }
+    }
+
+    /// The bytes, decompressed, or the archive.
+    pub(super) fn open(self) -> io::Result<Content> {
+        let read = self.read;
+        match self.bytes {
+            Bytes::Open(inner) => compressed::decompressed(Counted { inner, read }).map(Content::Stream),
+            Bytes::File(path) => compressed::of_file(Counted { inner: File::open(path)?, read }),
+            Bytes::Followed(path, before, followed) => {
+                Ok(Content::Tail(Box::new(Tail::new(path, before, followed, read))))
+            }
+        }
     }
 }
 
@@ -109,7 +146,7 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
         let kind = entry.file_type()?;
-        if name.starts_with('.') || (name.contains(".rejected") && name.ends_with(".ndjson")) {
+        if is_left_out(&name) {
             continue;
         }
         if kind.is_dir() {
@@ -121,24 +158,13 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-enum Compression {
-    Gzip,
-    Zstandard,
+/// Whether a file of a folder, or of an archive, is hidden, or one of rejected records.
+pub(super) fn is_left_out(name: &str) -> bool {
+    name.starts_with('.') || (name.contains(".rejected") && name.ends_with(".ndjson"))
 }
 
-impl Compression {
-    fn of(magic: &[u8]) -> Option<Self> {
-        match magic {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // A frame, or a skippable one such as parallel compressors put first.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Some(Self::Zstandard),
-            _ => None,
-        }
-    }
-}
-
-struct Counted<R> {
+/// A reader, and how much of it has been read.
+pub(super) struct Counted<R = File> {
     inner: R,
     read: Arc<AtomicU64>,
 }
@@ -151,42 +177,15 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+impl<R: Seek> Seek for Counted<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn read(bytes: Vec<u8>) -> (Vec<u8>, io::Result<usize>) {
-        let mut out = Vec::new();
-        let result = Input::new("x", None, Cursor::new(bytes)).open().unwrap().read_to_end(&mut out);
-        (out, result)
-    }
-
-    #[test]
-    fn compression_is_found_by_its_first_bytes() {
-        let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
-        for bytes in [
-            b"one two".to_vec(),
-            gzip(b"one two"),
-            [gzip(b"one"), gzip(b" two")].concat(),
-            zstd(b"one two"),
-            [zstd(b"one"), zstd(b" two")].concat(),
-            [vec![0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9], zstd(b"one two")].concat(),
-        ] {
-            let (out, result) = read(bytes);
-            result.unwrap();
-            assert_eq!(out, b"one two");
-        }
-        assert_eq!(read(b"ab".to_vec()).0, b"ab");
-        assert_eq!(read(Vec::new()).0, b"");
-    }
-
     #[test]
     fn a_folder_is_its_files_in_the_order_of_their_paths() {
         let folder = tempfile::tempdir().unwrap();
@@ -210,18 +209,11 @@ mod tests {
         let one = Input::files(&folder.path().join("2026/01/01")).unwrap().remove(0);
         assert!(one.source.group.ends_with("2026/01/01") && one.size == Some(17));
         let mut text = String::new();
-        one.open().unwrap().read_to_string(&mut text).unwrap();
+        let Content::Stream(mut bytes) = one.open().unwrap() else { panic!("no stream") };
+        bytes.read_to_string(&mut text).unwrap();
         assert_eq!(text, "2026/01/01/z.json");
         fs::create_dir(folder.path().join("none")).unwrap();
         assert!(Input::files(&folder.path().join("none")).is_err());
         assert!(Input::files(&folder.path().join("absent")).is_err());
-    }
-
-    #[test]
-    fn a_cut_off_file_gives_what_it_has_and_an_error() {
-        let text: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
-        let whole = gzip(&text);
-        let (out, result) = read(whole[..whole.len() / 2].to_vec());
-        assert!(result.is_err() && out.len() > 1000 && text.starts_with(&out));
     }
 }

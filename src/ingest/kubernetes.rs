@@ -4,12 +4,46 @@
 //! `auditID` is what the client says if it wants to, so it is the request id and never the event's. Of `sourceIPs` only the
 //! last is not the client's word. Who is impersonated is the actor. The cluster stands in no record.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at, text_of};
+use super::draft::{Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, list_at, text_at};
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
+
+const USERS: &[&str] = &["impersonatedUser>username", "user>username"];
+/// The others are the client's word.
+const ADDRESSES: &[&str] = &["sourceIPs>-1"];
+const TIMES: &[&str] = &["stageTimestamp", "requestReceivedTimestamp", "timestamp", "p_event_time"];
+const ENVELOPE_TIMES: &[&str] = &["time", "p_event_time"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        title: "Audit event, also as JSON in Azure's `properties.log`",
+        id: "content: `auditID` is what the client says",
+        organization: "refused: no record names it",
+        time: &[TIMES, ENVELOPE_TIMES],
+        actor: &[USERS],
+        address: &[ADDRESSES],
+        failure: "`responseStatus.code` 401, 403, or 500 and above; `authorization.k8s.io/decision` `forbid`",
+        placeholder: NOBODY_SHOWN,
+    },
+    Kind {
+        title: "Admission review, of the newest time that its object has",
+        id: "`request.uid`",
+        organization: "refused: no record names it",
+        time: &[&[
+            "request>object>metadata>managedFields>0>time",
+            "request>object>metadata>creationTimestamp",
+        ]],
+        actor: &[&["request>userInfo>username"]],
+        address: &[],
+        failure: "none: a review is what was asked",
+        placeholder: NOBODY_SHOWN,
+    },
+];
 
 /// Members of an audit event beside its kind: two of them tell it from the `Event` objects of a cluster.
 const MARKS: [&str; 7] = ["auditID", "stage", "verb", "requestURI", "objectRef", "level", "responseStatus"];
@@ -60,7 +94,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
 
 fn audit(event: &Value, envelope: &Value) -> Draft {
     let text = |paths: &[&str]| text_at(event, paths);
-    let user = text(&["impersonatedUser>username", "user>username"]);
+    let user = text(USERS);
     // A collector that renames members keeps the method of a request.
     let verb = text(&["verb", "http>method"]).unwrap_or_else(|| "request".to_owned()).to_lowercase();
     let resource = text(&["objectRef>resource"]);
@@ -73,12 +107,10 @@ fn audit(event: &Value, envelope: &Value) -> Draft {
         "requestObject>metadata>name",
         "requestObject>metadata>generateName",
     ]);
-    let addresses = list_at(event, "sourceIPs");
     Draft {
-        when: When::of(event, &["stageTimestamp", "requestReceivedTimestamp", "timestamp", "p_event_time"])
-            .or_of(envelope, &["time", "p_event_time"]),
+        when: When::of(event, TIMES).or_of(envelope, ENVELOPE_TIMES),
         project: text(&["objectRef>namespace"]),
-        address: addresses.last().and_then(text_of),
+        address: text(ADDRESSES),
         user_agent: text(&["userAgent"]),
         category: category(resource.as_deref()),
         severity: severity(event, &verb, resource.as_deref(), subresource.as_deref()),

@@ -1,16 +1,20 @@
 //! From files into the database: batches go to the writer, fates come back, and every record is accounted for.
 
 use super::audit_writer::Origin;
+use super::follow::{Followed, Standing};
 use super::input::Source;
-use super::reader::{Item, Message, Reader};
+use super::message::{Filled, Item, Message};
+use super::reader::Reader;
 use super::rejects::conflict;
 use super::{
-    AppendError, AuditWriter, Incoming, Input, Mapped, Mapping, RejectedRecord, RejectsFile, SourceFormat,
+    AppendError, AuditWriter, Incoming, Input, Mapped, Mapping, Preview, RejectedRecord, RejectsFile,
+    SourceFormat,
 };
 use crate::domain::OrgId;
 use crate::store::writer::{Fate, Rehearsal, WriteError, Writer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +29,8 @@ pub struct Settings {
     pub batch: usize,
     /// The sources are files of rejected records, whose records are tried again.
     pub retry: bool,
+    /// Records that the observer is shown with what they become: the first ones, and the first of each further format.
+    pub previews: usize,
 }
 
 /// Where events go.
@@ -132,6 +138,12 @@ pub trait Observer {
     fn acknowledged(&mut self, _records: u64) -> io::Result<()> {
         Ok(())
     }
+    /// Everything up to there of the file that is followed is stored, or in the spool, or written down as rejected.
+    fn reached(&mut self, _standing: &Standing) {}
+    /// What a record becomes, before it is stored or refused.
+    fn preview(&mut self, _preview: &Preview) {}
+    /// Something that happened to a source, in words.
+    fn note(&mut self, _source: &str, _text: &str) {}
 }
 
 /// Loads all sources, one after the other. When `stop` fires it ends after the batch that is on its way.
@@ -146,9 +158,11 @@ pub async fn load(
     // Two batches wait while one is written; more would only cost memory.
     let (out, messages) = mpsc::channel(2);
     let reader = Reader::new(settings.format, settings.mapping, settings.batch, settings.retry, out);
+    let followed = inputs.iter().find_map(Input::followed);
     // A thread of its own, which is not waited for: it may sit in a read of standard input for ever.
     let started = std::thread::Builder::new().name("ingest-reader".into()).spawn(move || reader.run(inputs));
-    let mut loader = Loader { sink, rejects, observer, report: Report::default() };
+    let previews = Previews { none: settings.previews == 0, left: settings.previews, formats: Vec::new() };
+    let mut loader = Loader { sink, rejects, observer, followed, previews, report: Report::default() };
     let result = match started {
         Ok(_) => loader.run(messages, stop).await,
         Err(e) => Err(Halt::Reader(e)),
@@ -161,7 +175,31 @@ struct Loader<'a> {
     sink: &'a mut Sink,
     rejects: &'a mut RejectsFile,
     observer: &'a mut dyn Observer,
+    /// Where reading stands, of a file that is followed.
+    followed: Option<Arc<Followed>>,
+    previews: Previews,
     report: Report,
+}
+
+/// Which records are shown.
+struct Previews {
+    none: bool,
+    left: usize,
+    formats: Vec<SourceFormat>,
+}
+
+impl Previews {
+    /// Whether a record is one of the first, or the first of its format.
+    fn wants(&mut self, format: Option<SourceFormat>) -> bool {
+        if self.none {
+            return false;
+        }
+        let is_new = format.filter(|format| !self.formats.contains(format));
+        self.formats.extend(is_new);
+        let is_first = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_first || is_new.is_some()
+    }
 }
 
 impl Loader<'_> {
@@ -182,7 +220,8 @@ impl Loader<'_> {
                 Some(Message::Recognised { source, format }) => {
                     self.observer.recognised(&source.name, format);
                 }
-                Some(Message::Batch(items, empty)) => {
+                Some(Message::Note { source, text }) => self.observer.note(&source.name, &text),
+                Some(Message::Batch(Filled { items, empty, mark })) => {
                     for (what, number) in empty {
                         *self.report.empty.entry(what).or_default() += number;
                     }
@@ -192,6 +231,9 @@ impl Loader<'_> {
                             self.relay(items, &writer, stop).await?;
                         }
                         _ => self.batch(items).await?,
+                    }
+                    if let Some(standing) = mark.and_then(|mark| self.followed.as_ref()?.standing(mark)) {
+                        self.observer.reached(&standing);
                     }
                     self.observer.progress(&self.report);
                 }
@@ -214,7 +256,7 @@ impl Loader<'_> {
         stop: &CancellationToken,
     ) -> Result<(), Halt> {
         let (mut events, mut rejected) = (Vec::new(), Vec::new());
-        for Item { source, place, original, mapped } in items {
+        for Item { source, place, original, mapped, .. } in items {
             self.report.read += 1;
             let reason = match mapped {
                 Ok(Mapped { event: Incoming::New(event), leap_second }) => {
@@ -259,7 +301,11 @@ impl Loader<'_> {
         let mut events = Vec::new();
         let mut preserved = Vec::new();
         let mut origins = Vec::with_capacity(items.len());
-        for Item { source, place, original, mapped } in items {
+        for item in items {
+            if self.previews.wants(item.format) {
+                self.observer.preview(&Preview::of(&item));
+            }
+            let Item { source, place, original, mapped, .. } = item;
             let mapped = mapped.map(|mapped| {
                 let told = (mapped.organization().clone(), mapped.leap_second);
                 match mapped.event {
@@ -344,7 +390,7 @@ mod tests {
     fn rehearse(bytes: Vec<u8>, format: Option<SourceFormat>, mapping: Mapping) -> (Outcome, Told) {
         let mut told = Told::default();
         let input = Input::new("f", None, Cursor::new(bytes));
-        let settings = Settings { format, mapping, batch: 3, retry: false };
+        let settings = Settings { format, mapping, batch: 3, retry: false, previews: 0 };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let outcome = runtime.block_on(load(
             vec![input],
@@ -415,7 +461,8 @@ mod tests {
             }
         }
         let input = Input::new("f", None, Dies);
-        let settings = Settings { format: None, mapping: Mapping::default(), batch: 3, retry: false };
+        let settings =
+            Settings { format: None, mapping: Mapping::default(), batch: 3, retry: false, previews: 0 };
         let outcome = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(load(
             vec![input],
             settings,

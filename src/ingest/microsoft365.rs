@@ -5,12 +5,30 @@
 //! where real records differ, these decide. Times name no zone and are UTC. `ResultStatus` of a failed log-in says
 //! "Success" in two of three records: the operation and the error number tell.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, list_at, text_at};
+use super::draft::{Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, list_at, text_at};
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
+
+const ACTORS: &[&str] = &["UserId", "UserKey"];
+const ADDRESSES: &[&str] = &["ClientIP", "ClientIPAddress", "ActorIpAddress"];
+const TIMES: &[&str] = &["CreationTime", "CreationDate", "p_event_time"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "Unified audit log",
+    id: "`Id`",
+    organization: "`OrganizationId`, else `OrganizationName`",
+    time: &[TIMES],
+    actor: &[ACTORS],
+    address: &[ADDRESSES],
+    failure: "`Fail` in `Operation`, whatever `ResultStatus` says; `ErrorNumber` other than 0 and 50140; `LogonError`; \
+              `ResultStatus` Failed, Failure, False, PartiallySucceeded",
+    placeholder: NOBODY_SHOWN,
+}];
 
 /// The column of a CSV export that holds the record.
 pub(super) const AUDIT_DATA: &str = "AuditData";
@@ -44,15 +62,15 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     let operation = text(&["Operation"]).ok_or_else(|| Reject::new("Operation: missing"))?;
     // Some end in a full stop.
     let operation = operation.trim_end_matches(['.', ' ']).to_owned();
-    let actor = text(&["UserId", "UserKey"]);
+    let actor = text(ACTORS);
     let workload = text(&["Workload"]).unwrap_or_else(|| "Microsoft365".to_owned());
     Draft {
         id: text(&["Id"]),
-        when: When::of(root, &["CreationTime", "CreationDate", "p_event_time"]),
+        when: When::of(root, TIMES),
         organization: text(&["OrganizationId", "OrganizationName"]),
         actor_type: actor_type(text(&["UserType"]).as_deref(), actor.as_deref()),
         actor,
-        address: text(&["ClientIP", "ClientIPAddress", "ActorIpAddress"]),
+        address: text(ADDRESSES),
         user_agent: text(&["UserAgent", "ClientInfoString"]),
         category: category(&workload, &operation),
         severity: severity(root, &operation),

@@ -8,20 +8,29 @@
 
 mod address;
 mod agenttrace;
+mod archive;
 mod audit_writer;
 mod azure;
 mod cloudtrail;
+mod compressed;
 mod csv;
+mod declared;
 mod draft;
+mod follow;
 mod format;
 mod gcp;
 mod github;
 mod input;
+mod kind;
+#[cfg(test)]
+mod kind_tests;
 mod kubernetes;
 mod load;
+mod message;
 mod microsoft365;
 mod okta;
 mod opening;
+mod preview;
 mod reader;
 mod record;
 mod rejects;
@@ -32,9 +41,13 @@ mod time;
 mod workspace;
 
 pub use audit_writer::{AppendError, AuditSettings, AuditWriter, Fates, Metrics, Receipt};
+pub use declared::Declared;
+pub use follow::{Memory, Standing};
 pub use format::{FORMATS, Format, SourceFormat};
 pub use input::{Input, Source};
+pub use kind::{Kind, page};
 pub use load::{Halt, Observer, Outcome, Report, Settings, Sink, SourceFailure, load};
+pub use preview::{Mapping as ColumnMapping, Preview};
 pub use reader::no_chain;
 pub use rejects::{Original, RejectedRecord, RejectsFile};
 
@@ -42,6 +55,7 @@ use crate::domain::{ColumnError, NewEvent, OrgId, Timestamp};
 use crate::store::writer::PreservedEvent;
 use chrono_tz::Tz;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a record is no event; the words follow its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +112,8 @@ pub struct Mapping {
     pub zone: Option<Tz>,
     /// The time of records that have none; without it they are refused.
     pub default_time: Option<Timestamp>,
+    /// What a mapping file says; the format is then [`Format::declared`].
+    pub declared: Option<Arc<Declared>>,
 }
 
 impl Mapping {

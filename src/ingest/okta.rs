@@ -4,12 +4,30 @@
 //! the outcome `SUCCESS` is common and harmless. The target acted on is not always the first. The organisation stands in no
 //! record.
 
-use super::draft::{Changes, Draft, Record, When, action_of, at, text_at, unwrapped};
+use super::draft::{Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, text_at, unwrapped};
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::{Members, string};
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
+
+const ACTOR_NAMES: &[&str] = &["actor>alternateId", "actor_alternateId_s"];
+const ACTOR_IDS: &[&str] = &["actor>id", "actor_id_s"];
+const ADDRESSES: &[&str] = &["client>ipAddress", "client_ipAddress_s", "request>ipChain>0>ip"];
+const TIMES: &[&str] = &["published", "published_t", "p_event_time", "TimeGenerated"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "System Log",
+    id: "`uuid`",
+    organization: "refused: no record names it",
+    time: &[TIMES],
+    actor: &[ACTOR_NAMES, ACTOR_IDS],
+    address: &[ADDRESSES],
+    failure: "`outcome.result` `FAILURE` or `DENY`; severity `ERROR`, or `WARN` without `SUCCESS`",
+    placeholder: NOBODY_SHOWN,
+}];
 
 /// Wrappers of hooks, of EventBridge and of queues.
 const WRAPPERS: [&str; 3] = ["data", "detail", "body"];
@@ -50,9 +68,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     let text = |paths: &[&str]| text_at(root, paths);
     let event_type = text(&["eventType", "eventType_s"]).ok_or_else(|| Reject::new("eventType: missing"))?;
     let known = |name: &String| name != "unknown";
-    let actor = text(&["actor>alternateId", "actor_alternateId_s"])
-        .filter(known)
-        .or_else(|| text(&["actor>id", "actor_id_s"]).filter(known));
+    let actor = text(ACTOR_NAMES).filter(known).or_else(|| text(ACTOR_IDS).filter(known));
     let actor_type = match text(&["actor>type", "actor_type_s"]).as_deref() {
         Some("SystemPrincipal") => ActorType::System,
         Some("User") => ActorType::User,
@@ -74,10 +90,10 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     }
     Draft {
         id: text(&["uuid", "uuid_g"]),
-        when: When::of(root, &["published", "published_t", "p_event_time", "TimeGenerated"]),
+        when: When::of(root, TIMES),
         actor_type,
         actor,
-        address: text(&["client>ipAddress", "client_ipAddress_s", "request>ipChain>0>ip"]),
+        address: text(ADDRESSES),
         user_agent: text(&["client>userAgent>rawUserAgent", "client_userAgent_rawUserAgent_s"]),
         category: category(&event_type),
         severity: severity(root, &event_type),

@@ -1,48 +1,25 @@
 //! The thread that reads: decompresses, splits, recognises, maps, and hands batches on.
 
+use super::archive::{Archive, Member};
+use super::compressed::{Broken, Content};
 use super::csv;
+use super::follow::{Followed, Mark, Tail};
 use super::format::Opened;
 use super::input::Source;
+use super::message::{Batch, Item, Message};
 use super::record::Members;
 use super::rejects::{self, Original};
 use super::split::{MAX_RECORD, Record, Splitter};
 use super::{FORMATS, Format, Input, Mapped, Mapping, Place, Reject, SourceFormat};
-use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Cursor, Read};
+use std::io::{BufRead as _, BufReader, Cursor, Read};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// A batch ends when its records have this many bytes, so that memory is bounded when they are large.
-const BATCH_BYTES: usize = 8 << 20;
 
 /// How much of a source is looked at for the header of a CSV file.
 const BEGINNING: usize = 8 << 10;
 
 /// When the format has to be found out, it must show within this many records.
 const RECOGNISE_WITHIN: u64 = 100;
-
-/// What the reading thread has to say, in the order of the files.
-pub(super) enum Message {
-    /// The format of a source was recognised, the first of this format.
-    Recognised { source: Arc<Source>, format: SourceFormat },
-    /// Records, which may be those of several sources, and how much stood among them that is valid and holds no
-    /// records, by what it is.
-    Batch(Vec<Item>, BTreeMap<&'static str, u64>),
-    /// A source could not be read to its end.
-    Failed { source: Arc<Source>, line: u64, reason: String },
-    /// A source must not be loaded with these options; nothing follows.
-    Refused { source: Arc<Source>, line: u64, reason: String },
-    /// All sources are done. Without this word the reader has died.
-    End,
-}
-
-/// A record: where it stood, as it stood, and what it means.
-pub(super) struct Item {
-    pub(super) source: Arc<Source>,
-    pub(super) place: Place,
-    pub(super) original: Original,
-    pub(super) mapped: Result<Mapped, Reject>,
-}
 
 /// Why a source is not read on.
 enum Stop {
@@ -105,20 +82,7 @@ impl Reader {
     /// cost a transaction.
     pub(super) fn run(mut self, inputs: Vec<Input>) {
         for input in inputs {
-            let source = Arc::clone(&input.source);
-            let stopped = match self.read(input) {
-                Ok(()) => Ok(()),
-                Err(Stop::Gone) => return,
-                Err(Stop::Refused { line, reason }) => {
-                    // Of the batch in which it stands nothing is stored.
-                    drop(self.send(Message::Refused { source, line, reason }));
-                    return;
-                }
-                Err(Stop::Unrecognised { line }) => {
-                    self.send(Message::Failed { source, line, reason: not_recognised() })
-                }
-            };
-            if stopped.is_err() {
+            if self.read(input).is_err() {
                 return;
             }
         }
@@ -131,35 +95,85 @@ impl Reader {
     }
 
     fn flush(&mut self) -> Result<(), Stop> {
-        if self.batch.items.is_empty() && self.batch.empty.is_empty() {
-            Ok(())
-        } else {
-            self.out.blocking_send(self.batch.take()).map_err(|_| Stop::Gone)
+        self.flush_up_to(None)
+    }
+
+    fn flush_up_to(&mut self, mark: Option<Mark>) -> Result<(), Stop> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.out.blocking_send(self.batch.take(mark)).map_err(|_| Stop::Gone)
+    }
+
+    /// Reads a source; an error when nothing may follow it.
+    fn read(&mut self, input: Input) -> Result<(), Stop> {
+        let (source, live) = (Arc::clone(&input.source), input.live);
+        let followed = input.followed();
+        match input.open() {
+            Ok(Content::Stream(bytes)) => self.settled(&source, |reader| reader.stream(&source, bytes, live)),
+            Ok(Content::Archive(archive)) => self.members(&source, archive),
+            Ok(Content::Tail(tail)) => {
+                self.settled(&source, |reader| reader.tail(&source, *tail, followed.as_deref()))
+            }
+            Err(e) => self.fail(&source, 1, e.to_string()),
         }
     }
 
-    fn read(&mut self, input: Input) -> Result<(), Stop> {
-        let (source, live) = (Arc::clone(&input.source), input.live);
-        match input.open() {
-            Ok(bytes) => {
-                let (beginning, bytes) = first_line(bytes);
-                let names = csv::header(&beginning);
-                // A record is said to begin at the end of the line before it, where that is two characters.
-                let late = u64::from(beginning.ends_with(b"\r\n"));
-                let bytes = Cursor::new(beginning).chain(bytes);
-                if let Some(names) = names
-                    && let Some(format) = self.of_csv(&names)
-                {
-                    return self.rows(&source, format, &names, late, bytes);
-                }
-                let buffer = std::mem::take(&mut self.buffer);
-                let mut splitter = Splitter::with_buffer(bytes, MAX_RECORD, buffer);
-                let read = self.records(&source, &mut splitter, live);
-                self.buffer = splitter.into_buffer();
-                read
+    /// The files of an archive.
+    fn members(&mut self, archive: &Arc<Source>, mut members: Archive) -> Result<(), Stop> {
+        while let Some(Member { name, bytes }) = members.next() {
+            let name = format!("{}/{name}", archive.name);
+            let source = Arc::new(Source { name, group: archive.group.clone() });
+            match bytes {
+                Ok(bytes) => self.settled(&source, |reader| reader.stream(&source, bytes, false))?,
+                Err(e) => self.fail(&source, 1, e.to_string())?,
             }
-            Err(e) => self.send(Message::Failed { source, line: 1, reason: e.to_string() }),
         }
+        Ok(())
+    }
+
+    /// Says how a source ended. Where the options forbid one, nothing of the batch in which that shows is stored.
+    fn settled(
+        &mut self,
+        source: &Arc<Source>,
+        read: impl FnOnce(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        match read(self) {
+            Err(Stop::Unrecognised { line }) => self.fail(source, line, not_recognised()),
+            Err(Stop::Refused { line, reason }) => {
+                self.send(Message::Refused { source: Arc::clone(source), line, reason })?;
+                Err(Stop::Gone)
+            }
+            other => other,
+        }
+    }
+
+    fn fail(&self, source: &Arc<Source>, line: u64, reason: String) -> Result<(), Stop> {
+        self.send(Message::Failed { source: Arc::clone(source), line, reason })
+    }
+
+    fn stream(&mut self, source: &Arc<Source>, bytes: impl Read, live: bool) -> Result<(), Stop> {
+        let (beginning, bytes) = first_line(bytes);
+        let names = csv::header(&beginning);
+        // A record is said to begin at the end of the line before it, where that is two characters.
+        let late = u64::from(beginning.ends_with(b"\r\n"));
+        let bytes = Cursor::new(beginning).chain(bytes);
+        if let Some(names) = names
+            && let Some(format) = self.of_csv(&names)
+        {
+            return self.rows(source, format, &names, late, bytes);
+        }
+        let mut splitter = Splitter::with_buffer(bytes, MAX_RECORD, std::mem::take(&mut self.buffer));
+        let read = self.records(source, &mut splitter, live, None);
+        self.buffer = splitter.into_buffer();
+        read
+    }
+
+    /// A file that grows, until nobody listens any more.
+    fn tail(&mut self, source: &Arc<Source>, tail: Tail, followed: Option<&Followed>) -> Result<(), Stop> {
+        let tail = tail.talking_to(self.out.clone(), Arc::clone(source));
+        let mut splitter = Splitter::with_buffer(tail, MAX_RECORD, Vec::new());
+        self.records(source, &mut splitter, true, followed)
     }
 
     /// The format of the rows of a CSV file, where that is one of those asked for.
@@ -198,8 +212,7 @@ impl Reader {
                     continue;
                 }
                 Err(e) => {
-                    let (source, reason) = (Arc::clone(source), e.to_string());
-                    return self.send(Message::Failed { source, line, reason });
+                    return self.fail(source, line, e.to_string());
                 }
             }
             let place = Place { line: cells.position().map_or(line, |at| at.line() + late), element: None };
@@ -230,7 +243,7 @@ impl Reader {
     }
 
     fn is_full(&self) -> bool {
-        self.batch.items.len() >= self.size || self.batch.bytes >= BATCH_BYTES
+        self.batch.is_full(self.size)
     }
 
     fn records(
@@ -238,6 +251,7 @@ impl Reader {
         source: &Arc<Source>,
         splitter: &mut Splitter<impl Read>,
         live: bool,
+        followed: Option<&Followed>,
     ) -> Result<(), Stop> {
         let mut reading = Reading {
             source: Arc::clone(source),
@@ -247,17 +261,22 @@ impl Reader {
         };
         loop {
             match splitter.next() {
-                Ok(Some(record)) => self.record(&mut reading, record)?,
+                Ok(Some(mut record)) => {
+                    if let Some(followed) = followed {
+                        followed.place(&mut record.place, splitter.position());
+                    }
+                    self.record(&mut reading, record)?;
+                }
                 Ok(None) => break,
                 Err(e) => {
-                    let (line, reason) = (splitter.line(), e.to_string());
-                    self.send(Message::Failed { source: Arc::clone(source), line, reason })?;
+                    self.fail(source, splitter.line(), e.to_string())?;
                     break;
                 }
             }
             // Whoever fills a pipe may rest for hours: what is there must not wait for a full batch.
             if self.is_full() || (live && !splitter.has_line()) {
-                self.flush()?;
+                let mark = Mark { position: splitter.position(), line: splitter.line() };
+                self.flush_up_to(followed.map(|_| mark))?;
             }
             // What was rejected once may be anything.
             if !self.retry && reading.format.is_none() && reading.unrecognised >= RECOGNISE_WITHIN {
@@ -362,7 +381,8 @@ impl Reader {
             reading.unrecognised += 1;
             reading.first_unrecognised.get_or_insert(place.line);
         }
-        let item = Item { source: Arc::clone(&reading.source), place, original, mapped };
+        let format = reading.format;
+        let item = Item { source: Arc::clone(&reading.source), place, format, original, mapped };
         if let Some(reason) = self.refusal(reading.format, &item) {
             return Err(Stop::Refused { line: place.line, reason });
         }
@@ -396,15 +416,6 @@ fn first_line(bytes: impl Read) -> (Vec<u8>, impl Read) {
     (line, Broken(read.err()).chain(bytes))
 }
 
-/// An error, once, and then nothing.
-struct Broken(Option<io::Error>);
-
-impl Read for Broken {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
-    }
-}
-
 /// Why records of a format cannot be loaded with `--preserve-chain`.
 pub fn no_chain(format: SourceFormat) -> String {
     format!("{format} records have no chain that --preserve-chain could keep")
@@ -413,33 +424,4 @@ pub fn no_chain(format: SourceFormat) -> String {
 fn not_recognised() -> String {
     let known: Vec<String> = FORMATS.iter().map(|f| format!("{} ({})", f.name, f.title)).collect();
     format!("its format is not recognised; supported are {}; name it with --from", known.join(", "))
-}
-
-#[derive(Default)]
-struct Batch {
-    items: Vec<Item>,
-    bytes: usize,
-    /// What is valid and holds no records, and how much of it.
-    empty: BTreeMap<&'static str, u64>,
-}
-
-impl Batch {
-    fn push(&mut self, item: Item) {
-        self.bytes += match &item.original {
-            Original::Text(text) => text.len(),
-            Original::Bytes(bytes) | Original::Start(bytes) => bytes.len(),
-        };
-        self.items.push(item);
-    }
-
-    fn note_empty(&mut self, what: &'static str, number: u64) {
-        if number > 0 {
-            *self.empty.entry(what).or_default() += number;
-        }
-    }
-
-    fn take(&mut self) -> Message {
-        self.bytes = 0;
-        Message::Batch(std::mem::take(&mut self.items), std::mem::take(&mut self.empty))
-    }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Splitter<R> {
     line: u64,
     column: u64,
     state: State,
+    /// Bytes of the stream that are consumed.
+    consumed: u64,
     /// Documents that hold no element.
     empty: u64,
 }
@@ -123,6 +125,7 @@ impl<R: Read> Splitter<R> {
             line: 1,
             column: 1,
             state: State::Begin,
+            consumed: 0,
             empty: 0,
         }
     }
@@ -140,6 +143,11 @@ impl<R: Read> Splitter<R> {
     /// The line that comes next, from 1.
     pub(crate) fn line(&self) -> u64 {
         self.line
+    }
+
+    /// Bytes of the stream up to the end of the last record.
+    pub(crate) fn position(&self) -> u64 {
+        self.consumed
     }
 
     /// Whether the next record is here already, so that asking for it cannot wait for a slow sender.
@@ -200,6 +208,7 @@ impl<R: Read> Splitter<R> {
             }
         }
         self.start += n;
+        self.consumed += n as u64;
     }
 
     /// Where the next record begins.

@@ -20,6 +20,17 @@ pub(super) fn read(text: &str, zone: Option<Tz>) -> Result<Moment, Reject> {
     let shown: String = text.chars().take(64).collect();
     let wrong = || Reject::new(format!("'{shown}' is not a time such as 2026-01-15T09:58:01.002Z"));
     let (local, offset) = split(text).ok_or_else(wrong)?;
+    instant(local, offset, zone, &shown)
+}
+
+/// The instant of a date and clock, with an offset in seconds or in a zone; `shown` is how it is written.
+fn instant(
+    local: NaiveDateTime,
+    offset: Option<i64>,
+    zone: Option<Tz>,
+    shown: &str,
+) -> Result<Moment, Reject> {
+    let wrong = || Reject::new(format!("'{shown}' is not a time such as 2026-01-15T09:58:01.002Z"));
     let leap_second = local.and_utc().timestamp_subsec_nanos() >= 1_000_000_000;
     let utc = match (offset, zone) {
         (Some(seconds), _) => {
@@ -42,6 +53,40 @@ pub(super) fn read(text: &str, zone: Option<Tz>) -> Result<Moment, Reject> {
         },
     };
     Ok(Moment { timestamp: Timestamp::from(utc), leap_second })
+}
+
+/// As `strftime` writes it: with an offset, or in a zone.
+pub(super) fn by_pattern(text: &str, pattern: &str, zone: Option<Tz>) -> Result<Moment, Reject> {
+    let shown: String = text.chars().take(64).collect();
+    if let Ok(time) = chrono::DateTime::parse_from_str(text, pattern) {
+        return instant(time.naive_utc(), Some(0), None, &shown);
+    }
+    let local = NaiveDateTime::parse_from_str(text, pattern)
+        .map_err(|e| Reject::new(format!("'{shown}' is not written as {pattern}: {e}")))?;
+    instant(local, None, zone, &shown)
+}
+
+/// A number since 1970 of which one is `times` microseconds, or of which `over` are one; digits beyond are cut.
+pub(super) fn epoch(text: &str, times: i64, over: i64) -> Result<Moment, Reject> {
+    let shown: String = text.chars().take(64).collect();
+    let wrong = || Reject::new(format!("'{shown}' is not a number of seconds, or parts of them, since 1970"));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let micros = |number: i64| number.checked_mul(times).map(|n| n.div_euclid(over));
+    let whole_micros = whole.parse().ok().and_then(micros).ok_or_else(wrong)?;
+    // As many digits as a microsecond needs.
+    let digits: String = format!("{fraction:0<6}").chars().take(6).collect();
+    let parts: i64 = digits.parse().map_err(|_| wrong())?;
+    let more = parts.checked_mul(times).map(|n| n / over / 1_000_000).ok_or_else(wrong)?;
+    let more = if whole.starts_with('-') { -more } else { more };
+    let timestamp = whole_micros.checked_add(more).map(Timestamp::from_micros).ok_or_else(wrong)?;
+    // Beyond what a year of four digits can say.
+    if !(-62_135_596_800_000_000..253_402_300_800_000_000).contains(&timestamp.as_micros()) {
+        return Err(wrong());
+    }
+    Ok(Moment { timestamp, leap_second: false })
 }
 
 /// Milliseconds since 1970, as GitHub writes them, also where a collector has made `1700000000123.000000` of them; `None` for

@@ -5,13 +5,32 @@
 //! the activity's id and of the content of the event.
 
 use super::draft::{
-    Changes, Draft, Record, When, action_of, at, id_of_content, joined, text_at, text_of, unwrapped,
+    Changes, Draft, NOBODY_SHOWN, Record, When, action_of, at, id_of_content, joined, text_at, text_of,
+    unwrapped,
 };
 use super::format::Opened;
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Action, ActorType, Category, Severity};
 use serde_json::Value;
+
+const ACTORS: &[&str] =
+    &["actor>email", "actor>profileId", "actor>key", "actor>applicationInfo>applicationName"];
+const ADDRESSES: &[&str] = &["ipAddress"];
+const TIMES: &[&str] = &["id>time", "p_event_time"];
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "Activity of the reports API",
+    id: "SHA-256 of `id.uniqueQualifier`, `id.time`, `id.applicationName` and the event's content; else content",
+    organization: "`id.customerId`",
+    time: &[TIMES],
+    actor: &[ACTORS],
+    address: &[ADDRESSES],
+    failure: "words in the event's name, such as `fail`, `denied`, `blocked`, `suspicious`",
+    placeholder: NOBODY_SHOWN,
+}];
 
 /// What an object is to Workspace. An activity of several events is taken apart.
 pub(super) fn open(members: &Members<'_>) -> Opened {
@@ -68,8 +87,7 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
         let content = id_of_content(&event_only(event)).ok()?;
         Some(joined(&[qualifier, &text(&["id>time"]).unwrap_or_default(), &application, &content]))
     });
-    let actor =
-        text(&["actor>email", "actor>profileId", "actor>key", "actor>applicationInfo>applicationName"]);
+    let actor = text(ACTORS);
     let actor_type = match (text(&["actor>callerType"]).as_deref(), &actor) {
         (Some("KEY" | "APPLICATION"), _) => ActorType::Service,
         (_, Some(actor)) if actor.ends_with("gserviceaccount.com") => ActorType::Service,
@@ -91,11 +109,11 @@ pub(super) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
     ]);
     Draft {
         id,
-        when: When::of(root, &["id>time", "p_event_time"]),
+        when: When::of(root, TIMES),
         organization: text(&["id>customerId"]),
         actor_type,
         actor,
-        address: text(&["ipAddress"]),
+        address: text(ADDRESSES),
         category: match application.as_str() {
             "login" | "token" | "saml" | "user_accounts" | "access_transparency" => Category::Auth,
             "drive" | "gmail" | "chat" | "keep" | "vault" => Category::Data,

@@ -369,6 +369,110 @@ async fn a_rehearsal_needs_no_database_and_leaves_nothing_behind() {
     bench.db.drop_now().await;
 }
 
+/// `docs/reference/importers.md` is what `ingest --formats` prints. `UPDATE_IMPORTERS=1` renews it.
+#[test]
+fn the_page_of_importers_is_what_the_program_prints() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/importers.md");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_agenttrace")).args(["ingest", "--formats"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    if std::env::var_os("UPDATE_IMPORTERS").is_some() {
+        fs::write(&path, &printed).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), printed, "stale: run `just importers`");
+}
+
+#[test]
+fn a_rehearsal_shows_what_the_first_records_become_and_why_others_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = cloudtrail("111122223333", 1).to_string()
+        + "\n"
+        + &event("acme", 1)
+        + &event("acme", 2).replace("\"export\"", "\"expunge\"")
+        + &event("acme", 3)
+        + &event("acme", 4).replace("\"export\"", "\"expunge\"")
+        + "{\"uuid\":\"u\",\"eventType\":\"x.\\u001b[2J\",\"actor\":{},\"published\":\"2026-01-15T09:58:01Z\"}\n";
+    fs::write(folder.path().join("trail.log"), lines).unwrap();
+    let rehearse = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agenttrace"));
+        command.env("XDG_CONFIG_HOME", folder.path()).current_dir(folder.path());
+        command.args(["ingest", "trail.log", "--dry-run", "--org", "acme"]).args(more).output().unwrap()
+    };
+    let output = rehearse(&[]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    for part in [
+        "trail.log:1 · AWS CloudTrail\n  COLUMN            VALUE ",
+        "  event_id          111122223333-1 ",
+        "  eventID\n",
+        "  actor_id          bert ",
+        "  userIdentity.userName\n",
+        "  action            read ",
+        "  derived\n",
+        "trail.log:3 · AgentTrace events\n  refused: action: 'expunge' is not one of create",
+        "trail.log:6 · Okta\n",
+        "refused: 2 × action: 'expunge' is not one of create",
+        "(first trail.log:3)\n",
+        "INGEST: 6 read, 4 sound, 0 duplicate, 0 conflict, 2 rejected",
+        "Nothing was stored: this was a dry run.",
+    ] {
+        assert!(shown.contains(part), "{part} is missing in\n{shown}");
+    }
+    assert!(!shown.contains("trail.log:4 ·") && !shown.contains('\u{1b}'), "{shown}");
+    let report: Value = serde_json::from_slice(&rehearse(&["--format", "json"]).stdout).unwrap();
+    let preview = report["preview"].as_array().unwrap();
+    let formats: Vec<&str> = preview.iter().map(|record| record["format"].as_str().unwrap()).collect();
+    assert_eq!(
+        formats,
+        ["cloudtrail", "agenttrace", "agenttrace", "okta"],
+        "three, and the first of another"
+    );
+    assert_eq!(
+        preview[0]["columns"][0],
+        json!({"column": "event_id", "value": "111122223333-1", "from": ["eventID"]})
+    );
+    assert_eq!(
+        (&report["refused"][0]["records"], &report["refused"][0]["first"]),
+        (&json!(2), &json!("trail.log:3"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archives_and_compressions_of_all_kinds_are_loaded_and_what_cannot_be_is_named() {
+    let bench = Bench::new().await;
+    let folder = bench.folder.path().join("logs");
+    fs::create_dir(&folder).unwrap();
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(events("acme", 40).as_bytes()).unwrap();
+    let one = encoder.finish().unwrap();
+    // Two streams one behind the other, as parallel compressors write them.
+    fs::write(folder.join("a.bz2"), [one.clone(), one].concat()).unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, bytes) in [
+        ("2026/02/two.ndjson", events("globex", 30).into_bytes()),
+        ("2026/01/one.json.gz", gzip(events("initech", 20).as_bytes())),
+        ("2026/01/notes.txt", b"Dear all,\n".to_vec()),
+        ("2026/01/inner.zip", b"PK\x05\x06".to_vec()),
+    ] {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    fs::write(folder.join("b.zip"), zip.finish().unwrap().into_inner()).unwrap();
+    let (code, report, said) = bench.run(&["logs"]);
+    assert_eq!((code, &report["stored"], &report["duplicate"]), (1, &json!(90), &json!(40)), "{said}");
+    for part in [
+        "logs/b.zip/2026/01/notes.txt:1: rejected: not valid JSON",
+        "logs/b.zip/2026/01/inner.zip:1: is a zip archive, which can be read from a file only",
+        "logs/b.zip/2026/01/notes.txt:1: its format is not recognised",
+    ] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    bench.assert_whole().await;
+    bench.db.drop_now().await;
+}
+
 /// A program that loads from a pipe, and the thread that fills it and gives it back still open.
 struct Loading {
     program: Child,

@@ -38,6 +38,7 @@ mod handover;
 mod heads;
 mod ingest;
 mod ingest_ack;
+mod ingest_follow;
 mod integrity_filter;
 mod investigation;
 mod layers;

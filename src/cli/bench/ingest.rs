@@ -94,6 +94,7 @@ async fn rate(server: &PrivateServer, database: &str, path: &Path) -> Result<f64
         mapping: Mapping { organization: OrgId::new(ORGANIZATION).ok(), ..Mapping::default() },
         batch: BATCH,
         retry: false,
+        previews: 0,
     };
     let mut sink = Sink::Database(Box::new(Writer::new(db.clone(), WriterSettings::default())));
     let begun = Instant::now();

@@ -14,10 +14,29 @@ pub(crate) use wrapping::open;
 
 use super::address;
 use super::draft::{first, id_of_content, last};
+use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Json, NewEvent, OrgId};
 use identity::Actor;
+
+/// The kinds of its records.
+pub(super) const KINDS: &[Kind] = &[Kind {
+    title: "Record of a call, Insight, NetworkActivity",
+    id: "`eventID`, else content",
+    organization: "`recipientAccountId`, else `userIdentity.accountId`",
+    time: &[&["eventTime"]],
+    actor: &[&[
+        "userIdentity>userName",
+        "userIdentity>sessionContext>sessionIssuer>userName",
+        "userIdentity>invokedBy",
+        "userIdentity>principalId",
+        "userIdentity>accountId",
+    ]],
+    address: &[&["sourceIPAddress"]],
+    failure: "`errorCode` of a denial or of a wrong key; a sign-in that says `Failure`",
+    placeholder: "`aws`; of an Insight `cloudtrail.amazonaws.com`; of the account's root user `root`",
+}];
 
 /// What a record is about: the service and the name of the call.
 struct Call {
