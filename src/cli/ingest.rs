@@ -49,7 +49,7 @@ pub struct IngestArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["files", "retry", "preserve_chain", "dry_run"])]
     pub follow: Option<PathBuf>,
     /// Print what the records of each source become, as Markdown, and load nothing
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["files", "follow", "retry", "mapping"])]
     pub formats: bool,
     /// Append records that are not stored to this file [default: SOURCE.rejected.ndjson in the current folder]
     #[arg(long, value_name = "FILE")]

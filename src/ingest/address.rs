@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(super) fn client(text: &str) -> Option<String> {
     let first = text.split(',').next().unwrap_or_default().trim();
     let host = without_port(first);
-    if host.parse::<Ipv6Addr>().is_ok() {
-        return Some(host.to_owned());
+    if let Ok(address) = host.parse::<Ipv6Addr>() {
+        // An IPv4 address in IPv6's clothes is found as what it is.
+        return Some(address.to_ipv4_mapped().map_or_else(|| host.to_owned(), |v4| v4.to_string()));
     }
     // Leading zeros (`075.050.255.67`, seen in anonymised logs) are decimal for PostgreSQL; other readers refuse them
     // or take them for octal, so they are dropped here.
@@ -49,6 +50,8 @@ mod tests {
             ("198.51.100.4:443", "198.51.100.4"),
             ("[2001:db8::1]:443", "2001:db8::1"),
             ("[2001:db8::1]", "2001:db8::1"),
+            ("::ffff:198.51.100.4", "198.51.100.4"),
+            ("[::ffff:198.51.100.4]:443", "198.51.100.4"),
             ("198.51.100.7, 192.168.10.10", "198.51.100.7"),
             ("198.51.100.7:80,10.0.0.1", "198.51.100.7"),
         ] {

@@ -382,3 +382,114 @@ fn every_audit_record_of_the_shared_data_lands_with_the_actor_that_it_names() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// How documents of an independent pipeline agree with ours, for each format and field.
+#[derive(Debug, Default)]
+struct Agreement(std::collections::BTreeMap<(&'static str, &'static str), (usize, usize, Vec<String>)>);
+
+impl Agreement {
+    fn count(
+        &mut self,
+        format: &'static str,
+        field: &'static str,
+        ours: &str,
+        theirs: &[String],
+        agrees: bool,
+    ) {
+        let (of, agreed, others) = self.0.entry((format, field)).or_default();
+        *of += 1;
+        *agreed += usize::from(agrees);
+        if !agrees {
+            others.push(format!("ours {ours}, theirs {}", theirs.join(" or ")));
+        }
+    }
+}
+
+/// The texts at some paths, and the elements of lists there.
+fn texts(document: &Value, pointers: &[&str]) -> Vec<String> {
+    let mut all = Vec::new();
+    for value in pointers.iter().filter_map(|pointer| document.pointer(pointer)) {
+        match value {
+            Value::String(text) => all.push(text.clone()),
+            Value::Array(list) => all.extend(list.iter().filter_map(Value::as_str).map(str::to_owned)),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// A document, whose `event.original` is the record, beside what the record becomes here.
+fn compare(document: &Value, agreement: &mut Agreement) -> Result<(), String> {
+    let original = document.pointer("/event/original").and_then(Value::as_str).ok_or("no original")?;
+    let (format, events) = read(original, &mapping());
+    let event = match events.into_iter().next() {
+        Some(Ok(event)) => event,
+        Some(Err(why)) => return Err(why.to_string()),
+        None => return Err(format!("{format}: {}", original.chars().take(120).collect::<String>())),
+    };
+    let alike = |one: &str, other: &str| {
+        let name = |text: &str| text.split('@').next().unwrap_or(text).to_lowercase();
+        one.eq_ignore_ascii_case(other) || name(one) == name(other)
+    };
+    let mut field = |name, ours: &str, theirs: Vec<String>, agrees: &dyn Fn(&str) -> bool| {
+        if !theirs.is_empty() {
+            let agrees = theirs.iter().any(|theirs| agrees(theirs));
+            agreement.count(format, name, ours, &theirs, agrees);
+        }
+    };
+    let time = event.timestamp.to_rfc3339();
+    let millis = |text: &str| Timestamp::parse(text).map(|t| t.as_micros() / 1000).ok();
+    field("time", &time, texts(document, &["/@timestamp"]), &|theirs| millis(theirs) == millis(&time));
+    let actor = event.actor_id.clone();
+    let users =
+        ["/user/name", "/user/id", "/user/email", "/client/user/name", "/client/user/id", "/user/full_name"];
+    field("actor", &actor, texts(document, &users), &|theirs| alike(theirs, &actor));
+    let address = event.actor_ip.clone().unwrap_or_default();
+    field("address", &address, texts(document, &["/source/ip", "/client/ip"]), &|theirs| theirs == address);
+    let kind = event.event_type.to_lowercase();
+    field("action", &kind, texts(document, &["/event/action"]), &|theirs| {
+        let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+        plain(&kind).contains(&plain(theirs)) || alike(theirs, event.action.as_str())
+    });
+    let severity = event.event_severity;
+    field("outcome", severity.as_str(), texts(document, &["/event/outcome"]), &|theirs| match theirs {
+        "failure" | "deny" => severity != Severity::Info,
+        "success" | "allow" => severity == Severity::Info,
+        _ => true,
+    });
+    Ok(())
+}
+
+/// Expected documents of elastic/integrations (`packages/*/data_stream/*/_dev/test/pipeline/*-expected.json`), which are not
+/// copied here: the folder that `AGENTTRACE_EXPECTED_DOCUMENTS` names holds some. docs/guide/ingest.md has the numbers.
+#[test]
+fn the_documents_of_an_independent_pipeline_agree_on_actor_time_address_action_and_outcome() {
+    let Some(folder) = std::env::var_os("AGENTTRACE_EXPECTED_DOCUMENTS") else {
+        eprintln!("skipped: AGENTTRACE_EXPECTED_DOCUMENTS names no folder");
+        return;
+    };
+    let (mut agreement, mut refused, mut documents) = (Agreement::default(), Vec::new(), 0);
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if !entry.file_name().to_string_lossy().ends_with("-expected.json") {
+            continue;
+        }
+        let all: Value = serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap();
+        for document in all["expected"].as_array().unwrap().iter().filter(|document| document.is_object()) {
+            documents += 1;
+            if let Err(why) = compare(document, &mut agreement) {
+                refused.push(format!("{}: {why}", entry.file_name().display()));
+            }
+        }
+    }
+    let (mut of_all, mut agreed_all) = (0, 0);
+    for ((format, field), (of, agreed, others)) in &agreement.0 {
+        eprintln!("{format} {field}: {agreed} of {of}");
+        others.iter().for_each(|other| eprintln!("    {other}"));
+        of_all += of;
+        agreed_all += agreed;
+    }
+    refused.iter().for_each(|why| eprintln!("refused: {why}"));
+    eprintln!("{documents} documents, {} refused; {agreed_all} of {of_all} fields agree", refused.len());
+    assert!(documents > 0, "the folder has no expected documents");
+    assert!(agreed_all * 100 >= of_all * 90, "less than nine in ten fields agree");
+}

@@ -1,10 +1,11 @@
 //! The writer with its spool: what it has acknowledged gets into the table, once, whatever happens in between.
 
 use crate::support::{self, Home, TestDatabase};
-use crate::verify::{connect, damage, run_json};
+use crate::verify::{connect, damage, preserve, run_json};
 use crate::writer::{chain, event};
 use agenttrace::domain::{Json, NewEvent, Timestamp};
 use agenttrace::ingest::{AppendError, AuditSettings, AuditWriter, Fates};
+use agenttrace::store::writer::{PreservedEvent, WriterSettings};
 use agenttrace::store::{WriteDb, WriteSettings, WriteTarget, schema};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -203,6 +204,64 @@ async fn several_writers_of_one_organisation_make_one_chain() {
     database.drop_now().await;
 }
 
+/// Three events with hashes of their own: the second and the third are both successors of the first.
+async fn two_ends(database: &TestDatabase, organization: &str) {
+    let kept = |id: &str, hash: &str, previous: &str| PreservedEvent {
+        event: event(organization, id),
+        hash: hash.to_owned(),
+        previous_hash: previous.to_owned(),
+    };
+    preserve(database, vec![kept("one", "aa", ""), kept("two", "bb", "aa"), kept("three", "cc", "aa")]).await;
+}
+
+async fn count(database: &TestDatabase, prefix: &str) -> Vec<String> {
+    let sql = "SELECT event_id FROM audit_events WHERE event_id LIKE $1 || '-%' ORDER BY ctid";
+    sqlx::query_scalar(sql).bind(prefix).fetch_all(&mut connect(database).await).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_with_several_ends_holds_up_no_other_organisation_and_its_events_keep_their_order() {
+    let database = support::database().await;
+    two_ends(&database, "forked").await;
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    let small = AuditSettings { batch: 10, ..settings(&spool) };
+    let writer = open(&database, small.clone()).await;
+    for n in 0..12 {
+        let mut both = events("forked", "f", 3 * n..3 * n + 3);
+        both.extend(events("b", "b", 2 * n..2 * n + 2));
+        writer.append_all(both).await.unwrap();
+    }
+    let last = writer.close(Duration::from_millis(700)).await;
+    assert_eq!(chain(&mut connect(&database).await, "b").await, ids("b", 0..24), "{last:?}");
+    assert_eq!((last.pending, last.delivered.stored), (36, 24));
+    assert!(last.trouble.as_ref().is_some_and(|why| why.contains("'forked'")), "{last:?}");
+    assert!(last.spool_bytes > 5_000 && last.prometheus().contains("agenttrace_writer_up 0"));
+    drop(writer);
+
+    // The next writer tries them again, before what comes behind them; another target gets none.
+    let elsewhere = WriteTarget::at(support::server(), WriteSettings::default());
+    assert!(AuditWriter::open(elsewhere, settings(&spool)).await.is_err());
+    let writer = open(&database, small.clone()).await;
+    assert_eq!(writer.metrics().pending, 36);
+    writer.append_all(events("forked", "f", 36..40)).await.unwrap();
+    writer.append_all(events("b", "b", 24..26)).await.unwrap();
+    let last = writer.close(Duration::from_millis(700)).await;
+    assert_eq!((last.pending, last.delivered.stored, last.replayed.total()), (40, 2, 0), "{last:?}");
+    drop(writer);
+
+    // Somebody has looked, and says which end to go on from.
+    let settled = AuditSettings { writer: WriterSettings { continue_from: Some("cc".to_owned()) }, ..small };
+    let writer = open(&database, settled).await;
+    writer.append_all(events("forked", "f", 40..42)).await.unwrap();
+    let last = writer.close(PATIENCE).await;
+    assert_eq!((last.pending, last.trouble), (0, None));
+    assert_eq!((last.replayed.stored, last.delivered.stored), (40, 2));
+    assert_eq!(count(&database, "f").await, ids("f", 0..42));
+    assert_eq!(std::fs::read_dir(spool.join("held")).unwrap().count(), 0, "nothing is left behind");
+    database.drop_now().await;
+}
+
 /// Text that has gone wrong somewhere, of at most so many characters.
 fn hostile(most: usize) -> impl Strategy<Value = String> {
     let nasty = prop::sample::select(vec![
@@ -285,15 +344,34 @@ fn any_event() -> impl Strategy<Value = NewEvent> {
 }
 
 async fn all_are_verified(count: usize) {
+    /// Events of one call; making them takes longer than storing them, so each thread makes its own.
+    const TOGETHER: usize = 250;
     let database = support::database().await;
     let folder = tempfile::tempdir().unwrap();
     let writer = open(&database, settings(folder.path())).await;
-    let (mut runner, strategy) = (TestRunner::default(), any_event());
-    for n in 0..count {
-        let mut event = strategy.new_tree(&mut runner).unwrap().current();
-        event.event_id = format!("h-{n}");
-        drop(writer.enqueue(vec![event]).await.unwrap());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let mut makers = tokio::task::JoinSet::new();
+    for thread in 0..threads {
+        let writer = writer.clone();
+        makers.spawn(async move {
+            let mut part = thread;
+            while part * TOGETHER < count {
+                let numbers = part * TOGETHER..count.min((part + 1) * TOGETHER);
+                // The generator cannot be sent to another thread.
+                let made: Vec<NewEvent> = {
+                    let (mut runner, strategy) = (TestRunner::default(), any_event());
+                    let one = |n| NewEvent {
+                        event_id: format!("h-{n}"),
+                        ..strategy.new_tree(&mut runner).unwrap().current()
+                    };
+                    numbers.map(one).collect()
+                };
+                drop(writer.enqueue(made).await.unwrap());
+                part += threads;
+            }
+        });
     }
+    makers.join_all().await;
     let last = writer.close(PATIENCE).await;
     let count = u64::try_from(count).unwrap();
     let all = (last.acknowledged, last.delivered.stored, letters(&writer).len());

@@ -573,6 +573,61 @@ async fn every_record_of_the_real_logs_is_loaded() {
     bench.db.drop_now().await;
 }
 
+/// All files together, as `auto` finds their records: what is no audit record is refused by name, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_record_of_the_real_logs_has_a_fate_and_each_refusal_a_reason() {
+    const NO_FORMAT: &str = "not a record of a supported format (";
+    const DELIVERY: &str = "a delivery of a GitHub webhook, which is not an audit record";
+    let Some(data) = shared("") else { return };
+    let mut files = Vec::new();
+    for folder in fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
+        let inside = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path().display().to_string());
+        files.extend(inside.filter(|name| name.ends_with(".ndjson.gz")));
+    }
+    files.sort();
+    let bench = Bench::new().await;
+    let mut arguments: Vec<&str> = files.iter().map(String::as_str).collect();
+    arguments.extend([
+        "--org",
+        "acme",
+        "--default-time",
+        "2026-01-01T00:00:00Z",
+        "--rejected",
+        "rejected.ndjson",
+    ]);
+    let (code, report, said) = bench.run(&arguments);
+    let [read, stored, duplicate, conflict, rejected] =
+        ["read", "stored", "duplicate", "conflict", "rejected"].map(|key| report[key].as_u64().unwrap_or(0));
+    assert_eq!((code, read), (1, stored + duplicate + conflict + rejected), "{said}");
+    let mut refused: std::collections::BTreeMap<(String, &str), usize> = std::collections::BTreeMap::new();
+    for line in fs::read_to_string(bench.folder.path().join("rejected.ndjson")).unwrap().lines() {
+        let kept: Value = serde_json::from_str(line).unwrap();
+        let source = kept["source"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let reason = kept["reason"].as_str().unwrap();
+        let kind = [NO_FORMAT, DELIVERY, "another event with the same event_id"]
+            .into_iter()
+            .find(|known| reason.starts_with(known));
+        *refused.entry((source, kind.unwrap_or_else(|| panic!("{line}")))).or_default() += 1;
+    }
+    let wanted = [
+        ("gcp-audit.ndjson.gz", NO_FORMAT, 4),
+        ("github-audit.ndjson.gz", DELIVERY, 59),
+        ("github-audit.ndjson.gz", NO_FORMAT, 1),
+        ("kubernetes-aks.ndjson.gz", NO_FORMAT, 1),
+        ("okta-system-log.ndjson.gz", NO_FORMAT, 28),
+    ];
+    println!("{read} read, {stored} stored, {duplicate} duplicate, {conflict} conflict, {rejected} rejected");
+    refused.retain(|(_, kind), _| *kind != "another event with the same event_id");
+    let found: Vec<(&str, &str, usize)> =
+        refused.iter().map(|((source, kind), count)| (source.as_str(), *kind, *count)).collect();
+    let mut wanted = wanted.to_vec();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted);
+    bench.assert_whole().await;
+    bench.db.drop_now().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_vectors_load_with_their_chains_or_are_refused_with_a_reason() {
     let Some(folder) = shared("agenttrace") else { return };

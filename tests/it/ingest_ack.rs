@@ -288,6 +288,87 @@ async fn a_full_spool_stops_the_pipe_with_its_reason_and_what_was_acknowledged_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_nobody_reads_the_acknowledgements_it_stops_says_so_and_what_it_had_read_is_stored() {
+    let database = support::database().await;
+    let home = Home::new();
+    let spool = home.path().join("spool");
+    let mut child = start(&home, &database.url(), &spool, &["--batch", "10"]);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdin.write_all(lines("a", 0..10).as_bytes()).unwrap();
+    let mut first = String::new();
+    stdout.read_line(&mut first).unwrap();
+    assert!(first.starts_with("ack "), "{first}");
+    drop(stdout);
+    for n in 1..40 {
+        // It may have ended.
+        let _ = stdin.write_all(lines("a", n * 10..n * 10 + 10).as_bytes());
+        pause(10);
+    }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let read: usize = said
+        .split("nothing was read on behind record ")
+        .nth(1)
+        .and_then(|rest| rest.split(';').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("{said}"));
+    assert!((1..400).contains(&read), "{said}");
+    assert!(said.contains("send again what was not acknowledged"), "{said}");
+    assert_eq!(chain(&mut connect(&database).await, "acme").await, ids("a", 0..read), "{said}");
+    database.drop_now().await;
+}
+
+/// A file system of so many KiB, as long as this lives; none where this user may not mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(kib: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={kib}k,mode=700");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "agenttrace-test"]).arg(folder.path()).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_stops_the_pipe_with_its_reason_and_nothing_that_was_acknowledged_is_lost() {
+    let Some(disk) = SmallDisk::new(256) else {
+        eprintln!("skipped: this user may not mount a file system");
+        return;
+    };
+    let database = support::database().await;
+    let home = Home::new();
+    let spool = disk.0.path().join("spool");
+    let mut blocker = connect(&database).await;
+    let lock = "BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut blocker).await.unwrap();
+    let child = start(&home, &database.url(), &spool, &["--wait", "300ms", "--batch", "50"]);
+    let (code, acked, said) = finish(child, lines("a", 0..5_000));
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("the spool cannot be written: cannot write '"), "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    assert!(said.contains("what was acknowledged is safe there"), "{said}");
+    assert!(acked > 50 && acked < 1_000, "{acked}: {said}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+
+    // With the database back there is room again, and the rest is taken; nothing is doubled.
+    let child = start(&home, &database.url(), &spool, &["--batch", "50"]);
+    let (code, last, said) = finish(child, lines("a", acked..acked + 300));
+    assert_eq!((code, last), (0, 300), "{said}");
+    assert_eq!(chain(&mut connect(&database).await, "acme").await, ids("a", 0..acked + 300));
+    database.drop_now().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_tried_again_and_those_that_stay_say_why() {
     let database = support::database().await;
     damage(&database, &["ALTER TABLE audit_events ADD CONSTRAINT no_eve CHECK (actor_id <> 'eve')"]).await;

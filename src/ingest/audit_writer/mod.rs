@@ -12,8 +12,10 @@
 //! written again.
 
 mod delivery;
+mod held;
 mod letters;
 mod metrics;
+mod pause;
 mod spooled;
 mod spooler;
 
@@ -25,14 +27,17 @@ use super::RejectedRecord;
 use crate::case::record::Limits;
 use crate::case::record::spool::{self, Gauge, Refusal};
 use crate::domain::NewEvent;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::WriteTarget;
 use crate::store::writer::WriterSettings;
 use delivery::Delivery;
+use held::Shelf;
 use letters::Letters;
+use pause::Pause;
 use spooled::Spooled;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -154,6 +159,8 @@ struct Counters {
     batches: u64,
     retries: u64,
     trouble: Option<String>,
+    /// Why events are put aside.
+    held: Option<String>,
 }
 
 /// What the parts of a writer share.
@@ -162,11 +169,22 @@ struct Common {
     counters: Mutex<Counters>,
     letters: Letters,
     gauge: Gauge,
+    /// Events that are put aside, and their bytes.
+    held: [AtomicU64; 2],
 }
 
 impl Common {
     fn counters(&self) -> MutexGuard<'_, Counters> {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.held[1].load(Ordering::Relaxed)
+    }
+
+    fn set_held(&self, pending: u64, bytes: u64) {
+        self.held[0].store(pending, Ordering::Relaxed);
+        self.held[1].store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -214,17 +232,35 @@ impl AuditWriter {
         let target = target.into();
         let limits = Limits { file: FILE.min(settings.spool_limit / 8), all: settings.spool_limit };
         let (folder, subject) = (settings.spool.clone(), target.place());
-        let opened = aside(move || spool::open::<Spooled>(&folder, KIND, &subject, limits));
-        let (appender, reader, gauge) = opened.await.map_err(io::Error::other)??;
+        let shelf = Shelf {
+            folder: folder.join("held"),
+            kind: KIND,
+            subject: subject.clone(),
+            limits,
+            backoff: settings.backoff,
+        };
+        let shelf_too = shelf.clone();
+        let opened = aside(move || {
+            let ends = spool::open::<Spooled>(&folder, KIND, &subject, limits)?;
+            let held = shelf_too
+                .all()
+                .map_err(|why| Error::could_not_run(format!("the spool is not used: {why}")))?;
+            Ok::<_, Error>((ends, held))
+        });
+        let ((appender, reader, gauge), held) = opened.await.map_err(io::Error::other)??;
         let letters = settings.dead_letters.clone();
         let letters = Letters::at(letters.unwrap_or_else(|| settings.spool.join("dead-letters.ndjson")));
-        let common = Arc::new(Common { counters: Mutex::default(), letters, gauge });
+        let common =
+            Arc::new(Common { counters: Mutex::default(), letters, gauge, held: Default::default() });
+        let gauges = || held.iter().map(|held| &held.gauge);
+        common.set_held(gauges().map(Gauge::pending).sum(), gauges().map(|gauge| gauge.bytes().0).sum());
         let (jobs, waiting) = mpsc::channel(settings.queue.max(1));
         let (wake, woken) = watch::channel(());
         let stop = CancellationToken::new();
         spooler::start(appender, waiting, settings.patience, Arc::clone(&common), wake)?;
         let source = settings.source.clone();
-        let delivery = Delivery::new(reader, target, settings, Arc::clone(&common), woken, stop.clone());
+        let ends = (reader, held, shelf);
+        let delivery = Delivery::new(ends, target, settings, Arc::clone(&common), woken, stop.clone());
         let delivery = tokio::sync::Mutex::new(Some(begin(delivery)));
         Ok(Self(Arc::new(Inner { common, source, jobs: Mutex::new(Some(jobs)), delivery, stop })))
     }
@@ -307,7 +343,8 @@ impl AuditWriter {
         let common = &self.0.common;
         let (spool_bytes, spool_limit) = common.gauge.bytes();
         // Before the counters: an event in between is still pending rather than nowhere.
-        let pending = common.gauge.pending();
+        let pending = common.gauge.pending() + common.held[0].load(Ordering::Relaxed);
+        let spool_bytes = spool_bytes + common.held_bytes();
         let counters = common.counters();
         Metrics {
             acknowledged: counters.acknowledged,
@@ -320,7 +357,7 @@ impl AuditWriter {
             spool_limit,
             batches: counters.batches,
             retries: counters.retries,
-            trouble: counters.trouble.clone(),
+            trouble: counters.trouble.clone().or_else(|| counters.held.clone()),
         }
     }
 

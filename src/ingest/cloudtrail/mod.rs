@@ -16,6 +16,7 @@ use super::address;
 use super::draft::{first, id_of_content, last};
 use super::kind::Kind;
 use super::record::Members;
+use super::time::Moment;
 use super::{Mapped, Mapping, Reject};
 use crate::domain::{Json, NewEvent, OrgId};
 use identity::Actor;
@@ -91,7 +92,13 @@ pub(crate) fn map(text: &str, mapping: &Mapping) -> Result<Mapped, Reject> {
             return Err(Reject::new("the record names no account: say with --org whose it is"));
         }
     };
-    let time = mapping.time("eventTime", &record.required("eventTime")?, Some(chrono_tz::UTC))?;
+    let time = match (record.text("eventTime")?, mapping.default_time) {
+        (Some(text), _) => mapping.time("eventTime", &text, Some(chrono_tz::UTC))?,
+        (None, Some(timestamp)) => Moment { timestamp, leap_second: false },
+        (None, None) => {
+            return Err(Reject::new("eventTime: missing; --default-time says which time it gets"));
+        }
+    };
     let actor = Actor::of(&record, identity.as_ref(), &call);
     let source_address = record.some_text("sourceIPAddress");
     let actor_ip = source_address.as_deref().and_then(address::client);

@@ -4,11 +4,19 @@ use super::{Part, Shared, path};
 use crate::case::record::{cannot, line, sync_folder, trust};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How often it is looked whether a full disk has room again.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Whether it is the disk that has no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
 /// Why records were not taken; none of them was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,13 +76,20 @@ impl Appender {
             text.push_str(&line);
             last = digest;
         }
+        let begun = Instant::now();
         self.make_room(text.len() as u64, patience)?;
-        self.write(&text).map_err(|why| {
+        while let Err((why, is_full)) = self.write(&text) {
             // What is behind the last whole line must not be followed by another one.
+            self.cut_torn();
             self.end_file();
             self.drop_empty();
-            Refusal::Failed(why)
-        })?;
+            let left = patience.saturating_sub(begun.elapsed());
+            if !is_full || left.is_zero() {
+                return Err(Refusal::Failed(why));
+            }
+            // A full disk has room again when what waits was read, or somebody made some.
+            self.wait_for_room(left.min(LOOK));
+        }
         let mut state = self.shared.state();
         if let Some(part) = state.parts.back_mut() {
             part.bytes += text.len() as u64;
@@ -113,7 +128,14 @@ impl Appender {
         }
     }
 
-    fn write(&mut self, text: &str) -> Result<(), String> {
+    fn wait_for_room(&self, most: Duration) {
+        let mut state = self.shared.state();
+        self.shared.tidy(&mut state);
+        drop(self.shared.room.wait_timeout(state, most));
+    }
+
+    /// Writes lines; else why not, and whether the disk is full.
+    fn write(&mut self, text: &str) -> Result<(), (String, bool)> {
         let size = self.shared.state().parts.back().map_or(0, |part| part.bytes);
         if size >= self.shared.limits.file {
             self.end_file();
@@ -122,17 +144,20 @@ impl Appender {
             Some(open) => open,
             none => none.insert(Self::begin(&self.shared, &mut self.next)?),
         };
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).map_err(|e| cannot("write", path, &e))
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(|e| (cannot("write", path, &e), is_full(&e)))
     }
 
-    fn begin(shared: &Shared, next: &mut u64) -> Result<(File, PathBuf), String> {
+    fn begin(shared: &Shared, next: &mut u64) -> Result<(File, PathBuf), (String, bool)> {
         let (number, path) = (*next, path(&shared.folder, *next));
         *next += 1;
         let mut options = OpenOptions::new();
         options.append(true).create_new(true).mode(0o600);
-        let file = trust::open(&path, &mut options)?
-            .ok_or_else(|| format!("'{}' was removed meanwhile", path.display()))?;
-        sync_folder(&path).map_err(|e| cannot("write", &path, &e))?;
+        let file = trust::open(&path, &mut options)
+            .map_err(|why| (why, false))?
+            .ok_or_else(|| (format!("'{}' was removed meanwhile", path.display()), false))?;
+        sync_folder(&path).map_err(|e| (cannot("write", &path, &e), is_full(&e)))?;
         shared.state().parts.push_back(Part { number, bytes: 0, is_ended: false });
         Ok((file, path))
     }
@@ -144,6 +169,15 @@ impl Appender {
             && std::fs::remove_file(path(&self.shared.folder, part.number)).is_err()
         {
             state.parts.push_back(part);
+        }
+    }
+
+    /// Takes away what an interrupted write has left behind the last whole line; where that fails, it is never read.
+    fn cut_torn(&self) {
+        if let Some((file, _)) = &self.open
+            && let Some(part) = self.shared.state().parts.back()
+        {
+            let _ = file.set_len(part.bytes);
         }
     }
 

@@ -158,7 +158,11 @@ fn open_in<T: DeserializeOwned>(
         _lock: lock,
     };
     let shared = Arc::new(shared);
-    shared.remember(read)?;
+    let noted = shared.remember(read);
+    if place.is_none_or(|place| place.subject != subject) {
+        // For which target its records are must be known; else a full disk must not keep them from being read.
+        noted?;
+    }
     let next = newest + 1;
     let appender = Appender::new(Arc::clone(&shared), next);
     let reader = Reader::new(Arc::clone(&shared), next, read);

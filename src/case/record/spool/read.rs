@@ -137,18 +137,17 @@ impl<T: DeserializeOwned> Reader<T> {
         }
     }
 
-    /// Remembers that these records need not be read again.
-    ///
-    /// # Errors
-    /// When that cannot be written down: they will be read again.
-    pub fn settle(&mut self, chunk: &Chunk<impl Sized>) -> Result<(), String> {
-        self.shared.remember(chunk.end)?;
+    /// Remembers that these records need not be read again. Where that cannot be written down, the next program reads them
+    /// again, and this one goes on: a full disk gets room only when files go that were read.
+    pub fn settle(&mut self, chunk: &Chunk<impl Sized>) {
+        if let Err(why) = self.shared.remember(chunk.end) {
+            tracing::warn!(why, "how far the spool was read is not remembered");
+        }
         self.at = chunk.end;
         self.digest.clone_from(&chunk.digest);
         let mut state = self.shared.state();
         state.read = chunk.end;
         state.pending = state.pending.saturating_sub(chunk.lines);
         self.shared.tidy(&mut state);
-        Ok(())
     }
 }

@@ -16,7 +16,7 @@ fn drained(reader: &mut Reader<u32>) -> Vec<u32> {
     while let Some(chunk) = reader.next(7).unwrap() {
         assert!(chunk.damaged.is_empty() && chunk.remarks.is_empty(), "{chunk:?}");
         all.extend(&chunk.records);
-        reader.settle(&chunk).unwrap();
+        reader.settle(&chunk);
     }
     all
 }
@@ -60,7 +60,7 @@ fn one_program_uses_a_spool_at_a_time() {
     }
     for _ in 0..2 {
         let chunk = reader.next(6).unwrap().unwrap();
-        reader.settle(&chunk).unwrap();
+        reader.settle(&chunk);
     }
     let refused = open::<u32>(folder.path(), "numbers", "here", SMALL).unwrap_err().to_string();
     assert!(refused.contains("another program has"), "{refused}");
@@ -75,7 +75,7 @@ fn the_next_program_goes_on_where_the_one_before_ended() {
             appender.append(&[n], AT_ONCE).unwrap();
         }
         let chunk = reader.next(4).unwrap().unwrap();
-        reader.settle(&chunk).unwrap();
+        reader.settle(&chunk);
     }
     let other = open::<u32>(folder.path(), "numbers", "elsewhere", SMALL).unwrap_err().to_string();
     assert!(other.contains("26 records wait for another target: here"), "{other}");
@@ -130,7 +130,7 @@ fn a_line_that_was_damaged_is_handed_out_with_its_reason() {
     assert_eq!(chunk.damaged.len(), 1);
     assert!(chunk.damaged[0].remark.contains("does not match its checksum"), "{chunk:?}");
     assert!(String::from_utf8_lossy(&chunk.damaged[0].line).contains("\"record\":9"));
-    reader.settle(&chunk).unwrap();
+    reader.settle(&chunk);
     assert_eq!(gauge.pending(), 0);
 }
 
