@@ -332,8 +332,8 @@ fn conclude(outcome: Outcome, args: &IngestArgs, watcher: &Watcher) -> Result<()
         // Whoever was to be told does not listen, and may take what is safe for lost: not an output that nobody wanted.
         Some(Halt::Acknowledge(e)) => {
             return Err(Error::could_not_run(format!(
-                "nobody reads the acknowledgements ({e}), so nothing was read on behind record {read}; the {read} \
-                 records up to there are safe"
+                "nobody reads the acknowledgements ({e}), so nothing was read on behind record {read}; everything \
+                 up to there is safe"
             ))
             .hint("send again what was not acknowledged: what is there already is not stored twice"));
         }

@@ -1,7 +1,7 @@
 //! The table of source formats. A new format is a file beside this one and a row in [`FORMATS`]: the values of `--from`,
 //! recognition, refusals and the help are made from the rows.
 
-use super::declared::{DECLARED, teleport, vault};
+use super::declared::{DECLARED, gitlab, slack, teleport, vault};
 use super::kind::Kind;
 use super::record::Members;
 use super::{Mapped, Mapping, Reject};
@@ -176,6 +176,28 @@ pub static FORMATS: &[Format] = &[
         kinds: vault::KINDS,
         open: vault::open,
         map: vault::map,
+    },
+    Format {
+        name: "slack",
+        title: "Slack",
+        help: "Slack audit logs",
+        has_chain: false,
+        marks: &["date_create", "action", "actor", "entity", "context"],
+        lists: &["entries"],
+        kinds: slack::KINDS,
+        open: slack::open,
+        map: slack::map,
+    },
+    Format {
+        name: "gitlab",
+        title: "GitLab",
+        help: "GitLab audit events",
+        has_chain: false,
+        marks: &["author_id", "author_name", "created_at", "entity_path"],
+        lists: &[],
+        kinds: gitlab::KINDS,
+        open: gitlab::open,
+        map: gitlab::map,
     },
 ];
 

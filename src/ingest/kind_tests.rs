@@ -38,6 +38,10 @@ fn bare(format: &str, kind: usize) -> Value {
         ("workspace", _) => json!({"id": {"applicationName": "login", "uniqueQualifier": "1"}}),
         ("teleport", _) => json!({"event": "user.login", "code": "T1000I", "uid": "u", "ei": 0}),
         ("vault", _) => json!({"type": "request", "auth": {}, "request": {"operation": "read", "path": "x"}}),
+        ("slack", _) => {
+            json!({"id": "i", "date_create": 1, "action": "user_login", "entity": {"type": "user"}})
+        }
+        ("gitlab", _) => json!({"author_id": 1, "author_name": "x", "created_at": "2026-01-02T03:04:05Z"}),
         (other, _) => panic!("no record of {other}"),
     }
 }
@@ -79,18 +83,25 @@ fn each_path_is_looked_up(format: SourceFormat, number: usize, kind: &Kind) {
     let with_time = || {
         let mut record = bare(format.name, number);
         if let Some(path) = kind.time.first().and_then(|paths| paths.first()) {
-            put(&mut record, path, "2026-01-02T03:04:05Z");
+            let is_counted = *path == "date_create";
+            put(&mut record, path, if is_counted { "1767323045" } else { "2026-01-02T03:04:05Z" });
         }
         record
     };
     for path in kind.time.iter().copied().flatten() {
         let mut record = bare(format.name, number);
-        put(&mut record, path, "2026-02-03T04:05:06Z");
+        // In seconds since 1970, where a source counts them.
+        let is_counted = *path == "date_create";
+        put(&mut record, path, if is_counted { "1770091506" } else { "2026-02-03T04:05:06Z" });
         let time = event(format, &record).timestamp.to_rfc3339();
         assert_eq!(time, "2026-02-03T04:05:06.000000Z", "{format:?}: {path}");
     }
     for path in kind.actor.iter().copied().flatten() {
         let mut record = with_time();
+        // Its name is what a record of GitLab is known by.
+        if *path == "author_id" {
+            put(&mut record, "author_name", " ");
+        }
         put(&mut record, path, "eve@corp.example");
         assert_eq!(event(format, &record).actor_id, "eve@corp.example", "{format:?}: {path}");
     }
@@ -123,7 +134,8 @@ fn of_several_places_the_first_counts() {
             let mut paths = kind.actor.iter().copied().flatten();
             let (Some(first), Some(second)) = (paths.next(), paths.next()) else { continue };
             let mut record = bare(format.name, number);
-            put(&mut record, kind.time[0][0], "2026-01-02T03:04:05Z");
+            let is_counted = kind.time[0][0] == "date_create";
+            put(&mut record, kind.time[0][0], if is_counted { "1767323045" } else { "2026-01-02T03:04:05Z" });
             put(&mut record, second, "second@corp.example");
             put(&mut record, first, "first@corp.example");
             assert_eq!(event(format, &record).actor_id, "first@corp.example", "{format:?} {number}");

@@ -443,7 +443,10 @@ fn compare(document: &Value, agreement: &mut Agreement) -> Result<(), String> {
     let actor = event.actor_id.clone();
     let users =
         ["/user/name", "/user/id", "/user/email", "/client/user/name", "/client/user/id", "/user/full_name"];
-    field("actor", &actor, texts(document, &users), &|theirs| alike(theirs, &actor));
+    field("actor", &actor, texts(document, &users), &|theirs| {
+        // What is longer than the column is cut at its beginning.
+        alike(theirs, &actor) || (actor.chars().count() == 64 && theirs.ends_with(&actor))
+    });
     let address = event.actor_ip.clone().unwrap_or_default();
     field("address", &address, texts(document, &["/source/ip", "/client/ip"]), &|theirs| theirs == address);
     let kind = event.event_type.to_lowercase();
@@ -484,11 +487,15 @@ fn the_documents_of_an_independent_pipeline_agree_on_actor_time_address_action_a
     let (mut of_all, mut agreed_all) = (0, 0);
     for ((format, field), (of, agreed, others)) in &agreement.0 {
         eprintln!("{format} {field}: {agreed} of {of}");
-        others.iter().for_each(|other| eprintln!("    {other}"));
+        for other in others {
+            eprintln!("    {other}");
+        }
         of_all += of;
         agreed_all += agreed;
     }
-    refused.iter().for_each(|why| eprintln!("refused: {why}"));
+    for why in &refused {
+        eprintln!("refused: {why}");
+    }
     eprintln!("{documents} documents, {} refused; {agreed_all} of {of_all} fields agree", refused.len());
     assert!(documents > 0, "the folder has no expected documents");
     assert!(agreed_all * 100 >= of_all * 90, "less than nine in ten fields agree");

@@ -221,9 +221,12 @@ impl<R: Read> Splitter<R> {
         if matches!(self.end, End::Reached(_)) {
             return false;
         }
-        self.buffer.copy_within(self.start..self.filled, 0);
-        self.filled -= self.start;
-        self.start = 0;
+        // A long record is not moved onto itself for each piece of it.
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.filled, 0);
+            self.filled -= self.start;
+            self.start = 0;
+        }
         if self.buffer.is_empty() {
             self.buffer = vec![0; CHUNK];
         } else if self.buffer.len() - self.filled < CHUNK / 2 {

@@ -473,6 +473,58 @@ async fn archives_and_compressions_of_all_kinds_are_loaded_and_what_cannot_be_is
     bench.db.drop_now().await;
 }
 
+/// The most memory that a program has had, in MiB, looked at until it ends; and how it ended.
+fn peak_of(mut command: Command) -> (u64, Output) {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        while let Ok(text) = fs::read_to_string(&status) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            // A program that has ended has no memory, and may still be there.
+            let Some(kib) = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()) else {
+                break;
+            };
+            peak = peak.max(kib >> 10);
+            std::thread::yield_now();
+        }
+        peak
+    });
+    let output = child.wait_with_output().unwrap();
+    (watch.join().unwrap(), output)
+}
+
+#[test]
+fn what_unpacks_to_a_thousand_times_its_size_is_refused_in_bounded_memory() {
+    const UNPACKED: usize = 192 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let piece = vec![b' '; 16 << 20];
+    let mut small = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+    // No blanks at the beginning: these would be passed over.
+    small.write_all(b"x").unwrap();
+    small.write_all(&piece[1..]).unwrap();
+    let small = small.finish().unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("a.json", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"x").unwrap();
+    for _ in 0..UNPACKED / piece.len() {
+        zip.write_all(&piece).unwrap();
+    }
+    let zip = zip.finish().unwrap().into_inner();
+    for (name, bytes) in [("a.bz2", small.repeat(UNPACKED / piece.len())), ("a.zip", zip)] {
+        assert!(bytes.len() < 1 << 20, "{name}: {}", bytes.len());
+        fs::write(folder.path().join(name), bytes).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agenttrace"));
+        command.env("XDG_CONFIG_HOME", folder.path()).current_dir(folder.path());
+        command.args(["ingest", name, "--dry-run", "--from", "okta"]);
+        let (peak, output) = peak_of(command);
+        let said = stderr(&output);
+        assert!(said.contains("rejected: longer than 67108864 bytes"), "{name}: {said}");
+        println!("{name}: {peak} MiB");
+        assert!(peak > 40 && peak < 190, "{name}: {peak} MiB");
+    }
+}
+
 /// A program that loads from a pipe, and the thread that fills it and gives it back still open.
 struct Loading {
     program: Child,
@@ -552,27 +604,6 @@ fn shared(path: &str) -> Option<PathBuf> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_record_of_the_real_logs_is_loaded() {
-    let logs = [("aws-invictus", 2093), ("aws-stratus", 202), ("aws-opensearch-sample", 840)];
-    let mut bench = None;
-    for (name, records) in logs {
-        let Some(path) = shared(&format!("{name}/cloudtrail.ndjson.gz")) else { continue };
-        if bench.is_none() {
-            bench = Some(Bench::new().await);
-        }
-        let bench = bench.as_ref().unwrap();
-        let (code, report, said) = bench.run(&[path.to_str().unwrap(), "--org", name]);
-        assert_eq!((code, &report["stored"]), (0, &json!(records)), "{name}: {said}");
-    }
-    let Some(bench) = bench else { return };
-    bench.assert_whole().await;
-    // What a column cannot hold must be in the state.
-    assert_eq!(bench.count("actor_ip IS NULL AND NOT new_state ? 'sourceIPAddress'").await, 0);
-    assert_eq!(bench.count("event_severity = 'critical' AND event_type = 'cloudtrail.StopLogging'").await, 4);
-    bench.db.drop_now().await;
-}
-
 /// All files together, as `auto` finds their records: what is no audit record is refused by name, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_record_of_the_real_logs_has_a_fate_and_each_refusal_a_reason() {
@@ -625,6 +656,18 @@ async fn each_record_of_the_real_logs_has_a_fate_and_each_refusal_a_reason() {
     wanted.sort_unstable();
     assert_eq!(found, wanted);
     bench.assert_whole().await;
+    // What a column cannot hold must be in the state.
+    assert_eq!(
+        bench
+            .count("new_state ? 'eventVersion' AND actor_ip IS NULL AND NOT new_state ? 'sourceIPAddress'")
+            .await,
+        0
+    );
+    assert_eq!(bench.count("event_severity = 'critical' AND event_type = 'cloudtrail.StopLogging'").await, 4);
+    assert!(
+        bench.count("new_state ? 'eventVersion'").await >= 2093 + 202 + 840,
+        "every record of CloudTrail's own files"
+    );
     bench.db.drop_now().await;
 }
 

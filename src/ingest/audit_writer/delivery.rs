@@ -290,7 +290,7 @@ impl Delivery {
         let chunk = match chunk {
             Ok(Some(chunk)) => chunk,
             Ok(None) => {
-                self.shelf.let_go(held);
+                held.let_go();
                 return (None, true);
             }
             Err(why) => return (Some(self.later(held, why)), false),

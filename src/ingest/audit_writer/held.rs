@@ -75,11 +75,13 @@ impl Shelf {
         let (old, due, pause) = (gauge.pending(), Instant::now(), Pause::new(self.backoff));
         Ok(Held { organization, appender, reader, gauge, old, due, pause })
     }
+}
 
-    /// Lets go of a spool in which nothing waits.
-    pub(super) fn let_go(&self, held: Held) {
-        let folder = held.gauge.folder().to_owned();
-        remove_empty(held, &folder);
+impl Held {
+    /// Removes a spool in which nothing waits.
+    pub(super) fn let_go(self) {
+        let folder = self.gauge.folder().to_owned();
+        remove_empty(self, &folder);
     }
 }
 

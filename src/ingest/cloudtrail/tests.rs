@@ -198,7 +198,8 @@ fn the_organisation_is_the_named_one_else_the_account() {
 fn what_has_to_be_there_is_named() {
     for key in ["eventTime", "eventSource", "eventName"] {
         let text = record("ec2", "Call", USER, "").replace(key, "x");
-        assert_eq!(map(&text, &Mapping::default()).unwrap_err().to_string(), format!("{key}: missing"));
+        let why = map(&text, &Mapping::default()).unwrap_err().to_string();
+        assert!(why.starts_with(&format!("{key}: missing")), "{why}");
     }
 }
 

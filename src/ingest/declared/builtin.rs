@@ -66,3 +66,33 @@ builtin!(
         placeholder: "`unknown`",
     }]
 );
+
+builtin!(
+    /// Slack's audit logs.
+    slack,
+    &[Kind {
+        title: "Entry of the audit logs API",
+        id: "`id`",
+        organization: "`context.location.id`, an enterprise or a workspace",
+        time: &[&["date_create"]],
+        actor: &[&["actor>user>email", "actor>user>id"]],
+        address: &[&["context>ip_address"]],
+        failure: "none is logged; the action `anomaly`",
+        placeholder: "`unknown`",
+    }]
+);
+
+builtin!(
+    /// GitLab's audit events.
+    gitlab,
+    &[Kind {
+        title: "Audit event of a stream, of the API, or of `audit_json.log`",
+        id: "`id`, else content",
+        organization: "the first part of `entity_path`",
+        time: &[&["created_at"]],
+        actor: &[&["author_name", "author_id"]],
+        address: &[&["ip_address", "meta>remote_ip"]],
+        failure: "stands in words only, and is not told",
+        placeholder: "refused",
+    }]
+);

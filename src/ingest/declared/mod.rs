@@ -7,7 +7,7 @@ mod file;
 mod path;
 mod rule;
 
-pub(super) use builtin::{teleport, vault};
+pub(super) use builtin::{gitlab, slack, teleport, vault};
 
 use super::draft::{Changes, Draft, Record, When, action_of, at, text_at};
 use super::format::{Format, Opened};
