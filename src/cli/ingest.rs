@@ -18,6 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// SIGTERM, as shells say it.
+#[cfg(unix)]
+const TERMINATED: u8 = 15;
+
 /// Records whose mapping a rehearsal shows.
 const PREVIEWS: usize = 3;
 
@@ -142,7 +146,8 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
         _ => (inputs, None),
     };
     let mut watcher = Watcher::new(context.out, &inputs, memory);
-    let mut outcome = load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
+    let (mut outcome, stopped_by) =
+        load(context.out, inputs, settings, &mut sink, &mut rejects, &mut watcher).await?;
     watcher.finish(&rejects);
     let relayed = match &sink {
         Sink::Spool(writer) => {
@@ -181,14 +186,14 @@ pub(super) async fn run(context: &Context, args: IngestArgs) -> Result<()> {
     if !matches!(outcome.halt, Some(Halt::Acknowledge(_))) {
         printed?;
     }
-    let Some(last) = relayed else { return conclude(outcome, &args, &watcher) };
+    let Some(last) = relayed else { return conclude(outcome, &args, &watcher, stopped_by) };
     let is_whole = outcome.halt.is_none();
     // A run without input delivers what an earlier one left.
     let is_of_earlier = outcome.report.read == 0 && last.replayed.total() > 0;
     if is_whole && (last.pending > 0 || is_of_earlier) {
         return ingest_relay::conclude(&last);
     }
-    conclude(outcome, &args, &watcher)?;
+    conclude(outcome, &args, &watcher, stopped_by)?;
     ingest_relay::conclude(&last)
 }
 
@@ -269,17 +274,18 @@ async fn load(
     sink: &mut Sink,
     rejects: &mut RejectsFile,
     watcher: &mut Watcher,
-) -> Result<Outcome> {
+) -> Result<(Outcome, Kind)> {
     let stop = CancellationToken::new();
+    let mut stopped_by = Kind::Interrupted;
     let loading = ingest::load(inputs, settings, sink, rejects, watcher, &stop);
     tokio::pin!(loading);
     loop {
         tokio::select! {
-            outcome = &mut loading => return Ok(outcome),
+            outcome = &mut loading => return Ok((outcome, stopped_by)),
             signal = asked_to_stop() => {
-                signal?;
+                stopped_by = signal?;
                 if stop.is_cancelled() {
-                    return Err(Error::new(Kind::Interrupted, "stopped; the batch on its way was not stored"));
+                    return Err(Error::new(stopped_by, "stopped; the batch on its way was not stored"));
                 }
                 stop.cancel();
                 out.remark("stopping after this batch; Ctrl-C again stops at once");
@@ -288,31 +294,31 @@ async fn load(
     }
 }
 
-/// Waits for Ctrl-C, or for the signal by which services are stopped.
-async fn asked_to_stop() -> io::Result<()> {
+/// Waits for Ctrl-C, or for the signal by which services are stopped; which of them it was.
+async fn asked_to_stop() -> io::Result<Kind> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => signal,
-            _ = terminate.recv() => Ok(()),
+            signal = tokio::signal::ctrl_c() => signal.map(|()| Kind::Interrupted),
+            _ = terminate.recv() => Ok(Kind::Signal(TERMINATED)),
         }
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    tokio::signal::ctrl_c().await.map(|()| Kind::Interrupted)
 }
 
 /// The exit code, and what is to be done.
-fn conclude(outcome: Outcome, args: &IngestArgs, watcher: &Watcher) -> Result<()> {
+fn conclude(outcome: Outcome, args: &IngestArgs, watcher: &Watcher, stopped_by: Kind) -> Result<()> {
     let Report { read, conflict, rejected, ref empty, .. } = outcome.report;
     match outcome.halt {
         None => {}
         Some(Halt::Interrupted) if args.follow.is_some() => {
-            return Err(Error::new(Kind::Interrupted, format!("stopped; {}", watcher.stands()))
+            return Err(Error::new(stopped_by, format!("stopped; {}", watcher.stands()))
                 .hint("the same command goes on from there"));
         }
         Some(Halt::Interrupted) => {
-            return Err(Error::new(Kind::Interrupted, "stopped; what was stored stays")
+            return Err(Error::new(stopped_by, "stopped; what was stored stays")
                 .hint("the same command again goes on: what is there already is not stored twice"));
         }
         Some(halt @ Halt::Refused { .. }) => return Err(Error::usage(halt.to_string())),

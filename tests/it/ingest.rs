@@ -496,7 +496,7 @@ fn peak_of(mut command: Command) -> (u64, Output) {
 
 #[test]
 fn what_unpacks_to_a_thousand_times_its_size_is_refused_in_bounded_memory() {
-    const UNPACKED: usize = 192 << 20;
+    const UNPACKED: usize = 160 << 20;
     let folder = tempfile::tempdir().unwrap();
     let piece = vec![b' '; 16 << 20];
     let mut small = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
@@ -511,7 +511,7 @@ fn what_unpacks_to_a_thousand_times_its_size_is_refused_in_bounded_memory() {
         zip.write_all(&piece).unwrap();
     }
     let zip = zip.finish().unwrap().into_inner();
-    for (name, bytes) in [("a.bz2", small.repeat(UNPACKED / piece.len())), ("a.zip", zip)] {
+    for (name, bytes) in [("a.bz2", small.repeat(5)), ("a.zip", zip)] {
         assert!(bytes.len() < 1 << 20, "{name}: {}", bytes.len());
         fs::write(folder.path().join(name), bytes).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_agenttrace"));
@@ -520,8 +520,7 @@ fn what_unpacks_to_a_thousand_times_its_size_is_refused_in_bounded_memory() {
         let (peak, output) = peak_of(command);
         let said = stderr(&output);
         assert!(said.contains("rejected: longer than 67108864 bytes"), "{name}: {said}");
-        println!("{name}: {peak} MiB");
-        assert!(peak > 40 && peak < 190, "{name}: {peak} MiB");
+        assert!(peak > 40 && peak < 150, "{name}: {peak} MiB");
     }
 }
 

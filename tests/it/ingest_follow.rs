@@ -155,7 +155,7 @@ async fn the_next_run_goes_on_where_the_one_before_stood_also_when_the_file_was_
     let child = scene.start(&[]);
     scene.wait_for(8).await;
     let (code, said) = stop(child, "-TERM");
-    assert_eq!(code, 130, "{said}");
+    assert_eq!(code, 143, "{said}");
 
     append(&log, &lines(8..11));
     let child = scene.start(&["--ack", "--spool", "spool"]);
@@ -183,6 +183,18 @@ async fn the_next_run_goes_on_where_the_one_before_stood_also_when_the_file_was_
     scene.wait_for(20).await;
     let (_, said) = stop(child, "-INT");
     assert!(said.contains("records behind that byte may be missing"), "{said}");
+
+    // Killed, it reads twice at worst, and doubles nothing.
+    append(&log, &lines(20..22));
+    let mut child = scene.start(&[]);
+    scene.wait_for(22).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    append(&log, &lines(22..24));
+    let child = scene.start(&[]);
+    scene.wait_for(24).await;
+    let (_, said) = stop(child, "-INT");
+    assert!(said.contains(" 2 stored, ") && said.contains(" 0 conflict, 0 rejected"), "{said}");
     scene.db.drop_now().await;
 }
 
