@@ -8,7 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// A database, a file, and whoever writes it.
@@ -26,7 +26,7 @@ impl Scene {
         self.home.path().join(name)
     }
 
-    fn start(&self, more: &[&str]) -> Child {
+    fn start(&self, more: &[&str]) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agenttrace"));
         for name in ["AGENTTRACE_DATABASE_URL", "DATABASE_URL", "AGENTTRACE_CONFIG"] {
             command.env_remove(name);
@@ -34,7 +34,8 @@ impl Scene {
         command.env("HOME", self.home.path()).env("XDG_CONFIG_HOME", self.home.path());
         command.env("AGENTTRACE_DATA_DIR", self.path("data")).current_dir(self.home.path());
         command.args(["--database-url", &self.db.url(), "ingest", "--follow", "audit.log"]).args(more);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(Some(command.spawn().unwrap()))
     }
 
     /// Waits until the chain is that of so many events.
@@ -53,6 +54,28 @@ impl Scene {
         let in_time = tokio::time::timeout(Duration::from_secs(60), there).await;
         assert!(in_time.is_ok(), "{events} events are not there");
         assert_eq!(chain(&mut c, "acme").await, ids(0..events));
+    }
+}
+
+/// A program that would go on for ever; it ends with its test, also where that fails.
+struct Running(Option<Child>);
+
+impl Running {
+    fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+
+    fn id(&self) -> String {
+        self.0.as_ref().unwrap().id().to_string()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -91,9 +114,9 @@ fn compress(path: &Path) {
 }
 
 /// Ctrl-C; its exit code and all that it said.
-fn stop(child: Child, signal: &str) -> (i32, String) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
+fn stop(child: Running, signal: &str) -> (i32, String) {
+    assert!(Command::new("kill").args([signal, &child.id()]).status().unwrap().success());
+    let output = child.output();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap_or(-1), said.into_owned())
 }
@@ -186,10 +209,9 @@ async fn the_next_run_goes_on_where_the_one_before_stood_also_when_the_file_was_
 
     // Killed, it reads twice at worst, and doubles nothing.
     append(&log, &lines(20..22));
-    let mut child = scene.start(&[]);
+    let child = scene.start(&[]);
     scene.wait_for(22).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     append(&log, &lines(22..24));
     let child = scene.start(&[]);
     scene.wait_for(24).await;
@@ -201,8 +223,8 @@ async fn the_next_run_goes_on_where_the_one_before_stood_also_when_the_file_was_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_followed_is_said_at_once() {
     let scene = Scene::new().await;
-    let run = |child: Child| {
-        let output = child.wait_with_output().unwrap();
+    let run = |child: Running| {
+        let output = child.output();
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, said) = run(scene.start(&[]));
