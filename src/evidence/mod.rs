@@ -5,4 +5,6 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod leaves;
 pub mod note;
+pub mod proofs;
+pub mod stamp;
 pub mod tree;

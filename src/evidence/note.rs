@@ -176,6 +176,13 @@ impl PrivateKey {
         Ok(format!("{}{}", note.whole, self.signature_line(&note.text)))
     }
 
+    /// The salt of a column of an event (`docs/reference/evidence.md`): the same each time, and known only to who has the
+    /// key.
+    pub fn salt(&self, hash: &[u8; 32], column: &str) -> [u8; 32] {
+        let digest = Sha256::new().chain_update(format!("agenttrace-salt/1\n{column}\n"));
+        digest.chain_update(hash).chain_update(self.key.to_bytes()).finalize().into()
+    }
+
     fn signature_line(&self, text: &str) -> String {
         let id = self.public().id;
         let bytes: Vec<u8> = id.into_iter().chain(self.key.sign(text.as_bytes()).to_bytes()).collect();
@@ -246,6 +253,27 @@ impl Note {
     /// What is signed.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same note with the signatures of another one of the same text, by these keys, that it lacks.
+    ///
+    /// # Errors
+    /// When the other one is of another text, a signature claims to be by one of the keys and is not, or there would be too
+    /// many.
+    pub fn with_signatures_of(&self, other: &Self, keys: &[PublicKey]) -> Result<Self, NoteError> {
+        if other.text != self.text {
+            return Err(NoteError::Malformed("it is of another text"));
+        }
+        let by = other.signed_by(keys)?;
+        let mut whole = self.whole.clone();
+        for signature in &other.signatures {
+            let is_by = |key: &&PublicKey| key.name == signature.name && key.id == signature.id;
+            if by.iter().any(is_by) && !self.signatures.contains(signature) {
+                let bytes: Vec<u8> = signature.id.iter().chain(&signature.bytes).copied().collect();
+                whole.push_str(&format!("\u{2014} {} {}\n", signature.name, STANDARD.encode(bytes)));
+            }
+        }
+        Self::parse(whole.as_bytes())
     }
 
     /// The names of the keys that signatures claim to be by.
@@ -322,6 +350,17 @@ mod tests {
         assert_eq!(Note::parse(both.as_bytes()).unwrap().signed_by(&keys).unwrap().len(), 2);
         let twice = a.sign_also(&Note::parse(both.as_bytes()).unwrap()).unwrap();
         assert_eq!(Note::parse(twice.as_bytes()).unwrap().signed_by(&keys).unwrap().len(), 2, "counted once");
+        // Signatures of one note are put to another of the same text, each once, and only those that verify.
+        let by = |key: &PrivateKey| Note::parse(key.sign("x\n").unwrap().as_bytes()).unwrap();
+        let joined = by(&a).with_signatures_of(&by(&b), &keys).unwrap();
+        assert_eq!(joined.as_str(), both);
+        assert_eq!(joined.with_signatures_of(&by(&b), &keys).unwrap().as_str(), both);
+        assert_eq!(by(&a).with_signatures_of(&by(&b), &[a.public()]).unwrap(), by(&a), "an unknown key");
+        assert!(
+            by(&a)
+                .with_signatures_of(&Note::parse(b.sign("y\n").unwrap().as_bytes()).unwrap(), &keys)
+                .is_err()
+        );
         let other = Note::parse(both.replacen('x', "y", 1).as_bytes()).unwrap();
         assert_eq!(other.signed_by(&keys), Err(NoteError::Signature("a".to_owned())));
         let of_another_text = b.sign("y\n").unwrap();
