@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Verifies an AgentTrace evidence bundle without AgentTrace, a database or a network.
 
-    verify_bundle.py BUNDLE [--trust KEY]... [--json]
+    verify_bundle.py BUNDLE [--trust KEY]... [--tsa PEM] [--json]
 
 Python 3.11 or newer, standard library only. Ed25519 needs the package `cryptography`; without it signatures are "not shown",
-and said so. The format is docs/reference/evidence.md. Exit: 0 all claims shown, 1 one fails or the file is no bundle, 3 it
+and said so. With --tsa, time stamps are verified by the program `openssl`. The format is docs/reference/evidence.md. Exit: 0 all claims shown, 1 one fails or the file is no bundle, 3 it
 cannot be read, 4 one is not shown.
 """
 
@@ -15,7 +15,9 @@ import datetime
 import hashlib
 import json
 import re
+import subprocess
 import sys
+import tempfile
 import urllib.parse
 
 try:
@@ -290,6 +292,59 @@ REQUIRED = {
 }
 OPTIONAL = {"actor_email", "project_id", "resource_name", "session_id"}
 ANY = {"actor_ip", "actor_user_agent", "new_state", "previous_hash", "previous_state"}
+HIDEABLE = (REQUIRED | OPTIONAL | ANY) - {"event_id", "organization_id", "previous_hash", "timestamp"}
+LOOKS_AT = {**{field: {column} for field, column in COLUMNS.items()}, "actor": {"actor_id", "actor_email"}}
+LOOKS_AT |= {"email": {"actor_email"}, "res": {"resource_type", "resource_id"}}
+
+
+SIGNED_DATA, TST_INFO = bytes.fromhex("2a864886f70d010702"), bytes.fromhex("2a864886f70d0109100104")
+SHA256 = bytes.fromhex("608648016503040201")
+
+
+def elements(data):
+    """The elements of DER, one after the other: tag and content."""
+    found = []
+    while data:
+        need(len(data) > 1, "a time stamp cannot be read")
+        tag, length, at = data[0], data[1], 2
+        if length & 0x80:
+            at = 2 + (length & 0x7F)
+            need(2 < at <= 6 and len(data) >= at, "a time stamp cannot be read")
+            length = int.from_bytes(data[2:at], "big")
+        need(len(data) >= at + length, "a time stamp cannot be read")
+        found.append((tag, data[at : at + length]))
+        data = data[at + length :]
+    return found
+
+
+def stamp_of(token):
+    """The digest that a time stamp of RFC 3161 is of, and its time as it stands."""
+    try:
+        ((_, content),) = elements(token)
+        (_, kind), (_, signed) = elements(content)
+        fields = elements(elements(signed)[0][1])
+        inner = elements(fields[2][1])
+        need((kind, inner[0][1]) == (SIGNED_DATA, TST_INFO), "a time stamp cannot be read")
+        info = elements(elements(elements(inner[1][1])[0][1])[0][1])
+        algorithm, (_, digest) = elements(info[2][1])
+        need(elements(algorithm[1])[0][1] == SHA256, "a time stamp cannot be read")
+        return digest, info[4][1].decode("ascii")
+    except (ValueError, IndexError, UnicodeDecodeError):
+        raise Malformed("a time stamp cannot be read") from None
+
+
+def by_openssl(token, digest, authorities):
+    """Whether openssl verifies a token; None where it cannot be run."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(token)
+        file.flush()
+        command = ["openssl", "ts", "-verify", "-digest", digest.hex(), "-token_in", "-in", file.name]
+        for authority in authorities:
+            command += ["-CAfile", authority]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return None
 
 
 class Members(list):
@@ -300,13 +355,38 @@ def refuse(constant):
     raise ValueError(constant)
 
 
-def event_of(text):
+def parsed(text):
     try:
-        members = json.loads(
-            text, object_pairs_hook=Members, parse_int=str, parse_float=str, parse_constant=refuse
-        )
+        return json.loads(text, object_pairs_hook=Members, parse_int=str, parse_float=str, parse_constant=refuse)
     except (ValueError, RecursionError):
         raise Malformed("the text is not that of an event") from None
+
+
+def redacted(text):
+    """The event of columns of which some are hidden; these are empty in it."""
+    members, hidden, last = [], set(), ""
+    for field in text.split(" "):
+        name, *rest = field.split(":", 2)
+        need(last < name and 1 <= len(rest) <= 2, "the columns have another form")
+        hash_of(rest[0])
+        last, value = name, "null" if name in OPTIONAL | ANY else '""'
+        if len(rest) == 1:
+            need(name in HIDEABLE, "this column cannot be hidden")
+            hidden.add(name)
+        else:
+            plain = unbase64(rest[1])
+            need(plain.isascii(), "a column is ASCII")
+            value = plain.decode()
+            parsed(value)
+        members.append(f'"{name}": {value}')
+    need(hidden, "no column is hidden")
+    event = event_of("{" + ", ".join(members) + "}")
+    event["hidden"] = hidden
+    return event
+
+
+def event_of(text):
+    members = parsed(text)
     need(isinstance(members, Members), "the text is not that of an event")
     event = dict(members)
     need(len(event) == len(members), "a column stands twice in the text of an event")
@@ -323,6 +403,7 @@ def event_of(text):
         time = datetime.datetime.fromisoformat(event["timestamp"])
     except ValueError:
         raise Malformed("the time of an event has another form") from None
+    event["hidden"] = set()
     event["time"] = time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)
     return event
 
@@ -332,6 +413,18 @@ def lower(text):
 
 
 def fulfils(event, field, values):
+    """None where it cannot be tried: the columns are hidden."""
+    hidden = LOOKS_AT[field] & event["hidden"] if field in LOOKS_AT else set()
+    if not hidden:
+        return matches(event, field, values)
+    if field != "actor":
+        return None
+    by_id = "actor_id" not in hidden and event["actor_id"] in values
+    by_email = "actor_email" not in hidden and matches(event, "email", [value for value in values if "@" in value])
+    return True if by_id or by_email else None
+
+
+def matches(event, field, values):
     emails = [lower(value) for value in values]
     email = lower(event["actor_email"]) if event["actor_email"] is not None else None
     if field == "actor":
@@ -362,7 +455,11 @@ class Header:
             self.terms.append((parts[0], values))
         self.selected = number(self.take("selected"))
         self.checkpoint, self.before = self.notes(self.take("checkpoint")), self.notes(self.take("before"))
-        self.keys = []
+        self.stamps, self.keys = [], []
+        while self.lines and self.lines[0].startswith("stamp "):
+            self.stamps.append(unbase64(self.take("stamp")))
+        need(len(self.stamps) <= 10 and all(self.stamps), "there are too many time stamps, or an empty one")
+        need(self.checkpoint or not self.stamps, "there is no checkpoint that the time stamps are of")
         while self.lines:
             self.keys.append(Key(self.take("key")))
 
@@ -391,12 +488,13 @@ class Bundle:
         self.read_header(lines)
         self.refuted = self.check_checkpoints()
         self.events = self.selected = self.others = self.without_leaf = self.mismatches = 0
+        self.redacted = self.untried = 0
         self.first_mismatch = self.unfit = self.hidden = self.last_leaf = self.last_hash = None
         while True:
             line = lines.next()
             kind, _, rest = line.partition(" ")
-            if kind == "event":
-                self.event(rest)
+            if kind in ("event", "redacted"):
+                self.event(rest, kind == "redacted")
             elif kind == "leaves":
                 self.leaves(rest)
             elif kind == "seal":
@@ -450,7 +548,7 @@ class Bundle:
         need(self.peaks.size < self.end, "there are more leaves than the checkpoint has")
         self.peaks.push(leaf(node))
 
-    def event(self, rest):
+    def event(self, rest, is_redacted):
         parts = rest.split(" ", 4)
         need(len(parts) == 5, "an event has a leaf, a mark, a hash, a proof and a text")
         own, proof, text = hash_of(parts[2]), nodes(parts[3], MOST_PROOF), parts[4]
@@ -467,17 +565,21 @@ class Bundle:
         self.events += 1
         self.selected += selected
         self.others += not selected
-        event = event_of(text)
+        event = redacted(text) if is_redacted else event_of(text)
+        self.redacted += is_redacted
         need(event["organization_id"] == self.header.organization, "an event of another organisation")
-        if sha256(text.encode()) != own:
+        if not is_redacted and sha256(text.encode()) != own:
             self.mismatches += 1
             self.first_mismatch = self.first_mismatch or event["event_id"]
         since, until = self.header.since, self.header.until
         inside = (since is None or since <= event["time"]) and (until is None or event["time"] < until)
-        fits = inside and all(fulfils(event, *term) for term in self.header.terms)
-        if fits and not selected and self.header.all_terms:
+        tried = [fulfils(event, *term) for term in self.header.terms]
+        fits = inside and False not in tried
+        if fits and None in tried:
+            self.untried += 1
+        elif fits and not selected and self.header.all_terms:
             self.hidden = self.hidden or event["event_id"]
-        if selected and not fits:
+        elif selected and not fits:
             self.unfit = self.unfit or event["event_id"]
 
     def with_leaf(self, at, own, proof):
@@ -514,6 +616,8 @@ class Bundle:
             return FAILS, f"{self.mismatches} of {self.events} events differ from their hash, first {self.first_mismatch}"
         if not self.events:
             return NOT_SHOWN, "there are no events"
+        if self.redacted:
+            return NOT_SHOWN, f"{self.redacted} of {self.events} events have hidden columns: the others are the sealer's word"
         return SHOWN, f"the hash of each of {self.events} events is that of its text"
 
     def inclusion(self):
@@ -546,6 +650,8 @@ class Bundle:
         if header.until is not None and header.until > header.checkpoint.at:
             return NOT_SHOWN, "completeness cannot be shown: the time ends after the checkpoint"
         given = f"all events of leaves {self.begin} to {self.end} are"
+        if header.level == "rows" and self.untried:
+            return SHOWN, f"{given} given (level A); whether {self.untried} of them match is the exporter's word"
         if header.level == "rows" and header.all_terms:
             return SHOWN, f"{given} given in full, and exactly the selected ones match (level A)"
         if header.level == "rows":
@@ -578,15 +684,43 @@ class Bundle:
         signers = [key.name for key in signers if key in trusted]
         if not signers:
             return NOT_SHOWN, "by an unknown key"
-        return (SHOWN if sealers else NOT_SHOWN), f"the checkpoint is signed by {', '.join(signers)}{sealed}"
+        witnesses = [key.name for key in self.header.checkpoint.note.signed_by(trusted)]
+        witnesses = [name for name in witnesses if name not in signers]
+        cosigned = f", cosigned by {', '.join(witnesses)}" if witnesses else ""
+        return (SHOWN if sealers else NOT_SHOWN), f"the checkpoint is signed by {', '.join(signers)}{cosigned}{sealed}"
 
-    def parts(self, trusted):
+    def time(self, authorities):
+        none = "no time stamp: all times are the word of whoever wrote or signed them"
+        if not self.header.stamps:
+            return NOT_SHOWN, none
+        wanted, shown, open_ = sha256(self.header.checkpoint.note.text.encode()), [], none
+        for token in self.header.stamps:
+            try:
+                digest, time = stamp_of(token)
+            except Malformed as error:
+                return FAILS, str(error)
+            if digest != wanted:
+                return FAILS, "the time stamp is of another text"
+            if not authorities:
+                open_ = f"a time stamp of {time}: by an authority that is not known here (--tsa)"
+                continue
+            verified = by_openssl(token, digest, authorities)
+            if verified:
+                shown.append(time)
+            else:
+                what = "openssl cannot be run" if verified is None else "openssl does not verify it by these authorities"
+                open_ = f"a time stamp of {time}: {what}"
+        if not shown:
+            return NOT_SHOWN, open_
+        return SHOWN, f"the checkpoint was there at {min(shown)}; whether a certificate was revoked was not asked"
+
+    def parts(self, trusted, authorities=()):
         return {
             "content": self.content(),
             "inclusion": self.inclusion(),
             "completeness": self.completeness(),
             "signature": self.signature(trusted),
-            "time": (NOT_SHOWN, "no time stamp: all times are the word of whoever wrote or signed them"),
+            "time": self.time(authorities),
         }
 
 
@@ -594,6 +728,8 @@ def overall(bundle, parts):
     claimed = {"content", "inclusion", "signature"}
     if bundle.header.level != "none":
         claimed.add("completeness")
+    if bundle.header.stamps:
+        claimed.add("time")
     states = [state for name, (state, _) in parts.items() if name in claimed or state == FAILS]
     return FAILS if FAILS in states else NOT_SHOWN if NOT_SHOWN in states else SHOWN
 
@@ -606,6 +742,7 @@ def main():
     arguments = argparse.ArgumentParser(description="Verifies an AgentTrace evidence bundle.")
     arguments.add_argument("bundle")
     arguments.add_argument("--trust", action="append", default=[], metavar="KEY", help="public key that is trusted")
+    arguments.add_argument("--tsa", action="append", default=[], metavar="PEM", help="authority whose time stamps are trusted")
     arguments.add_argument("--json", action="store_true", help="one JSON object")
     given = arguments.parse_args()
     try:
@@ -622,7 +759,7 @@ def main():
     except Malformed as error:
         print(f"no valid evidence bundle: {printable(str(error))}", file=sys.stderr)
         return 1
-    parts = bundle.parts(trusted)
+    parts = bundle.parts(trusted, given.tsa)
     state = overall(bundle, parts)
     if given.json:
         shown = {name: {"state": state, "detail": detail} for name, (state, detail) in parts.items()}

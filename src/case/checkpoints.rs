@@ -4,13 +4,22 @@ use super::record::{Contents, Segment, trust};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::evidence::checkpoint::Signed;
+use crate::evidence::note::Note;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// Kind of the records.
 const KIND: &str = "checkpoints";
+/// Kind of the records of what others have signed of them.
+const COSIGNED: &str = "cosigned";
+/// Kind of the records of when they were there, as third parties say.
+const STAMPED: &str = "stamped";
 /// Name of the folder with the leaves of each log.
 const LEAVES: &str = "leaves";
 
@@ -40,16 +49,84 @@ impl Kept {
     }
 }
 
-/// All checkpoints of this machine, oldest first.
+/// A checkpoint of this machine with what others have signed of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Cosigned {
+    note: String,
+    at: Timestamp,
+}
+
+/// A time stamp of a checkpoint of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamped {
+    /// Text of the checkpoint.
+    checkpoint: String,
+    /// The token, in base64.
+    token: String,
+    at: Timestamp,
+}
+
+/// The time stamps of a checkpoint of this machine, by its text, oldest first.
+///
+/// # Errors
+/// When their records are not used.
+pub fn stamps(folder: &Path, checkpoint: &str) -> Result<Vec<Vec<u8>>> {
+    let all = records::<Stamped>(folder, STAMPED)?;
+    let of = all.iter().filter(|stamped| stamped.checkpoint == checkpoint);
+    Ok(of.filter_map(|stamped| STANDARD.decode(&stamped.token).ok()).collect())
+}
+
+/// Records a time stamp of a checkpoint.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_stamp(folder: &Path, checkpoint: &str, token: &[u8], at: Timestamp) -> Result<()> {
+    let stamped = Stamped { checkpoint: checkpoint.to_owned(), token: STANDARD.encode(token), at };
+    Segment::new(folder, STAMPED)
+        .append_if(
+            |there: &[Stamped]| {
+                !there
+                    .iter()
+                    .any(|known| known.checkpoint == stamped.checkpoint && known.token == stamped.token)
+            },
+            &[&stamped],
+        )
+        .map(drop)
+}
+
+fn records<T: DeserializeOwned>(folder: &Path, kind: &'static str) -> Result<Vec<T>> {
+    let Contents { records, refused, .. } = Segment::new(folder, kind).load::<T>();
+    match refused {
+        Some(why) => Err(Error::could_not_run(format!("checkpoints of this machine are not used: {why}"))),
+        None => Ok(records),
+    }
+}
+
+/// All checkpoints of this machine, oldest first, each with the signatures of others that were imported.
 ///
 /// # Errors
 /// When their records are not used, or one cannot be read.
 pub fn load(folder: &Path) -> Result<Vec<(Kept, Signed)>> {
-    let Contents { records, refused, .. } = Segment::new(folder, KIND).load::<Kept>();
-    if let Some(why) = refused {
-        return Err(Error::could_not_run(format!("checkpoints of this machine are not used: {why}")));
-    }
-    records.into_iter().map(|kept| kept.signed().map(|signed| (kept, signed))).collect()
+    let cosigned = records::<Cosigned>(folder, COSIGNED)?;
+    // The last one has the signatures of those before.
+    let cosigned = cosigned.iter().filter_map(|cosigned| Note::parse(cosigned.note.as_bytes()).ok());
+    let cosigned: HashMap<String, Note> = cosigned.map(|note| (note.text().to_owned(), note)).collect();
+    let with = |kept: Kept| {
+        let mut signed = kept.signed()?;
+        if let Some(note) = cosigned.get(signed.checkpoint.text()) {
+            signed.checkpoint = note.clone();
+        }
+        Ok((kept, signed))
+    };
+    records::<Kept>(folder, KIND)?.into_iter().map(with).collect()
+}
+
+/// Records a checkpoint of this machine with the signatures of others.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn keep_cosigned(folder: &Path, note: &Note, at: Timestamp) -> Result<()> {
+    Segment::new(folder, COSIGNED).append(&[Cosigned { note: note.as_str().to_owned(), at }])
 }
 
 /// The last checkpoint of a log.
@@ -152,6 +229,24 @@ mod tests {
         assert_eq!(last(folder, &b).unwrap().unwrap().1.trail.checkpoint.size, 7);
         assert!(last(folder, &origin("k", "c")).unwrap().is_none());
         assert_eq!(load(folder).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_others_have_signed_comes_with_the_checkpoint_and_does_not_change_what_follows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let a = origin("k", "a");
+        keep(folder, &a, None, &kept("a", 1)).unwrap();
+        let mut note = kept("a", 1).signed().unwrap().checkpoint;
+        for name in ["bob", "carol"] {
+            let key = PrivateKey::new(name, &[2; 32]).unwrap();
+            note = Note::parse(key.sign_also(&note).unwrap().as_bytes()).unwrap();
+            keep_cosigned(folder, &note, Timestamp::from_micros(9)).unwrap();
+        }
+        let (first, signed) = last(folder, &a).unwrap().unwrap();
+        assert_eq!(signed.checkpoint.claimed().collect::<Vec<_>>(), ["k", "bob", "carol"]);
+        keep(folder, &a, Some(&first), &kept("a", 2)).unwrap();
+        assert_eq!(last(folder, &a).unwrap().unwrap().1.checkpoint.claimed().count(), 1);
     }
 
     #[test]

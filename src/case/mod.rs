@@ -15,6 +15,7 @@ pub mod recent;
 pub mod record;
 pub mod saved;
 pub mod verifications;
+pub mod witnessed;
 
 use crate::error::{Error, Result};
 use std::fs::{DirBuilder, OpenOptions, Permissions};

@@ -1,22 +1,25 @@
 //! `agenttrace evidence`: bundles that prove events to somebody without the database.
 
 use super::filter::FilterArgs;
-use super::{Context, Format};
-use crate::case::{self, keys};
+use super::{Context, Format, pin_publish, pin_sign};
+use crate::case;
 use crate::chain::to_hex;
 use crate::domain::{Safe, Timestamp, grouped};
 use crate::error::{Error, Kind, Result};
-use crate::evidence::bundle::{self, BundleError, Level, Report, State};
+use crate::evidence::bundle::{self, BundleError, HIDEABLE, Level, Report, State};
 use crate::evidence::checkpoint::Signed;
-use crate::evidence::note::PublicKey;
+use crate::export::document::{self, Form};
 use crate::export::json;
 use crate::investigation::checkpoint::said;
 use crate::investigation::evidence::{self, Job, Outcome};
-use crate::investigation::output::refuse_existing;
+use crate::investigation::output::{Output, refuse_existing};
+use crate::investigation::report;
+use chrono::Utc;
 use clap::{Subcommand, ValueEnum};
 use indicatif::ProgressBar;
+use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
@@ -58,6 +61,9 @@ pub struct ExportArgs {
     /// Key whose checkpoints are meant, and that seals the bundle [default: that of the last checkpoint]
     #[arg(long, value_name = "NAME")]
     pub key: Option<String>,
+    /// Columns to hide, each behind a salted commitment: actor_email, actor_ip, new_state, …
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub redact: Vec<String>,
     /// Replace a file that is there
     #[arg(long)]
     pub overwrite: bool,
@@ -83,6 +89,15 @@ pub struct VerifyArgs {
     /// Public key that is trusted, besides those of agenttrace pin trust
     #[arg(long, value_name = "KEY")]
     pub trust: Vec<String>,
+    /// Certificates in PEM of authorities whose time stamps are trusted
+    #[arg(long, value_name = "FILE")]
+    pub tsa: Vec<PathBuf>,
+    /// Write a report for people who read no hashes: FILE.html or FILE.md
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Replace a report that is there
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// Runs it.
@@ -100,6 +115,11 @@ async fn export(context: &Context, args: ExportArgs) -> Result<()> {
     if !args.overwrite {
         refuse_existing(&args.output)?;
     }
+    if let Some(unknown) = args.redact.iter().find(|column| !HIDEABLE.contains(&column.as_str())) {
+        let name = Safe::from_untrusted(unknown);
+        return Err(Error::usage(format!("--redact: '{name}' is no column that can be hidden"))
+            .hint(format!("these can: {}", HIDEABLE.join(", "))));
+    }
     let reader = context.reader().await?;
     let scope = context.scope(&reader).await?;
     let cancel = super::cancel_on_interrupt();
@@ -109,7 +129,15 @@ async fn export(context: &Context, args: ExportArgs) -> Result<()> {
         LevelArg::Hashes => Level::Hashes,
         LevelArg::None => Level::None,
     };
-    let job = Job { query, level, key: args.key, path: args.output.clone(), replace: args.overwrite };
+    let job = Job {
+        query,
+        words: None,
+        level,
+        key: args.key,
+        path: args.output.clone(),
+        replace: args.overwrite,
+        redact: args.redact,
+    };
     let bar = super::export::events_bar(context, true);
     let announce = super::walk_announcer(context.out);
     let made = make(&reader, job, &bar, &announce, &cancel).await;
@@ -157,33 +185,24 @@ fn say(context: &Context, path: &Path, outcome: &Outcome) {
     }
 }
 
-/// The keys that are trusted: those of this machine, of `pin trust`, and of the command line.
-fn trusted(given: &[String]) -> Result<Vec<PublicKey>> {
-    let mut trusted: Vec<PublicKey> = Vec::new();
-    for text in given {
-        trusted.push(PublicKey::parse(text.trim()).map_err(|e| Error::usage(format!("--trust: {e}")))?);
-    }
-    // A machine on which nothing is remembered verifies, too.
-    if let Ok(folder) = case::folder() {
-        trusted.extend(keys::trusted(&folder)?);
-        for name in keys::names(&folder)? {
-            trusted.push(keys::private(&folder, &name)?.public());
-        }
-    }
-    Ok(trusted)
-}
-
 async fn verify(context: &Context, args: VerifyArgs) -> Result<()> {
-    let as_json = match context.global.format {
+    let wants_json = match context.global.format {
         None | Some(Format::Table) => false,
         Some(Format::Json) => true,
         Some(_) => return Err(Error::usage("evidence verify writes for people, or --format json")),
     };
-    let trusted = trusted(&args.trust)?;
+    let (trusted, authorities) = (pin_sign::trusted(&args.trust)?, pin_publish::authorities(&args.tsa)?);
+    let form = args.report.as_deref().map(form_of).transpose()?;
+    if let (Some(path), false) = (&args.report, args.overwrite) {
+        refuse_existing(path)?;
+    }
+    let keys: Vec<String> = trusted.iter().map(ToString::to_string).collect();
     let name = Safe::from_untrusted(&args.file.display().to_string());
     let file = File::open(&args.file)
         .map_err(|e| Error::could_not_run(format!("cannot read '{name}'")).because(e))?;
-    let verified = super::blocking(move || bundle::verify(BufReader::with_capacity(1 << 16, file), &trusted));
+    let verified = super::blocking(move || {
+        bundle::verify_stamped(BufReader::with_capacity(1 << 16, file), &trusted, &authorities)
+    });
     let report = verified.await?.map_err(|e| match e {
         BundleError::File(e) => Error::could_not_run(format!("cannot read '{name}'")).because(e),
         form @ BundleError::Form { .. } => {
@@ -191,18 +210,50 @@ async fn verify(context: &Context, args: VerifyArgs) -> Result<()> {
         }
     })?;
     let mut out = context.out.results();
-    if as_json {
-        json::write_line(&mut out, &document(&report))?;
+    if wants_json {
+        json::write_line(&mut out, &self::as_json(&report))?;
     } else {
         for line in words(&report) {
             writeln!(out, "{}", Safe::from_untrusted(&line))?;
         }
     }
     out.flush()?;
+    if let (Some(path), Some(form)) = (&args.report, form) {
+        let file = report::evidence::File {
+            name: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            sha256: digest(&args.file)?,
+            at: Timestamp::from(Utc::now()),
+            keys,
+        };
+        let mut output = Output::new(Some(path))?;
+        document::write(&mut output, &report::evidence::of(&report, &file), form)?;
+        output.complete(args.overwrite)?;
+        context.out.remark(Safe::from_untrusted(&format!("report: {}", path.display())));
+    }
     match report.state() {
         State::Shown => Ok(()),
         State::NotShown => Err(Error::silent(Kind::Incomplete)),
         State::Fails => Err(Error::silent(Kind::Finding)),
+    }
+}
+
+/// The form that the name of a report asks for.
+fn form_of(path: &Path) -> Result<Form> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    Form::ALL
+        .into_iter()
+        .find(|form| form.name() == ending)
+        .ok_or_else(|| Error::usage("--report: the name of the report ends in .html or .md"))
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let (mut file, mut digest, mut part) = (File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let read = file.read(&mut part)?;
+        if read == 0 {
+            return Ok(to_hex(&digest.finalize().into()));
+        }
+        digest.update(part.get(..read).unwrap_or_default());
     }
 }
 
@@ -222,7 +273,7 @@ fn words(report: &Report) -> Vec<String> {
     lines
 }
 
-fn document(report: &Report) -> serde_json::Value {
+fn as_json(report: &Report) -> serde_json::Value {
     let header = &report.header;
     let checkpoint = |signed: &Option<Signed>| {
         signed.as_ref().map(|signed| {

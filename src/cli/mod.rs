@@ -39,6 +39,7 @@ mod ingest_watch;
 mod lines;
 mod out;
 mod pin;
+mod pin_publish;
 mod pin_sign;
 mod remote;
 mod report;

@@ -1,7 +1,8 @@
-//! `agenttrace pin`: heads of verified trails, remembered on this machine. Checkpoints are in `pin_sign`.
+//! `agenttrace pin`: heads of verified trails, remembered on this machine. Checkpoints are in `pin_sign` and `pin_publish`.
 
+use super::pin_publish::{CosignArgs, PublishArgs, StampArgs};
 use super::pin_sign::{CreateArgs, TrustArgs};
-use super::{Context, Format, Reader, pin_sign};
+use super::{Context, Format, Reader, pin_publish, pin_sign};
 use crate::case;
 use crate::case::heads::{self, Heads, Verified};
 use crate::case::notebook;
@@ -48,25 +49,24 @@ pub enum PinCommand {
     Create(CreateArgs),
     /// Trust a public key, or list trusted keys
     Trust(TrustArgs),
-    /// Write the last signed checkpoint to FILE and FILE.trail
-    Publish {
-        /// File for the checkpoint
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-        /// Key that signed it, where this machine has several
-        #[arg(long, value_name = "NAME")]
-        key: Option<String>,
-        /// Replace files that are there
-        #[arg(long)]
-        overwrite: bool,
-    },
+    /// Publish the last signed checkpoint: to a file, a git repository, or a program
+    Publish(PublishArgs),
+    /// Sign a published checkpoint of somebody else's log, if it provably begins with what was seen of that log here
+    Cosign(CosignArgs),
+    /// Ask a third party for a time stamp of the last signed checkpoint, and keep its answer
+    Stamp(StampArgs),
     /// List remembered heads
     List,
     /// Compare remembered heads with the table, without reading the trail
-    Check,
+    Check {
+        /// Compare what was published instead: a checkpoint, or a folder or git repository of them
+        #[arg(long, value_name = "PATH")]
+        published: Option<PathBuf>,
+    },
     /// Write remembered heads to standard output, one JSON object a line
     Export,
-    /// Add heads that were exported elsewhere, alone or with a case; a conflict is shown and nothing is imported
+    /// Add heads that were exported elsewhere, alone or with a case, or a checkpoint that somebody has cosigned; a conflict is
+    /// shown and nothing is imported
     Import {
         /// File; - is standard input
         file: PathBuf,
@@ -89,13 +89,14 @@ pub(super) async fn run(context: &Context, args: PinArgs) -> Result<()> {
         PinCommand::Keygen { name } => pin_sign::keygen(context, &name),
         PinCommand::Create(args) => pin_sign::create(context, &args).await,
         PinCommand::Trust(args) => pin_sign::trust(context, &args),
-        PinCommand::Publish { output, key, overwrite } => {
-            pin_sign::publish(context, key.as_deref(), &output, overwrite).await
-        }
+        PinCommand::Publish(args) => pin_publish::publish(context, &args).await,
+        PinCommand::Stamp(args) => pin_publish::stamp(context, &args).await,
+        PinCommand::Cosign(args) => pin_publish::cosign(context, &args).await,
         PinCommand::List => list(context),
         PinCommand::Export => export(context),
         PinCommand::Import { file } => import(context, &file),
-        PinCommand::Check => check(context).await,
+        PinCommand::Check { published: None } => check(context).await,
+        PinCommand::Check { published: Some(path) } => pin_publish::check(context, &path).await,
         PinCommand::Watch { nagios } => watch(context, nagios).await,
     }
 }
@@ -186,6 +187,9 @@ fn import(context: &Context, file: &Path) -> Result<()> {
     source.take(LONGEST + 1).read_to_string(&mut text).map_err(cannot)?;
     if text.len() as u64 > LONGEST {
         return Err(Error::could_not_run(format!("{name} is larger than {LONGEST} bytes")));
+    }
+    if pin_publish::is_checkpoint(&text) {
+        return pin_publish::import(context, &text);
     }
     let mut new: Vec<Verified> = Vec::new();
     // A case brings the heads of its trails.

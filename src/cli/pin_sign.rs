@@ -1,19 +1,18 @@
-//! `agenttrace pin keygen|create|trust|publish`: signed checkpoints.
+//! `agenttrace pin keygen|create|trust`: signed checkpoints.
 
-use super::Context;
 use super::asked::wants_json;
-use crate::case::{self, checkpoints, keys};
+use super::{Context, pin_publish};
+use crate::case::{self, keys};
 use crate::domain::{Safe, Timestamp, grouped};
-use crate::error::{Error, Kind, Result};
-use crate::evidence::checkpoint::{Signed, origin};
+use crate::error::{Error, Result};
+use crate::evidence::checkpoint::Signed;
 use crate::evidence::note::{PrivateKey, PublicKey};
 use crate::export::json;
 use crate::investigation::Records;
 use crate::investigation::checkpoint::{self, Created};
-use crate::investigation::output::{Output, refuse_existing};
 use chrono::Utc;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Arguments of `pin create`.
 #[derive(Debug, Clone, clap::Args)]
@@ -65,6 +64,22 @@ pub(super) fn key_of(folder: &Path, name: Option<&str>) -> Result<PrivateKey> {
     }
 }
 
+/// The keys that are trusted: those of this machine, of `pin trust`, and of the command line.
+pub(super) fn trusted(given: &[String]) -> Result<Vec<PublicKey>> {
+    let mut trusted: Vec<PublicKey> = Vec::new();
+    for text in given {
+        trusted.push(PublicKey::parse(text.trim()).map_err(|e| Error::usage(format!("--trust: {e}")))?);
+    }
+    // A machine on which nothing is remembered verifies, too.
+    if let Ok(folder) = case::folder() {
+        trusted.extend(keys::trusted(&folder)?);
+        for name in keys::names(&folder)? {
+            trusted.push(keys::private(&folder, &name)?.public());
+        }
+    }
+    Ok(trusted)
+}
+
 pub(super) async fn create(context: &Context, args: &CreateArgs) -> Result<()> {
     let folder = case::folder()?;
     let key = if args.sign { Some(key_of(&folder, args.key.as_deref())?) } else { None };
@@ -103,6 +118,10 @@ pub(super) async fn create(context: &Context, args: &CreateArgs) -> Result<()> {
         }
     }
     out.flush()?;
+    if let (Some(signed), Some(command)) = (&created.signed, &context.config()?.publish_command) {
+        let origin = signed.trail.checkpoint.origin.clone();
+        pin_publish::hand_to(context, origin, command).await?;
+    }
     created.report.exit().map_or(Ok(()), |kind| Err(Error::silent(kind)))
 }
 
@@ -180,37 +199,4 @@ pub(super) fn trust(context: &Context, args: &TrustArgs) -> Result<()> {
         }
     }
     Ok(out.flush()?)
-}
-
-/// Writes the last checkpoint of an organisation as the two notes that it is: FILE, and FILE.trail.
-pub(super) async fn publish(context: &Context, key: Option<&str>, path: &Path, replace: bool) -> Result<()> {
-    let folder = case::folder()?;
-    let key = key_of(&folder, key)?;
-    let organization = match &context.global.org {
-        Some(organization) => organization.clone(),
-        None => {
-            let reader = context.reader().await?;
-            context.scope(&reader).await?.organization().as_str().to_owned()
-        }
-    };
-    let Some((_, signed)) = checkpoints::last(&folder, &origin(key.name(), &organization))? else {
-        return Err(Error::new(
-            Kind::Incomplete,
-            format!("no checkpoint of '{organization}' was signed with this key"),
-        )
-        .hint("agenttrace pin create --sign signs one"));
-    };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".trail");
-    let files = [(path.to_owned(), &signed.checkpoint), (PathBuf::from(beside), &signed.trail_note)];
-    if !replace {
-        files.iter().try_for_each(|(path, _)| refuse_existing(path))?;
-    }
-    for (path, note) in files.iter().rev() {
-        let mut file = Output::new(Some(path))?;
-        file.write_all(note.as_str().as_bytes())?;
-        file.complete(replace)?;
-    }
-    context.out.remark(Safe::from_untrusted(&format!("published: {}", checkpoint::said(&signed.trail))));
-    Ok(())
 }

@@ -42,6 +42,8 @@ pub struct Config {
     pub syslog: Syslog,
     /// Whether the console begins under the mask.
     pub mask: bool,
+    /// Program, with its arguments, that each signed checkpoint is given to; run without a shell.
+    pub publish_command: Option<Vec<String>>,
     /// Words that say what matters in a state.
     pub diff: DiffWords,
     /// Databases by name.
@@ -161,6 +163,7 @@ struct RawConfig {
     activity: Option<String>,
     syslog: Option<String>,
     mask: Option<String>,
+    publish_command: Option<Vec<String>>,
     diff: DiffWords,
     profiles: BTreeMap<String, RawProfile>,
 }
@@ -194,6 +197,7 @@ impl Default for Config {
             activity: true,
             syslog: Syslog::Off,
             mask: false,
+            publish_command: None,
             diff: DiffWords::default(),
             profiles: BTreeMap::new(),
         }
@@ -304,6 +308,10 @@ impl Config {
                 Safe::from_untrusted(word)
             ));
         }
+        let names_none = |command: &Vec<String>| command.first().is_none_or(String::is_empty);
+        if raw.publish_command.as_ref().is_some_and(names_none) {
+            return Err("publish_command: the first element is the program to run".to_owned());
+        }
         let switch = |key: &str, text: Option<&str>, default: bool| match text {
             None => Ok(default),
             Some("on") => Ok(true),
@@ -327,6 +335,7 @@ impl Config {
                 }
             },
             mask: switch("mask", raw.mask.as_deref(), defaults.mask)?,
+            publish_command: raw.publish_command,
             diff: raw.diff,
             profiles,
         })
@@ -347,6 +356,7 @@ impl Config {
                 other => switched(*other == Syslog::On),
             },
             mask: switched(self.mask),
+            publish_command: self.publish_command.clone(),
             diff: self.diff.clone(),
             profiles: self
                 .profiles
@@ -507,6 +517,7 @@ mod tests {
             activity: Some(String::new()),
             syslog: Some(String::new()),
             mask: Some(String::new()),
+            publish_command: Some(vec![String::new()]),
             diff: DiffWords {
                 privilege: Some(Vec::new()),
                 secret: Some(Vec::new()),

@@ -9,7 +9,10 @@ use crate::chain::links::parse_hash;
 use crate::chain::{Judge, Row, Scheme, to_hex};
 use crate::domain::{Event, Safe, TimeRange, grouped};
 use crate::error::{Error, Kind, Result};
-use crate::evidence::bundle::{Header, Level, Line, MOST_TERMS, Term, Writer};
+pub use crate::evidence::bundle::Level;
+use crate::evidence::bundle::{
+    self, BundleError, Given, Header, Line, MOST_TERMS, Redacted, State, Term, Writer,
+};
 use crate::evidence::checkpoint::{Signed, key_name};
 use crate::evidence::leaves;
 use crate::evidence::note::PrivateKey;
@@ -20,7 +23,7 @@ use crate::store::query::{Looked, Query};
 use crate::verify;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
@@ -28,12 +31,16 @@ use tokio_util::sync::CancellationToken;
 pub const MOST_EVENTS: usize = 200_000;
 /// Longest text of an event that a bundle can hold, in bytes.
 const LONGEST: usize = 32 << 20;
+/// The same of an event with hidden columns: the others stand in base64.
+const LONGEST_REDACTED: usize = 24 << 20;
 
 /// What is to be put in a bundle.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Which events.
     pub query: Query,
+    /// The filter in words; `None`: in its canonical spelling.
+    pub words: Option<String>,
     /// What it holds of the others.
     pub level: Level,
     /// Key whose log is meant, and that seals; `None`: that of the last checkpoint of the trail.
@@ -42,6 +49,8 @@ pub struct Job {
     pub path: PathBuf,
     /// A file that is there is replaced.
     pub replace: bool,
+    /// Columns that are hidden, by name: [`HIDEABLE`](crate::evidence::bundle::HIDEABLE).
+    pub redact: Vec<String>,
 }
 
 /// What the bundle came to.
@@ -63,6 +72,7 @@ struct Spool {
     at: u64,
     entries: Vec<Entry>,
     judge: Judge,
+    longest: usize,
 }
 
 struct Entry {
@@ -74,9 +84,9 @@ struct Entry {
 }
 
 impl Spool {
-    fn new(scheme: Scheme) -> Result<Self> {
+    fn new(scheme: Scheme, longest: usize) -> Result<Self> {
         let file = BufWriter::with_capacity(1 << 16, tempfile::tempfile()?);
-        Ok(Self { file, at: 0, entries: Vec::new(), judge: Judge::new(scheme) })
+        Ok(Self { file, at: 0, entries: Vec::new(), judge: Judge::new(scheme), longest })
     }
 
     fn take(&mut self, event: &Event, is_selected: bool) -> Result<()> {
@@ -88,8 +98,8 @@ impl Spool {
             parse_hash(&event.row.hash).ok_or_else(|| cannot("it has no hash that could be proven"))?;
         let text = self.judge.hashed(&Row::from(event));
         let text = text.map_err(|e| cannot("its text cannot be written").because(e))?;
-        if text.len() > LONGEST {
-            return Err(cannot("it is longer than 32 MiB"));
+        if text.len() > self.longest {
+            return Err(cannot(&format!("it is longer than {} MiB", self.longest >> 20)));
         }
         if self.entries.len() == MOST_EVENTS {
             return Err(Error::usage(format!(
@@ -134,7 +144,8 @@ pub async fn export(
     let source = verify::SchemeSource::Remembered(&memory);
     let scheme = verify::detect(db, &job.query.scope, source, cancel).await?.scheme;
     let (query, level) = (&job.query, job.level);
-    let mut spool = Spool::new(scheme)?;
+    let longest = if job.redact.is_empty() { LONGEST } else { LONGEST_REDACTED };
+    let mut spool = Spool::new(scheme, longest)?;
     let log = db
         .at_one_snapshot(cancel, |db| {
             let (spool, mut log) = (&mut spool, log);
@@ -293,7 +304,7 @@ fn write(folder: &Path, organization: &str, job: Job, mut log: Log, spool: Spool
     let selected = entries.iter().filter(|entry| entry.is_selected).count() as u64;
     let header = Header {
         organization: organization.to_owned(),
-        filter: job.query.filter.canonical(),
+        filter: job.words.clone().unwrap_or_else(|| job.query.filter.canonical()),
         since: job.query.range.since,
         until: job.query.range.until,
         level: job.level,
@@ -302,38 +313,89 @@ fn write(folder: &Path, organization: &str, job: Job, mut log: Log, spool: Spool
         selected,
         checkpoint: log.checkpoint.clone(),
         before: log.before.clone().filter(|_| job.level != Level::None),
+        stamps: match &log.checkpoint {
+            None => Vec::new(),
+            Some(signed) => checkpoints::stamps(folder, signed.checkpoint.text())?,
+        },
         keys: key.iter().map(PrivateKey::public).collect(),
     };
     // Those without a leaf last.
     entries.sort_unstable_by_key(|entry| (entry.leaf.is_none(), entry.leaf, entry.hash));
     let without_leaf = entries.iter().filter(|entry| entry.leaf.is_none()).count() as u64;
-    let mut output = Body { out: Output::new(Some(&job.path))?, texts: file };
+    if key.is_none() && !job.redact.is_empty() {
+        return Err(Error::usage(
+            "a redacted bundle is sealed: that its columns are those of the events is the word of a key",
+        )
+        .hint("agenttrace pin keygen NAME makes one; --key NAME where this machine has several"));
+    }
+    let redaction = key.as_ref().filter(|_| !job.redact.is_empty()).map(|key| (job.redact.as_slice(), key));
+    let mut output = Body { out: Output::new(Some(&job.path))?, texts: file, redaction };
     match header.range() {
         None => proven(&mut output, &header, &mut log, &entries, key.as_ref())?,
         Some((from, _)) => in_range(&mut output, &header, &mut log, &entries, from, key.as_ref())?,
     }
-    let written = output.out.complete(job.replace)?;
+    let Body { mut out, .. } = output;
+    check(&mut out, folder)?;
+    let written = out.complete(job.replace)?;
     Ok(Outcome { header, without_leaf, sealed_by: key.map(|key| key.name().to_owned()), written })
 }
 
-struct Body {
-    out: Output,
-    texts: File,
+/// Verifies what was written before it gets its name, as whoever receives it will.
+fn check(out: &mut Output, folder: &Path) -> Result<()> {
+    let mut own = Vec::new();
+    for name in keys::names(folder)? {
+        own.push(keys::private(folder, &name)?.public());
+    }
+    let wrong = |what: String| {
+        Error::could_not_run(format!("the bundle that was made does not verify, and was not kept: {what}"))
+            .hint("this is a defect of agenttrace, or the disk is damaged: please report it")
+    };
+    let report = match bundle::verify(BufReader::with_capacity(1 << 16, out.reopen()?), &own) {
+        Ok(report) => report,
+        Err(BundleError::File(e)) => return Err(e.into()),
+        Err(e) => return Err(wrong(e.to_string())),
+    };
+    match report.parts().into_iter().find(|(_, part)| part.state == State::Fails) {
+        // What a row says is not what its hash was made of, and it is given as it stands: evidence of just that.
+        None | Some(("content", _)) => Ok(()),
+        Some((name, part)) => Err(wrong(format!("{name}: {}", part.detail))),
+    }
 }
 
+struct Body<'k> {
+    out: Output,
+    texts: File,
+    redaction: Redaction<'k>,
+}
+
+/// The columns to hide, and the key that their salts are made with.
+type Redaction<'k> = Option<(&'k [String], &'k PrivateKey)>;
+
 /// Writes an event.
-fn event(writer: &mut Writer<&mut Output>, texts: &mut File, entry: &Entry, proof: &[Node]) -> Result<()> {
+fn event(
+    writer: &mut Writer<&mut Output>,
+    texts: &mut File,
+    entry: &Entry,
+    proof: &[Node],
+    redaction: Redaction<'_>,
+) -> Result<()> {
     texts.seek(SeekFrom::Start(entry.at))?;
     let mut text = String::new();
     texts.take(entry.length).read_to_string(&mut text)?;
-    let line =
-        Line { leaf: entry.leaf, is_selected: entry.is_selected, hash: &entry.hash, proof, text: &text };
+    let hidden = redaction.map(|(hidden, key)| {
+        Redacted::hide(&text, hidden, |column| key.salt(&entry.hash, column)).ok_or_else(|| {
+            Error::new(Kind::Incomplete, "an event has none of the columns that are to be hidden")
+        })
+    });
+    let hidden = hidden.transpose()?;
+    let text = hidden.as_ref().map_or(Given::Whole(&text), Given::Redacted);
+    let line = Line { leaf: entry.leaf, is_selected: entry.is_selected, hash: &entry.hash, proof, text };
     Ok(writer.event(&line)?)
 }
 
 /// Events each with its proof.
 fn proven(
-    body: &mut Body,
+    body: &mut Body<'_>,
     header: &Header,
     log: &mut Log,
     entries: &[Entry],
@@ -348,7 +410,7 @@ fn proven(
     let mut writer = Writer::new(&mut body.out, header, &Peaks::default())?;
     for entry in entries {
         let proof = entry.leaf.map(|at| prover.inclusion(at)).unwrap_or_default();
-        event(&mut writer, &mut body.texts, entry, &proof.unwrap_or_default())?;
+        event(&mut writer, &mut body.texts, entry, &proof.unwrap_or_default(), body.redaction)?;
     }
     writer.finish(key)?;
     Ok(())
@@ -356,7 +418,7 @@ fn proven(
 
 /// All leaves of the range: events in full or as hashes.
 fn in_range(
-    body: &mut Body,
+    body: &mut Body<'_>,
     header: &Header,
     log: &mut Log,
     entries: &[Entry],
@@ -366,7 +428,7 @@ fn in_range(
     let mut peaks = Peaks::default();
     let mut rest = entries.iter().peekable();
     let mut writer = None;
-    let Body { out, texts } = body;
+    let Body { out, texts, redaction } = body;
     let mut out = Some(out);
     let mut begin = |peaks: &Peaks| -> Result<Option<Writer<_>>> {
         Ok(out.take().map(|out| Writer::new(out, header, peaks)).transpose()?)
@@ -381,7 +443,7 @@ fn in_range(
         }
         let Some(writer) = &mut writer else { return Ok(()) };
         match rest.next_if(|entry| entry.leaf == Some(at)) {
-            Some(entry) => event(writer, texts, entry, &[]),
+            Some(entry) => event(writer, texts, entry, &[], *redaction),
             None => Ok(writer.leaf(hash)?),
         }
     })?;
@@ -391,7 +453,7 @@ fn in_range(
     }
     let Some(mut writer) = writer else { return Ok(()) };
     for entry in rest {
-        event(&mut writer, texts, entry, &[])?;
+        event(&mut writer, texts, entry, &[], *redaction)?;
     }
     writer.finish(key)?;
     Ok(())

@@ -16,11 +16,13 @@ pub mod export_file;
 pub mod lineage;
 pub mod listing;
 pub mod output;
+pub mod publication;
 mod records;
 pub mod report;
 mod schemes;
 pub mod tempo;
 pub mod verification;
+pub mod witness;
 
 pub use records::Records;
 pub use schemes::{SchemeOf, schemes};

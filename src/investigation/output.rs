@@ -3,6 +3,7 @@
 use crate::chain::to_hex;
 use crate::error::{Error, Result};
 use sha2::{Digest as _, Sha256};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -52,6 +53,18 @@ impl Output {
     fn to(to: To, path: Option<&Path>) -> Self {
         let to = io::BufWriter::with_capacity(1 << 16, to);
         Self { to, path: path.map(Path::to_owned), digest: Sha256::new(), bytes: 0 }
+    }
+
+    /// What was written so far of a file, to be read again.
+    ///
+    /// # Errors
+    /// When it cannot be written or opened, or there is no file.
+    pub fn reopen(&mut self) -> Result<File> {
+        self.to.flush()?;
+        match (self.to.get_ref(), &self.path) {
+            (To::File(file), Some(path)) => file.reopen().map_err(|e| cannot_write(path, e)),
+            _ => Err(Error::could_not_run("standard output cannot be read again")),
+        }
     }
 
     /// Gives the file its name, once it is on disk.

@@ -1,10 +1,11 @@
 //! What this machine remembers of verifications. It is read before the first row of a trail, and nothing in it can cost
 //! a verdict: a line that cannot be read is a remark.
 
+use super::verification::Signing;
 use crate::case::heads::{self, Heads, Last, Verified};
 use crate::case::record::Contents;
 use crate::case::verifications::{self, Verification};
-use crate::case::{self, accepted, interrupted};
+use crate::case::{self, accepted, checkpoints, interrupted, keys};
 use crate::chain::head::Memory;
 use crate::domain::Timestamp;
 use crate::error::Error;
@@ -78,6 +79,20 @@ impl Records {
     pub fn verifications(&self, organization: &str) -> Vec<Verification> {
         let folder = self.folder.as_ref();
         folder.map(|folder| verifications::load(folder, &self.place, organization)).unwrap_or_default()
+    }
+
+    /// What was signed of a trail at this place; what cannot be read was not.
+    pub(super) fn signing(&self, organization: &str) -> Signing {
+        let Some(folder) = &self.folder else { return Signing::NoKey };
+        let all = checkpoints::load(folder).unwrap_or_default();
+        let of = |(kept, _): &&(checkpoints::Kept, _)| {
+            kept.organization_id == organization && kept.place == self.place
+        };
+        match all.iter().rfind(of) {
+            Some((_, signed)) => Signing::Last(signed.trail.at),
+            None if keys::names(folder).is_ok_and(|names| !names.is_empty()) => Signing::Never,
+            None => Signing::NoKey,
+        }
     }
 
     /// Adds a verification to that list; where that fails, nothing that decides anything is lost.

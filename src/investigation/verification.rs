@@ -165,6 +165,20 @@ pub struct Passing {
     pub events: Option<u64>,
     /// The last verifications at this place, the newest first.
     pub verifications: Vec<Verification>,
+    /// What was signed of it on this machine.
+    pub signing: Signing,
+}
+
+/// What this machine has signed of a trail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Signing {
+    /// Nothing, and it has no key to sign with.
+    #[default]
+    NoKey,
+    /// Nothing.
+    Never,
+    /// A checkpoint; the trail was read at this time.
+    Last(Timestamp),
 }
 
 /// As [`contradictions`], and with what the session itself has seen.
@@ -194,7 +208,8 @@ pub async fn passing(
         compared.findings.push(Finding::fewer_events(relation.named(), then, now));
     }
     let findings = records.open_of(organization, &compared);
-    Ok(Passing { findings, events, verifications: records.verifications(organization) })
+    let (verifications, signing) = (records.verifications(organization), records.signing(organization));
+    Ok(Passing { findings, events, verifications, signing })
 }
 
 /// The organisations that [`organizations()`] names beside those that have events: they have vanished, or are hidden from

@@ -193,3 +193,224 @@ async fn an_organisation_of_any_name_has_a_log_of_its_own_and_a_note_that_others
     let (code, trusted, _) = run(&Home::new(), &database, &["pin", "trust", &key]);
     assert!(code == 0 && trusted.starts_with("trusted: acme.example/audit+"), "{trusted}");
 }
+
+/// A second person with a key of their own; their machine has no database.
+fn witness(name: &str, log: &str) -> (Home, String) {
+    let home = Home::new();
+    let keygen = home.agenttrace().args(["pin", "keygen", name]).output().unwrap();
+    assert!(home.agenttrace().args(["pin", "trust", log]).output().unwrap().status.success());
+    (home, String::from_utf8(keygen.stdout).unwrap().trim().to_owned())
+}
+
+fn cosign(home: &Home, file: &str, to: &str) -> (i32, String) {
+    let output = home.agenttrace().args(["pin", "cosign", file, "-o", to]).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn publish(home: &Home, database: &TestDatabase, arguments: &[&str]) -> String {
+    let all = [&["--org", "a", "pin", "publish"], arguments].concat();
+    let (code, _, stderr) = run(home, database, &all);
+    assert_eq!(code, 0, "{stderr}");
+    stderr
+}
+
+#[tokio::test]
+async fn a_second_person_signs_only_what_begins_with_what_they_have_seen() {
+    let (database, home) = (support::database().await, Home::new());
+    append(&database, "a", 0..60).await;
+    let key = keygen(&home, &database);
+    let (bob, bobs_key) = witness("bob", &key);
+    let file = |name: &str| in_home(&home, name);
+    sign(&home, &database, "a");
+    publish(&home, &database, &["-o", &file("1")]);
+    let (code, said) = cosign(&bob, &file("1"), &file("1.bob"));
+    assert!(code == 0 && said.contains("nothing is shown of earlier times"), "{code}: {said}");
+    append(&database, "a", 60..75).await;
+    sign(&home, &database, "a");
+    publish(&home, &database, &["-o", &file("2")]);
+    let (code, said) = cosign(&bob, &file("2"), &file("2.bob"));
+    assert!(code == 0 && said.contains("begins with the 60 events that were seen here before"), "{said}");
+    // An older one is not signed again, and a larger one only with its proof.
+    let (code, said) = cosign(&bob, &file("1"), &file("again"));
+    assert!(code == 4 && said.contains("older than one that was signed here"), "{said}");
+    append(&database, "a", 75..90).await;
+    sign(&home, &database, "a");
+    publish(&home, &database, &["-o", &file("3")]);
+    std::fs::remove_file(file("3.proofs")).unwrap();
+    let (code, said) = cosign(&bob, &file("3"), &file("3.bob"));
+    assert!(code == 4 && said.contains("there is no proof") && !Path::new(&file("3.bob")).exists(), "{said}");
+    // Whose key nobody has compared, and a log's own key, are no witnesses' business.
+    let stranger = Home::new();
+    assert!(stranger.agenttrace().args(["pin", "keygen", "eve"]).output().unwrap().status.success());
+    let (code, said) = cosign(&stranger, &file("2"), &file("2.eve"));
+    assert!(code == 4 && said.contains("not signed by a key that is trusted here"), "{said}");
+    assert_eq!(cosign(&home, &file("2"), &file("2.own")).0, 2);
+
+    // The signature comes back, goes into the next bundle, and others open the note.
+    let (code, _, said) = run(&home, &database, &["pin", "import", &file("2.bob")]);
+    assert!(code == 4 && said.contains("no signature of a trusted key"), "{said}");
+    run(&home, &database, &["pin", "trust", &bobs_key]);
+    let (code, _, said) = run(&home, &database, &["pin", "import", &file("2.bob")]);
+    assert!(code == 0 && said.contains("cosigned by bob"), "{said}");
+    opened_by_go(&key, &[&file("2.bob")]);
+    opened_by_go(&bobs_key, &[&file("2.bob")]);
+    publish(&home, &database, &["-o", &file("4")]);
+    assert_eq!(cosign(&bob, &file("4"), &file("4.bob")).0, 0);
+    run(&home, &database, &["pin", "import", &file("4.bob")]);
+    export(&home, &database, &file("bundle"), &["--all-time"]);
+    let (code, document) = verified(&file("bundle"), &[&key, &bobs_key]);
+    let said = document["parts"]["signature"]["detail"].as_str().unwrap();
+    assert!(code == 0 && said.contains("cosigned by bob"), "{document}");
+    assert_eq!(by_python(&file("bundle"), &[&key, &bobs_key]).unwrap_or(0), 0);
+    // A witness alone does not say whose log it is.
+    assert_eq!(verified(&file("bundle"), &[&bobs_key]).0, 4);
+}
+
+#[tokio::test]
+async fn a_second_history_is_not_signed_and_both_heads_are_shown() {
+    let (database, home) = (support::database().await, Home::new());
+    let rewritten = support::database().await;
+    append(&database, "a", 0..60).await;
+    append(&rewritten, "a", 1..80).await;
+    let key = keygen(&home, &database);
+    let (bob, _) = witness("bob", &key);
+    let file = |name: &str| in_home(&home, name);
+    let first = sign(&home, &database, "a");
+    publish(&home, &database, &["-o", &file("1")]);
+    publish(&home, &database, &["--git", &repository(&home)]);
+    assert_eq!(cosign(&bob, &file("1"), &file("1.bob")).0, 0);
+    // Whoever has the key signs another history of the same log on another machine.
+    let other = Home::new();
+    std::fs::create_dir_all(other.path().join("data")).unwrap();
+    copy_folder(&home.path().join("data/keys"), &other.path().join("data/keys"));
+    let second = sign(&other, &rewritten, "a");
+    publish(&other, &rewritten, &["-o", &file("2")]);
+    let (code, said) = cosign(&bob, &file("2"), &file("2.bob"));
+    // From 60 there is no proof: nobody can make one.
+    assert_eq!(code, 4, "{said}");
+    for head in [&first, &second] {
+        let root: String = head["root"].as_str().unwrap().chars().take(16).collect();
+        assert!(said.contains(&root), "{said}");
+    }
+    // One that was made up does not hold.
+    let forged = std::fs::read_to_string(file("2.proofs")).unwrap() + "from 60 -\n";
+    std::fs::write(file("2.proofs"), forged).unwrap();
+    let (code, said) = cosign(&bob, &file("2"), &file("2.bob"));
+    assert!(code == 1 && said.contains("two histories of one log were shown, or the file"), "{said}");
+    // Of one size, the two signatures are the proof themselves.
+    damage(
+        &rewritten,
+        &["DELETE FROM audit_events WHERE event_id > 'a-000060'", "DELETE FROM audit_chain_heads"],
+    )
+    .await;
+    std::fs::remove_dir_all(other.path().join("data/leaves")).unwrap();
+    for record in ["checkpoints", "heads"] {
+        std::fs::remove_file(other.path().join(format!("data/{record}.ndjson"))).unwrap();
+    }
+    assert_eq!(sign(&other, &rewritten, "a")["size"], 60);
+    publish(&other, &rewritten, &["-o", &file("3")]);
+    let (code, said) = cosign(&bob, &file("3"), &file("3.bob"));
+    assert!(code == 1 && said.contains("two histories of one log were shown"), "{said}");
+    assert!(said.contains("seen here: ") && said.contains("shown now: "), "{said}");
+    // Nor is it committed over the first one, nor imported, nor does it fit the table that it is not of.
+    let (code, _, said) =
+        run(&other, &rewritten, &["--org", "a", "pin", "publish", "--git", &repository(&home)]);
+    assert!(code == 1 && said.contains("two histories"), "{said}");
+    let (code, _, said) = run(&home, &database, &["pin", "import", &file("3")]);
+    assert!(code == 1 && said.contains("two histories"), "{said}");
+    let (code, said, _) = run(&home, &database, &["--org", "a", "pin", "check", "--published", &file("3")]);
+    assert!(code == 1 && said.contains("CONTRADICTED") && said.contains("as published"), "{said}");
+}
+
+/// An empty git repository with somebody to commit as.
+fn repository(home: &Home) -> String {
+    let folder = in_home(home, "log");
+    if !Path::new(&folder).exists() {
+        std::fs::create_dir(&folder).unwrap();
+        for arguments in [
+            &["init", "--quiet"][..],
+            &["config", "user.name", "nobody"],
+            &["config", "user.email", "nobody@example.com"],
+            &["config", "commit.gpgsign", "false"],
+        ] {
+            assert!(Command::new("git").arg("-C").arg(&folder).args(arguments).status().unwrap().success());
+        }
+    }
+    folder
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_published_is_compared_by_hash_with_the_table() {
+    let (database, home) = (support::database().await, Home::new());
+    append(&database, "a", 0..40).await;
+    let key = keygen(&home, &database);
+    let folder = repository(&home);
+    for more in [40..55, 55..70] {
+        sign(&home, &database, "a");
+        publish(&home, &database, &["--git", &folder]);
+        append(&database, "a", more).await;
+    }
+    assert!(publish(&home, &database, &["--git", &folder]).contains("committed already"));
+    let log = Command::new("git").args(["-C", &folder, "log", "--format=%s"]).output().unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert_eq!(log.lines().count(), 2, "{log}");
+    assert!(log.contains("checkpoint of acme.example/audit/a with 55 events"), "{log}");
+    let check = |home: &Home| run(home, &database, &["--org", "a", "pin", "check", "--published", &folder]);
+    let (code, said, _) = check(&home);
+    assert_eq!((code, said.matches(": present: ").count()), (0, 2), "{said}");
+    // Somebody else, who trusts the key, compares with the table as well; a stranger's word counts for nothing.
+    let auditor = Home::new();
+    assert_eq!(check(&auditor).0, 4);
+    run(&auditor, &database, &["pin", "trust", &key]);
+    assert_eq!(check(&auditor).0, 0);
+    // The same number of events with another end: a count would not notice.
+    damage(
+        &database,
+        &[
+            "UPDATE audit_events SET hash = repeat('0', 64) WHERE event_id = 'a-000054'",
+            "DELETE FROM audit_chain_heads",
+        ],
+    )
+    .await;
+    let (code, said, _) = check(&auditor);
+    assert!(code == 1 && said.contains("CONTRADICTED") && said.contains("a-000054"), "{said}");
+    assert_eq!(said.matches(": present: ").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn a_program_is_given_each_checkpoint_only_where_the_configuration_names_one() {
+    let (database, home) = (support::database().await, Home::new());
+    append(&database, "a", 0..10).await;
+    keygen(&home, &database);
+    let (file, config) = (in_home(&home, "given"), in_home(&home, "config.toml"));
+    let with = |command: &str, arguments: &[&str]| {
+        std::fs::write(&config, format!("publish_command = {command}\n")).unwrap();
+        run(&home, &database, &[&["--config", &config, "--org", "a", "pin"], arguments].concat())
+    };
+    sign(&home, &database, "a");
+    let (code, _, said) = run(&home, &database, &["--org", "a", "pin", "publish", "--command"]);
+    assert!(code == 2 && said.contains("off by default"), "{said}");
+    // No shell reads it: what looks like a second command is an argument.
+    let command = format!("[\"tee\", \"{file}\", \"{file};touch x\"]");
+    assert_eq!(with(&command, &["create", "--sign"]).0, 0);
+    let given: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!((&given["origin"], &given["size"]), (&json!("acme.example/audit/a"), &json!(10)));
+    assert!(given["checkpoint"].as_str().unwrap().starts_with("acme.example/audit/a\n10\n"), "{given}");
+    assert!(Path::new(&format!("{file};touch x")).exists());
+    // What fails there is said; the checkpoint is kept.
+    let (code, _, said) = with("[\"false\"]", &["create", "--sign"]);
+    assert!(
+        code == 3 && said.contains("not published") && said.contains("the checkpoint is signed"),
+        "{said}"
+    );
+    assert_eq!(with(&command, &["publish", "--command"]).0, 0);
+    assert_eq!(with("[]", &["publish", "--command"]).0, 2);
+}

@@ -64,6 +64,7 @@ mod search;
 mod seed;
 mod server;
 mod shapes;
+mod stamp;
 mod tamper;
 mod tenants;
 mod timeline;

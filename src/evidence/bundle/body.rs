@@ -3,13 +3,15 @@
 use super::MOST_LEAVES;
 use super::header::{Header, Level};
 use super::nodes;
-use super::report::{NAMED, Part, Report, State, signature_part};
-use super::row::{Selected, Text};
+use super::redaction::Redacted;
+use super::report::{NAMED, Part, Report, State, signature_part, time_part};
+use super::row::{Fit, Selected, Text};
 use crate::chain::links::parse_hash;
 use crate::chain::to_hex;
 use crate::domain::grouped;
 use crate::evidence::checkpoint::{self, number};
 use crate::evidence::note::{Note, PublicKey};
+use crate::evidence::stamp::Authority;
 use crate::evidence::tree::{self, MAX_PROOF, Node, Peaks, includes};
 use sha2::{Digest as _, Sha256};
 
@@ -26,6 +28,8 @@ pub(super) struct Body<'h> {
     selected: u64,
     others: u64,
     without_leaf: u64,
+    redacted: u64,
+    untried: u64,
     mismatches: u64,
     first_mismatch: Option<String>,
     unfit: Option<String>,
@@ -45,6 +49,8 @@ impl<'h> Body<'h> {
             selected: 0,
             others: 0,
             without_leaf: 0,
+            redacted: 0,
+            untried: 0,
             mismatches: 0,
             first_mismatch: None,
             unfit: None,
@@ -77,7 +83,7 @@ impl<'h> Body<'h> {
         )
     }
 
-    pub(super) fn event(&mut self, rest: &str) -> Result<(), String> {
+    pub(super) fn event(&mut self, rest: &str, is_redacted: bool) -> Result<(), String> {
         let parts: Vec<&str> = rest.splitn(5, ' ').collect();
         let [leaf, selected, hash, proof, text] = parts[..] else {
             return Err("an event has a leaf, a mark, a hash, a proof and a text".to_owned());
@@ -99,7 +105,8 @@ impl<'h> Body<'h> {
         }
         self.events += 1;
         *(if is_selected { &mut self.selected } else { &mut self.others }) += 1;
-        self.content(leaf, &hash, text, is_selected)
+        let row = if is_redacted { self.redacted(text)? } else { self.whole(&hash, text)? };
+        self.row(leaf, &hash, row, is_selected)
     }
 
     fn with_leaf(&mut self, at: u64, hash: &Node, proof: &[Node]) -> Result<(), String> {
@@ -160,29 +167,36 @@ impl<'h> Body<'h> {
         leaves.iter().try_for_each(|hash| self.push(hash))
     }
 
-    fn content(
-        &mut self,
-        leaf: Option<u64>,
-        hash: &Node,
-        text: &str,
-        is_selected: bool,
-    ) -> Result<(), String> {
+    /// The event of a text, whose hash is computed.
+    fn whole(&mut self, hash: &Node, text: &str) -> Result<Text, String> {
         let row = Text::parse(text).ok_or("the text is not that of an event")?;
-        if row.organization_id != self.header.organization {
-            return Err("an event of another organisation".to_owned());
-        }
         if Node::from(Sha256::digest(text)) != *hash {
             self.mismatches += 1;
             self.first_mismatch.get_or_insert_with(|| row.event_id.clone());
         }
+        Ok(row)
+    }
+
+    /// The event of columns, some of which are hidden.
+    fn redacted(&mut self, text: &str) -> Result<Text, String> {
+        self.redacted += 1;
+        let row = Redacted::parse(text).and_then(|redacted| redacted.row());
+        row.ok_or_else(|| "the columns are not those of an event of which some are hidden".to_owned())
+    }
+
+    fn row(&mut self, leaf: Option<u64>, hash: &Node, row: Text, is_selected: bool) -> Result<(), String> {
+        if row.organization_id != self.header.organization {
+            return Err("an event of another organisation".to_owned());
+        }
         match row.fits(self.header) {
             None => return Err("the time of an event has another form".to_owned()),
-            Some(true) if !is_selected && self.header.terms_are_all => {
+            Some(Fit::Fits) if !is_selected && self.header.terms_are_all => {
                 self.hidden.get_or_insert_with(|| row.event_id.clone());
             }
-            Some(false) if is_selected => {
+            Some(Fit::Not) if is_selected => {
                 self.unfit.get_or_insert_with(|| row.event_id.clone());
             }
+            Some(Fit::Untried) => self.untried += 1,
             Some(_) => {}
         }
         if is_selected && self.named.len() < NAMED {
@@ -191,7 +205,12 @@ impl<'h> Body<'h> {
         Ok(())
     }
 
-    pub(super) fn report(mut self, trusted: &[PublicKey], seal: Option<&Note>, sealed: &Node) -> Report {
+    pub(super) fn report(
+        mut self,
+        (trusted, authorities): (&[PublicKey], &[Authority]),
+        seal: Option<&Note>,
+        sealed: &Node,
+    ) -> Report {
         if let Some((_, to)) = self.header.range()
             && self.refuted.is_none()
             && let Some(signed) = &self.header.checkpoint
@@ -215,10 +234,7 @@ impl<'h> Body<'h> {
             inclusion: self.inclusion_part(),
             completeness: self.completeness_part(),
             signature: signature_part(self.header, trusted, seal, sealed),
-            time: Part::new(
-                State::NotShown,
-                "no time stamp: all times are the word of whoever wrote or signed them",
-            ),
+            time: time_part(self.header, authorities),
             selected: self.named,
         }
     }
@@ -234,6 +250,14 @@ impl<'h> Body<'h> {
                 ),
             ),
             None if self.events == 0 => Part::new(State::NotShown, "there are no events"),
+            None if self.redacted > 0 => Part::new(
+                State::NotShown,
+                format!(
+                    "{} of {events} events have hidden columns, without which their hash cannot be computed: that the others \
+                     are theirs is the word of whoever sealed the bundle, until the hidden ones are disclosed",
+                    grouped(self.redacted)
+                ),
+            ),
             None => {
                 Part::new(State::Shown, format!("the hash of each of {events} events is that of its text"))
             }
@@ -304,6 +328,14 @@ impl<'h> Body<'h> {
         };
         let range = format!("leaves {} to {}{until}", grouped(from), grouped(to));
         match header.level {
+            Level::Rows if self.untried > 0 => Part::new(
+                State::Shown,
+                format!(
+                    "all events of {range} are given (level A); of {} of them the conditions are on hidden columns: whether \
+                     they match is the exporter's word",
+                    grouped(self.untried)
+                ),
+            ),
             Level::Rows if header.terms_are_all => Part::new(
                 State::Shown,
                 format!(

@@ -12,6 +12,9 @@ pub(super) const MOST_LINES: usize = 300;
 /// Most conditions that a bundle names.
 pub const MOST_TERMS: usize = 200;
 
+/// Most time stamps.
+pub(super) const MOST_STAMPS: usize = 10;
+
 /// Most values of a condition.
 const MOST_VALUES: usize = 10_000;
 
@@ -80,6 +83,8 @@ pub struct Header {
     pub checkpoint: Option<Signed>,
     /// The earlier one at which the range of leaves begins; without one, it begins with the first leaf.
     pub before: Option<Signed>,
+    /// Time stamps of the text of the checkpoint, as their authorities gave them.
+    pub stamps: Vec<Vec<u8>>,
     /// Keys that signatures may be by. That they stand here says nothing of whose they are.
     pub keys: Vec<PublicKey>,
 }
@@ -117,6 +122,9 @@ impl Header {
         }
         text.push_str(&format!("selected {}\n", self.selected));
         text.push_str(&format!("checkpoint {}\nbefore {}\n", notes(&self.checkpoint), notes(&self.before)));
+        for stamp in &self.stamps {
+            text.push_str(&format!("stamp {}\n", STANDARD.encode(stamp)));
+        }
         for key in &self.keys {
             text.push_str(&format!("key {key}\n"));
         }
@@ -162,6 +170,15 @@ impl Header {
         let selected = checkpoint::number(value("selected")?).ok_or_else(|| malformed("selected"))?;
         let checkpoint = notes(value("checkpoint")?)?;
         let before = notes(value("before")?)?;
+        let mut stamps = Vec::new();
+        while let Some(line) = lines.peek().and_then(|line| line.strip_prefix("stamp ")) {
+            let stamp = STANDARD.decode(line).ok().filter(|stamp| !stamp.is_empty());
+            stamps.push(stamp.ok_or_else(|| malformed("stamp"))?);
+            lines.next();
+        }
+        if stamps.len() > MOST_STAMPS || checkpoint.is_none() && !stamps.is_empty() {
+            return Err("there are too many time stamps, or no checkpoint that they are of".to_owned());
+        }
         let keys = lines.map(|line| {
             let key = line.strip_prefix("key ").ok_or("a key, or an event, is expected")?;
             PublicKey::parse(key).map_err(|e| e.to_string())
@@ -178,6 +195,7 @@ impl Header {
             selected,
             checkpoint,
             before,
+            stamps,
             keys,
         })
     }

@@ -3,16 +3,18 @@
 
 mod body;
 mod header;
+mod redaction;
 mod report;
 mod row;
 mod verify;
 mod write;
 
 pub use header::{Header, Level, MOST_TERMS, Term};
+pub use redaction::{HIDEABLE, Redacted};
 pub use report::{Part, Report, State};
 pub use row::Selected;
-pub use verify::verify;
-pub use write::{Line, Writer};
+pub use verify::{verify, verify_stamped};
+pub use write::{Given, Line, Writer};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

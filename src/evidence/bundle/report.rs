@@ -3,7 +3,9 @@
 use super::header::{Header, Level};
 use super::row::Selected;
 use super::write::seal_text;
+use crate::domain::Timestamp;
 use crate::evidence::note::{Note, PublicKey};
+use crate::evidence::stamp::{Authority, Stamp, StampError};
 use crate::evidence::tree::Node;
 use serde::Serialize;
 use std::fmt;
@@ -84,7 +86,7 @@ impl Report {
     pub fn state(&self) -> State {
         let claimed = |name: &str| match name {
             "completeness" => self.header.level != Level::None,
-            "time" => false,
+            "time" => !self.header.stamps.is_empty(),
             _ => true,
         };
         let states =
@@ -96,6 +98,56 @@ impl Report {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+/// When, by the time stamps of authorities.
+pub(super) fn time_part(header: &Header, authorities: &[Authority]) -> Part {
+    let Some(signed) = &header.checkpoint else {
+        return Part::new(
+            State::NotShown,
+            "no time stamp: all times are the word of whoever wrote or signed them",
+        );
+    };
+    let text = signed.checkpoint.text().as_bytes();
+    let mut shown: Option<(Timestamp, String)> = None;
+    let mut open = "no time stamp: all times are the word of whoever wrote or signed them".to_owned();
+    for token in &header.stamps {
+        let stamp = match Stamp::parse(token).and_then(|stamp| stamp.is_of(text).map(|()| stamp)) {
+            Ok(stamp) => stamp,
+            Err(e) => return Part::new(State::Fails, e.to_string()),
+        };
+        let time = stamp.time;
+        if authorities.is_empty() {
+            open = format!(
+                "a time stamp of {} by an authority that is not known here: its signature was not verified",
+                time.to_rfc3339()
+            );
+            continue;
+        }
+        match stamp.verify(authorities) {
+            // The earliest one says most.
+            Ok(name) if shown.as_ref().is_none_or(|(first, _)| time < *first) => shown = Some((time, name)),
+            Ok(_) => {}
+            Err(StampError::Untrusted(why)) => {
+                open = format!(
+                    "a time stamp of {} by an authority that is not trusted: {why}",
+                    time.to_rfc3339()
+                );
+            }
+            Err(e) => return Part::new(State::Fails, e.to_string()),
+        }
+    }
+    match shown {
+        None => Part::new(State::NotShown, open),
+        Some((time, name)) => Part::new(
+            State::Shown,
+            format!(
+                "the checkpoint, and with it each of its events, was there at {}, says {name}; whether its certificate was \
+                 revoked was not asked",
+                time.to_rfc3339()
+            ),
+        ),
     }
 }
 
@@ -134,6 +186,12 @@ pub(super) fn signature_part(
         }
         claimed.extend(seal.claimed());
     }
+    // Who has signed the checkpoint alone has seen that it goes on from what was seen before: a witness.
+    let cosigners = match header.checkpoint.as_ref().map(|signed| signed.checkpoint.signed_by(trusted)) {
+        Some(Err(e)) => return Part::new(State::Fails, e.to_string()),
+        Some(Ok(by)) => by,
+        None => Vec::new(),
+    };
     let names = |keys: &[&PublicKey]| keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(", ");
     let is_trusted = |key: &&PublicKey| trusted.contains(key);
     let trusted_sealers: Vec<&PublicKey> = sealers.into_iter().filter(is_trusted).collect();
@@ -148,7 +206,14 @@ pub(super) fn signature_part(
         None if trusted_sealers.is_empty() => unknown(&claimed),
         None => Part::new(State::Shown, format!("no checkpoint; {sealed_by}")),
         Some(by) if by.is_empty() => unknown(&claimed),
-        Some(by) => Part::new(state, format!("the checkpoint is signed by {}; {sealed_by}", names(&by))),
+        Some(by) => {
+            let cosigners: Vec<&PublicKey> = cosigners.into_iter().filter(|key| !by.contains(key)).collect();
+            let cosigned = match cosigners.as_slice() {
+                [] => String::new(),
+                cosigners => format!(", cosigned by {}", names(cosigners)),
+            };
+            Part::new(state, format!("the checkpoint is signed by {}{cosigned}; {sealed_by}", names(&by)))
+        }
     }
 }
 

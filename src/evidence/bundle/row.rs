@@ -60,6 +60,18 @@ pub(super) struct Text {
     resource_type: String,
     session_id: Option<String>,
     timestamp: String,
+    /// Columns that are hidden: they are empty here.
+    #[serde(skip)]
+    hidden: Vec<String>,
+}
+
+/// How an event stands to time and conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    Fits,
+    Not,
+    /// A condition is on a hidden column.
+    Untried,
 }
 
 /// Of an event in a bundle, what people are shown.
@@ -84,22 +96,43 @@ impl Text {
         Timestamp::parse(text).or_else(|_| Timestamp::parse(&format!("{text}Z"))).ok()
     }
 
-    /// Whether it is inside the time and fulfils the conditions; `None` where its time cannot be read.
-    pub(super) fn fits(&self, header: &Header) -> Option<bool> {
+    /// The same with hidden columns.
+    pub(super) fn hiding<'n>(self, names: impl Iterator<Item = &'n str>) -> Self {
+        Self { hidden: names.map(ToOwned::to_owned).collect(), ..self }
+    }
+
+    fn hides(&self, column: &str) -> bool {
+        self.hidden.iter().any(|hidden| hidden == column)
+    }
+
+    /// How it stands to time and conditions; `None` where its time cannot be read.
+    pub(super) fn fits(&self, header: &Header) -> Option<Fit> {
         let time = self.time()?;
         let inside =
             header.since.is_none_or(|since| since <= time) && header.until.is_none_or(|until| time < until);
-        Some(inside && header.terms.iter().all(|term| self.fulfils(term)))
+        let mut fit = if inside { Fit::Fits } else { Fit::Not };
+        for term in &header.terms {
+            match fit {
+                Fit::Not => break,
+                _ if self.fulfils(term) => {}
+                _ if columns_of(&term.field).iter().any(|column| self.hides(column)) => fit = Fit::Untried,
+                _ => fit = Fit::Not,
+            }
+        }
+        Some(fit)
     }
 
     fn fulfils(&self, term: &Term) -> bool {
         let email =
             |value: &str| self.actor_email.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(value));
+        let is_hidden = columns_of(&term.field).iter().any(|column| self.hides(column));
         let own = match term.field.as_str() {
             "actor" => {
-                let is = |value: &String| *value == self.actor_id || value.contains('@') && email(value);
+                let is_id = |value: &String| *value == self.actor_id && !self.hides("actor_id");
+                let is = |value: &String| is_id(value) || value.contains('@') && email(value);
                 return term.any_of.iter().any(is);
             }
+            _ if is_hidden => return false,
             "email" => return term.any_of.iter().any(|value| email(value)),
             "res" => {
                 let whole = format!("{}/{}", self.resource_type, self.resource_id);
@@ -122,5 +155,27 @@ impl Text {
             _ => None,
         };
         own.is_some_and(|own| term.any_of.contains(own))
+    }
+}
+
+/// The columns that a condition on a field looks at.
+fn columns_of(field: &str) -> &[&str] {
+    match field {
+        "action" => &["action"],
+        "actor" => &["actor_id", "actor_email"],
+        "actor_id" => &["actor_id"],
+        "actor_type" => &["actor_type"],
+        "cat" => &["event_category"],
+        "email" => &["actor_email"],
+        "proj" => &["project_id"],
+        "req" => &["request_id"],
+        "res" => &["resource_type", "resource_id"],
+        "resource_id" => &["resource_id"],
+        "resource_name" => &["resource_name"],
+        "resource_type" => &["resource_type"],
+        "sess" => &["session_id"],
+        "sev" => &["event_severity"],
+        "type" => &["event_type"],
+        _ => &[],
     }
 }

@@ -98,6 +98,7 @@ struct Make {
     later: u64,
     signer: &'static str,
     sealer: Option<&'static str>,
+    redact: &'static [&'static str],
 }
 
 fn good(level: Level, before: Option<u64>) -> Make {
@@ -116,6 +117,7 @@ fn good(level: Level, before: Option<u64>) -> Make {
         later: 0,
         signer: "acme/audit",
         sealer: Some("acme/audit"),
+        redact: &[],
     }
 }
 
@@ -141,6 +143,7 @@ impl Make {
             selected: places.clone().filter(|n| is_selected(*n)).count() as u64,
             checkpoint: self.checkpoint.then(|| signed(log, &signer, self.is_forked)),
             before: self.before.map(|before| signed(&all[..before as usize], &signer, false)),
+            stamps: Vec::new(),
             keys: vec![signer.public()],
         };
         let from = header.range().map_or(0, |(from, _)| from);
@@ -150,16 +153,23 @@ impl Make {
             prover.push(leaf(hash));
         }
         let mut writer = Writer::new(Vec::new(), &header, &peaks(&all[..from as usize])).unwrap();
+        let redact: Vec<String> = self.redact.iter().map(ToString::to_string).collect();
+        let put = |writer: &mut Writer<Vec<u8>>, leaf, is_selected, (text, hash): &Event, proof: &[Node]| {
+            let salt = |column: &str| signer.salt(hash, column);
+            let redacted = Redacted::hide(text, &redact, salt);
+            let text = redacted.as_ref().map_or(Given::Whole(text), Given::Redacted);
+            writer.event(&Line { leaf, is_selected, hash, proof, text }).unwrap();
+        };
         for n in from..self.size {
-            let (text, hash) = &all[n as usize];
+            let one = &all[n as usize];
             let has_leaf = self.checkpoint;
             let proof =
                 if self.level == Level::None && has_leaf { prover.inclusion(n).unwrap() } else { Vec::new() };
             let is_selected = is_selected(n);
             if is_selected && has_leaf || self.level == Level::Rows {
-                writer.event(&Line { leaf: Some(n), is_selected, hash, proof: &proof, text }).unwrap();
+                put(&mut writer, Some(n), is_selected, one, &proof);
             } else if self.level == Level::Hashes {
-                writer.leaf(*hash).unwrap();
+                writer.leaf(one.1).unwrap();
             }
         }
         let mut rest: Vec<&Event> = places
@@ -167,8 +177,8 @@ impl Make {
             .map(|n| &all[n as usize])
             .collect();
         rest.sort_by_key(|(_, hash)| *hash);
-        for (text, hash) in rest {
-            writer.event(&Line { leaf: None, is_selected: true, hash, proof: &[], text }).unwrap();
+        for one in rest {
+            put(&mut writer, None, true, one, &[]);
         }
         writer.finish(sealer.as_ref()).unwrap()
     }
@@ -414,6 +424,44 @@ fn bad_ones() -> Vec<(String, Vec<u8>)> {
                 }),
             );
         }
+        let redacted = Make { redact: &["actor_ip", "request_id"], ..good(level, before) }.bytes();
+        add(
+            "another form of a hidden column",
+            changed(&redacted, |lines| edit(lines, "redacted ", " actor_ip:", " actor_ip:0")),
+        );
+        add(
+            "a column that cannot be hidden",
+            changed(&redacted, |lines| {
+                let n = at(lines, "redacted ", 0);
+                let id = lines[n].split(' ').find(|field| field.starts_with("event_id:")).unwrap().to_owned();
+                let cut: String = id.chars().take("event_id:".len() + 64).collect();
+                lines[n] = lines[n].replace(&id, &cut);
+            }),
+        );
+        add(
+            "a column too few",
+            changed(&redacted, |lines| {
+                let n = at(lines, "redacted ", 0);
+                let kept = lines[n].split(' ').filter(|field| !field.starts_with("action:"));
+                lines[n] = kept.collect::<Vec<_>>().join(" ");
+            }),
+        );
+        add(
+            "columns in one value",
+            changed(&redacted, |lines| {
+                let n = at(lines, "redacted ", 0);
+                let value = STANDARD.encode("\"update\"");
+                let two = STANDARD.encode("\"update\", \"actor_ip\": 1");
+                assert!(lines[n].contains(&value));
+                lines[n] = lines[n].replace(&value, &two);
+            }),
+        );
+        add("a redacted event changed under its seal", {
+            let text = String::from_utf8(redacted).unwrap();
+            let (from, to) = (STANDARD.encode("\"update\""), STANDARD.encode("\"delete\""));
+            let text = text.replacen(&from, &to, 1);
+            ended(text.lines().filter(|line| !line.starts_with("end ")).map(ToOwned::to_owned).collect())
+        });
         if level == Level::None {
             add(
                 "another proof",
@@ -442,12 +490,32 @@ fn good_bundles_are_shown_and_bad_ones_are_not_and_python_says_the_same() {
             assert_eq!(said_by_python(bytes, &own()).unwrap(), *rust, "{what}");
         }
     };
-    let good = good_ones();
-    for (n, (bytes, completeness)) in good.iter().enumerate() {
+    let good_ones = good_ones();
+    for (n, (bytes, completeness)) in good_ones.iter().enumerate() {
         let rust = said(bytes, &own());
         assert_eq!(all(&rust), "shown", "{n}: {rust:?}");
         assert_eq!(rust.as_ref().unwrap()["completeness"], *completeness, "{n}");
         compare(&format!("good {n}"), bytes, &rust);
+    }
+    // What is not shown of a redacted one is its content; the rest is.
+    for (level, redact) in [
+        (Level::Rows, &["actor_ip"][..]),
+        (Level::Rows, &["actor_email", "new_state"]),
+        (Level::Rows, &["actor_email", "actor_id"]),
+        (Level::Hashes, &["actor_id"]),
+        (Level::Hashes, &["action", "resource_id", "previous_state"]),
+        (Level::None, &HIDEABLE),
+    ] {
+        let bytes = Make { redact, ..good(level, None) }.bytes();
+        let rust = said(&bytes, &own());
+        let parts = rust.clone().unwrap();
+        let shown = ["inclusion", "signature"].iter().all(|part| parts[*part] == "shown");
+        assert!(
+            shown && parts["content"] == "not_shown" && parts["all"] == "not_shown",
+            "{redact:?}: {parts:?}"
+        );
+        assert_eq!(parts["completeness"] == "shown", level != Level::None, "{redact:?}: {parts:?}");
+        compare(&format!("{level:?} without {redact:?}"), &bytes, &rust);
     }
     let bad = bad_ones();
     for (what, bytes) in &bad {
@@ -456,16 +524,22 @@ fn good_bundles_are_shown_and_bad_ones_are_not_and_python_says_the_same() {
         assert!(is_unknown || ["fails", "malformed"].contains(&all(&rust)), "{what}: {rust:?}");
         compare(what, bytes, &rust);
     }
-    assert!(good.len() >= 20 && bad.len() >= 40, "{} good, {} bad", good.len(), bad.len());
+    assert!(good_ones.len() >= 20 && bad.len() >= 40, "{} good, {} bad", good_ones.len(), bad.len());
 }
 
 /// `UPDATE_VECTORS=1` writes them anew.
 #[test]
 fn the_vectors_are_these_bundles() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/vectors");
-    for (level, before) in [(Level::Rows, None), (Level::Hashes, Some(8)), (Level::None, None)] {
-        let path = folder.join(format!("evidence-{}.txt", level.name()));
-        let bytes = good(level, before).bytes();
+    let redacted = Make { redact: &["actor_email", "actor_ip", "new_state"], ..good(Level::Hashes, Some(8)) };
+    for (name, make) in [
+        ("rows", good(Level::Rows, None)),
+        ("hashes", good(Level::Hashes, Some(8))),
+        ("none", good(Level::None, None)),
+        ("redacted", redacted),
+    ] {
+        let path = folder.join(format!("evidence-{name}.txt"));
+        let bytes = make.bytes();
         if std::env::var_os("UPDATE_VECTORS").is_some() {
             std::fs::write(&path, &bytes).unwrap();
         }
@@ -573,4 +647,105 @@ proptest! {
         let _ = said(&mixed, &own());
         let _ = said(words.concat().as_bytes(), &own());
     }
+}
+
+#[test]
+fn at_level_a_no_matching_event_can_be_dropped_altered_or_hidden() {
+    for before in [None, Some(8)] {
+        let bytes = good(Level::Rows, before).bytes();
+        let lines: Vec<String> =
+            String::from_utf8(bytes.clone()).unwrap().lines().map(ToOwned::to_owned).collect();
+        let selected: Vec<usize> = (0..lines.len())
+            .filter(|n| lines[*n].starts_with("event ") && lines[*n].contains(" selected "))
+            .collect();
+        assert!(selected.len() >= 10);
+        let fewer = |lines: &mut Vec<String>| {
+            let n = at(lines, "selected ", 0);
+            lines[n] = format!("selected {}", selected.len() - 1);
+        };
+        // By whoever has the key that seals, too: the checkpoint is the witness, or the conditions are.
+        for n in selected.iter().copied() {
+            let dropped = changed(&bytes, |lines| {
+                lines.remove(n);
+                fewer(lines);
+            });
+            let altered = changed(&bytes, |lines| {
+                let parts: Vec<String> = lines[n].splitn(6, ' ').map(ToOwned::to_owned).collect();
+                let text = parts[5].replace("project.updated", "project.renamed");
+                let hash = to_hex(&Sha256::digest(&text).into());
+                lines[n] = format!("event {} selected {hash} - {text}", parts[1]);
+            });
+            let hidden = changed(&bytes, |lines| {
+                lines[n] = lines[n].replacen(" selected ", " other ", 1);
+                fewer(lines);
+            });
+            for (what, bytes) in [("dropped", dropped), ("altered", altered), ("hidden", hidden)] {
+                assert!(["fails", "malformed"].contains(&all(&said(&bytes, &own()))), "line {n} {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn at_level_b_no_event_can_be_dropped_or_replaced_and_the_rest_is_one_sentence() {
+    let bytes = good(Level::Hashes, Some(8)).bytes();
+    let report = verify(bytes.as_slice(), &own()).unwrap();
+    let said_so = "that the 5 of which only the hash is given do not match is the exporter's word";
+    assert!(report.completeness.detail.ends_with(said_so), "{}", report.completeness.detail);
+    let lines: Vec<String> =
+        String::from_utf8(bytes.clone()).unwrap().lines().map(ToOwned::to_owned).collect();
+    let mut tried = 0;
+    for n in (0..lines.len()).filter(|n| lines[*n].starts_with("event ")) {
+        let dropped = changed(&bytes, |lines| {
+            lines.remove(n);
+            let n = at(lines, "selected ", 0);
+            let count: u64 = lines[n][9..].parse().unwrap();
+            lines[n] = format!("selected {}", count - 1);
+        });
+        assert!(["fails", "malformed"].contains(&all(&said(&dropped, &own()))), "line {n}");
+        tried += 1;
+    }
+    for n in (0..lines.len()).filter(|n| lines[*n].starts_with("leaves ")) {
+        let leaves = nodes(&lines[n][7..], MOST_LEAVES).unwrap();
+        for at in 0..leaves.len() {
+            let (mut without, mut other) = (leaves.clone(), leaves.clone());
+            without.remove(at);
+            other[at][31] ^= 1;
+            for leaves in [without, other] {
+                let changed = changed(&bytes, |lines| match leaves.as_slice() {
+                    [] => drop(lines.remove(n)),
+                    leaves => lines[n] = format!("leaves {}", nodes_text(leaves)),
+                });
+                assert!(
+                    ["fails", "malformed"].contains(&all(&said(&changed, &own()))),
+                    "line {n}, leaf {at}"
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 20, "{tried}");
+}
+
+#[test]
+fn what_is_disclosed_of_a_redacted_event_is_what_was_committed_to_or_is_named() {
+    let (text, hash) = event(7, "");
+    let signer = key("acme/audit");
+    let hide = |text: &str, hidden: &[&str]| {
+        let hidden: Vec<String> = hidden.iter().map(ToString::to_string).collect();
+        Redacted::hide(text, &hidden, |column| signer.salt(&hash, column)).unwrap()
+    };
+    let redacted = hide(&text, &["actor_id", "actor_email", "new_state"]);
+    assert_eq!(Redacted::parse(&redacted.text()), Some(redacted.clone()));
+    assert!(!redacted.text().contains(&STANDARD.encode("\"bob\"")));
+    // Fewer columns hidden, another value, a shown column with another value, and the whole text.
+    assert_eq!(redacted.differing(&hide(&text, &["actor_email"])), [""; 0]);
+    let lie = text.replace("\"actor_id\": \"bob\"", "\"actor_id\": \"eve\"");
+    assert_eq!(redacted.differing(&hide(&lie, &["actor_email"])), ["actor_id"]);
+    assert_eq!(redacted.differing_from(&text), [""; 0]);
+    assert_eq!(redacted.differing_from(&text.replace("curl/8", "curl/9")), ["actor_user_agent"]);
+    // Guessing a hidden value takes the salt: without it, equal values have different commitments.
+    let other = Redacted::hide(&text, &["actor_id".to_owned()], |_| [0; 32]).unwrap();
+    assert_eq!(redacted.differing(&other).len(), 21);
+    assert!(Redacted::hide(&text, &["no_column".to_owned()], |_| [0; 32]).is_none());
 }

@@ -8,6 +8,7 @@ use super::{BundleError, LONGEST_LINE, nodes};
 use crate::chain::to_hex;
 use crate::evidence::checkpoint::number;
 use crate::evidence::note::{Note, PublicKey};
+use crate::evidence::stamp::Authority;
 use crate::evidence::tree::{Node, Peaks};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,6 +59,18 @@ impl<R: BufRead> Lines<R> {
 /// # Errors
 /// When the file is no bundle or cannot be read.
 pub fn verify(from: impl BufRead, trusted: &[PublicKey]) -> Result<Report, BundleError> {
+    verify_stamped(from, trusted, &[])
+}
+
+/// As [`verify`], with time stamps by trusted authorities.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_stamped(
+    from: impl BufRead,
+    trusted: &[PublicKey],
+    authorities: &[Authority],
+) -> Result<Report, BundleError> {
     let mut lines =
         Lines { from, line: Vec::new(), number: 0, digest: Sha256::new(), before: Node::default() };
     let (header, peaks) = header(&mut lines)?;
@@ -69,14 +82,15 @@ pub fn verify(from: impl BufRead, trusted: &[PublicKey]) -> Result<Report, Bundl
         let text = std::str::from_utf8(&line).unwrap_or_default();
         let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
         let done = match kind {
-            "event" => body.event(rest),
+            "event" => body.event(rest, false),
+            "redacted" => body.event(rest, true),
             "leaves" => body.leaves(rest),
             "seal" => {
                 let seal =
                     if rest == "-" { None } else { Some(seal(rest).map_err(|what| lines.form(what))?) };
                 let sealed = lines.before;
                 end(&mut lines)?;
-                return Ok(body.report(trusted, seal.as_ref(), &sealed));
+                return Ok(body.report((trusted, authorities), seal.as_ref(), &sealed));
             }
             _ => Err("an event, leaves or the seal are expected".to_owned()),
         };

@@ -1,6 +1,7 @@
 //! Writing a bundle.
 
 use super::header::Header;
+use super::redaction::Redacted;
 use super::{MAGIC, MOST_LEAVES, SEAL, nodes_text};
 use crate::chain::to_hex;
 use crate::evidence::note::PrivateKey;
@@ -21,8 +22,17 @@ pub struct Line<'a> {
     pub hash: &'a Node,
     /// The proof that the leaf is in the tree; empty inside of a range, of which the whole is the proof.
     pub proof: &'a [Node],
+    /// What is given of it.
+    pub text: Given<'a>,
+}
+
+/// What is given of an event.
+#[derive(Debug)]
+pub enum Given<'a> {
     /// The text that was hashed; ASCII.
-    pub text: &'a str,
+    Whole(&'a str),
+    /// Its columns, some of them hidden.
+    Redacted(&'a Redacted),
 }
 
 /// A bundle under way. Lines come in the order of their leaves, those without a leaf behind, by their hash.
@@ -64,8 +74,15 @@ impl<W: Write> Writer<W> {
         self.flush_leaves()?;
         let leaf = line.leaf.map_or_else(|| "-".to_owned(), |leaf| leaf.to_string());
         let selected = if line.is_selected { "selected" } else { "other" };
-        self.put(&format!("event {leaf} {selected} {} {} ", to_hex(line.hash), nodes_text(line.proof)))?;
-        self.put(line.text)?;
+        let kind = match line.text {
+            Given::Whole(_) => "event",
+            Given::Redacted(_) => "redacted",
+        };
+        self.put(&format!("{kind} {leaf} {selected} {} {} ", to_hex(line.hash), nodes_text(line.proof)))?;
+        match line.text {
+            Given::Whole(text) => self.put(text)?,
+            Given::Redacted(redacted) => self.put(&redacted.text())?,
+        }
         self.put("\n")
     }
 

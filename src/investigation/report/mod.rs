@@ -4,6 +4,7 @@
 pub mod access;
 pub mod case;
 pub mod changes;
+pub mod evidence;
 pub mod integrity;
 
 use super::Records;
