@@ -1,6 +1,7 @@
 //! `agenttrace bench`: what the program promises about speed, measured where it is used.
 
 mod cancel;
+mod evidence;
 mod export;
 mod ingest;
 mod pages;
@@ -49,6 +50,8 @@ enum Subject {
     Ghosts,
     /// An export of the whole trail against COPY of the same events as JSON.
     Export,
+    /// A bundle of 500 events of the whole trail, verified without the database.
+    Evidence,
     /// Verification against reading the same rows and dropping them.
     Verify,
     /// The newest 100 events with a rare, a medium and a common word, and how fast a search can be stopped.
@@ -210,6 +213,7 @@ async fn on_database(context: &Context, subject: Subject, args: &BenchArgs) -> R
         Subject::Cancel => Box::pin(cancel::measure(context, args, db, &scope)).await,
         Subject::Filters => Box::pin(pages::filters(args, db, &scope)).await,
         Subject::Ghosts => Box::pin(pages::ghosts(args, db, &scope)).await,
+        Subject::Evidence => Box::pin(evidence::measure(args, db, &reader.place, &scope)).await,
         Subject::Export => Box::pin(export::measure(args, db, &reader.place, &scope)).await,
         _ => Box::pin(verify::measure(context, args, db, &scope)).await,
     }
