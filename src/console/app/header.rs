@@ -7,6 +7,7 @@ use crate::console::timeline::cost::Cost;
 use crate::console::widgets::painter::Painter;
 use crate::console::widgets::theme::Role;
 use crate::domain::{Safe, grouped};
+use crate::investigation::verification::Signing;
 
 /// On a narrower screen the cost of a page gives way to the names.
 const WIDE: usize = 110;
@@ -25,6 +26,10 @@ pub(crate) fn paint(painter: &mut Painter<'_>, model: &Model) {
     };
     let right = match trail_state(model, width) {
         Some((text, role)) => painter.put_right(right, 0, &text, role),
+        None => right,
+    };
+    let right = match signing(model).filter(|_| width >= WIDE) {
+        Some((text, role)) => painter.put_right(right.saturating_sub(2), 0, &text, role),
         None => right,
     };
     let right = match model.timeline.new {
@@ -123,6 +128,18 @@ fn trail_state(model: &Model, width: usize) -> Option<(Safe, Role)> {
     let mark = trails::sign(verified.report.verdict);
     let since = model.trails.since(organization);
     Some((trails::standing(verified, since, model.at.wall, width), mark.role()))
+}
+
+/// `signed 3 h ago`: how old the newest checkpoint is that was signed here. Without a key nobody expects one.
+fn signing(model: &Model) -> Option<(Safe, Role)> {
+    match model.trails.signing(model.organization()?) {
+        Signing::NoKey => None,
+        Signing::Never => Some((Safe::literal("not signed"), Role::Unchecked)),
+        Signing::Last(at) => {
+            let text = format!("signed {}", trails::age(at, model.at.wall));
+            Some((Safe::from_untrusted(&text), Role::Muted))
+        }
+    }
 }
 
 fn connection(model: &Model) -> (Safe, Role) {

@@ -22,6 +22,19 @@ pub(crate) enum What {
     Case(FileFormat),
     /// The report of the case.
     Report(Form),
+    /// A bundle that proves events without the database.
+    Evidence(Of),
+}
+
+/// Which events a bundle proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// All events of the view.
+    View,
+    /// The marked events.
+    Marked,
+    /// The events of the case.
+    Case,
 }
 
 impl What {
@@ -30,21 +43,24 @@ impl What {
         const LOSSLESS: [FileFormat; 2] = [FileFormat::Ndjson, FileFormat::Csv];
         let marked = LOSSLESS.map(Self::Marked).into_iter().filter(|_| has_marked);
         let of_case = Form::ALL.map(Self::Report).into_iter().rev().chain(LOSSLESS.map(Self::Case));
+        let evidence = [(Of::Marked, has_marked), (Of::View, true), (Of::Case, has_case)];
+        let evidence = evidence.into_iter().filter(|(_, has)| *has).map(|(of, _)| Self::Evidence(of));
         // What only programs read comes last.
         let views =
             |text: bool| FileFormat::ALL.iter().copied().filter(move |format| format.is_text() == text);
         marked
             .chain(views(true).map(Self::View))
             .chain(of_case.filter(|_| has_case))
+            .chain(evidence)
             .chain(views(false).map(Self::View))
             .collect()
     }
 
     fn subject(self) -> &'static str {
         match self {
-            Self::View(_) => "this view",
-            Self::Marked(_) => "marked events",
-            Self::Case(_) => "case: its events",
+            Self::View(_) | Self::Evidence(Of::View) => "this view",
+            Self::Marked(_) | Self::Evidence(Of::Marked) => "marked events",
+            Self::Case(_) | Self::Evidence(Of::Case) => "case: its events",
             Self::Report(_) => "case: report",
         }
     }
@@ -64,6 +80,7 @@ impl What {
             },
             Self::Report(Form::Html) => "HTML: one file that prints, with a custody form",
             Self::Report(Form::Markdown) => "Markdown",
+            Self::Evidence(_) => "evidence bundle: proven without the database",
         }
     }
 
@@ -81,6 +98,7 @@ impl What {
                 FileFormat::Parquet => "parquet",
             },
             Self::Report(form) => form.name(),
+            Self::Evidence(_) => "evidence",
         }
     }
 
@@ -89,9 +107,9 @@ impl What {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
         let organization: String = organization.as_str().chars().take(30).map(plain).collect();
         let of = match self {
-            Self::View(_) => "",
-            Self::Marked(_) => "marked-",
-            Self::Case(_) => "case-events-",
+            Self::View(_) | Self::Evidence(Of::View) => "",
+            Self::Marked(_) | Self::Evidence(Of::Marked) => "marked-",
+            Self::Case(_) | Self::Evidence(Of::Case) => "case-events-",
             Self::Report(_) => "case-",
         };
         let time = now.to_utc().map_or_else(String::new, |t| t.format("%Y%m%d-%H%MZ").to_string());
@@ -185,7 +203,7 @@ impl FileName {
     /// A line with a name that says what the file holds.
     pub(crate) fn new((what, marks): (What, bool), organization: &OrgId, now: Timestamp) -> Self {
         let hint = match what {
-            What::Report(_) => "relative to the folder where the console was started",
+            What::Report(_) | What::Evidence(_) => "relative to the folder where the console was started",
             _ => "relative to where the console was started; a manifest beside it",
         };
         let mut prompt = Prompt::new("file ", hint);
@@ -255,6 +273,7 @@ mod tests {
         let at = Timestamp::parse("2026-01-15T09:58:00Z").unwrap();
         let name = |id: &str, what: What| what.name(&OrgId::new(id).unwrap(), at);
         assert_eq!(name("acme", What::View(FileFormat::Ocsf)), "acme-20260115-0958Z.ocsf.ndjson");
+        assert_eq!(name("acme", What::Evidence(Of::Marked)), "acme-marked-20260115-0958Z.evidence");
         assert_eq!(name("-a/../b\u{1b}", What::Report(Form::Html)), "a____b_-case-20260115-0958Z.html");
     }
 

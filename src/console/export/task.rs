@@ -9,10 +9,11 @@ use crate::console::export::dialog::What;
 pub(crate) use crate::console::export::progress::Progress;
 use crate::console::export::progress::Walked;
 use crate::console::runtime::context::{Context, aside};
-use crate::domain::{Joiners, OrgScope, Safe};
+use crate::domain::{Joiners, OrgScope, Safe, grouped};
 use crate::error::{Error, Kind};
 use crate::export::document;
 use crate::export::{FileFormat, Style};
+use crate::investigation::evidence::{self, Level};
 use crate::investigation::export_file::{self, Job};
 use crate::investigation::output::{Output as File, refuse_existing};
 use crate::investigation::{activity, report as reports};
@@ -54,6 +55,8 @@ pub(crate) enum Source {
     Events(Box<Query>, String, FileFormat),
     /// The case of this name, about an organisation's events.
     Report(OrgScope, String, document::Form),
+    /// Events of a query, proven; the filter in words where it is none that was typed.
+    Evidence(Box<Query>, Option<String>),
 }
 
 /// How an export ended.
@@ -67,6 +70,8 @@ pub(crate) enum Exported {
         events: u64,
         /// SHA-256 in hexadecimal.
         sha256: String,
+        /// What is to be known of it beside that.
+        remark: String,
     },
     /// There is another file of this name, and it was not to be replaced.
     IsThere {
@@ -106,9 +111,11 @@ pub(crate) async fn perform(
             events(cx, job, tell).await
         }
         Source::Report(scope, case, form) => report(cx, &scope, &case, form, file, replace).await,
+        Source::Evidence(query, words) => bundle(cx, (*query, words), file, replace, tell).await,
     };
-    let (events, sha256) = written.map_err(|error| failure(&error, error.kind() == Kind::Interrupted))?;
-    Ok(Output::Export(Exported::Written { path, events, sha256 }))
+    let (events, sha256, remark) =
+        written.map_err(|error| failure(&error, error.kind() == Kind::Interrupted))?;
+    Ok(Output::Export(Exported::Written { path, events, sha256, remark }))
 }
 
 /// An error that says, unlike others, that somebody has stopped it.
@@ -122,35 +129,76 @@ async fn events(
     cx: &Context<'_>,
     job: Job,
     tell: &(dyn Fn(Progress) + Sync),
-) -> Result<(u64, String), Error> {
-    let written = Arc::new(AtomicU64::new(0));
-    let walked = Arc::new(Mutex::new(None));
+) -> Result<(u64, String, String), Error> {
     let (db, place, cancel) = (cx.db.clone(), cx.place.to_owned(), cx.cancel.clone());
-    let (count, place_of_walk) = (written.clone(), walked.clone());
     let asked = job.clone();
     let runtime = Handle::current();
-    let exporting = aside(move || {
+    let outcome = counted(tell, move |count, announce| {
+        runtime.block_on(export_file::run(&db, &place, &job, count, Some(announce), &cancel))
+    });
+    let outcome = outcome.await?;
+    cx.activity.record_export(&asked, &outcome);
+    Ok((outcome.events, outcome.sha256, String::new()))
+}
+
+/// Makes a bundle of events, of which all others between two checkpoints stand as hashes.
+async fn bundle(
+    cx: &Context<'_>,
+    (query, words): (Query, Option<String>),
+    path: PathBuf,
+    replace: bool,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<(u64, String, String), Error> {
+    let (db, place, cancel) = (cx.db.clone(), cx.place.to_owned(), cx.cancel.clone());
+    let folder = case::folder()?;
+    let job =
+        evidence::Job { query, words, level: Level::Hashes, key: None, path, replace, redact: Vec::new() };
+    let runtime = Handle::current();
+    let outcome = counted(tell, move |count, announce| {
+        runtime.block_on(Box::pin(evidence::export(&db, &place, folder, job, count, Some(announce), &cancel)))
+    });
+    let outcome = outcome.await?;
+    let remark = match (outcome.without_leaf, &outcome.sealed_by) {
+        (0, Some(name)) => format!("verified, sealed by {name}"),
+        (0, None) => "verified; not sealed: this machine has no key".to_owned(),
+        (later, _) => format!("{} of them came after the last checkpoint: not proven", grouped(later)),
+    };
+    Ok((outcome.header.selected, outcome.written.sha256, remark))
+}
+
+/// Is told how many events were written with each part.
+type Count<'a> = dyn Fn(u64) + Send + Sync + 'a;
+/// Is told how far a walk past events that do not match has come.
+type Announce<'a> = dyn Fn(&Looked) + Send + Sync + 'a;
+
+/// Runs work on a thread of its own, and says how far it has come.
+async fn counted<T: Send + 'static>(
+    tell: &(dyn Fn(Progress) + Sync),
+    work: impl FnOnce(&Count<'_>, &Announce<'_>) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let written = Arc::new(AtomicU64::new(0));
+    let walked = Arc::new(Mutex::new(None));
+    let (count, place_of_walk) = (written.clone(), walked.clone());
+    let working = aside(move || {
         let count = |events| {
             count.fetch_add(events, Ordering::Relaxed);
         };
         let announce = |looked: &Looked| {
             *place_of_walk.lock().unwrap_or_else(PoisonError::into_inner) = Walked::of(looked);
         };
-        runtime.block_on(export_file::run(&db, &place, &job, &count, Some(&announce), &cancel))
+        work(&count, &announce)
     });
-    let mut exporting = std::pin::pin!(exporting);
-    let outcome = loop {
+    let mut working = std::pin::pin!(working);
+    let done = loop {
         tokio::select! {
-            outcome = &mut exporting => break outcome,
+            done = &mut working => break done,
             () = tokio::time::sleep(TELL_EVERY) => {
                 let walked = *walked.lock().unwrap_or_else(PoisonError::into_inner);
                 tell(Progress { events: written.load(Ordering::Relaxed), walked });
             }
         }
     };
-    let outcome = outcome.map_err(|failure| Error::could_not_run(failure.text.to_string()))??;
-    cx.activity.record_export(&asked, &outcome);
-    Ok((outcome.events, outcome.sha256))
+    done.map_err(|failure| Error::could_not_run(failure.text.to_string()))?
 }
 
 async fn report(
@@ -160,7 +208,7 @@ async fn report(
     form: document::Form,
     path: PathBuf,
     replace: bool,
-) -> Result<(u64, String), Error> {
+) -> Result<(u64, String, String), Error> {
     let file = CaseFile::named(&case::folder()?, case)?;
     let report = reports::case::of(cx.db, cx.place, scope, &file, cx.options, cx.cancel).await?;
     for remark in &report.remarks {
@@ -177,5 +225,5 @@ async fn report(
     let step = Step::Report { case: case.to_owned() };
     let answer = || Some(activity::of_document(events, &written.sha256));
     cx.activity.record(scope.organization(), step, answer);
-    Ok((events, written.sha256))
+    Ok((events, written.sha256, String::new()))
 }

@@ -8,7 +8,7 @@ use crate::console::core::failure::Failure;
 use crate::console::core::keymap::Action;
 use crate::console::core::tasks::Slot;
 use crate::console::dialogs::Overlay;
-use crate::console::export::dialog::{ExportMenu, FileName, What};
+use crate::console::export::dialog::{ExportMenu, FileName, Of, What};
 use crate::console::export::task::{Exported, Output, Progress, Request, Source, Task};
 use crate::console::widgets::scrolling::lines_of;
 use crate::domain::{OrgScope, Safe, grouped};
@@ -30,10 +30,11 @@ impl Update for Rules {
             Exported::IsThere { path, .. } => {
                 model.notify(Safe::from_untrusted(&format!("not exported: '{path}' is there already")));
             }
-            Exported::Written { path, events, sha256 } => {
+            Exported::Written { path, events, sha256, remark } => {
                 let name = if events == 1 { "event" } else { "events" };
                 let digest: String = sha256.chars().take(12).collect();
-                let text = format!("{} {name} in {path} · sha256 {digest}…", grouped(events));
+                let remark = if remark.is_empty() { remark } else { format!(" · {remark}") };
+                let text = format!("{} {name} in {path} · sha256 {digest}…{remark}", grouped(events));
                 model.notify(Safe::from_untrusted(&text));
             }
         }
@@ -117,18 +118,28 @@ fn export(model: &mut Model, line: &FileName, path: String, replace: bool, effec
         return model.notify(Safe::literal("not exported: there is no connection"));
     }
     let scope = OrgScope::enter(place.organization.clone());
+    let marked = || model.marks.picked().iter().map(|row| row.event_id.clone()).collect::<Vec<_>>();
+    let of_case = || {
+        let entries = model.case.book(&place.organization).map(|book| book.entries()).unwrap_or_default();
+        entries.iter().map(|entry| entry.event.event_id.clone()).collect::<Vec<_>>()
+    };
     let source = match what {
+        What::Evidence(Of::View) => Source::Evidence(Box::new(query.clone()), None),
+        What::Evidence(Of::Marked) => {
+            let words = "events that were marked in the console".to_owned();
+            Source::Evidence(Box::new(casework::by_ids(&scope, marked())), Some(words))
+        }
+        What::Evidence(Of::Case) => {
+            let words = format!("events of the case {}", model.setup.case);
+            Source::Evidence(Box::new(casework::by_ids(&scope, of_case())), Some(words))
+        }
         What::View(format) => Source::Events(Box::new(query.clone()), place.text.clone(), format),
         What::Marked(format) => {
-            let ids = model.marks.picked().iter().map(|row| row.event_id.clone()).collect();
-            let query = casework::by_ids(&scope, ids);
+            let query = casework::by_ids(&scope, marked());
             Source::Events(Box::new(query), "events that were marked in the console".to_owned(), format)
         }
         What::Case(format) => {
-            let book = model.case.book(&place.organization);
-            let entries = book.map(|book| book.entries()).unwrap_or_default();
-            let ids = entries.iter().map(|entry| entry.event.event_id.clone()).collect();
-            let query = casework::by_ids(&scope, ids);
+            let query = casework::by_ids(&scope, of_case());
             Source::Events(Box::new(query), format!("events of the case {}", model.setup.case), format)
         }
         What::Report(form) => Source::Report(scope, model.setup.case.clone(), form),

@@ -73,7 +73,31 @@ fn a_file_that_is_there_is_asked_about() {
     assert!(desk.screen().contains("submit again"), "{}", desk.screen());
     desk.key(KeyCode::Enter);
     assert_eq!(request(&desk), Request { replace: true, ..first });
-    let written = Exported::Written { path: "a\u{1b}".to_owned(), events: 50, sha256: "9c".repeat(32) };
+    let written = Exported::Written {
+        path: "a\u{1b}".to_owned(),
+        events: 50,
+        sha256: "9c".repeat(32),
+        remark: String::new(),
+    };
     desk.finish(Slot::Export, AnyOutput::Export(Output::Export(written)));
     assert!(desk.screen().contains("50 events in a\\x1B · sha256 9c9c9c9c9c9c"), "{}", desk.screen());
+}
+
+#[test]
+fn a_view_is_exported_as_evidence_and_what_it_does_not_prove_is_said() {
+    let mut desk = Desk::with_events(50);
+    desk.keys("x").keys("jjjjjjj").key(KeyCode::Enter);
+    assert!(desk.screen().contains("evidence bundle: proven without the database"), "{}", desk.screen());
+    desk.key(KeyCode::Enter);
+    let request = request(&desk);
+    assert!(request.path.ends_with(".evidence"), "{}", request.path);
+    assert!(matches!(request.source, Source::Evidence(_, None)), "{request:?}");
+    let written = Exported::Written {
+        path: "a.evidence".to_owned(),
+        events: 50,
+        sha256: "9c".repeat(32),
+        remark: "3 of them came after the last checkpoint: not proven".to_owned(),
+    };
+    desk.finish(Slot::Export, AnyOutput::Export(Output::Export(written)));
+    assert!(desk.screen().contains("3 of them came after the last checkpoint"), "{}", desk.screen());
 }

@@ -7,7 +7,7 @@ use crate::console::integrity::row_marks::{Mark, Marks};
 use crate::console::widgets::time_zone::Zone;
 use crate::domain::{EventKey, OrgId, Safe, Timestamp, grouped};
 use crate::investigation::acceptance;
-use crate::investigation::verification::{Passing, SeenBefore};
+use crate::investigation::verification::{Passing, SeenBefore, Signing};
 use crate::store::scan::Catalogue;
 use crate::verify::{self, Class, Finding, Known, Progress, RangeState, Report, Verdict, Watched};
 use std::collections::{HashMap, HashSet};
@@ -179,6 +179,8 @@ struct SessionOf {
     gone: Vec<Finding>,
     /// The last verifications at this place, by whomever.
     verifications: Vec<Verification>,
+    /// What was signed of it on this machine.
+    signing: Signing,
 }
 
 impl SessionOf {
@@ -205,6 +207,7 @@ impl Trails {
     pub(crate) fn compared(&mut self, organization: OrgId, passing: Passing, at: Timestamp) {
         let session = self.sessions.entry(organization.clone()).or_default();
         session.verifications = passing.verifications;
+        session.signing = passing.signing;
         if let Some(events) = passing.events {
             session.counted(events, at);
         }
@@ -254,6 +257,11 @@ impl Trails {
         let report = &self.report(organization)?.report;
         let now = self.sessions.get(organization)?.now?;
         (!report.is_partial()).then(|| now.saturating_sub(report.events))
+    }
+
+    /// What was signed of a trail on this machine.
+    pub(crate) fn signing(&self, organization: &OrgId) -> Signing {
+        self.sessions.get(organization).map_or(Signing::NoKey, |session| session.signing)
     }
 
     /// The last verifications at this place.
