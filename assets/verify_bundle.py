@@ -463,6 +463,9 @@ class Header:
         while self.lines:
             self.keys.append(Key(self.take("key")))
 
+    def selects_all(self):
+        return self.all_terms and not self.terms and self.since is None and self.until is None
+
     def take(self, name):
         need(self.lines, "the header ends too early")
         line = self.lines.pop(0)
@@ -641,6 +644,8 @@ class Bundle:
             return NOT_SHOWN, "not claimed: other events may match"
         if self.refuted:
             return FAILS, "the range of the log is not the one of the checkpoints"
+        if header.selects_all() and header.level == "hashes" and self.others:
+            return FAILS, f"every event was asked for, and {self.others} of the signed log are given only as hashes"
         if header.checkpoint.forked or header.before and header.before.forked:
             return NOT_SHOWN, "completeness cannot be shown: the trail has several chains"
         if self.without_leaf:
@@ -767,6 +772,9 @@ def main():
     else:
         print(printable(f"EVIDENCE {bundle.header.organization}: {bundle.selected} events: {state}"))
         print(printable(f"filter: {bundle.header.filter}"))
+        for signed in filter(None, (bundle.header.before, bundle.header.checkpoint)):
+            log = signed.checkpoint
+            print(printable(f"checkpoint: {log.origin}  {log.size} events  {signed.at}  verification then: {signed.verdict}"))
         for name, (part, detail) in parts.items():
             print(printable(f"{name:<12} {part:<9} {detail}"))
     return {SHOWN: 0, NOT_SHOWN: 4, FAILS: 1}[state]

@@ -177,6 +177,9 @@ fn say(context: &Context, path: &Path, outcome: &Outcome) {
             grouped(outcome.without_leaf)
         ));
     }
+    for contradiction in &outcome.contradictions {
+        out.remark(Safe::from_untrusted(&format!("the bundle shows a contradiction: {contradiction}")));
+    }
     match &outcome.sealed_by {
         Some(name) => out.remark(Safe::from_untrusted(&format!("sealed by {name}"))),
         None => out.remark(

@@ -427,7 +427,7 @@ fn with_own(own: Option<&(u64, BTreeMap<u64, Node>)>, one: &Published, result: &
 }
 
 /// Looks for its heads in the table, by their hashes.
-async fn in_table(
+pub(super) async fn in_table(
     db: &ReadDb,
     place: &str,
     records: &Records,

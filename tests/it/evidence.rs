@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-fn in_home(home: &Home, name: &str) -> String {
+pub(crate) fn in_home(home: &Home, name: &str) -> String {
     home.path().join(name).display().to_string()
 }
 
-fn keygen(home: &Home, database: &TestDatabase) -> String {
+pub(crate) fn keygen(home: &Home, database: &TestDatabase) -> String {
     let (code, key, stderr) = run(home, database, &["pin", "keygen", "acme.example/audit"]);
     assert_eq!(code, 0, "{stderr}");
     key.trim().to_owned()
 }
 
-fn sign(home: &Home, database: &TestDatabase, organization: &str) -> Value {
+pub(crate) fn sign(home: &Home, database: &TestDatabase, organization: &str) -> Value {
     let (code, document) = run_json(home, database, &["--org", organization, "pin", "create", "--sign"]);
     assert_eq!((code, &document["verdict"]), (0, &json!("intact")), "{document}");
     document["checkpoint"].clone()
@@ -29,7 +29,7 @@ fn export(home: &Home, database: &TestDatabase, file: &str, arguments: &[&str]) 
 }
 
 /// Verified by somebody else, on a machine without the database: exit code and document.
-fn verified(file: &str, trusted: &[&str]) -> (i32, Value) {
+pub(crate) fn verified(file: &str, trusted: &[&str]) -> (i32, Value) {
     let home = Home::new();
     let mut command = home.agenttrace();
     command.args(["evidence", "verify", file, "--format", "json"]);
@@ -42,7 +42,7 @@ fn verified(file: &str, trusted: &[&str]) -> (i32, Value) {
 }
 
 /// `None` where there is no Python with the package for Ed25519.
-fn by_python(file: &str, trusted: &[&str]) -> Option<i32> {
+pub(crate) fn by_python(file: &str, trusted: &[&str]) -> Option<i32> {
     let has = Command::new("python3")
         .args(["-c", "import cryptography, sys; assert sys.version_info >= (3, 11)"])
         .output();
@@ -83,7 +83,7 @@ fn opened_by_go(key: &str, files: &[&str]) {
     }
 }
 
-fn states(document: &Value) -> Vec<&str> {
+pub(crate) fn states(document: &Value) -> Vec<&str> {
     let names = ["content", "inclusion", "completeness", "signature", "time"];
     names.map(|name| document["parts"][name]["state"].as_str().unwrap_or("none")).to_vec()
 }
@@ -159,9 +159,13 @@ async fn a_rewritten_or_shorter_trail_is_not_signed_and_both_heads_are_shown() {
     let (code, document) = verified(&file, &[key]);
     assert_eq!(
         (code, &document["checkpoint"]["size"], &document["selected"]),
-        (0, &json!(60), &json!(50)),
+        (1, &json!(60), &json!(50)),
         "{document}"
     );
+    assert_eq!(states(&document), ["shown", "shown", "fails", "shown", "not_shown"], "{document}");
+    let said = document["parts"]["completeness"]["detail"].as_str().unwrap();
+    assert!(said.contains("10 of the signed log are given only as hashes"), "{said}");
+    assert_eq!(by_python(&file, &[key]).unwrap_or(1), 1);
     // In full they cannot be given any more.
     let full =
         ["--org", "a", "evidence", "export", "-o", &in_home(&home, "full"), "--all-time", "--level", "rows"];

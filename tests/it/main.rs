@@ -58,6 +58,7 @@ mod readers;
 mod replica;
 mod restore;
 mod roles;
+mod scenario_evidence;
 mod scenarios;
 mod schemes;
 mod search;

@@ -263,6 +263,56 @@ async fn a_replica_is_read_says_how_far_it_is_behind_and_is_not_taken_for_a_cut_
     }
 }
 
+/// The twin of a log that got shorter overnight: here nothing is gone, it has only not arrived.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lagging_replica_is_not_bundled_as_a_trail_that_was_cut() {
+    let (primary, replica, _tools) = primary_and_replica().await;
+    write(&primary, 0..40).await;
+    let here = ReadDb::connect(replica.options("postgres"), ReadSettings::default()).await.unwrap();
+    while here.relation(&never()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    standing(&here, |s| matches!(s, Standing::Replica(lag) if lag.is_caught_up())).await;
+    replica.ask("SELECT pg_wal_replay_pause()").await;
+    write(&primary, 40..70).await;
+    let home = support::Home::new();
+    let run = |args: &[&str], near: bool| {
+        let mut program = home.agenttrace();
+        program.args(["--database-url", &primary.url(), "--org", "acme"]);
+        if near {
+            program.args(["--replica-url", &replica.url()]);
+        }
+        let output = program.args(args).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    assert_eq!(run(&["pin", "keygen", "k"], false).0, 0);
+    let (code, said) = run(&["pin", "create", "--sign"], true);
+    assert!(code == 4 && said.contains("a replica may lack the newest events"), "{said}");
+    let (code, said) = run(&["pin", "create", "--sign"], false);
+    assert_eq!(code, 0, "{said}");
+    let published = home.path().join("published").display().to_string();
+    assert_eq!(run(&["pin", "publish", "-o", &published], false).0, 0);
+    let file = home.path().join("bundle").display().to_string();
+    let export = ["evidence", "export", "--all-time", "-o", &file];
+    let (code, said) = run(&export, true);
+    assert!(
+        code == 4 && said.contains("what has not arrived would look as if it were gone"),
+        "{code} {said}"
+    );
+    let (code, said) = run(&["pin", "check", "--published", &published], true);
+    assert!(code == 4 && said.contains("not compared") && !said.contains("CONTRADICTED"), "{code} {said}");
+
+    replica.ask("SELECT pg_wal_replay_resume()").await;
+    standing(&here, |s| matches!(s, Standing::Replica(lag) if lag.is_caught_up())).await;
+    let (code, said) = run(&export, true);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = run(&["evidence", "verify", &file], false);
+    assert!(code == 0 && said.contains("70 events: shown"), "{code} {said}");
+    assert_eq!(run(&["pin", "check", "--published", &published], true).0, 0);
+    here.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_another_cluster_is_no_replica() {
     let (primary, replica, _tools) = primary_and_replica().await;

@@ -130,7 +130,7 @@ fn has_line(screen: &str, parts: &[&str]) -> bool {
 }
 
 /// 20 000 events of the demo, of which 10 800 are of acme; Tuesday is 2026-06-23.
-async fn trail() -> TestDatabase {
+pub(crate) async fn trail() -> TestDatabase {
     let test = support::database().await;
     let db = WriteDb::connect(test.options.clone()).await.unwrap();
     let until = Timestamp::parse("2026-07-01T09:30:00Z").unwrap();
@@ -175,13 +175,15 @@ async fn the_scenarios_are_played_to_their_answers() {
     test.drop_now().await;
 }
 
+/// What was done with the leaked key, and with what it created.
+pub(crate) const INCIDENT: &str = "all-time (actor:svc-deploy,svc-ci-backup,user-33 OR res:api_key/ak-77) -ip:10.100.0.24 \
+    -ip:2001:db8:64:231::22 -ip:198.51.100.11 -ip:198.51.100.13";
+
 /// The filter that [`with_what_it_created`] ends with, once it is spelled out, has exactly the events of the incident.
 async fn the_41_events(test: &TestDatabase) {
-    let filter = "all-time (actor:svc-deploy,svc-ci-backup,user-33 OR res:api_key/ak-77) -ip:10.100.0.24 \
-        -ip:2001:db8:64:231::22 -ip:198.51.100.11 -ip:198.51.100.13";
     let db = reader(&test.options).await;
     let query =
-        Query { scope: scope("acme"), filter: Filter::parse(filter).unwrap(), range: TimeRange::default() };
+        Query { scope: scope("acme"), filter: Filter::parse(INCIDENT).unwrap(), range: TimeRange::default() };
     let page = timeline::page(&db, &query, &Seek::Newest, 100, &never()).await.unwrap();
     let found: BTreeSet<String> = page.rows.into_iter().map(|row| row.event_id).collect();
     let incident = demo::planted().into_iter().find(|fact| fact.name == "incident").unwrap();

@@ -309,6 +309,13 @@ impl<'h> Body<'h> {
         if self.refuted.is_some() {
             return fails("the range of the log is not the one of the checkpoints".to_owned());
         }
+        if header.selects_all() && header.level == Level::Hashes && self.others > 0 {
+            return fails(format!(
+                "every event was asked for, and {} of the signed log are given only as hashes: they are not in the trail any \
+                 more, or the exporter did not see them",
+                grouped(self.others)
+            ));
+        }
         let before = header.before.as_ref().map(|before| &before.trail);
         if signed.trail.is_forked || before.is_some_and(|before| before.is_forked) {
             return open("the trail has several chains, and their order is the signer's");

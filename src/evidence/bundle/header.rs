@@ -97,6 +97,11 @@ impl Header {
         Some((from, checkpoint.trail.checkpoint.size))
     }
 
+    /// Every event of the organisation was asked for, whatever it is and whenever it was.
+    pub fn selects_all(&self) -> bool {
+        self.terms_are_all && self.terms.is_empty() && self.since.is_none() && self.until.is_none()
+    }
+
     pub(super) fn text(&self) -> String {
         let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), Timestamp::to_rfc3339);
         let notes = |signed: &Option<Signed>| match signed {

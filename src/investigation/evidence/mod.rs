@@ -1,27 +1,28 @@
 //! An evidence bundle: the events of a query, placed in the log of the last signed checkpoint.
 
-use super::checkpoint::{aside, check_leaves};
+mod log;
+
+use super::checkpoint::aside;
 use super::output::{Output, Written};
-use super::{Records, export};
-use crate::case::checkpoints::{self, Kept};
+use super::{Records, export, publication};
+use crate::case::checkpoints;
 use crate::case::keys;
 use crate::chain::links::parse_hash;
 use crate::chain::{Judge, Row, Scheme, to_hex};
-use crate::domain::{Event, Safe, TimeRange, grouped};
+use crate::domain::{Event, OrgScope, Safe, TimeRange, grouped};
 use crate::error::{Error, Kind, Result};
 pub use crate::evidence::bundle::Level;
 use crate::evidence::bundle::{
-    self, BundleError, Given, Header, Line, MOST_TERMS, Redacted, State, Term, Writer,
+    self, BundleError, Given, Header, Line, MOST_TERMS, Part, Redacted, State, Term, Writer,
 };
 use crate::evidence::checkpoint::{Signed, key_name};
-use crate::evidence::leaves;
 use crate::evidence::note::PrivateKey;
 use crate::evidence::tree::{Node, Peaks, Prover, leaf};
 use crate::filter::{Expr, Filter, Match, Matcher};
 use crate::store::ReadDb;
 use crate::store::query::{Looked, Query};
 use crate::verify;
-use std::collections::{HashMap, HashSet};
+use log::Log;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub sealed_by: Option<String>,
     /// The file.
     pub written: Written,
+    /// What the bundle shows to be wrong with the trail.
+    pub contradictions: Vec<String>,
 }
 
 /// Texts of events in a temporary file, with their places.
@@ -146,6 +149,7 @@ pub async fn export(
     let (query, level) = (&job.query, job.level);
     let longest = if job.redact.is_empty() { LONGEST } else { LONGEST_REDACTED };
     let mut spool = Spool::new(scheme, longest)?;
+    on_replica(db, place, &job.query.scope, &log, cancel).await?;
     let log = db
         .at_one_snapshot(cancel, |db| {
             let (spool, mut log) = (&mut spool, log);
@@ -167,6 +171,32 @@ pub async fn export(
         })
         .await?;
     aside(move || write(&folder, &organization, job, log, spool)).await?
+}
+
+/// On a replica, what the checkpoint covers must have arrived: what lacks there would look as if it were gone.
+async fn on_replica(
+    db: &ReadDb,
+    place: &str,
+    scope: &OrgScope,
+    log: &Log,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    let Some(signed) = &log.checkpoint else { return Ok(()) };
+    let Some(until) = db.applied_until().await? else { return Ok(()) };
+    let lacks = publication::in_table(db, place, &Records::load(place), scope, signed, cancel).await?;
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Incomplete,
+        format!(
+            "the replica shows the trail up to {}, and lacks the newest event of the checkpoint of {}: what has not arrived would \
+             look as if it were gone",
+            until.to_rfc3339(),
+            signed.trail.at.to_rfc3339()
+        ),
+    )
+    .hint("wait until it has caught up, or export from the primary"))
 }
 
 /// Reads all other events of the range.
@@ -203,96 +233,6 @@ async fn others(
             ),
         )
         .hint("agenttrace verify says more; --level hashes makes a bundle in which they stand as hashes")),
-    }
-}
-
-/// The log that events are placed in.
-struct Log {
-    checkpoint: Option<Signed>,
-    before: Option<Signed>,
-    /// Earlier checkpoints of it.
-    earlier: Vec<Signed>,
-    leaves: Option<File>,
-}
-
-impl Log {
-    fn of(folder: &Path, place: &str, organization: &str, key: Option<&str>) -> Result<Self> {
-        let is_meant = |(kept, signed): &(Kept, Signed)| {
-            let log = key_name(&signed.trail.checkpoint.origin);
-            kept.organization_id == organization && kept.place == place && (key.is_none() || key == log)
-        };
-        let mut all: Vec<Signed> =
-            checkpoints::load(folder)?.into_iter().filter(is_meant).map(|(_, signed)| signed).collect();
-        let Some(checkpoint) = all.pop() else {
-            return Ok(Self { checkpoint: None, before: None, earlier: Vec::new(), leaves: None });
-        };
-        let origin = checkpoint.trail.checkpoint.origin.clone();
-        all.retain(|signed| signed.trail.checkpoint.origin == origin);
-        let mut leaves = checkpoints::leaves_to_read(folder, &origin)?;
-        check_leaves(&mut leaves, &checkpoint.trail.checkpoint)?;
-        Ok(Self { checkpoint: Some(checkpoint), before: None, earlier: all, leaves: Some(leaves) })
-    }
-
-    fn size(&self) -> u64 {
-        self.checkpoint.as_ref().map_or(0, |signed| signed.trail.checkpoint.size)
-    }
-
-    fn from(&self) -> u64 {
-        self.before.as_ref().map_or(0, |signed| signed.trail.checkpoint.size)
-    }
-
-    fn each(&mut self, mut take: impl FnMut(u64, Node) -> Result<()>) -> Result<()> {
-        let size = self.size();
-        let Some(file) = &mut self.leaves else { return Ok(()) };
-        for (at, hash) in (0..).zip(leaves::read(file, size)?) {
-            take(at, hash?)?;
-        }
-        Ok(())
-    }
-
-    /// Finds the leaf of each event, and the last checkpoint before all of them and before the time asked for.
-    fn place(&mut self, entries: &mut [Entry], query: &Query) -> Result<()> {
-        let by_hash: HashMap<Node, usize> =
-            entries.iter().enumerate().map(|(n, entry)| (entry.hash, n)).collect();
-        if by_hash.len() < entries.len() {
-            return Err(Error::new(
-                Kind::Finding,
-                "two of these events have the same hash: agenttrace verify says more",
-            ));
-        }
-        let mut first = self.size();
-        self.each(|at, hash| {
-            if let Some(entry) = by_hash.get(&hash).and_then(|n| entries.get_mut(*n)) {
-                entry.leaf = Some(at);
-                first = first.min(at);
-            }
-            Ok(())
-        })?;
-        let is_before = |signed: &&Signed| {
-            signed.trail.checkpoint.size <= first
-                && query.range.since.is_some_and(|since| signed.trail.at <= since)
-        };
-        self.before = self.earlier.iter().rfind(is_before).cloned();
-        Ok(())
-    }
-
-    fn range_hashes(&mut self) -> Result<HashSet<Node>> {
-        let from = self.from();
-        if self.size() - from > MOST_EVENTS as u64 {
-            let events = grouped(self.size() - from);
-            return Err(Error::usage(format!(
-                "the range between the checkpoints has {events} events, too many to give in full"
-            ))
-            .hint("use --level hashes, or begin the time after a later checkpoint"));
-        }
-        let mut found = HashSet::new();
-        self.each(|at, hash| {
-            if at >= from {
-                found.insert(hash);
-            }
-            Ok(())
-        })?;
-        Ok(found)
     }
 }
 
@@ -335,13 +275,19 @@ fn write(folder: &Path, organization: &str, job: Job, mut log: Log, spool: Spool
         Some((from, _)) => in_range(&mut output, &header, &mut log, &entries, from, key.as_ref())?,
     }
     let Body { mut out, .. } = output;
-    check(&mut out, folder)?;
+    let contradictions = check(&mut out, folder)?;
     let written = out.complete(job.replace)?;
-    Ok(Outcome { header, without_leaf, sealed_by: key.map(|key| key.name().to_owned()), written })
+    Ok(Outcome {
+        header,
+        without_leaf,
+        sealed_by: key.map(|key| key.name().to_owned()),
+        written,
+        contradictions,
+    })
 }
 
-/// Verifies what was written before it gets its name, as whoever receives it will.
-fn check(out: &mut Output, folder: &Path) -> Result<()> {
+/// Verifies what was written before it gets its name, as whoever receives it will. Returns what it contradicts of the trail.
+fn check(out: &mut Output, folder: &Path) -> Result<Vec<String>> {
     let mut own = Vec::new();
     for name in keys::names(folder)? {
         own.push(keys::private(folder, &name)?.public());
@@ -355,11 +301,28 @@ fn check(out: &mut Output, folder: &Path) -> Result<()> {
         Err(BundleError::File(e)) => return Err(e.into()),
         Err(e) => return Err(wrong(e.to_string())),
     };
-    match report.parts().into_iter().find(|(_, part)| part.state == State::Fails) {
-        // What a row says is not what its hash was made of, and it is given as it stands: evidence of just that.
-        None | Some(("content", _)) => Ok(()),
+    // What a row says is not what its hash was made of, or events of the signed log are gone: the bundle is evidence of that.
+    let is_contradiction = |name: &str| {
+        name == "content"
+            || name == "completeness" && report.header.selects_all() && report.inclusion.state != State::Fails
+    };
+    match report
+        .parts()
+        .into_iter()
+        .find(|(name, part)| part.state == State::Fails && !is_contradiction(name))
+    {
+        None => Ok(report
+            .parts()
+            .into_iter()
+            .filter(|(_, part)| part.state == State::Fails)
+            .map(said_of)
+            .collect()),
         Some((name, part)) => Err(wrong(format!("{name}: {}", part.detail))),
     }
+}
+
+fn said_of((name, part): (&'static str, &Part)) -> String {
+    format!("{name} {}: {}", part.state, part.detail)
 }
 
 struct Body<'k> {
