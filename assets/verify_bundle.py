@@ -338,13 +338,12 @@ def by_openssl(token, digest, authorities):
     with tempfile.NamedTemporaryFile() as file:
         file.write(token)
         file.flush()
-        command = ["openssl", "ts", "-verify", "-digest", digest.hex(), "-token_in", "-in", file.name]
-        for authority in authorities:
-            command += ["-CAfile", authority]
+        command = ["openssl", "ts", "-verify", "-digest", digest.hex(), "-token_in", "-in", file.name, "-CAfile"]
         try:
-            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+            runs = [subprocess.run([*command, one], capture_output=True, check=False) for one in authorities]
         except OSError:
             return None
+    return any(run.returncode == 0 for run in runs)
 
 
 class Members(list):

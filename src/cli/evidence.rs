@@ -6,7 +6,7 @@ use crate::case;
 use crate::chain::to_hex;
 use crate::domain::{Safe, Timestamp, grouped};
 use crate::error::{Error, Kind, Result};
-use crate::evidence::bundle::{self, BundleError, HIDEABLE, Level, Report, State};
+use crate::evidence::bundle::{self, BundleError, Disclosure, HIDEABLE, Level, Report, State};
 use crate::evidence::checkpoint::Signed;
 use crate::export::document::{self, Form};
 use crate::export::json;
@@ -26,6 +26,9 @@ const AFTER_HELP: &str = "\
 A bundle holds the events of a filter as they were hashed, and places them in the log of the last signed checkpoint
 (agenttrace pin create --sign). Whoever gets it verifies it without the database, with agenttrace evidence verify or
 assets/verify_bundle.py. docs/guide/evidence.md says what it shows; docs/reference/evidence.md is the format.";
+
+/// Most events that are named because their disclosed columns differ.
+const MOST_DIFFERING: usize = 100;
 
 /// Arguments of `evidence`.
 #[derive(Debug, Clone, clap::Args)]
@@ -92,6 +95,9 @@ pub struct VerifyArgs {
     /// Certificates in PEM of authorities whose time stamps are trusted
     #[arg(long, value_name = "FILE")]
     pub tsa: Vec<PathBuf>,
+    /// Bundle of the same events with fewer hidden columns: whether it discloses what was shown and committed to here
+    #[arg(long, value_name = "FILE")]
+    pub disclosed: Option<PathBuf>,
     /// Write a report for people who read no hashes: FILE.html or FILE.md
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -220,7 +226,22 @@ async fn verify(context: &Context, args: VerifyArgs) -> Result<()> {
             writeln!(out, "{}", Safe::from_untrusted(&line))?;
         }
     }
+    let differs = match &args.disclosed {
+        None => false,
+        Some(other) => {
+            let found = disclosed(&args.file, other)?;
+            if !wants_json {
+                for line in disclosed_words(&found) {
+                    writeln!(out, "{}", Safe::from_untrusted(&line))?;
+                }
+            }
+            found.disclosed == 0 || !found.differing.is_empty()
+        }
+    };
     out.flush()?;
+    if differs {
+        return Err(Error::new(Kind::Finding, "what is disclosed is not what was shown and committed to"));
+    }
     if let (Some(path), Some(form)) = (&args.report, form) {
         let file = report::evidence::File {
             name: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -238,6 +259,34 @@ async fn verify(context: &Context, args: VerifyArgs) -> Result<()> {
         State::NotShown => Err(Error::silent(Kind::Incomplete)),
         State::Fails => Err(Error::silent(Kind::Finding)),
     }
+}
+
+/// What another bundle discloses of the hidden columns of this one.
+fn disclosed(file: &Path, other: &Path) -> Result<Disclosure> {
+    let open = |path: &Path| {
+        File::open(path)
+            .map(|file| BufReader::with_capacity(1 << 16, file))
+            .map_err(|e| Error::could_not_run(format!("cannot read '{}'", path.display())).because(e))
+    };
+    let refused = |e| {
+        Error::new(Kind::Finding, format!("'{}' is no valid evidence bundle", other.display())).because(e)
+    };
+    // By itself first: lines of another file disclose nothing.
+    bundle::verify(open(other)?, &[]).map_err(refused)?;
+    bundle::disclosure(open(file)?, open(other)?).map_err(refused)
+}
+
+fn disclosed_words(found: &Disclosure) -> Vec<String> {
+    let mut lines = vec![format!(
+        "disclosed: {} of {} events with hidden columns, {} of them differ",
+        grouped(found.disclosed),
+        grouped(found.redacted),
+        grouped(found.differing.len() as u64)
+    )];
+    for (hash, columns) in found.differing.iter().take(MOST_DIFFERING) {
+        lines.push(format!("  {hash}: {}", columns.join(", ")));
+    }
+    lines
 }
 
 /// The form that the name of a report asks for.

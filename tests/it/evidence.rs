@@ -418,3 +418,66 @@ async fn a_program_is_given_each_checkpoint_only_where_the_configuration_names_o
     assert_eq!(with(&command, &["publish", "--command"]).0, 0);
     assert_eq!(with("[]", &["publish", "--command"]).0, 2);
 }
+
+#[tokio::test]
+async fn hidden_columns_are_in_no_byte_of_a_bundle_and_can_be_disclosed_later() {
+    let (database, home) = (support::database().await, Home::new());
+    append(&database, "a", 0..40).await;
+    let file = |name: &str| in_home(&home, name);
+    let all = ["--org", "a", "evidence", "export", "-o", &file("first"), "--all-time"];
+    let redact = ["--redact", "actor_user_agent,new_state,previous_state", "--level", "none"];
+    let (code, _, said) = run(&home, &database, &[&all[..], &redact].concat());
+    assert!(code == 2 && said.contains("a redacted bundle is sealed"), "{code} {said}");
+    let key = keygen(&home, &database);
+    sign(&home, &database, "a");
+    let (code, _, said) = run(&home, &database, &[&all[..], &["--redact", "hash"]].concat());
+    assert!(code == 2 && said.contains("no column that can be hidden"), "{said}");
+    export(
+        &home,
+        &database,
+        &file("first"),
+        &["--all-time", "--redact", "actor_user_agent,new_state,previous_state"],
+    );
+    let (code, document) = verified(&file("first"), &[&key]);
+    assert_eq!(code, 4, "{document}");
+    assert_eq!(states(&document), ["not_shown", "shown", "shown", "shown", "not_shown"], "{document}");
+    assert_eq!(by_python(&file("first"), &[&key]).unwrap_or(4), 4);
+    // Neither as it is nor in base64, wherever it begins.
+    let bundle = std::fs::read_to_string(file("first")).unwrap();
+    for secret in ["curl/8", "viewer", "quota"] {
+        assert!(!bundle.contains(secret), "{secret}");
+        for field in bundle.split([' ', ':', '\n']) {
+            let plain = base64_of(field);
+            assert!(
+                !plain.windows(secret.len()).any(|part| part == secret.as_bytes()),
+                "{secret} in {field}"
+            );
+        }
+    }
+    // Later, to somebody who has the first one.
+    export(&home, &database, &file("later"), &["--all-time"]);
+    let home_of_another = Home::new();
+    let compare = |first: &str, later: &str| {
+        let mut command = home_of_another.agenttrace();
+        command.args(["evidence", "verify", first, "--trust", &key, "--disclosed", later]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().unwrap(), said)
+    };
+    let (code, said) = compare(&file("first"), &file("later"));
+    assert!(
+        code == 4 && said.contains("disclosed: 40 of 40 events with hidden columns, 0 of them differ"),
+        "{said}"
+    );
+    append(&database, "b", 0..3).await;
+    sign(&home, &database, "b");
+    let other = ["--org", "b", "evidence", "export", "-o", &file("other"), "--all-time"];
+    assert_eq!(run(&home, &database, &other).0, 0);
+    let (code, said) = compare(&file("first"), &file("other"));
+    assert!(code == 1 && said.contains("disclosed: 0 of 40"), "{said}");
+}
+
+fn base64_of(field: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(field).unwrap_or_default()
+}

@@ -59,6 +59,8 @@ const RUNS: &[(&str, &[&str])] = &[
     ("pin trust", &["pin", "trust", "--remove", HOSTILE]),
     ("pin publish", &["pin", "publish", "-o", "{rejected}", "--overwrite"]),
     ("pin publish", &["pin", "publish", "--command"]),
+    ("pin stamp", &["pin", "stamp", "--request", "{rejected}", "--overwrite"]),
+    ("pin stamp", &["pin", "stamp", "--answer", "{hostile file}"]),
     ("pin cosign", &["pin", "cosign", "{hostile file}"]),
     ("pin cosign", &["pin", "cosign", "{rejected}"]),
     ("pin list", &["pin", "list"]),

@@ -2,6 +2,7 @@
 //! database. `docs/reference/evidence.md` specifies it to the byte; one content has one spelling.
 
 mod body;
+mod disclosure;
 mod header;
 mod redaction;
 mod report;
@@ -9,6 +10,7 @@ mod row;
 mod verify;
 mod write;
 
+pub use disclosure::{Disclosure, disclosure};
 pub use header::{Header, Level, MOST_TERMS, Term};
 pub use redaction::{HIDEABLE, Redacted};
 pub use report::{Part, Report, State};

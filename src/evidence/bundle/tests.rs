@@ -624,6 +624,22 @@ fn ten_thousand_flipped_bytes_are_rejected_or_outside_of_what_is_signed() {
 }
 
 #[test]
+fn every_flipped_byte_of_a_redacted_bundle_breaks_its_seal() {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(20);
+    let bytes = Make { size: 9, redact: &["actor_email", "new_state"], ..good(Level::Rows, None) }.bytes();
+    let end = bytes.len() - 69;
+    let seal = String::from_utf8_lossy(&bytes).rfind("\nseal ").unwrap();
+    for _ in 0..2_000 {
+        let mut flipped = bytes.clone();
+        let at = rng.next_u32() as usize % seal;
+        flipped[at] ^= 1 << (rng.next_u32() % 8);
+        let digest = to_hex(&Sha256::digest(&flipped[..end]).into());
+        flipped[end + 4..end + 68].copy_from_slice(digest.as_bytes());
+        assert!(["fails", "malformed"].contains(&all(&said(&flipped, &own()))), "byte {at}");
+    }
+}
+
+#[test]
 fn a_length_in_a_hostile_file_is_not_believed() {
     let bytes = good(Level::Rows, None).bytes();
     let huge = changed(&bytes, |lines| edit(lines, "peaks ", "peaks 0 -", "peaks 18446744073709551615 -"));
@@ -748,4 +764,27 @@ fn what_is_disclosed_of_a_redacted_event_is_what_was_committed_to_or_is_named() 
     let other = Redacted::hide(&text, &["actor_id".to_owned()], |_| [0; 32]).unwrap();
     assert_eq!(redacted.differing(&other).len(), 21);
     assert!(Redacted::hide(&text, &["no_column".to_owned()], |_| [0; 32]).is_none());
+}
+
+#[test]
+fn a_bundle_with_fewer_hidden_columns_discloses_what_was_committed_to_and_a_lie_is_named() {
+    let hidden = |redact| Make { redact, ..good(Level::Hashes, None) }.bytes();
+    let (first, fewer, whole) = (hidden(&["actor_id", "new_state"]), hidden(&["new_state"]), hidden(&[]));
+    let none = Disclosure { redacted: 16, disclosed: 16, differing: Vec::new() };
+    for fuller in [&fewer, &whole] {
+        assert_eq!(disclosure(first.as_slice(), fuller.as_slice()).unwrap(), none);
+    }
+    // Whoever sealed it then had shown another address.
+    let (from, to) = (STANDARD.encode("\"curl/8\""), STANDARD.encode("\"curl/9\""));
+    let lie = String::from_utf8(first.clone()).unwrap().replacen(&from, &to, 1);
+    for fuller in [&fewer, &whole] {
+        let found = disclosure(lie.as_bytes(), fuller.as_slice()).unwrap();
+        assert_eq!((found.disclosed, found.differing.len()), (16, 1));
+        assert_eq!(found.differing[0].1, ["actor_user_agent"]);
+    }
+    // A text that is not the one of the hash discloses nothing.
+    let other = String::from_utf8(whole).unwrap().replacen("curl/8", "curl/9", 1);
+    assert_eq!(disclosure(first.as_slice(), other.as_bytes()).unwrap().differing.len(), 1);
+    let late = Make { size: 5, ..good(Level::Hashes, None) }.bytes();
+    assert_eq!(disclosure(first.as_slice(), late.as_slice()).unwrap().disclosed, 4);
 }
