@@ -14,9 +14,10 @@ use crate::console::timeline::task as timeline;
 use crate::console::timeline::task::Opened;
 use crate::diff::writing::Writing;
 use crate::diff::{Options, unhurried};
-use crate::domain::EventRow;
+use crate::domain::{EventRow, Timestamp};
 use crate::export::pretty::{Limits, pretty};
 use crate::filter::PartialSides;
+use crate::investigation::verification::{Passing, Signing};
 use crate::store::aggregate::histogram::{Column, Strip};
 use crate::store::history::{Excerpt, Observed};
 use crate::store::query::Count;
@@ -57,6 +58,27 @@ fn the_header_says_what_a_slow_page_cost_and_how_far_a_replica_is_behind() {
     // Names come first where there is little room.
     desk.say(Event::Resize(80, 24));
     assert!(!header(&desk).contains("3.2 ms") && header(&desk).contains("acme"), "{}", header(&desk));
+}
+
+#[test]
+fn the_header_says_how_old_the_newest_signature_is_where_somebody_signs() {
+    let mut desk = Desk::sized(120, 30, Some("acme"));
+    desk.connect().opened(50, 0);
+    let org = desk.model.organization().unwrap().clone();
+    let now = desk.model.at.wall;
+    let mut header = |signing: Signing, width: u16| {
+        let passing = Passing { signing, ..Passing::default() };
+        desk.model.trails.compared(org.clone(), passing, now);
+        desk.say(Event::Resize(width, 30));
+        screen(&desk).lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(!header(Signing::NoKey, 120).contains("signed"));
+    assert!(header(Signing::Never, 120).contains("not signed"));
+    let last = Signing::Last(Timestamp::from_micros(now.as_micros() - 3 * 3_600_000_000));
+    let text = header(last, 120);
+    assert!(text.contains("signed 3 h ago") && !text.contains("not signed"), "{text}");
+    // Names and verdicts come first where there is little room.
+    assert!(!header(last, 80).contains("signed 3 h"));
 }
 
 fn desk(width: u16, height: u16, rows: Vec<EventRow>, has_older: bool) -> Desk {
