@@ -769,7 +769,9 @@ def main():
         shown = {name: {"state": state, "detail": detail} for name, (state, detail) in parts.items()}
         print(json.dumps({"state": state, "parts": shown}))
     else:
-        print(printable(f"EVIDENCE {bundle.header.organization}: {bundle.selected} events: {state}"))
+        levels = {"rows": "level A: all events in full", "hashes": "level B: the others as hashes"}
+        claim = levels.get(bundle.header.level, "nothing said of others")
+        print(printable(f"EVIDENCE {bundle.header.organization}: {bundle.selected} events: {state} ({claim})"))
         print(printable(f"filter: {bundle.header.filter}"))
         for signed in filter(None, (bundle.header.before, bundle.header.checkpoint)):
             log = signed.checkpoint

@@ -313,7 +313,13 @@ fn words(report: &Report) -> Vec<String> {
     let header = &report.header;
     let time = |at: Option<Timestamp>| at.map_or_else(|| "…".to_owned(), Timestamp::to_rfc3339);
     let mut lines = vec![
-        format!("EVIDENCE {}: {} events: {}", header.organization, grouped(header.selected), report.state()),
+        format!(
+            "EVIDENCE {}: {} events: {} ({})",
+            header.organization,
+            grouped(header.selected),
+            report.state(),
+            header.level.claim()
+        ),
         format!("filter: {}  from {} to {}", header.filter, time(header.since), time(header.until)),
     ];
     let signed = |name: &str, signed: &Signed| {

@@ -150,11 +150,10 @@ fn no_changed_byte_of_a_token_gives_another_time() {
 
 #[test]
 fn a_certificate_that_is_not_for_time_stamps_gives_none() {
-    let Some(good) = Tsa::rsa() else { return };
-    let text = b"text\n";
-    let answer = good.answers(&stamp::request(text));
-    // The same key, certified for another purpose by an authority that is trusted.
-    good.openssl(&[
+    let Some(tsa) = Tsa::rsa() else { return };
+    tsa.answers(&stamp::request(b"text\n"));
+    // The same key, certified by the same authority for another purpose.
+    let sign = [
         "x509",
         "-req",
         "-in",
@@ -167,16 +166,26 @@ fn a_certificate_that_is_not_for_time_stamps_gives_none() {
         "78",
         "-days",
         "20",
-        "-extfile",
-        "config",
-        "-extensions",
-        "serving",
-        "-out",
-        "serving.pem",
-    ]);
-    let only = Authority::read(&good.read("serving.pem")).unwrap();
-    assert!(Stamp::of_answer(&answer).unwrap().verify(&only).is_err());
-    // OpenSSL itself does not sign with such a one, so the answer cannot be made with it.
+    ];
+    tsa.openssl(
+        &[&sign[..], &["-extfile", "config", "-extensions", "serving", "-out", "serving.pem"]].concat(),
+    );
+    // OpenSSL's authority does not sign with such a one; its command for any signed content does.
+    tsa.openssl(&["ts", "-reply", "-in", "answer", "-token_out", "-out", "token"]);
+    let content = ["cms", "-verify", "-noverify", "-inform", "DER", "-in", "token", "-out", "info"];
+    tsa.openssl(&content);
+    for (certificate, is_trusted) in [("tsa.pem", true), ("serving.pem", false)] {
+        let cms = ["cms", "-sign", "-binary", "-nodetach", "-in", "info", "-outform", "DER", "-md", "sha256"];
+        let kind =
+            ["-econtent_type", "1.2.840.113549.1.9.16.1.4", "-inkey", "tsa.key", "-signer", certificate];
+        tsa.openssl(&[&cms[..], &kind, &["-out", "forged"]].concat());
+        let verified = Stamp::of_answer(&tsa.read("forged")).unwrap().verify(&tsa.authorities());
+        if is_trusted {
+            assert_eq!(verified.as_deref(), Ok("Test TSA"));
+        } else {
+            assert!(matches!(verified, Err(StampError::Untrusted(_))), "{verified:?}");
+        }
+    }
 }
 
 fn sign(home: &Home, database: &TestDatabase) -> Value {

@@ -39,6 +39,15 @@ impl Level {
         }
     }
 
+    /// What it claims of completeness.
+    pub const fn claim(self) -> &'static str {
+        match self {
+            Self::Rows => "level A: all events in full",
+            Self::Hashes => "level B: the others as hashes",
+            Self::None => "nothing said of others",
+        }
+    }
+
     fn parse(name: &str) -> Option<Self> {
         [Self::Rows, Self::Hashes, Self::None].into_iter().find(|level| level.name() == name)
     }
