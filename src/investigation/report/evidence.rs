@@ -33,6 +33,7 @@ pub fn of(report: &Report, file: &File) -> Document {
         fact("From", time(header.since, "the beginning of the record")),
         fact("Until", time(header.until, "the last checkpoint")),
         fact("Events", grouped(header.selected)),
+        fact("Completeness", header.level.claim().to_owned()),
         fact("Result", report.state().name().to_owned()),
     ];
     for (name, signed) in [("Checkpoint", &header.checkpoint), ("Earlier checkpoint", &header.before)] {
