@@ -17,7 +17,7 @@ pub struct Item {
     pub evidence: String,
 }
 
-/// The items in the guide's order, each with the checks that answer it; without any, by [`by_itself`].
+/// The items in the guide's order, each with the checks that answer it; without any, by the facts themselves.
 pub const ITEMS: [(&str, &[&str]); 11] = [
     ("critical indexes created", &["index-presence", "index-valid", "index-order"]),
     ("partitioning above 10 million rows", &["partitioning", "partition-end"]),
