@@ -296,7 +296,8 @@ pub async fn look(db: &ReadDb, cancel: &CancellationToken) -> Result<Health, Sto
     })
 }
 
-/// Of the part that was written to last, by the number of its rows: how many transactions wrote its last pages.
+/// Of the part that was written to last, by the number of its rows: how many transactions wrote its last pages. Where they
+/// begin is asked once, in a query of its own: the size of a table is volatile, and asked for each row otherwise.
 fn writes(relation: &Relation, parts: &Seen<Vec<Part>>) -> String {
     let parts = parts.facts().map(Vec::as_slice).unwrap_or_default();
     let now = parts.iter().filter(|part| part.is_leaf && part.pages > 0).max_by(|a, b| {
@@ -305,8 +306,8 @@ fn writes(relation: &Relation, parts: &Seen<Vec<Part>>) -> String {
     let name = now.map_or(relation.named(), |part| &part.name);
     format!(
         "SELECT to_jsonb(x)::text FROM (SELECT count(*) AS rows, count(DISTINCT xmin::text) AS transactions
-         FROM {name} WHERE $1 <> '' AND ctid >= format('(%s,0)', greatest(
-            pg_relation_size('{quoted}'::regclass) / current_setting('block_size')::int8 - {PAGES}, 0))::tid) x",
+         FROM {name} WHERE $1 <> '' AND ctid >= (SELECT format('(%s,0)', greatest(
+            pg_relation_size('{quoted}'::regclass) / current_setting('block_size')::int8 - {PAGES}, 0))::tid)) x",
         quoted = name.replace('\'', "''"),
     )
 }

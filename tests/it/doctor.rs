@@ -254,3 +254,25 @@ async fn a_role_that_only_reads_can_ask_and_the_checklist_has_eleven_answers() {
     }
     sql(&test, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
+
+#[tokio::test]
+async fn the_table_is_not_read_through() {
+    let test = support::database().await;
+    let home = Home::new();
+    append(&test, "own", 0..6_000).await;
+    sql(&test, TIDY).await;
+    let read = async || {
+        support::others_have_ended(&test).await;
+        let mut c = PgConnection::connect_with(&test.options).await.unwrap();
+        let rows: i64 =
+            sqlx::query_scalar("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'audit_events'")
+                .fetch_one(&mut c)
+                .await
+                .unwrap();
+        c.close().await.unwrap();
+        rows
+    };
+    let before = read().await;
+    examined(&home, &test);
+    assert!(read().await - before < 6_000, "doctor reads every row");
+}
