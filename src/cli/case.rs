@@ -281,12 +281,12 @@ pub(super) fn no_case(case: &CaseFile) -> Error {
 
 fn export(context: &Context) -> Result<()> {
     let case = context.case_file()?;
-    let contents = used(context, &case)?;
-    if contents.records.is_empty() {
+    if used(context, &case)?.records.is_empty() {
         return Err(no_case(&case));
     }
     case.gather(&case::folder()?, Timestamp::from(chrono::Utc::now()), &case::user())?;
-    let contents = used(context, &case)?;
+    // What is damaged was said.
+    let contents = case.load();
     let mut out = context.out.results();
     // The lines are JSON: what is hidden in them stays escaped, and their digests hold.
     out.write_all(notebook::lines(&contents.records)?.as_bytes())?;
