@@ -5,6 +5,7 @@
 //! and stand beside what the record holds, never in its place; nothing that is exported, copied or signed has them.
 
 use crate::domain::Safe;
+use crate::filter::Network;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -21,42 +22,8 @@ const LONGEST: usize = 60;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Labels {
     values: HashMap<String, Safe>,
-    /// Networks, the narrowest first.
+    /// Networks and addresses, the narrowest first.
     networks: Vec<(Network, Safe)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
-    /// The address as bits, those of IPv4 in the upper quarter.
-    bits: u128,
-    prefix: u8,
-    is_v4: bool,
-}
-
-impl Network {
-    /// `ADDRESS/PREFIX`.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.split_once('/')?;
-        let (bits, is_v4) = bits(address.parse().ok()?);
-        let prefix: u8 = prefix.parse().ok()?;
-        let fits = prefix <= if is_v4 { 32 } else { 128 };
-        fits.then_some(Self { bits: bits & ones(prefix), prefix, is_v4 })
-    }
-
-    fn has(self, (bits, is_v4): (u128, bool)) -> bool {
-        is_v4 == self.is_v4 && bits & ones(self.prefix) == self.bits
-    }
-}
-
-fn bits(address: IpAddr) -> (u128, bool) {
-    match address {
-        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, true),
-        IpAddr::V6(address) => (address.to_bits(), false),
-    }
-}
-
-fn ones(prefix: u8) -> u128 {
-    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
 impl Labels {
@@ -99,18 +66,16 @@ impl Labels {
                 return Err(format!("line {line}: the label is longer than {LONGEST} characters"));
             }
             let label = Safe::from_untrusted(label);
-            match Network::parse(value) {
-                Some(network) => labels.networks.push((network, label)),
-                None if value.parse::<IpAddr>().is_ok_and(|address| address.to_string() != value) => {
-                    let address = value.parse::<IpAddr>().map(|address| address.to_string());
-                    labels.values.insert(address.unwrap_or_default(), label);
-                }
-                None => {
+            match value.parse::<Network>() {
+                Ok(network) => labels.networks.push((network, label)),
+                Err(()) => {
                     labels.values.insert(value.to_owned(), label);
                 }
             }
         }
-        labels.networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix));
+        // Of two alike the later one counts, as of values.
+        labels.networks.reverse();
+        labels.networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.bits()));
         Ok(labels)
     }
 
@@ -120,8 +85,8 @@ impl Labels {
             return None;
         }
         let by_network = || {
-            let bits = bits(value.parse().ok()?);
-            self.networks.iter().find(|(network, _)| network.has(bits)).map(|(_, label)| label)
+            let address: IpAddr = value.parse().ok()?;
+            self.networks.iter().find(|(network, _)| network.contains(address)).map(|(_, label)| label)
         };
         self.values.get(value).or_else(by_network)
     }

@@ -15,6 +15,28 @@ impl Network {
     fn width(address: IpAddr) -> u8 {
         if address.is_ipv4() { 32 } else { 128 }
     }
+
+    fn new(address: IpAddr, bits: u8) -> Self {
+        let address = match address {
+            IpAddr::V4(a) => {
+                IpAddr::V4((a.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)).into())
+            }
+            IpAddr::V6(a) => {
+                IpAddr::V6((a.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)).into())
+            }
+        };
+        Self { address, bits }
+    }
+
+    /// Whether an address is in it; of the other family none is.
+    pub fn contains(self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4() && Self::new(address, self.bits) == self
+    }
+
+    /// How many bits count: the more, the narrower.
+    pub fn bits(self) -> u8 {
+        self.bits
+    }
 }
 
 impl FromStr for Network {
@@ -35,15 +57,7 @@ impl FromStr for Network {
         if bits > width {
             return Err(());
         }
-        let address = match address {
-            IpAddr::V4(a) => {
-                IpAddr::V4((a.to_bits() & u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)).into())
-            }
-            IpAddr::V6(a) => {
-                IpAddr::V6((a.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)).into())
-            }
-        };
-        Ok(Self { address, bits })
+        Ok(Self::new(address, bits))
     }
 }
 
