@@ -8,7 +8,7 @@ use crate::config::{self, Choice, Config, DiffWords, Flags, Place, Secret, Span,
 use crate::diff::Rules;
 use crate::domain::{OrgId, OrgScope, Safe, Timestamp};
 use crate::error::{Error, Kind, Result};
-use crate::investigation::activity::{Activity, Answer, Via};
+use crate::investigation::activity::{Activity, Answer, SystemLog, Via};
 use crate::server::{self, PrivateServer, Purpose, ServerError};
 use crate::store::aggregate::organizations;
 use crate::store::cache::Cache;
@@ -251,8 +251,8 @@ impl Context {
         let case = self.global.case.as_deref().unwrap_or(notebook::DEFAULT);
         let syslog = match &self.config()?.syslog {
             Syslog::Off => None,
-            Syslog::On => Some(None),
-            Syslog::At(path) => Some(Some(path.clone())),
+            Syslog::On => Some(SystemLog::Usual),
+            Syslog::At(path) => Some(SystemLog::At(path.clone())),
         };
         Ok(Activity::begin(via, place, case, syslog))
     }

@@ -7,6 +7,8 @@ mod comparison;
 pub mod replay;
 mod syslog;
 
+pub use syslog::SystemLog;
+
 pub use answer::{
     of_access, of_document, of_event, of_ghosts, of_histogram, of_lineage, of_page, of_report, of_rows,
     of_summary, of_verification,
@@ -58,15 +60,15 @@ struct Inner {
     last: Mutex<Option<(Step, Option<Answer>)>>,
     trouble: Arc<Mutex<Option<String>>>,
     /// Each step goes to the system log, too.
-    syslog: Option<Option<PathBuf>>,
+    syslog: Option<SystemLog>,
     beside: Option<(Sender<Entry>, JoinHandle<()>)>,
 }
 
 impl Activity {
     /// The log of this machine, for work on the database of this place with this case. Whatever keeps it from being
     /// written is told by [`Self::take_trouble`]. With `syslog` each step goes to the system log of this machine, too,
-    /// which listens at this path or where it usually does.
-    pub fn begin(via: Via, place: &str, case: &str, syslog: Option<Option<PathBuf>>) -> Self {
+    /// which listens there.
+    pub fn begin(via: Via, place: &str, case: &str, syslog: Option<SystemLog>) -> Self {
         let trouble = Arc::new(Mutex::new(None));
         let folder = match case::folder() {
             Ok(folder) => folder,
@@ -264,7 +266,7 @@ pub fn lineage(origin: &Term, range: TimeRange) -> Step {
 fn write_all(
     folder: &std::path::Path,
     steps: &Receiver<Entry>,
-    syslog: Option<&Option<PathBuf>>,
+    syslog: Option<&SystemLog>,
     trouble: &Mutex<Option<String>>,
 ) {
     while let Ok(first) = steps.recv() {
@@ -276,7 +278,7 @@ fn write_all(
 fn write(
     folder: &std::path::Path,
     entries: &[Entry],
-    syslog: Option<&Option<PathBuf>>,
+    syslog: Option<&SystemLog>,
     trouble: &Mutex<Option<String>>,
 ) {
     let tell = |why: String| {
@@ -286,8 +288,8 @@ fn write(
     if let Err(error) = activity::append(folder, entries) {
         tell(error.to_string());
     }
-    let Some(socket) = syslog else { return };
-    if let Err(why) = entries.iter().try_for_each(|entry| syslog::send(socket.as_deref(), entry)) {
+    let Some(log) = syslog else { return };
+    if let Err(why) = entries.iter().try_for_each(|entry| syslog::send(log, entry)) {
         tell(format!("system log: {why}"));
     }
 }

@@ -6,7 +6,7 @@
 use crate::case::activity::{Answer, Entry};
 use crate::domain::{Joiners, escape_json};
 use chrono::Local;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Facility `authpriv`, severity `notice`: 10 · 8 + 5.
 const PRIORITY: u8 = 85;
@@ -15,13 +15,25 @@ const LONGEST: usize = 7_000;
 /// Where system logs listen: Linux, macOS, the BSDs.
 const SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
-/// Sends a step to the log that listens at `socket`, or where it usually does.
+/// Where a system log listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SystemLog {
+    /// Where that of this machine usually does.
+    Usual,
+    /// On this socket.
+    At(PathBuf),
+}
+
+/// Sends a step.
 ///
 /// # Errors
 /// Why it was not taken, in words.
-pub(super) fn send(socket: Option<&Path>, entry: &Entry) -> Result<(), String> {
+pub(super) fn send(log: &SystemLog, entry: &Entry) -> Result<(), String> {
     let usual = || SOCKETS.map(Path::new).into_iter().find(|path| path.exists());
-    let socket = socket.or_else(usual).ok_or("no system log listens on this machine")?;
+    let socket = match log {
+        SystemLog::At(socket) => socket,
+        SystemLog::Usual => usual().ok_or("no system log listens on this machine")?,
+    };
     deliver(socket, line(entry)?.as_bytes()).map_err(|e| format!("{}: {e}", socket.display()))
 }
 
