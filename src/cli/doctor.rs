@@ -1,23 +1,16 @@
 //! `agenttrace doctor`
 
+use super::nagios::State;
 use super::{Context, Format};
-use crate::domain::TimeRange;
-use crate::domain::{OrgScope, Safe, Timestamp};
+use crate::domain::Safe;
 use crate::error::{Error, Kind, Result};
 use crate::export::document::Form;
-use crate::export::json;
-use crate::filter::Filter;
+use crate::export::{inert, json};
 use crate::investigation::Records;
-use crate::investigation::doctor::{self, Diagnosis, Item, Level, Subject, Trail};
-use crate::investigation::verification;
-use crate::store::listing::timeline;
-use crate::store::query::{Query, Seek};
+use crate::investigation::doctor::{self, Diagnosis, Item, Level, Subject};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use std::io::{self, Write};
-
-/// Organisations whose trails are looked at.
-const TRAILS: usize = 20;
 
 const AFTER_HELP: &str = "\
 Reads catalogues and statistics with the rights of the role, and no event but for the oldest of each organisation and the newest
@@ -143,21 +136,8 @@ async fn look(context: &Context, args: &DoctorArgs) -> Result<(Subject, Answer)>
     let reader = context.reader().await?;
     let cancel = super::cancel_on_interrupt();
     let records = Records::load(&reader.place);
-    let mut trails = Vec::new();
-    // Where the rows cannot be read as events, that is what `schema` says.
-    let organizations = verification::organizations(&reader.db, &records, &cancel).await.unwrap_or_default();
-    for id in organizations.into_iter().take(TRAILS) {
-        let scope = OrgScope::enter(id);
-        let query = Query { scope: scope.clone(), filter: Filter::default(), range: TimeRange::default() };
-        let page = timeline::page(&reader.db, &query, &Seek::Oldest, 1, &cancel).await.ok();
-        let oldest: Option<Timestamp> = page.and_then(|page| page.rows.first().map(|row| row.timestamp));
-        let organization_id = scope.organization().as_str().to_owned();
-        let last = records.verifications(&organization_id).into_iter().next();
-        let verified = last.map(|last| (last.at, last.verdict));
-        trails.push(Trail { organization_id, oldest, verified });
-    }
     let shared = context.config()?.cache_url.is_some();
-    let subject = doctor::look(&reader.db, shared, trails, &cancel).await?;
+    let subject = doctor::look(&reader.db, &records, shared, &cancel).await?;
     let answer = if args.checklist {
         Answer::Checklist(doctor::checklist(&subject))
     } else {
@@ -196,12 +176,15 @@ fn write_diagnoses(out: &mut impl Write, found: &[Diagnosis], markdown: bool) ->
             }
             before = Some(name);
         }
-        let evidence = Safe::from_untrusted(&diagnosis.evidence);
         let (word, check) = (diagnosis.level.word(), diagnosis.check);
         if markdown {
-            writeln!(out, "- **{word}** `{check}`: {}", plain(&evidence))?;
+            writeln!(
+                out,
+                "- **{word}** `{check}`: {}",
+                inert(Safe::from_untrusted(&diagnosis.evidence).as_str())
+            )?;
         } else {
-            writeln!(out, "  {word:<8}{check:<17}{evidence}")?;
+            writeln!(out, "  {word:<8}{check:<17}{}", Safe::from_untrusted(&diagnosis.evidence))?;
         }
         for advice in &diagnosis.advice {
             let advice = Safe::from_untrusted(advice);
@@ -220,59 +203,45 @@ fn write_checklist(out: &mut impl Write, items: &[Item], markdown: bool) -> io::
         writeln!(out, "| item | | evidence |\n|---|---|---|")?;
     }
     for Item { item, level, evidence } in items {
-        let evidence = Safe::from_untrusted(evidence);
         if markdown {
-            writeln!(out, "| {item} | **{}** | {} |", level.word(), plain(&evidence))?;
+            writeln!(
+                out,
+                "| {item} | **{}** | {} |",
+                level.word(),
+                inert(Safe::from_untrusted(evidence).as_str())
+            )?;
         } else {
-            writeln!(out, "{:<8}{item:<36}{evidence}", level.word())?;
+            writeln!(out, "{:<8}{item:<36}{}", level.word(), Safe::from_untrusted(evidence))?;
         }
     }
     Ok(())
 }
 
-/// Text in which nothing is a mark of Markdown.
-fn plain(text: &Safe) -> String {
-    let mut out = String::new();
-    for c in text.as_str().chars() {
-        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '!' | '~' | '&') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// The line and the codes of Nagios: OK 0, WARNING 1, CRITICAL 2, UNKNOWN 3.
+/// The line for Nagios.
 fn nagios(context: &Context, answer: Result<(Subject, Answer)>) -> Result<()> {
-    let (word, text, code) = match answer {
-        Err(error) => ("UNKNOWN", error.to_string(), Some(Kind::CouldNotRun)),
-        Ok((_, answer)) => {
-            let worst = answer.worst();
-            let named: Vec<String> = match &answer {
-                Answer::Diagnoses(found) => {
-                    let of_worst = found.iter().filter(|d| d.level == worst && worst > Level::Unknown);
-                    of_worst.map(|d| format!("{}: {}", d.check, d.evidence)).collect()
-                }
-                Answer::Checklist(items) => {
-                    let of_worst = items.iter().filter(|item| item.level == worst && worst > Level::Unknown);
-                    of_worst.map(|item| format!("{}: {}", item.item, item.evidence)).collect()
-                }
-            };
-            let mut text = answer.counts();
-            for line in named {
-                text.push_str("; ");
-                text.push_str(&line);
-            }
-            match worst {
-                Level::Fail => ("CRITICAL", text, Some(Kind::Usage)),
-                Level::Warn => ("WARNING", text, Some(Kind::Finding)),
-                // What cannot be seen by a role is so at each run: no alarm.
-                Level::Unknown | Level::Pass => ("OK", text, None),
-            }
+    let answer = match answer {
+        Err(error) => return State::Unknown.report(context, &error.to_string()),
+        Ok((_, answer)) => answer,
+    };
+    let worst = answer.worst();
+    let state = match worst {
+        Level::Fail => State::Critical,
+        Level::Warn => State::Warning,
+        // What cannot be seen by a role is so at each run: no alarm.
+        Level::Unknown | Level::Pass => State::Ok,
+    };
+    let alarms = state != State::Ok;
+    let named: Vec<String> = match &answer {
+        Answer::Diagnoses(found) => {
+            let of_worst = found.iter().filter(|d| alarms && d.level == worst);
+            of_worst.map(|d| format!("{}: {}", d.check, d.evidence)).collect()
+        }
+        Answer::Checklist(items) => {
+            let of_worst = items.iter().filter(|item| alarms && item.level == worst);
+            of_worst.map(|item| format!("{}: {}", item.item, item.evidence)).collect()
         }
     };
-    let mut out = context.out.results();
-    writeln!(out, "{word} - {}", Safe::from_untrusted(&text))?;
-    out.flush()?;
-    code.map_or(Ok(()), |kind| Err(Error::silent(kind)))
+    let counts = answer.counts();
+    let lines: Vec<&str> = std::iter::once(counts.as_str()).chain(named.iter().map(String::as_str)).collect();
+    state.report(context, &lines.join("; "))
 }

@@ -37,6 +37,7 @@ mod ingest_relay;
 mod ingest_summary;
 mod ingest_watch;
 mod lines;
+mod nagios;
 mod out;
 mod pin;
 mod pin_publish;

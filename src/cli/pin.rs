@@ -1,5 +1,6 @@
 //! `agenttrace pin`: heads of verified trails, remembered on this machine. Checkpoints are in `pin_sign` and `pin_publish`.
 
+use super::nagios::State;
 use super::pin_publish::{CosignArgs, PublishArgs, StampArgs};
 use super::pin_sign::{CreateArgs, TrustArgs};
 use super::{Context, Format, Reader, pin_publish, pin_sign};
@@ -307,22 +308,16 @@ async fn watch(context: &Context, nagios: bool) -> Result<()> {
         out.flush()?;
         return worst.map_or(Ok(()), |kind| Err(Error::silent(kind)));
     }
-    // Nagios has its own codes: OK 0, WARNING 1, CRITICAL 2, UNKNOWN 3.
-    let (word, text, code) = match watched {
+    let (state, text) = match watched {
         Ok(watched) => match watched.worst {
-            None => ("OK", watched.words(), None),
-            Some(Kind::Finding) => ("CRITICAL", joined(&watched.lines), Some(Kind::Usage)),
-            Some(Kind::Incomplete) => ("WARNING", joined(&watched.lines), Some(Kind::Finding)),
-            Some(_) => ("UNKNOWN", joined(&watched.lines), Some(Kind::CouldNotRun)),
+            None => (State::Ok, watched.words()),
+            Some(Kind::Finding) => (State::Critical, joined(&watched.lines)),
+            Some(Kind::Incomplete) => (State::Warning, joined(&watched.lines)),
+            Some(_) => (State::Unknown, joined(&watched.lines)),
         },
-        Err(error) => {
-            ("UNKNOWN", Safe::from_untrusted(&error.to_string()).to_string(), Some(Kind::CouldNotRun))
-        }
+        Err(error) => (State::Unknown, Safe::from_untrusted(&error.to_string()).to_string()),
     };
-    let mut out = context.out.results();
-    writeln!(out, "{word} - {text}")?;
-    out.flush()?;
-    code.map_or(Ok(()), |kind| Err(Error::silent(kind)))
+    state.report(context, &text)
 }
 
 fn joined(lines: &[String]) -> String {

@@ -40,7 +40,7 @@ fn cell(text: &str) -> String {
 }
 
 /// The same of a text that is made of escaped pieces and of our own words.
-pub(super) fn inert(text: &str) -> String {
+pub fn inert(text: &str) -> String {
     let mut out = String::new();
     for c in Safe::composed(text).as_str().chars() {
         match c {

@@ -18,4 +18,5 @@ pub mod table;
 mod timesketch;
 
 pub use file::{EventFile, FileFormat, Mark, Style};
+pub use markdown::inert;
 pub use record::{Record, Value};

@@ -10,15 +10,21 @@ mod loss;
 mod space;
 mod speed;
 
-use super::SchemeOf;
-use crate::domain::Timestamp;
+use super::{Records, SchemeOf, verification};
+use crate::domain::{OrgScope, TimeRange, Timestamp};
+use crate::filter::Filter;
 use crate::store::health::{self, Health, Seen};
+use crate::store::listing::timeline;
+use crate::store::query::{Query, Seek};
 use crate::store::schema::{self, Status};
 use crate::store::{ReadDb, StoreError};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub use checklist::{ITEMS, Item, checklist};
+
+/// Organisations whose trails are looked at.
+const TRAILS: usize = 20;
 
 /// How a check has ended, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -148,16 +154,17 @@ pub struct Trail {
     pub verified: Option<(Timestamp, String)>,
 }
 
-/// Looks at the database.
+/// Looks at the database, and at what this machine remembers of its trails.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn look(
     db: &ReadDb,
+    records: &Records,
     shared_cache: bool,
-    trails: Vec<Trail>,
     cancel: &CancellationToken,
 ) -> Result<Subject, StoreError> {
+    let trails = trails(db, records, cancel).await;
     let table = db.relation(cancel).await?.named().to_owned();
     // Columns that are missing are a finding, not an error.
     let schemes = super::schemes(db, cancel).await.map(|(schemes, _)| schemes).unwrap_or_default();
@@ -176,6 +183,22 @@ pub async fn look(
         trails,
         now: Timestamp::from(chrono::Utc::now()),
     })
+}
+
+/// The trails of the first organisations. Where the rows cannot be read as events there are none: the schema says why.
+async fn trails(db: &ReadDb, records: &Records, cancel: &CancellationToken) -> Vec<Trail> {
+    let organizations = verification::organizations(db, records, cancel).await.unwrap_or_default();
+    let mut trails = Vec::new();
+    for id in organizations.into_iter().take(TRAILS) {
+        let organization_id = id.as_str().to_owned();
+        let query =
+            Query { scope: OrgScope::enter(id), filter: Filter::default(), range: TimeRange::default() };
+        let page = timeline::page(db, &query, &Seek::Oldest, 1, cancel).await.ok();
+        let oldest = page.and_then(|page| page.rows.first().map(|row| row.timestamp));
+        let last = records.verifications(&organization_id).into_iter().next();
+        trails.push(Trail { organization_id, oldest, verified: last.map(|last| (last.at, last.verdict)) });
+    }
+    trails
 }
 
 /// What the checks that `wanted` chooses find, in their order; of each at least one thing.
@@ -207,12 +230,7 @@ fn or_pass(findings: Vec<Finding>, evidence: impl Into<String>) -> Vec<Finding> 
 
 /// Seconds for people.
 fn ago(seconds: f64) -> String {
-    match seconds {
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
-        s => format!("{:.0} days", s / 86_400.0),
-    }
+    Timestamp::from_micros(0).age(Timestamp::from_micros((seconds * 1e6) as i64))
 }
 
 /// Bytes for people.
